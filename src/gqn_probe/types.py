@@ -1,0 +1,67 @@
+"""The few values that cross modules, and the letters of their axes.
+
+Axes: ``s`` scene, ``b`` batch, ``v`` view, ``q`` query, ``c h w`` image channels, height and width,
+``p`` camera (7 numbers), ``d`` representation channels, ``l`` generator step, ``n`` probe row, ``k`` count class.
+"""
+
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Factors:
+    """Ground truth of rendered objects; one row a scene. Objects with fewer cubes than ``n`` end in NaN rows."""
+
+    shape: Int[Tensor, " s"]  # canonical shape id under the 24 rotations; mirror images differ
+    mirror_class: Int[Tensor, " s"]  # canonical id that mirror images share: what shape-disjoint splits hold out
+    chirality: Int[Tensor, " s"]  # -1 or +1 for the two mirror images of a chiral shape, 0 for an achiral one
+    parts: Int[Tensor, " s"]  # number of cubes
+    positions: Float[Tensor, "s n 3"]  # cube centres in the scene's world units, centred on the origin
+    colors: Float[Tensor, "s n 3"]  # RGB in 0..1, before lighting
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """Views of scenes with their raw cameras (x, y, z, yaw, pitch; radians); on the CPU."""
+
+    frames: UInt8[Tensor, "s v c h w"]
+    cameras: Float[Tensor, "s v 5"]
+    factors: Factors | None = None
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    @property
+    def views(self) -> int:
+        return self.frames.shape[1]
+
+    def __getitem__(self, index: slice | Tensor) -> "Scenes":
+        """The chosen scenes; an integer is refused, so that the scene axis is never lost."""
+        factors = self.factors and Factors(*(getattr(self.factors, f.name)[index] for f in fields(Factors)))
+        return Scenes(self.frames[index], self.cameras[index], factors)
+
+
+class Batch(NamedTuple):
+    """What the DataLoader gives: every view of some scenes, frames still bytes."""
+
+    frames: UInt8[Tensor, "b v c h w"]
+    cameras: Float[Tensor, "b v p"]  # encoded, 7 numbers
+    scenes: Int[Tensor, " b"]  # ids that name the scenes in the data source
+
+
+class Episode(NamedTuple):
+    """One prediction task a scene: see the context, predict the queries."""
+
+    context_frames: Float[Tensor, "b v c h w"]  # 0..1
+    context_cameras: Float[Tensor, "b v p"]
+    query_frames: Float[Tensor, "b q c h w"]  # 0..1
+    query_cameras: Float[Tensor, "b q p"]
+
+
+def to_unit(frames: UInt8[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """Bytes 0..255 to floats 0..1."""
+    return frames.to(torch.get_default_dtype()).div_(255.0)
