@@ -1,0 +1,67 @@
+"""Cameras in the GQN datasets' convention: (x, y, z, yaw, pitch), z up, radians.
+
+The camera looks along (cos yaw cos pitch, sin yaw cos pitch, sin pitch), without roll. Networks see seven numbers;
+ports disagree on their order, and weights trained with one order are wrong with the other.
+"""
+
+import math
+from typing import Literal, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+CameraOrder = Literal["cos_sin", "sin_cos"]
+
+
+class Basis(NamedTuple):
+    """Unit vectors of a camera."""
+
+    right: Float[Tensor, "*n 3"]
+    up: Float[Tensor, "*n 3"]
+    forward: Float[Tensor, "*n 3"]
+
+
+def encode_cameras(raw: Float[Tensor, "*n 5"], order: CameraOrder = "cos_sin") -> Float[Tensor, "*n 7"]:
+    """Raw cameras to what a network sees: position, then cosine and sine of yaw, then of pitch.
+
+    ``order`` "cos_sin" is that of the PyTorch and Chainer ports and of the released weights;
+    "sin_cos" is that of DeepMind's own reader, with the sine first.
+
+    Raises:
+        ValueError: for another order.
+    """
+    x_y_z, yaw, pitch = raw[..., :3], raw[..., 3:4], raw[..., 4:5]
+    if order == "cos_sin":
+        return torch.cat([x_y_z, yaw.cos(), yaw.sin(), pitch.cos(), pitch.sin()], dim=-1)
+    if order == "sin_cos":
+        return torch.cat([x_y_z, yaw.sin(), yaw.cos(), pitch.sin(), pitch.cos()], dim=-1)
+    raise ValueError(f"camera order {order!r} is not known: use 'cos_sin' or 'sin_cos'")
+
+
+def facing_origin(position: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 5"]:
+    """Raw cameras at the given positions that look at the origin."""
+    x, y, z = position.unbind(-1)
+    yaw, pitch = torch.atan2(-y, -x), -torch.asin((z / position.norm(dim=-1)).clamp(-1, 1))
+    return torch.cat([position, torch.stack([yaw, pitch], dim=-1)], dim=-1)
+
+
+def sphere_cameras(draws: Float[Tensor, "*n 2"], distance: float) -> Float[Tensor, "*n 5"]:
+    """Cameras uniform on a sphere around the origin, facing it, from two uniform numbers in [0, 1) each.
+
+    The height is uniform by Archimedes' hat-box theorem.
+    """
+    height, azimuth = 2 * draws[..., 0] - 1, 2 * math.pi * draws[..., 1]
+    radius = (1 - height**2).sqrt()
+    direction = torch.stack([radius * azimuth.cos(), radius * azimuth.sin(), height], dim=-1)
+    return facing_origin(distance * direction)
+
+
+def camera_basis(raw: Float[Tensor, "*n 5"]) -> Basis:
+    """Directions to the image's right and top, and of view."""
+    yaw, pitch = raw[..., 3], raw[..., 4]
+    zero = torch.zeros_like(yaw)
+    forward = torch.stack([yaw.cos() * pitch.cos(), yaw.sin() * pitch.cos(), pitch.sin()], dim=-1)
+    right = torch.stack([yaw.sin(), -yaw.cos(), zero], dim=-1)
+    up = torch.stack([-yaw.cos() * pitch.sin(), -yaw.sin() * pitch.sin(), pitch.cos()], dim=-1)
+    return Basis(right, up, forward)

@@ -1,0 +1,40 @@
+"""Counter-based random numbers: a scene's draws depend on its key alone, on every device and in any batch.
+
+SplitMix64 (Steele, Lea & Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014, figure 15):
+the n-th number is a mix of ``key + n * golden``. torch's int64 arithmetic wraps, so CPU and GPU agree to the bit.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+GOLDEN = 0x9E3779B97F4A7C15 - (1 << 64)
+MIX_1 = 0xBF58476D1CE4E5B9 - (1 << 64)
+MIX_2 = 0x94D049BB133111EB - (1 << 64)
+
+
+def _shift_right(bits: Int[Tensor, "..."], places: int) -> Int[Tensor, "..."]:
+    """Logical shift: torch's ``>>`` copies the sign bit."""
+    return (bits >> places) & ((1 << (64 - places)) - 1)
+
+
+def mix(bits: Int[Tensor, "..."]) -> Int[Tensor, "..."]:
+    """64 bits to 64 well-mixed bits, one to one."""
+    bits = (bits ^ _shift_right(bits, 30)) * MIX_1
+    bits = (bits ^ _shift_right(bits, 27)) * MIX_2
+    return bits ^ _shift_right(bits, 31)
+
+
+def scene_keys(scenes: Int[Tensor, " s"], *, seed: int, stream: str) -> Int[Tensor, " s"]:
+    """One key a scene; ``stream`` (for example the split) keeps scenes of the same id apart."""
+    key = torch.tensor(seed, dtype=torch.int64, device=scenes.device)
+    for byte in stream.encode():
+        key = mix(key + GOLDEN) ^ byte
+    return mix(mix(key + GOLDEN) + scenes * GOLDEN)
+
+
+def uniform(keys: Int[Tensor, " s"], count: int, *, first: int = 0) -> Float[Tensor, "s {count}"]:
+    """``count`` numbers in [0, 1) a key, float64, from the ``first``-th draw of the key on."""
+    counter = torch.arange(first + 1, first + count + 1, device=keys.device)
+    bits = mix(keys[:, None] + counter * GOLDEN)
+    return _shift_right(bits, 11).double() * 2.0**-53

@@ -1,0 +1,143 @@
+"""Shepard-Metzler shapes: self-avoiding walks on the cubic grid, and an id that no rotation changes.
+
+Shepard & Metzler, "Mental rotation of three-dimensional objects", Science 1971; the random walk is Eslami et al. 2018.
+"""
+
+from functools import cache
+from itertools import permutations, product
+from typing import NamedTuple
+
+import torch
+from einops import rearrange
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from .draws import GOLDEN, mix, scene_keys, uniform
+
+STEPS = torch.cat([torch.eye(3, dtype=torch.int64), -torch.eye(3, dtype=torch.int64)])  # the six neighbours
+
+# Where a shape's hash falls in 0..1 decides its split. Under this salt 5 cubes have 8 training, 2 validation and
+# 4 test classes, with 70, 7 and 23 % of all walks.
+SPLIT_SALT = 347
+SPLITS = {"test": (0.0, 0.3), "val": (0.3, 0.45), "train": (0.45, 1.0)}
+
+
+class ShapeIds(NamedTuple):
+    """Names of shapes; 48-bit, so that they survive JSON and floating point."""
+
+    shape: Int[Tensor, " s"]  # the same for all 24 rotations
+    mirror_class: Int[Tensor, " s"]  # the same for mirror images too
+    chirality: Int[Tensor, " s"]  # -1 or +1 for the two mirror images, 0 where they are one shape
+
+
+class ShapeTable(NamedTuple):
+    """Every shape of some number of cubes."""
+
+    ids: ShapeIds
+    cells: Int[Tensor, "s n 3"]  # one walk that makes the shape
+
+
+@cache
+def rotations() -> Int[Tensor, "24 3 3"]:
+    """The rotations of a cube: signed permutation matrices of determinant 1."""
+    matrices = []
+    for order, signs in product(permutations(range(3)), product((1, -1), repeat=3)):
+        matrix = torch.zeros(3, 3, dtype=torch.int64)
+        matrix[torch.arange(3), torch.tensor(order)] = torch.tensor(signs)
+        if torch.linalg.det(matrix.double()) > 0:
+            matrices.append(matrix)
+    return torch.stack(matrices)
+
+
+def _rotation_free_hash(cells: Int[Tensor, "s n 3"]) -> Int[Tensor, " s"]:
+    """The least hash over the 24 rotations; a sum over cells, so the order of the walk does not matter."""
+    # CUDA has no integer matrix product; signed permutations are exact in floating point.
+    turned = torch.einsum("sni,rji->srnj", cells.double(), rotations().to(cells.device).double()).long()
+    turned = turned - turned.amin(dim=2, keepdim=True)
+    x, y, z = turned.unbind(-1)
+    bits = mix(mix(mix(x * GOLDEN + 1) + y * GOLDEN) + z * GOLDEN).sum(dim=2)
+    return (mix(bits) & ((1 << 48) - 1)).amin(dim=1)
+
+
+def shape_ids(cells: Int[Tensor, "s n 3"]) -> ShapeIds:
+    """Canonical ids of objects given by their grid cells."""
+    shape = _rotation_free_hash(cells)
+    mirrored = _rotation_free_hash(cells * torch.tensor([-1, 1, 1], device=cells.device))
+    return ShapeIds(shape, torch.minimum(shape, mirrored), torch.sign(shape - mirrored))
+
+
+def _free_steps(cells: Int[Tensor, "s n 3"]) -> Bool[Tensor, "s 6"]:
+    """Which neighbours of the last cell the walk has not visited."""
+    neighbours = cells[:, -1:] + STEPS.to(cells.device)
+    return ~(rearrange(neighbours, "s k a -> s k 1 a") == rearrange(cells, "s n a -> s 1 n a")).all(-1).any(
+        -1
+    )
+
+
+@cache
+def enumerate_shapes(parts: int) -> ShapeTable:
+    """All shapes of ``parts`` cubes that a self-avoiding walk can make: 18 for 5 cubes, 310 for 7.
+
+    Raises:
+        ValueError: for fewer than 1 or more than 9 cubes (their number grows fivefold a cube).
+    """
+    if not 1 <= parts <= 9:
+        raise ValueError(f"cannot list the shapes of {parts} cubes: ask for 1 to 9")
+    walks = torch.zeros(1, 1, 3, dtype=torch.int64)
+    for length in range(1, parts):
+        steps = STEPS[:1] if length == 1 else STEPS  # all first steps are one up to rotation
+        free = _free_steps(walks)[:, : len(steps)]
+        walk, step = free.nonzero(as_tuple=True)
+        walks = torch.cat([walks[walk], (walks[walk, -1] + steps[step])[:, None]], dim=1)
+    ids = shape_ids(walks)
+    shape, row = torch.unique(ids.shape, return_inverse=True)
+    first = torch.full_like(shape, len(row)).scatter_reduce(0, row, torch.arange(len(row)), "amin")
+    return ShapeTable(ShapeIds(*(column[first] for column in ids)), walks[first])
+
+
+def self_avoiding_walks(keys: Int[Tensor, " s"], parts: int) -> Int[Tensor, "s {parts} 3"]:
+    """One walk a key: each next cell is uniform among the free neighbours; a walk that is trapped starts again."""
+    cells = torch.zeros(len(keys), parts, 3, dtype=torch.int64, device=keys.device)
+    todo = torch.arange(len(keys), device=keys.device)
+    while len(todo):
+        draws = uniform(keys[todo], max(parts - 1, 1))
+        walks = cells.new_zeros(len(todo), 1, 3)
+        trapped = torch.zeros(len(todo), dtype=torch.bool, device=keys.device)
+        for length in range(1, parts):
+            free = _free_steps(walks)
+            count = free.sum(dim=1)
+            trapped |= count == 0
+            wanted = (draws[:, length - 1] * count).long() + 1
+            step = (free.cumsum(dim=1) >= wanted[:, None]).long().argmax(dim=1)
+            walks = torch.cat([walks, walks[:, -1:] + STEPS.to(keys.device)[step][:, None]], dim=1)
+        cells[todo] = walks
+        keys, todo = keys.index_copy(0, todo, mix(keys[todo])), todo[trapped]
+    return cells
+
+
+def in_split(mirror_class: Int[Tensor, " s"], split: str) -> Bool[Tensor, " s"]:
+    """Whether shapes belong to a split: a constant of the shape, so that no seed moves a held-out shape to training."""
+    place = uniform(scene_keys(mirror_class, seed=SPLIT_SALT, stream="split"), 1)[:, 0]
+    low, high = SPLITS[split]
+    return (place >= low) & (place < high)
+
+
+def draw_shapes(
+    keys: Int[Tensor, " s"], parts: int, split: str | None
+) -> tuple[Int[Tensor, "s {parts} 3"], ShapeIds]:
+    """Walks whose shape belongs to ``split`` (any shape for None), with their ids; other walks are drawn again.
+
+    Raises:
+        ValueError: where no shape of ``parts`` cubes belongs to the split (as for 1 to 3 cubes).
+    """
+    cells = self_avoiding_walks(keys, parts)
+    for _ in range(200):
+        ids = shape_ids(cells)
+        if split is None:
+            return cells, ids
+        again = (~in_split(ids.mirror_class, split)).nonzero()[:, 0]
+        if not len(again):
+            return cells, ids
+        keys = keys.index_copy(0, again, mix(keys[again] + 1))
+        cells = cells.index_copy(0, again, self_avoiding_walks(keys[again], parts))
+    raise ValueError(f"no shape of {parts} cubes is in the split {split!r}: use data.split_by=scene")
