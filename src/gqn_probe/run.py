@@ -1,0 +1,228 @@
+"""What every run needs around its recipe: one-line errors, seeds, the W&B run, provenance, device launches."""
+
+import contextlib
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import hydra
+import pytorch_lightning as L
+import torch
+import wandb
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import ConfigCompositionException, HydraException, InstantiationException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf.errors import OmegaConfBaseException
+from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+
+STARTED = time.time()
+USER_ERRORS = (HydraException, OmegaConfBaseException, ValueError, FileNotFoundError)
+# Processes for further devices inherit the variable that `launch` sets, and the first one speaks for all.
+TRACEBACK_WANTED = os.environ.get("HYDRA_FULL_ERROR") == "1" and "LOCAL_RANK" not in os.environ
+UNQUOTED_RANGE = re.compile(r"(context)=(range\(.*\))")
+
+
+def launch(main: Callable[[], Any]) -> None:
+    """Run a ``hydra.main`` function; a user's mistake becomes one line on stderr and exit status 1.
+
+    With ``HYDRA_FULL_ERROR=1`` in the environment the full traceback is shown instead.
+    """
+    if not {"-m", "--multirun"} & set(sys.argv):  # Hydra would take an unquoted range(a,b) for a sweep
+        sys.argv[1:] = [UNQUOTED_RANGE.sub(r"\1='\2'", argument) for argument in sys.argv[1:]]
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra raises what went wrong instead of printing it
+    try:
+        main()
+    except USER_ERRORS as error:
+        if TRACEBACK_WANTED:
+            raise
+        sys.exit(f"error: {one_line(error)}")
+
+
+def guarded(recipe: Callable[[DictConfig], Any], cfg: DictConfig) -> Any:
+    """Run a recipe as a Hydra job; the user's mistakes end a single run at once, without Hydra's own report.
+
+    In a sweep they are raised, for the sweeper to name the job that failed and to go on.
+    """
+    try:
+        return recipe(cfg)
+    except USER_ERRORS as error:
+        if TRACEBACK_WANTED or HydraConfig.get().mode is RunMode.MULTIRUN:
+            raise
+        sys.exit(f"error: {one_line(error)}")
+
+
+def one_line(error: BaseException) -> str:
+    """The message a user needs: that of the innermost cause Hydra wrapped, without its advice on tracebacks."""
+    while isinstance(error, InstantiationException) and error.__cause__ is not None:
+        error = error.__cause__
+    text = " ".join(str(error).split())
+    if isinstance(error, ConfigCompositionException) and (
+        key := re.search(r"Could not override '([^']*)'", text)
+    ):
+        return f"there is no setting {key[1]!r}; `python {Path(sys.argv[0]).name} --cfg job` lists them all"
+    return text
+
+
+def prepare(cfg: DictConfig) -> Path:
+    """Seed everything; the run's output folder."""
+    L.seed_everything(cfg.seed, workers=True, verbose=False)
+    return output_folder()
+
+
+def output_folder() -> Path:
+    """The folder of this job, absolute, the same in every process of a multi-device run."""
+    return Path(HydraConfig.get().runtime.output_dir)
+
+
+def plain(cfg: DictConfig) -> dict[str, Any]:
+    """The resolved configuration as plain containers, which checkpoints and JSON can hold."""
+    return OmegaConf.to_container(cfg, resolve=True)  # type: ignore[return-value]
+
+
+@contextlib.contextmanager
+def loggers(
+    cfg: DictConfig, folder: Path, *, job_type: str, name: str | None = None
+) -> Iterator[list[Logger]]:
+    """A CSV file and a W&B run, which is finished whatever happens, with the exit code that tells how it went.
+
+    W&B is online when the user is logged in, else offline with a line on how to upload later.
+    """
+    csv = CSVLogger(save_dir=folder, name="", version="")
+    if not cfg.logger.wandb:
+        yield [csv]
+        return
+    mode = wandb_mode(cfg.logger.mode)
+    logger = WandbLogger(
+        project=cfg.logger.project,
+        entity=cfg.logger.entity,
+        group=cfg.logger.group or sweep_group(),
+        job_type=job_type,
+        name=name,
+        save_dir=folder,
+        offline=mode == "offline",
+        tags=list(cfg.logger.tags),
+        settings=wandb.Settings(silent=True, console="off", reinit="finish_previous"),
+        config=plain(cfg),
+    )
+    code = 1
+    try:
+        yield [csv, logger]
+        code = 0
+    finally:
+        if rank_zero_only.rank == 0 and wandb.run is not None:
+            run_folder = Path(wandb.run.dir).parent
+            wandb.finish(exit_code=code)
+            if mode == "offline":
+                print(f"W&B run kept offline; upload it with: wandb sync {run_folder}")
+
+
+def wandb_mode(asked: str) -> str:
+    """``online`` or ``offline``; ``auto`` is online when the user is logged in."""
+    if asked not in ("auto", "online", "offline"):
+        raise ValueError(f"logger.mode={asked} is not one of auto, online, offline")
+    if asked != "auto":
+        return asked
+    if mode := os.environ.get("WANDB_MODE"):
+        return "online" if mode == "online" else "offline"
+    return "online" if wandb.api.api_key else "offline"
+
+
+def sweep_group() -> str:
+    """The name that the jobs of one sweep share, and a single run has for itself."""
+    config = HydraConfig.get()
+    folder = Path(config.sweep.dir if config.mode.name == "MULTIRUN" else config.runtime.output_dir)
+    return "-".join(folder.parts[-2:])
+
+
+def write_provenance(folder: Path, cfg: DictConfig | Mapping[str, Any], **facts: Any) -> Path:
+    """``provenance.json``: what was run, on what, from which revision, with which versions, and for how long."""
+    record = {
+        "command": " ".join([Path(sys.executable).name, *sys.argv]),
+        "revision": git_revision(),
+        "versions": {
+            name: version(name) for name in ("gqn-probe", "torch", "pytorch-lightning", "hydra-core", "numpy")
+        },
+        "python": sys.version.split()[0],
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "threads": torch.get_num_threads(),
+        "seconds": round(time.time() - STARTED, 1),
+        **facts,
+        "config": plain(cfg) if isinstance(cfg, DictConfig) else dict(cfg),
+    }
+    return write_text(folder / "provenance.json", json.dumps(record, indent=2, default=str))
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write under a temporary name, then rename, so that a reader never sees half a file."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text)
+    return temporary.replace(path)
+
+
+def git_revision() -> str:
+    """The commit of the source tree, marked ``+changes`` when files differ from it; ``unknown`` outside git."""
+    git = ["git", "-C", str(Path(__file__).parent)]
+    try:
+        commit = subprocess.run(
+            [*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        changed = subprocess.run(
+            [*git, "status", "--porcelain"], capture_output=True, text=True, check=True
+        ).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return commit + ("+changes" if changed else "")
+
+
+@contextlib.contextmanager
+def as_single_run() -> Iterator[None]:
+    """Make the processes that Lightning starts for further devices repeat this job alone.
+
+    Lightning starts them with the parent's command line. Under ``-m`` that is the whole sweep, so each would run
+    every job again; here they get the composed configuration and folder of the present job instead.
+    """
+    config = HydraConfig.get()
+    folder = config.runtime.output_dir
+    argv, run_folder = sys.argv, config.run.dir
+    composed = Path(folder) / ".hydra"
+    with read_write(config), open_dict(config):
+        config.run.dir = folder
+    sys.argv = [argv[0], "--config-path", str(composed), "--config-name", "config"]
+    try:
+        yield
+    finally:
+        sys.argv = argv
+        with read_write(config), open_dict(config):
+            config.run.dir = run_folder
+
+
+def checkpoint_to_resume(resume: str | None) -> Path | None:
+    """The last checkpoint of the run folder ``resume``, or of the newest run for ``last``; None starts afresh."""
+    if resume is None:
+        return None
+    root = Path("outputs/train")
+    if resume == "last":
+        found = sorted(root.glob("*/*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
+        if not found:
+            raise ValueError(f"resume=last: no run under {root} has checkpoints/last.ckpt; train one first")
+        return found[-1]
+    checkpoint = Path(resume) / "checkpoints" / "last.ckpt"
+    if not checkpoint.exists():
+        raise ValueError(
+            f"resume={resume}: there is no {checkpoint}; name an output folder of train.py, or `last`"
+        )
+    return checkpoint
+
+
+def instantiate(node: DictConfig, **values: Any) -> Any:
+    """Build the object that ``node._target_`` names, with plain containers for its arguments."""
+    return hydra.utils.instantiate(node, _convert_="all", **values)

@@ -1,0 +1,1 @@
+"""Lightning modules that train the GQN and the probes, and what a training run shows and leaves."""

@@ -1,0 +1,90 @@
+"""What a training run shows while it runs: image grids, and a progress bar or plain lines."""
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as L
+import torch
+from einops import rearrange
+from jaxtyping import Float
+from PIL import Image
+from pytorch_lightning.callbacks import RichProgressBar
+from pytorch_lightning.loggers import WandbLogger
+from torch import Tensor
+
+from gqn_probe.training.gqn_module import GQNModule
+from gqn_probe.training.prediction import held_out_episode
+
+
+class ImageGrid(L.Callback):
+    """At each validation, a picture of held-out scenes: three context views, truth, reconstruction, prior sample.
+
+    Written to ``folder/STEP.png`` and, where there is one, logged to the W&B run.
+    """
+
+    def __init__(self, folder: str, scenes: int) -> None:
+        self.folder = Path(folder)
+        self.scenes = scenes
+
+    def on_validation_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: GQNModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        if batch_idx or not trainer.is_global_zero:
+            return
+        grid = prediction_grid(pl_module, type(batch)(*(field[: self.scenes] for field in batch)))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / f"{trainer.global_step:07d}.png"
+        pixels = rearrange(grid, "row column c h w -> (row h) (column w) c")
+        image = Image.fromarray((255 * pixels).round().byte().cpu().numpy())
+        image.resize((2 * image.width, 2 * image.height), Image.Resampling.NEAREST).save(path)
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                caption = "context, context, context, truth, reconstruction, prior sample"
+                logger.log_image("val/predictions", [np.asarray(image)], caption=[caption])
+
+
+@torch.no_grad()
+def prediction_grid(module: GQNModule, batch: Any) -> Float[Tensor, "row column c h w"]:
+    """One row a scene, in 0..1: three context views, truth, posterior reconstruction, prior sample."""
+    episode = held_out_episode(batch, module.reference_count)
+    truth, camera = episode.query_frames[:, 0], episode.query_cameras[:, 0]
+    output = module.gqn(episode.context_frames, episode.context_cameras, truth, camera)
+    sample = module.gqn.sample_from(output.representation, camera)
+    shown = [*episode.context_frames[:, :3].unbind(dim=1), truth, output.mean.float(), sample.float()]
+    return torch.stack(shown, dim=1).clamp(0, 1)
+
+
+class Progress(RichProgressBar):
+    """A rich progress bar on a terminal; elsewhere one plain line a validation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.started = time.monotonic()
+        if not sys.stdout.isatty():
+            self.disable()
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        super().on_validation_end(trainer, pl_module)
+        if self.is_disabled and trainer.is_global_zero and not trainer.sanity_checking:
+            values = trainer.callback_metrics
+            shown = {
+                "nats above floor": "val/nats_above_floor",
+                "KL": "val/kl",
+                "sample RMSE": "val/sample/rmse",
+                "shuffled RMSE": "val/shuffled/rmse",
+                "colour cosine": "val/sample/color_cosine",
+                "shuffled colour cosine": "val/shuffled/color_cosine",
+            }
+            numbers = ", ".join(f"{label} {values[key]:.3g}" for label, key in shown.items() if key in values)
+            print(
+                f"step {trainer.global_step}, {time.monotonic() - self.started:.0f} s: {numbers}", flush=True
+            )

@@ -1,0 +1,166 @@
+"""Train a GQN: the ELBO of Eslami et al. 2018 (supplement, equations S1-S3), its schedules, its held-out metrics.
+
+Every random choice of a step is a function of (seed, rank, step), so a run that is resumed, however it ended,
+goes on with the streams it would have had.
+"""
+
+from typing import Any
+
+import pytorch_lightning as L
+import torch
+from einops import rearrange, repeat
+from jaxtyping import Float
+from numpy.random import SeedSequence
+from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
+
+from gqn_probe.data.episodes import draw_episode
+from gqn_probe.model import GQN, GQNOutput
+from gqn_probe.model.objective import floor_nats, gaussian_nll
+from gqn_probe.training.prediction import PredictionMetrics, held_out_episode
+from gqn_probe.training.schedules import Schedule
+from gqn_probe.types import Batch, Episode
+
+
+class GQNModule(L.LightningModule):
+    """The training of one GQN.
+
+    Args:
+        gqn: the network to train.
+        learning_rate: Adam's step size by optimiser step.
+        sigma: standard deviation of the pixel likelihood by step, on the 0..1 scale of frames.
+        kl_weight: weight of the KL by step; 1 is the paper's objective.
+        mode_weight: weight of the likelihood of the prior's mode, a sample-free prediction that makes the
+            context count early on; 0 is the paper's objective.
+        context: least and greatest number of context views, drawn uniformly a batch.
+        queries: query views a scene, predicted from one encoding of its context.
+        unseen_queries: draw queries outside the context; the paper draws them from all views.
+        validation_counts: numbers of context views at which held-out predictions are scored.
+        reference_count: the one of them that gives the headline metrics.
+        betas, eps: Adam's.
+        seed: seeds every episode and every latent sample.
+    """
+
+    def __init__(
+        self,
+        gqn: GQN,
+        *,
+        learning_rate: Schedule,
+        sigma: Schedule,
+        kl_weight: Schedule,
+        mode_weight: float,
+        context: tuple[int, int],
+        queries: int,
+        unseen_queries: bool,
+        validation_counts: tuple[int, ...],
+        reference_count: int,
+        betas: tuple[float, float],
+        eps: float,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        if not 1 <= context[0] <= context[1]:
+            raise ValueError(
+                f"training.context={list(context)} must be [least, greatest] with 1 <= least <= greatest"
+            )
+        if reference_count not in validation_counts:
+            raise ValueError(
+                f"training.reference_count={reference_count} is not in {list(validation_counts)}"
+            )
+        self.gqn = gqn
+        self.learning_rate, self.sigma, self.kl_weight = learning_rate, sigma, kl_weight
+        self.mode_weight = mode_weight
+        self.context = tuple(context)
+        self.queries = queries
+        self.unseen_queries = unseen_queries
+        self.reference_count = reference_count
+        self.betas, self.eps = tuple(betas), eps
+        self.seed = seed
+        self.prediction = PredictionMetrics(tuple(validation_counts), reference_count)
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        # The schedule gives the step size itself, so the optimiser's own is 1.
+        optimizer = torch.optim.Adam(
+            self.gqn.parameters(), lr=1.0, betas=self.betas, eps=self.eps, fused=True
+        )
+        scheduler = LambdaLR(optimizer, lambda step: self.learning_rate(step))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+        # The number of context views is the same on all ranks, so that none waits for another.
+        shared = torch.Generator().manual_seed(stream(self.seed, self.global_step))
+        own = torch.Generator().manual_seed(stream(self.seed, self.global_step, self.global_rank, 1))
+        torch.manual_seed(stream(self.seed, self.global_step, self.global_rank, 2))
+        least, greatest = self.context
+        count = int(torch.randint(least, greatest + 1, (), generator=shared))
+        episode = draw_episode(
+            batch, context=count, queries=self.queries, unseen_queries=self.unseen_queries, generator=own
+        )
+        loss, scores = self.objective(episode)
+        self.log_dict({f"train/{name}": value for name, value in scores.items()}, prog_bar=False)
+        self.log("train/loss", loss, prog_bar=True)
+        self.log("train/learning_rate", self.learning_rate(self.global_step))
+        return loss
+
+    def objective(self, episode: Episode) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss in nats a query image, and what it is made of.
+
+        With the weights at 1 and 0 the loss is the negative ELBO of the paper. ``nats_above_floor`` is the
+        reconstruction term less its least value, that of a perfect mean at the present sigma.
+        """
+        sigma = self.sigma(self.global_step)
+        representation = self.gqn.aggregate(self.gqn.encode(episode.context_frames, episode.context_cameras))
+        representation = repeat(representation, "b d h w -> (b q) d h w", q=episode.query_frames.shape[1])
+        truth = rearrange(episode.query_frames, "b q c h w -> (b q) c h w")
+        cameras = rearrange(episode.query_cameras, "b q p -> (b q) p")
+        output = self.gqn.predict(representation, truth, cameras)
+        scores = elbo_terms(output, truth, sigma)
+        loss = scores["nats"] + self.kl_weight(self.global_step) * scores["kl"]
+        if self.mode_weight:
+            mode = self.gqn.sample_from(representation, cameras, deterministic=True)
+            mode_nats = gaussian_nll(mode, truth, sigma).mean()
+            loss = loss + self.mode_weight * mode_nats
+            scores["mode_nats_above_floor"] = mode_nats - floor_nats(sigma, truth[0].numel())
+        return loss, scores
+
+    def validation_step(self, batch: Batch, batch_index: int) -> None:
+        torch.manual_seed(
+            stream(self.seed, batch_index, self.global_rank, 3)
+        )  # the same draws at every validation
+        episode = held_out_episode(batch, self.reference_count)
+        truth, camera = episode.query_frames[:, 0], episode.query_cameras[:, 0]
+        output = self.gqn(episode.context_frames, episode.context_cameras, truth, camera)
+        scores = elbo_terms(output, truth, self.sigma(self.global_step))
+        scores["elbo"] = -scores["nats"] - scores["kl"]
+        scores["reconstruction/mse"] = scores.pop("mse")
+        kl_steps = {f"kl_step/{step}": value for step, value in enumerate(output.kl_steps.mean(dim=0))}
+        logged = {f"val/{name}": value for name, value in (scores | kl_steps).items()}
+        self.log_dict(logged, batch_size=len(truth), sync_dist=True)
+        self.prediction.update(self.gqn, batch)
+
+    def on_validation_epoch_end(self) -> None:
+        scores = self.prediction.compute()
+        self.log_dict({f"val/{name}": value.float() for name, value in scores.items()})
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["gqn_settings"] = self.gqn.settings()
+
+
+def elbo_terms(output: GQNOutput, truth: Float[Tensor, "b c h w"], sigma: float) -> dict[str, Tensor]:
+    """Batch means: ``nats`` (negative log-likelihood), ``nats_above_floor``, ``nats_per_dimension``, ``kl``, ``mse``."""
+    dimensions = truth[0].numel()
+    nats = gaussian_nll(output.mean, truth, sigma).mean()
+    kl = output.kl.mean()
+    return {
+        "nats": nats,
+        "nats_above_floor": nats - floor_nats(sigma, dimensions),
+        "nats_per_dimension": (nats + kl) / dimensions,
+        "kl": kl,
+        "mse": torch.mean((output.mean.float() - truth) ** 2),
+        "sigma": torch.tensor(sigma),
+    }
+
+
+def stream(*numbers: int) -> int:
+    """A 63-bit seed that no other tuple of non-negative integers is likely to share."""
+    return int(SeedSequence(numbers).generate_state(1, "uint64")[0] >> 1)

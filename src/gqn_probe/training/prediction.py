@@ -1,0 +1,120 @@
+"""How well held-out views are predicted, beside the baselines that such a number needs.
+
+A posterior reconstruction has seen its target, so it proves nothing about the representation. What counts is the
+prior sample given the true context, against samples given another scene's context or asked for another camera's
+view, against the mean image, and against the context view whose camera is nearest to the query's.
+"""
+
+import torch
+from einops import rearrange, reduce
+from jaxtyping import Float
+from torch import Tensor, nn
+from torchmetrics import MeanMetric
+from torchmetrics.functional.image import (
+    peak_signal_noise_ratio,
+    structural_similarity_index_measure,
+)
+
+from gqn_probe.data.episodes import make_episode
+from gqn_probe.model import GQN
+from gqn_probe.training.foreground import color_cosine, object_mask
+from gqn_probe.types import Batch, Episode
+
+
+def held_out_episode(batch: Batch, count: int) -> Episode:
+    """The first ``count`` views of each scene as context and its last view as the query, never in the context."""
+    scenes, views = batch.frames.shape[:2]
+    if count >= views:
+        raise ValueError(f"count {count} leaves no unseen query among {views} views; use at most {views - 1}")
+    context = torch.arange(count).expand(scenes, count)
+    return make_episode(batch, context, torch.full((scenes, 1), views - 1))
+
+
+def nearest_view(episode: Episode) -> Float[Tensor, "b c h w"]:
+    """The context frame whose camera position is nearest to the query's."""
+    distance = (episode.context_cameras[..., :3] - episode.query_cameras[..., :3]).norm(dim=-1)
+    row = torch.arange(len(distance), device=distance.device)
+    return episode.context_frames[row, distance.argmin(dim=1)]
+
+
+class PredictionMetrics(nn.Module):
+    """Means over scenes of the scores of predictions, by source and count of context views.
+
+    Names read ``SOURCE/METRIC`` at the reference count and ``context_K/SOURCE/METRIC`` at every count. Errors are
+    root-mean-square on the 0..255 scale (``rmse``, ``object_rmse``), mean squared on 0..1 (``mse``), SSIM, and
+    PSNR in decibels.
+    """
+
+    def __init__(self, counts: tuple[int, ...], reference_count: int) -> None:
+        super().__init__()
+        self.counts = counts
+        self.reference_count = reference_count
+        self.means = nn.ModuleDict()
+
+    def update(self, gqn: GQN, batch: Batch) -> None:
+        """Predict the query of each scene from each count of context views."""
+        for count in self.counts:
+            if count < batch.frames.shape[1]:
+                self._update_count(gqn, held_out_episode(batch, count), count)
+
+    def _update_count(self, gqn: GQN, episode: Episode, count: int) -> None:
+        truth, camera = episode.query_frames[:, 0], episode.query_cameras[:, 0]
+        representation = gqn.aggregate(gqn.encode(episode.context_frames, episode.context_cameras))
+        sample = gqn.sample_from(representation, camera)
+        shuffled = gqn.sample_from(representation.roll(1, dims=0), camera)
+        predictions = {"sample": sample, "shuffled": shuffled, "nearest_view": nearest_view(episode)}
+        if count == self.reference_count:
+            predictions["mean_image"] = truth.mean(dim=0, keepdim=True).expand_as(truth)
+            predictions["other_camera"] = gqn.sample_from(representation, camera.roll(1, dims=0))
+            self._add("sample/color_cosine", color_cosine(self._averaged(gqn, representation, camera), truth))
+            other = self._averaged(gqn, representation.roll(1, dims=0), camera)
+            self._add("shuffled/color_cosine", color_cosine(other, truth))
+        for source, prediction in predictions.items():
+            for metric, value in image_scores(prediction.float().clamp(0, 1), truth).items():
+                self._add(f"context_{count}/{source}/{metric}", value)
+                if count == self.reference_count:
+                    self._add(f"{source}/{metric}", value)
+
+    @staticmethod
+    def _averaged(
+        gqn: GQN, representation: Tensor, camera: Tensor, draws: int = 4
+    ) -> Float[Tensor, "b c h w"]:
+        return (
+            torch.stack([gqn.sample_from(representation, camera) for _ in range(draws)]).mean(dim=0).float()
+        )
+
+    def _add(self, name: str, value: Float[Tensor, " b"]) -> None:
+        if name not in self.means:
+            self.means[name] = MeanMetric(nan_strategy="ignore").to(value.device)
+        self.means[name].update(value)
+
+    def compute(self) -> dict[str, Tensor]:
+        """The means since the last call, root-mean-squares taken last, and the metrics emptied."""
+        values = {name: metric.compute() for name, metric in self.means.items()}
+        for metric in self.means.values():
+            metric.reset()
+        roots = {
+            name.removesuffix("mse") + "rmse": 255 * value.sqrt()
+            for name, value in values.items()
+            if name.endswith("mse")
+        }
+        return values | roots
+
+
+def image_scores(
+    prediction: Float[Tensor, "b c h w"], truth: Float[Tensor, "b c h w"]
+) -> dict[str, Float[Tensor, " b"]]:
+    """Scores of each image: ``mse``, ``object_mse`` (object pixels alone), ``psnr`` in dB, ``ssim``."""
+    squared = reduce((prediction - truth) ** 2, "b c h w -> b h w", "mean")
+    mask = object_mask(truth)
+    object_squared = (squared * mask).sum(dim=(1, 2)) / mask.sum(
+        dim=(1, 2)
+    )  # NaN, thus ignored, without object
+    psnr = peak_signal_noise_ratio(prediction, truth, data_range=1.0, reduction="none", dim=(1, 2, 3))
+    ssim = structural_similarity_index_measure(prediction, truth, data_range=1.0, reduction="none")
+    return {
+        "mse": reduce(squared, "b h w -> b", "mean"),
+        "object_mse": object_squared,
+        "psnr": rearrange(psnr, "b -> b"),
+        "ssim": rearrange(ssim, "b -> b"),
+    }

@@ -1,0 +1,103 @@
+"""A Hydra sweeper that reads ``context=2..15`` as fourteen jobs, and lets a sweep outlive a failed job.
+
+Hydra's own sweeper takes ``2..15`` for one string and stops at the first failure. This one expands ``a..b`` and
+``a..b..step`` (both ends included) and ``[2,5,9]`` for the keys it is told, launches every job, and then
+reports which failed. It imports neither torch nor Lightning: Hydra loads its plugins at every start.
+"""
+
+import itertools
+import logging
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.errors import CompactHydraException
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+from gqn_probe.counts import parse_counts
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class RangeSweeperConfig:
+    """What ``override hydra/sweeper: range`` puts under ``hydra.sweeper``."""
+
+    _target_: str = "hydra_plugins.gqn_probe_range.range_sweeper.RangeSweeper"
+    ranges: list[str] = field(default_factory=lambda: ["context"])
+
+
+class RangeSweeper(Sweeper):
+    """The Cartesian product of all swept values, each one job; ``ranges`` names the keys that take ``a..b``."""
+
+    def __init__(self, ranges: Sequence[str]) -> None:
+        self.ranges = tuple(ranges)
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.config = config
+        self.hydra_context = hydra_context
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:
+        """Launch every job; when some fail, let the callbacks work on the rest, then raise, naming how many."""
+        jobs = self.expand(arguments)
+        folder = Path(self.config.hydra.sweep.dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(self.config, folder / "multirun.yaml")
+        self.validate_batch_is_legal(jobs)
+        results = self.launcher.launch(jobs, initial_job_idx=0)
+        failed = [result for result in results if result.status is not JobStatus.COMPLETED]
+        for result in failed:
+            print(f"job {' '.join(result.overrides or [])} failed: {failure(result)}", file=sys.stderr)
+        if failed:
+            if len(failed) < len(results):  # Hydra calls them only after a sweep that does not raise
+                self.hydra_context.callbacks.on_multirun_end(config=self.config)
+            raise CompactHydraException(f"{len(failed)} of {len(results)} jobs of the sweep failed")
+        return results
+
+    def expand(self, arguments: Sequence[str]) -> list[list[str]]:
+        """The overrides of every job, in order: the last argument varies fastest."""
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        choices: dict[str, list[str]] = {}
+        for override in parser.parse_overrides(list(arguments)):
+            key = override.get_key_element()
+            if override.is_discrete_sweep():
+                choices[key] = [f"{key}={choice}" for choice in override.sweep_string_iterator()]
+            elif override.is_sweep_override():
+                raise CompactHydraException(
+                    f"{override.input_line}: the range sweeper takes a..b, a,b,c and range(a,b); "
+                    "for other sweeps choose another sweeper with hydra/sweeper=NAME"
+                )
+            elif key in self.ranges:
+                counts = counts_of(key, override.get_value_element_as_str())
+                choices[key] = [f"{key}={count}" for count in counts]
+            else:
+                choices[key] = [f"{key}={override.get_value_element_as_str()}"]
+        return [list(job) for job in itertools.product(*choices.values())]
+
+
+def counts_of(key: str, value: str) -> list[int]:
+    try:
+        return parse_counts(value)
+    except ValueError as error:
+        raise CompactHydraException(f"{key}={value}: {error}") from None
+
+
+def failure(result: JobReturn) -> Any:
+    """The exception of a failed job; reading ``return_value`` would raise it."""
+    return result._return_value
+
+
+ConfigStore.instance().store(
+    group="hydra/sweeper", name="range", node=RangeSweeperConfig, provider="gqn-probe"
+)

@@ -1,0 +1,88 @@
+"""The range sweeper: discovered by Hydra, ``a..b`` becomes jobs, a failed job does not end the sweep."""
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from hydra.core.plugins import Plugins
+from hydra.plugins.sweeper import Sweeper
+
+APP = """
+    import hydra
+
+    from gqn_probe import run
+
+
+    @hydra.main(version_base="1.3", config_path=None, config_name="app")
+    def main(cfg):
+        return run.guarded(job, cfg)
+
+
+    def job(cfg):
+        if cfg.context == 3:
+            raise ValueError("context=3 is refused; use 4")
+        print("JOB", cfg.context, cfg.x)
+
+
+    if __name__ == "__main__":
+        run.launch(main)
+"""
+CONFIG = """
+    defaults:
+      - override hydra/sweeper: range
+      - _self_
+    context: 1
+    x: 0
+    hydra:
+      sweep: {dir: sweep}
+      run: {dir: run}
+"""
+
+
+@pytest.fixture
+def app(tmp_path: Path):
+    (tmp_path / "app.py").write_text(textwrap.dedent(APP))
+    (tmp_path / "app.yaml").write_text(textwrap.dedent(CONFIG))
+
+    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "app.py", "--config-dir", ".", *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    return call
+
+
+def jobs(result: subprocess.CompletedProcess[str]) -> list[str]:
+    return [line for line in result.stdout.splitlines() if line.startswith("JOB")]
+
+
+def test_hydra_discovers_it():
+    assert "RangeSweeper" in {plugin.__name__ for plugin in Plugins.instance().discover(Sweeper)}
+
+
+def test_range_becomes_jobs_and_a_failed_one_is_named(app):
+    result = app("-m", "context=2..4", "x=1,2")
+    assert jobs(result) == ["JOB 2 1", "JOB 2 2", "JOB 4 1", "JOB 4 2"]
+    assert result.returncode == 1
+    assert "job context=3 x=1 failed: context=3 is refused; use 4" in result.stderr
+    assert result.stderr.splitlines()[-1] == "error: 2 of 6 jobs of the sweep failed"
+
+
+def test_a_mistake_is_one_line_and_no_traceback(app):
+    for arguments, message in [
+        (("context=3",), "error: context=3 is refused; use 4"),
+        (
+            ("-m", "context=15..2"),
+            "error: context=15..2: '15..2' runs backwards or stands still; write a count such",
+        ),
+        (("contxt=3",), "error: there is no setting 'contxt'; `python app.py --cfg job` lists them all"),
+    ]:
+        result = app(*arguments)
+        assert result.returncode == 1
+        assert result.stderr.startswith(message)
+        assert result.stderr.count("\n") == 1
+
+
+def test_an_unquoted_range_is_read_without_multirun(app):
+    assert jobs(app("context=range(5,7)")) == ["JOB range(5,7) 0"]

@@ -1,0 +1,26 @@
+"""Schedules are pure functions of the step."""
+
+import pytest
+
+from gqn_probe.training.schedules import Schedule
+
+
+def test_linear_is_the_papers_pixel_deviation():
+    sigma = Schedule(start=2.0, end=0.7, steps=200_000)
+    assert sigma(0) == 2.0
+    assert sigma(100_000) == pytest.approx(1.35)
+    assert sigma(200_000) == sigma(2_000_000) == 0.7
+
+
+def test_cosine_after_warmup():
+    rate = Schedule(start=1.0, end=0.0, steps=110, shape="cosine", warmup=10)
+    assert rate(0) == pytest.approx(1 / 11)
+    assert rate(10) == 1.0
+    assert rate(60) == pytest.approx(0.5)
+    assert rate(110) == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize("values", [{"steps": 0}, {"steps": 5, "warmup": 5}, {"steps": 5, "shape": "step"}])
+def test_refuses_what_is_no_schedule(values):
+    with pytest.raises(ValueError, match="schedule"):
+        Schedule(start=1.0, end=0.0, **values)

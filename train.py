@@ -1,0 +1,30 @@
+"""Train a GQN: ``python train.py``, ``python train.py experiment=paper trainer.devices=4``."""
+
+import hydra
+from omegaconf import DictConfig
+
+from gqn_probe import run
+from gqn_probe.training.outcome import conclude
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="train")
+def main(cfg: DictConfig) -> dict[str, float]:
+    return run.guarded(train, cfg)
+
+
+def train(cfg: DictConfig) -> dict[str, float]:
+    """One training run, from the composed configuration to weights on disk; the last validation's metrics."""
+    folder = run.prepare(cfg)
+    data = run.instantiate(cfg.data)
+    module = run.instantiate(cfg.training, gqn=run.instantiate(cfg.model), seed=cfg.seed)
+    callbacks = list(run.instantiate(cfg.callbacks).values())
+    with run.loggers(cfg, folder, job_type="train") as loggers, run.as_single_run():
+        trainer = run.instantiate(cfg.trainer, logger=loggers, callbacks=callbacks, default_root_dir=folder)
+        trainer.fit(module, datamodule=data, ckpt_path=run.checkpoint_to_resume(cfg.resume))
+        metrics = conclude(trainer, module, data, folder)
+        run.write_provenance(folder, cfg, data=data.provenance(), metrics=metrics)
+    return metrics
+
+
+if __name__ == "__main__":
+    run.launch(main)
