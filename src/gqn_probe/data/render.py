@@ -154,11 +154,12 @@ def render_batch(
     parts: int,
     size: int,
     seed: int,
+    stream: str = "",
     split: str | None = None,
     background: Background = "plain",
 ) -> Scenes:
-    """The scenes with these ids, rendered, and left, where the ids are."""
-    keys = scene_keys(scenes, seed=seed, stream=split or "")
+    """The scenes with these ids, rendered, and left, where the ids are; as ``render_scenes``."""
+    keys = scene_keys(scenes, seed=seed, stream=stream)
     cells, ids = draw_shapes(mix(keys + 1), parts, split)
     centred = cells - cells.double().mean(dim=1, keepdim=True)
     hues = torch.tensor(HUES, device=scenes.device)
@@ -179,14 +180,16 @@ def render_scenes(
     seed: int = 0,
     device: str = "cpu",
     *,
+    stream: str = "",
     split: str | None = None,
     first: int = 0,
     background: Background = "plain",
 ) -> Scenes:
     """``n`` scenes of one random object each, seen by ``views`` cameras in images of ``size`` pixels.
 
-    Scene i depends only on (seed, split, first + i): the same call gives the same images. ``split`` "train", "val" or
-    "test" keeps to shapes of that split, so that no shape, nor its mirror image, is in two splits; None takes any shape.
+    Scene i depends only on (seed, stream, split, first + i): the same call gives the same images, and another stream
+    other scenes. ``split`` "train", "val" or "test" keeps to the shapes of that split, so that no shape, nor its
+    mirror image, is in two splits; None takes any shape.
 
     Raises:
         ValueError: where a number is too small, or no shape of ``parts`` cubes is in the split.
@@ -196,7 +199,7 @@ def render_scenes(
             raise ValueError(f"cannot render scenes with {name}={value}: expected at least 1")
     scenes = torch.arange(first, first + n, device=device)
     rendered = render_batch(
-        scenes, views=views, parts=parts, size=size, seed=seed, split=split, background=background
+        scenes, views=views, parts=parts, size=size, seed=seed, stream=stream, split=split, background=background
     )
     factors = rendered.factors and Factors(*(column.cpu() for column in vars(rendered.factors).values()))
     return Scenes(rendered.frames.cpu(), rendered.cameras.cpu(), factors)
