@@ -1,0 +1,74 @@
+"""The HTML elements that the report page is put together from; every text is escaped here."""
+
+import html
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+
+class Number(NamedTuple):
+    """A table cell that shows ``text`` and sorts by ``value``."""
+
+    value: float
+    text: str
+
+
+Cell = str | int | Number
+
+
+def escape(text: object) -> str:
+    """Text as HTML."""
+    return html.escape(str(text))
+
+
+def number(value: float | None, digits: int = 2) -> Cell:
+    """A cell for a number, empty for None."""
+    return "" if value is None else Number(value, f"{value:.{digits}f}")
+
+
+def interval(low: float | None, high: float | None, digits: int = 2) -> str:
+    """``0.67 to 0.75``, or nothing where a bound is unknown."""
+    return "" if low is None or high is None else f"{low:.{digits}f} to {high:.{digits}f}"
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[Cell]], text_columns: Sequence[int] = ()) -> str:
+    """A sortable table; ``text_columns`` are set flush left."""
+    mark = [' class="text"' if i in text_columns else "" for i in range(len(heads))]
+    top = "".join(f'<th scope="col"{m}>{escape(h)}</th>' for m, h in zip(mark, heads, strict=True))
+    body = "\n".join(
+        "<tr>" + "".join(_cell(cell, m) for cell, m in zip(row, mark, strict=True)) + "</tr>" for row in rows
+    )
+    return (
+        f'<div class="scroll"><table class="sortable"><thead><tr>{top}</tr></thead>'
+        f"<tbody>\n{body}\n</tbody></table></div>"
+    )
+
+
+def settings(values: Mapping[str, Any]) -> str:
+    """Nested settings as a two-column table of dotted names and values."""
+    rows = "\n".join(f"<tr><td>{escape(k)}</td><td>{escape(v)}</td></tr>" for k, v in _flatten(values).items())
+    return f'<table class="settings"><tbody>\n{rows}\n</tbody></table>'
+
+
+def figure(svg: str, caption: str) -> str:
+    """A drawing with its caption; nothing for no drawing."""
+    return f"<figure>{svg}<figcaption>{escape(caption)}</figcaption></figure>" if svg else ""
+
+
+def figures(*found: str) -> str:
+    """Figures side by side where there is room; nothing where there are none."""
+    inside = "\n".join(f for f in found if f)
+    return f'<div class="figures">{inside}</div>' if inside else ""
+
+
+def _cell(cell: Cell, mark: str) -> str:
+    if isinstance(cell, Number):
+        return f'<td{mark} data-value="{cell.value}">{escape(cell.text)}</td>'
+    return f"<td{mark}>{escape(cell)}</td>"
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        inside = isinstance(value, Mapping) and value
+        flat |= _flatten(value, f"{prefix}{key}.") if inside else {f"{prefix}{key}": value}
+    return flat

@@ -1,0 +1,81 @@
+"""Count against count: the confusion matrix, and how alike the representations of two counts are."""
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.figure import Figure
+
+from gqn_probe.report import style
+from gqn_probe.report.results import Study
+
+SIMILARITY = {
+    "cka": "linear CKA, debiased",
+    "centroid": "distance of centroids",
+    "cosine": "cosine of mean r",
+}
+
+
+def confusion(study: Study) -> Figure | None:
+    """Share of the rows of each true count that were read as each count; rows sum to one."""
+    cells = [
+        (c.true, c.predicted, c.n)
+        for c in study.confusion
+        if (c.input, c.control, c.probe) == ("pooled", "none", study.probe)
+    ]
+    if not cells:
+        return None
+    counts, table = _square(cells)
+    share = np.nan_to_num(table / np.maximum(np.nansum(table, axis=1, keepdims=True), 1))
+    figure = _heat_map(counts, share, "share of the true count's rows", low=0.0)
+    figure.axes[0].set(xlabel="count read from r", ylabel="true count")
+    return figure
+
+
+def similarity(study: Study) -> Figure | None:
+    """Similarity of r between counts on the same objects, for the first measure in the file."""
+    if not study.similarity:
+        return None
+    metric = study.similarity[0].metric
+    cells = [(s.count_a, s.count_b, s.value) for s in study.similarity if s.metric == metric]
+    cells += [(b, a, value) for a, b, value in cells]
+    counts, table = _square(cells)
+    figure = _heat_map(counts, table, SIMILARITY.get(metric, metric.replace("_", " ")), low=None)
+    figure.axes[0].set(xlabel="context images", ylabel="context images")
+    return figure
+
+
+def _square(cells: list[tuple[int, int, float]]) -> tuple[list[int], Float[np.ndarray, "a b"]]:
+    """The counts, and the table of values over them; NaN where none was given."""
+    counts = sorted({count for row, column, _ in cells for count in (row, column)})
+    table = np.full((len(counts), len(counts)), np.nan)
+    for row, column, value in cells:
+        table[counts.index(row), counts.index(column)] = value
+    return counts, table
+
+
+def _heat_map(counts: list[int], table: Float[np.ndarray, "a b"], label: str, *, low: float | None) -> Figure:
+    figure = style.blank(5.2, 4.4)
+    axes = figure.add_subplot()
+    edges = np.arange(len(counts) + 1) - 0.5
+    image = axes.pcolormesh(edges, edges, table, cmap="cividis", vmin=low, edgecolors="face", linewidth=0.2)
+    axes.set_aspect("equal")
+    axes.invert_yaxis()
+    axes.grid(visible=False)
+    axes.set_xticks(range(len(counts)), [str(c) for c in counts])
+    axes.set_yticks(range(len(counts)), [str(c) for c in counts])
+    for (row, column), value in np.ndenumerate(table):
+        red, green, blue, _ = image.to_rgba(value)
+        dark = 0.3 * red + 0.6 * green + 0.1 * blue < 0.5
+        if np.isfinite(value) and (value >= 0.005 or low is None):
+            text = f"{value:.2f}".replace("0.", ".", 1)
+            axes.text(
+                column,
+                row,
+                text,
+                ha="center",
+                va="center",
+                fontsize=6,
+                color="#fefefe" if dark else "#111111",
+            )
+    bar = figure.colorbar(image, ax=axes, label=label, shrink=0.85)
+    bar.outline.set_visible(False)
+    return figure

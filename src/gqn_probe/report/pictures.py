@@ -1,0 +1,119 @@
+"""Pictures the model makes: reconstructions and prior samples at several counts, beside the true view.
+
+``python -m gqn_probe.report.pictures FOLDER OUT.png`` draws the README's picture from a study's folder.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from gqn_probe.report import style
+from gqn_probe.report.by_count import draw_accuracy
+from gqn_probe.report.results import Study, read_study
+
+SHOWN = (2, 4, 8, 15)  # the counts a strip shows, where the study has them
+KINDS = {"reconstruction": "reconstruction", "sample": "prior sample"}
+
+
+def reconstructions(study: Study, scenes: int = 3) -> Figure | None:
+    """For a few scenes: the true view, then what the model draws at each shown count, with its RMSE."""
+    counts = shown_counts(study)
+    kinds = [kind for kind in KINDS if counts and f"{kind}_{counts[0]}" in study.pictures]
+    if not kinds:
+        return None
+    truth = study.pictures["truth"][:scenes]
+    figure = style.blank(5.2, 0.5 + 0.98 * len(truth) * len(kinds))
+    grid = figure.subplots(len(truth) * len(kinds), 1 + len(counts), squeeze=False)
+    for scene, true in enumerate(truth):
+        for offset, kind in enumerate(kinds):
+            row = grid[scene * len(kinds) + offset]
+            show(row[0], true)
+            row[0].set_ylabel(KINDS[kind], fontsize=8.5)
+            for axes, count in zip(row[1:], counts, strict=True):
+                drawn = study.pictures[f"{kind}_{count}"][scene]
+                show(axes, drawn, f"RMSE {rmse(drawn, true):.0f}")
+    for axes, title in zip(grid[0], ["true view", *(count_title(study, k) for k in counts)], strict=True):
+        axes.set_title(title, fontsize=9)
+    return figure
+
+
+def readme_picture(study: Study) -> Figure:
+    """Accuracy by count beside, for two scenes, context views and the samples they lead to.
+
+    Raises ValueError where the study wrote no pictures.
+    """
+    counts = shown_counts(study)
+    if not counts or not study.series("accuracy", probe=study.probe):
+        raise ValueError(f"{study.folder} has no pictures or no accuracies: run probe.py with reconstructions")
+    figure = style.blank(11, 4.2)
+    left, right = figure.subfigures(1, 2, width_ratios=(1.05, 1))
+    axes = left.add_subplot()
+    draw_accuracy(study, axes)
+    axes.set_title("How many context images is r a sum of?", loc="left")
+    grid = right.subplots(4, 1 + len(counts), squeeze=False)
+    for scene in range(2):
+        above, below = grid[2 * scene], grid[2 * scene + 1]
+        for view, cell in enumerate(above):
+            show(cell, study.pictures["context"][scene, view % study.pictures["context"].shape[1]])
+        above[0].set_ylabel("context", fontsize=9)
+        below[0].set_ylabel("query", fontsize=9)
+        show(below[0], study.pictures["truth"][scene], "true view")
+        for cell, count in zip(below[1:], counts, strict=True):
+            show(cell, study.pictures[f"sample_{count}"][scene], count_title(study, count))
+    return figure
+
+
+def shown_counts(study: Study) -> list[int]:
+    """2, 4, 8 and 15 as far as the study has pictures of them, else its own counts, four at most."""
+    if "truth" not in study.pictures:
+        return []
+    counts = [int(k) for k in np.atleast_1d(study.pictures["counts"])]
+    usual = [k for k in SHOWN if k in counts]
+    spread = [counts[i] for i in np.unique(np.linspace(0, len(counts) - 1, 4).round().astype(int))]
+    return usual if len(usual) >= 2 else spread
+
+
+def count_title(study: Study, count: int) -> str:
+    """The count in words, starred where the query was among the context."""
+    seen = study.pictures.get("query_seen")
+    if seen is None:
+        return f"{count} images"
+    column = [int(k) for k in np.atleast_1d(study.pictures["counts"])].index(count)
+    return f"{count} images" + ("*" if np.any(seen[..., column]) else "")
+
+
+def rmse(drawn: UInt8[np.ndarray, "h w c"], true: UInt8[np.ndarray, "h w c"]) -> float:
+    """Root mean squared error of a picture in grey levels, 0..255."""
+    return float(np.sqrt(np.mean((drawn.astype(float) - true.astype(float)) ** 2)))
+
+
+def show(axes: Axes, image: UInt8[np.ndarray, "h w c"], below: str = "") -> None:
+    """A picture pixel for pixel, without ticks or frame, and a line of text under it."""
+    axes.imshow(image, interpolation="none")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
+    axes.grid(visible=False)
+    axes.set_xlabel(below, fontsize=8, labelpad=2)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write the README's picture; exit with one line where that cannot be done."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if len(arguments) != 2:
+        sys.exit("usage: python -m gqn_probe.report.pictures FOLDER OUT.png")
+    try:
+        study = read_study(arguments[0])
+        with style.applied():
+            print(style.write_png(readme_picture(study), Path(arguments[1])))
+    except ValueError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

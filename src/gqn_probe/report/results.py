@@ -1,0 +1,196 @@
+"""The study's result files, read into typed rows: the only source of every figure, page and table.
+
+The files and their columns are described in ``docs/results.md``.
+"""
+
+import csv
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar, get_type_hints
+
+import numpy as np
+
+Row = TypeVar("Row", bound=NamedTuple)
+
+
+class Result(NamedTuple):
+    """One row of ``results.csv``: a metric of a probe under a control. Empty cells are ``""`` or None."""
+
+    target: str
+    input: str
+    control: str
+    probe: str
+    seed: str  # empty: pooled over seeds
+    split: str
+    count: int | None  # None: over all counts
+    metric: str
+    value: float
+    low: float | None = None  # 95 % interval over objects
+    high: float | None = None
+    n: int | None = None  # rows scored
+
+
+class CurvePoint(NamedTuple):
+    """One row of ``curves.csv``: a metric after an epoch of a probe's training."""
+
+    target: str
+    input: str
+    control: str
+    probe: str
+    seed: str
+    epoch: int
+    split: str
+    metric: str
+    value: float
+
+
+class Confusion(NamedTuple):
+    """One row of ``confusion.csv``: how often a true count was read as another."""
+
+    input: str
+    control: str
+    probe: str
+    true: int
+    predicted: int
+    n: float
+
+
+class Similarity(NamedTuple):
+    """One row of ``similarity.csv``: how alike r is at two counts."""
+
+    metric: str
+    count_a: int
+    count_b: int
+    value: float
+
+
+@dataclass(frozen=True)
+class Study:
+    """Everything a finished study left in its ``study`` folder; absent optional files are empty."""
+
+    folder: Path
+    results: tuple[Result, ...]
+    curves: tuple[CurvePoint, ...]
+    confusion: tuple[Confusion, ...]
+    similarity: tuple[Similarity, ...]
+    summary: dict[str, Any]
+    provenance: dict[str, Any]
+    pictures: dict[str, np.ndarray]  # the arrays of reconstructions.npz
+
+    def series(
+        self, metric: str, *, target: str = "count", control: str = "none", probe: str, input: str = "pooled"
+    ) -> list[Result]:
+        """A metric by count: one row a count, ascending; held-out rows, pooled over seeds."""
+        wanted = (target, input, control, probe, metric)
+        found = [r for r in self.results if r.count is not None and _key(r) == wanted]
+        return sorted(_held_out(found), key=lambda r: r.count or 0)
+
+    def overall(
+        self, metric: str, *, target: str = "count", control: str = "none", probe: str, input: str = "pooled"
+    ) -> Result | None:
+        """A metric over all counts, or None where the study did not measure it."""
+        wanted = (target, input, control, probe, metric)
+        found = _held_out([r for r in self.results if r.count is None and _key(r) == wanted])
+        return found[0] if found else None
+
+    @property
+    def probe(self) -> str:
+        """The probe that the headline is about: linear, else the first that read r (the original's MLP)."""
+        names = [r.probe for r in self.results if r.target == "count" and r.control == "none" and r.probe]
+        return "linear" if "linear" in names or not names else names[0]
+
+    @property
+    def chance(self) -> float | None:
+        """The accuracy of a guess: as the summary says, else one over the number of counts."""
+        stated = self.summary.get("headline", {}).get("chance")
+        counts = {r.count for r in self.results if r.count is not None and r.target == "count"}
+        return stated if stated is not None else (1 / len(counts) if counts else None)
+
+    def label(self, name: str) -> str:
+        """What people call a control, input or probe: the summary's label, else the name itself."""
+        return str(self.summary.get("labels", {}).get(name, LABELS.get(name, name.replace("_", " "))))
+
+
+LABELS = {
+    "none": "r as it is",
+    "norm": "norm of r only",
+    "divided": "r / count",
+    "direction": "r / |r|",
+    "repeated": "one view repeated",
+    "incoherent": "views of different objects",
+    "untrained": "untrained encoder",
+    "control_task": "random label an object",
+    "shuffled": "shuffled counts",
+    "pixels": "pixels summed",
+    "cameras": "cameras only",
+    "norm_matched": "norms matched",
+    "mlp": "MLP",
+    "knn": "nearest neighbours",
+}
+
+
+def read_study(folder: str | Path) -> Study:
+    """Read the study in ``folder``, or in its ``study`` folder.
+
+    Raises ValueError when there is no ``results.csv`` or a file does not have its columns.
+    """
+    folder = Path(folder)
+    home = next((f for f in (folder / "study", folder) if (f / "results.csv").is_file()), None)
+    if home is None:
+        raise ValueError(f"no study/results.csv in {folder}: give the folder that probe.py wrote")
+    pictures = home / "reconstructions.npz"
+    arrays = dict(np.load(pictures, allow_pickle=False)) if pictures.is_file() else {}
+    return Study(
+        folder=home,
+        results=_rows(home / "results.csv", Result),
+        curves=_rows(home / "curves.csv", CurvePoint),
+        confusion=_rows(home / "confusion.csv", Confusion),
+        similarity=_rows(home / "similarity.csv", Similarity),
+        summary=_json(home / "summary.json"),
+        provenance=_json(home / "provenance.json") or _json(home.parent / "provenance.json"),
+        pictures=arrays,
+    )
+
+
+def _rows(path: Path, kind: type[Row]) -> tuple[Row, ...]:
+    """The rows of a CSV as ``kind``, cells converted by its annotations; no file gives no rows."""
+    if not path.is_file():
+        return ()
+    types = get_type_hints(kind)
+    with path.open(newline="") as file:
+        reader = csv.DictReader(file)
+        missing = [name for name in types if name not in (reader.fieldnames or [])]
+        if missing:
+            raise ValueError(f"{path} has no column {', '.join(missing)}; its columns are {reader.fieldnames}")
+        rows = (kind(**{name: _cell(row[name], types[name]) for name in types}) for row in reader)
+        return tuple(row for row in rows if not math.isnan(row.value if hasattr(row, "value") else 0.0))
+
+
+def _cell(text: str, kind: Any) -> Any:
+    if kind is str:
+        return text
+    if text == "":
+        return math.nan if kind is float else None
+    return int(float(text)) if int in (kind, *getattr(kind, "__args__", ())) else float(text)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text()) if path.is_file() else {}
+
+
+def _key(r: Result) -> tuple[str, ...]:
+    return (r.target, r.input, r.control, r.probe, r.metric)
+
+
+def _held_out(rows: Iterable[Result]) -> list[Result]:
+    """The rows of the hardest split there is, pooled over seeds where the study pooled them."""
+    rows = list(rows)
+    for split in ("test", "validation", ""):
+        chosen = [r for r in rows if r.split == split]
+        pooled = [r for r in chosen if not r.seed]
+        if chosen:
+            return pooled or [r for r in chosen if r.seed == chosen[0].seed]
+    return []

@@ -1,0 +1,171 @@
+"""The sections of the report page, each left out where the study has no data for it."""
+
+import base64
+from collections.abc import Callable
+from typing import NamedTuple
+
+from gqn_probe.report.by_count import object_targets, reconstruction_series
+from gqn_probe.report.controls import control_name, control_rows
+from gqn_probe.report.elements import Cell, escape, figure, figures, interval, number, settings, table
+from gqn_probe.report.results import Result, Study
+
+OVERALL = {
+    "balanced_accuracy": "balanced",
+    "within_one": "within ±1",
+    "mean_absolute_error": "mean error (images)",
+    "spearman": "Spearman ρ",
+    "selectivity": "selectivity",
+}
+
+
+class Section(NamedTuple):
+    """A part of the page: anchor, heading, HTML."""
+
+    id: str
+    title: str
+    body: str
+
+
+def sections(study: Study, drawings: dict[str, str]) -> list[Section]:
+    """The sections that the study has data for, in reading order; ``drawings`` are SVGs by figure name."""
+    makers: dict[str, tuple[str, Callable[[Study, dict[str, str]], str]]] = {
+        "counts": ("Count by count", _counts),
+        "reconstructions": ("What the model draws", _reconstructions),
+        "controls": ("What else tells the count", _controls),
+        "confusion": ("Which counts are mistaken", _confusion),
+        "knowledge": ("What r knows of the object", _knowledge),
+        "similarity": ("How alike the counts are", _similarity),
+        "training": ("Training the classifier", _training),
+        "methods": ("Methods", _methods),
+        "reproduce": ("Reproduce", _reproduce),
+    }
+    made = [Section(id, title, make(study, drawings)) for id, (title, make) in makers.items()]
+    return [section for section in made if section.body]
+
+
+def _counts(study: Study, drawings: dict[str, str]) -> str:
+    columns: dict[str, dict[int | None, Result]] = {
+        "accuracy": _by_count(study.series("accuracy", probe=study.probe)),
+        "norm only": _by_count(study.series("accuracy", control="norm", probe=study.probe)),
+        "reconstruction RMSE": _by_count(reconstruction_series(study)),
+        "sample RMSE": _by_count(reconstruction_series(study, "sample_rmse")),
+    }
+    columns = {name: rows for name, rows in columns.items() if rows}
+    counts = sorted({count for rows in columns.values() for count in rows if count is not None})
+    if not counts:
+        return ""
+    heads = ["context images"]
+    for name, rows in columns.items():
+        heads += [name, "95 % interval"] if _has_interval(rows) else [name]
+    body = [[count, *(cell for rows in columns.values() for cell in _cells(rows, count))] for count in counts]
+    return table(heads, body)
+
+
+def _reconstructions(study: Study, drawings: dict[str, str]) -> str:
+    seen = study.pictures.get("query_seen")
+    star = " * The query is among the context images." if seen is not None and seen.any() else ""
+    return figures(
+        figure(
+            drawings.get("reconstructions", ""),
+            "A view held out of the context, reconstructed with the view itself at hand (posterior) and sampled "
+            "from the representation alone (prior). RMSE in grey levels, 0 to 255." + star,
+        ),
+        figure(
+            drawings.get("reconstruction-error", ""),
+            "Root mean squared error of the held-out view by count, in grey levels. Bands: 95 % interval.",
+        ),
+    )
+
+
+def _controls(study: Study, drawings: dict[str, str]) -> str:
+    rows = control_rows(study)
+    if len(rows) < 2:
+        return ""
+    extra = {metric: title for metric, title in OVERALL.items() if any(_measured(study, r, metric) for r in rows)}
+    body: list[list[Cell]] = [
+        [
+            study.label(row.control),
+            row.input,
+            study.label(row.probe),
+            number(row.value),
+            interval(row.low, row.high),
+            *(_measured(study, row, metric) for metric in extra),
+        ]
+        for row in rows
+    ]
+    heads = ["input", "read from", "probe", "accuracy", "95 % interval", *extra.values()]
+    picture = figure(
+        drawings.get("controls", ""),
+        "Held-out accuracy over all counts. Circles read r itself, squares a control; bars are 95 % intervals "
+        "over objects, the dotted line is chance.",
+    )
+    return figures(picture, table(heads, body, text_columns=(1, 2)))
+
+
+def _confusion(study: Study, drawings: dict[str, str]) -> str:
+    caption = "Each row is a true count: the share of its held-out rows that the probe read as each count."
+    return figures(figure(drawings.get("confusion", ""), caption))
+
+
+def _knowledge(study: Study, drawings: dict[str, str]) -> str:
+    names = ", ".join(study.label(target) for target in object_targets(study))
+    caption = f"How well a probe on r tells {names} of unseen objects, by count. Bands: 95 % interval."
+    return figures(figure(drawings.get("decodability", ""), caption))
+
+
+def _similarity(study: Study, drawings: dict[str, str]) -> str:
+    caption = "Similarity of the representations of the same objects at two counts."
+    return figures(figure(drawings.get("similarity", ""), caption))
+
+
+def _training(study: Study, drawings: dict[str, str]) -> str:
+    caption = "After each epoch, on the objects trained on and on objects held out."
+    return figures(
+        figure(drawings.get("model-accuracy", ""), f"Accuracy. {caption}"),
+        figure(drawings.get("model-loss", ""), f"Cross-entropy in nats. {caption}"),
+    )
+
+
+def _methods(study: Study, drawings: dict[str, str]) -> str:
+    parts = []
+    if "convention" in study.summary:
+        parts.append(f"<p>{escape(study.summary['convention'])}</p>")
+    for title, values in (
+        ("Settings of the study", study.summary.get("settings")),
+        ("Configuration of the run", study.provenance.get("config")),
+    ):
+        if values:
+            parts.append(f"<details><summary>{title}</summary>{settings(values)}</details>")
+    return "\n".join(parts)
+
+
+def _reproduce(study: Study, drawings: dict[str, str]) -> str:
+    commands = study.summary.get("commands") or [study.provenance.get("command", "")]
+    parts = ["<pre>" + "\n".join(escape(c) for c in commands) + "</pre>"] if any(commands) else []
+    rest = {k: v for k, v in study.provenance.items() if k not in ("config", "command")}
+    if rest:
+        parts.append(settings(rest))
+    data = base64.b64encode((study.folder / "results.csv").read_bytes()).decode()
+    parts.append(
+        f'<p><a download="results.csv" href="data:text/csv;base64,{data}">Every number of this page: results.csv</a></p>'
+    )
+    return "\n".join(parts)
+
+
+def _by_count(rows: list[Result]) -> dict[int | None, Result]:
+    return {row.count: row for row in rows}
+
+
+def _has_interval(rows: dict[int | None, Result]) -> bool:
+    return any(row.low is not None for row in rows.values())
+
+
+def _cells(rows: dict[int | None, Result], count: int) -> list[Cell]:
+    row = rows.get(count)
+    cells = [number(row.value if row else None)]
+    return [*cells, interval(row.low, row.high) if row else ""] if _has_interval(rows) else cells
+
+
+def _measured(study: Study, row: Result, metric: str) -> Cell:
+    found = study.overall(metric, control=row.control, probe=row.probe, input=row.input)
+    return number(found.value if found else None)

@@ -1,0 +1,118 @@
+"""How every figure looks: a colour-blind safe palette, quiet axes, PNG at 2x, SVG in the page's theme.
+
+Colours are those of Okabe & Ito, "Color universal design" (2008), told apart by marker and line style too.
+"""
+
+import html
+import io
+import os
+import re
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+INK, MUTED, RULE, PAPER = "#1c1f23", "#5f666e", "#dcdcd6", "#ffffff"
+BLUE, VERMILION, GREEN, PURPLE, ORANGE = "#0072b2", "#d55e00", "#009e73", "#b0568f", "#b77c00"
+SERIES = (
+    (BLUE, "o", "-"),
+    (VERMILION, "s", "--"),
+    (GREEN, "^", "-."),
+    (PURPLE, "D", ":"),
+    (ORANGE, "v", "-"),
+)
+BAND = 0.16  # opacity of an interval
+
+# What the page's style sheet calls each colour, so that inline SVG turns dark with the page.
+_THEMED = {
+    INK: "ink", MUTED: "muted", RULE: "rule", PAPER: "paper",
+    BLUE: "blue", VERMILION: "vermilion", GREEN: "green", PURPLE: "purple", ORANGE: "orange",
+}  # fmt: skip
+
+_RC = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9.5,
+    "axes.titlesize": 10.5,
+    "axes.labelsize": 9.5,
+    "axes.edgecolor": MUTED,
+    "axes.linewidth": 0.8,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "axes.facecolor": "none",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": RULE,
+    "grid.linewidth": 0.7,
+    "text.color": INK,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.major.size": 3,
+    "ytick.major.size": 3,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 4.5,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "figure.facecolor": PAPER,
+    "savefig.facecolor": PAPER,
+    "figure.constrained_layout.use": True,
+    "svg.fonttype": "none",  # text stays text: selectable, and set in the page's own typeface
+}
+
+
+def applied() -> AbstractContextManager[None]:
+    """The settings for drawing and saving, undone afterwards: the user's matplotlib stays as it was."""
+    return matplotlib.rc_context(_RC)
+
+
+def blank(width: float, height: float) -> Figure:
+    """An empty figure, sizes in inches. 5.2 wide reads well on a phone and beside text."""
+    return Figure(figsize=(width, height))
+
+
+def count_axis(axes: Axes, counts: list[int]) -> None:
+    """An x-axis of whole counts, thinned where there are many."""
+    axes.set_xlabel("context images")
+    step = max(1, round(len(counts) / 14))
+    axes.set_xticks(counts[::step])
+    axes.grid(axis="x", visible=False)
+
+
+def chance_line(axes: Axes, chance: float | None, vertical: bool = False) -> None:
+    """Where guessing lands, labelled on the line itself."""
+    if chance is None:
+        return
+    line = axes.axvline if vertical else axes.axhline
+    line(chance, color=MUTED, linewidth=1, linestyle=(0, (1, 2)))
+    place = (chance, 1.0) if vertical else (1.0, chance)
+    coordinates = axes.get_xaxis_transform() if vertical else axes.get_yaxis_transform()
+    axes.annotate("chance", place, xycoords=coordinates, xytext=(0, 2), textcoords="offset points",
+                  color=MUTED, fontsize=8.5, ha="center" if vertical else "right", va="bottom")  # fmt: skip
+
+
+def write_png(figure: Figure, path: Path) -> Path:
+    """Save at twice a screen's resolution, under a temporary name first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    figure.savefig(temporary, format="png", dpi=192)
+    temporary.replace(path)
+    return path
+
+
+def inline_svg(figure: Figure, name: str, description: str) -> str:
+    """The figure as an ``<svg>`` element: colours by the page's variables, ids that no other figure has."""
+    buffer = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": name}):
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    svg = buffer.getvalue()
+    svg = re.sub(r"<(metadata|style).*?</\1>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
+    svg = svg.replace("font-family: 'DejaVu Sans'; ", "")
+    for colour, variable in _THEMED.items():
+        svg = svg.replace(colour, f"var(--{variable})")
+    return svg.replace("<svg ", f'<svg role="img" aria-label="{html.escape(description)}" ', 1)

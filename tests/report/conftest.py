@@ -1,0 +1,164 @@
+"""A made-up study folder in the real format: numbers on simple curves, so that tests know what to expect."""
+
+import csv
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gqn_probe.report.results import Confusion, CurvePoint, Result, Similarity
+
+COUNTS = tuple(range(2, 16))
+OVERALL = {
+    "none": 0.71, "norm": 0.58, "divided": 0.41, "direction": 0.38, "repeated": 0.64, "incoherent": 0.69,
+    "untrained": 0.66, "control_task": 0.09, "shuffled": 0.07, "pixels": 0.33, "cameras": 0.52,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def study_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A complete study; tests add files to it but change none."""
+    return write_study(tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture(scope="session")
+def bare_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study that left ``results.csv`` alone."""
+    return write_study(tmp_path_factory.mktemp("bare"), full=False)
+
+
+def write_study(folder: Path, *, full: bool = True) -> Path:
+    """A study of counts 2..15; ``full=False`` leaves out every optional file."""
+    study = folder / "study"
+    study.mkdir(parents=True)
+    _csv(study / "results.csv", Result._fields, _results(full))
+    if full:
+        _csv(study / "curves.csv", CurvePoint._fields, _curves())
+        _csv(study / "confusion.csv", Confusion._fields, _confusion())
+        pairs = [("cka", a, b, 1 - 0.02 * abs(a - b)) for a in COUNTS for b in COUNTS if a <= b]
+        _csv(study / "similarity.csv", Similarity._fields, pairs)
+        np.savez(study / "reconstructions.npz", **pictures())
+        (study / "provenance.json").write_text(json.dumps(PROVENANCE))
+        (study / "summary.json").write_text(json.dumps(SUMMARY))
+    return folder
+
+
+def pictures(scenes: int = 4, views: int = 15, size: int = 16) -> dict[str, np.ndarray]:
+    """Coloured squares that get sharper with the count."""
+    rng = np.random.default_rng(0)
+    truth = np.full((scenes, size, size, 3), 210, np.uint8)
+    for scene in range(scenes):
+        truth[scene, 4:12, 3 + scene : 10 + scene] = rng.integers(0, 255, 3)
+    context = np.stack([np.roll(truth, view, axis=2) for view in range(views)], axis=1)
+    noisy = {
+        f"{kind}_{k}": np.clip(truth + rng.normal(0, scale / k, truth.shape), 0, 255).astype(np.uint8)
+        for k in COUNTS
+        for kind, scale in (("reconstruction", 60), ("sample", 160))
+    }
+    seen = np.tile(np.array(COUNTS) == 15, (scenes, 1))
+    return {"context": context, "truth": truth, "counts": np.array(COUNTS), "query_seen": seen, **noisy}
+
+
+def _results(full: bool) -> Iterable[Sequence[object]]:
+    def row(
+        target: str,
+        control: str,
+        probe: str,
+        count: int | str,
+        metric: str,
+        value: float,
+        spread: float = 0.04,
+    ):
+        given = "" if target == "reconstruction" else "pooled"
+        return (
+            target,
+            given,
+            control,
+            probe,
+            "",
+            "test",
+            count,
+            metric,
+            value,
+            value - spread,
+            value + spread,
+            60,
+        )
+
+    for count in COUNTS:
+        yield row("count", "none", "linear", count, "accuracy", accuracy(count))
+        yield row("count", "norm", "linear", count, "accuracy", accuracy(count) - 0.13)
+        yield row("reconstruction", "", "", count, "rmse", 30 / count, 0.5)
+        if full:
+            yield row("reconstruction", "", "", count, "sample_rmse", 60 / count, 0.5)
+            yield row("color", "none", "linear", count, "r2", 0.4 + 0.02 * count)
+            yield row("shape", "none", "linear", count, "accuracy", 0.1 + 0.01 * count)
+    for control, value in OVERALL.items():
+        yield row("count", control, "linear", "", "accuracy", value)
+    yield row("count", "none", "mlp", "", "accuracy", 0.77)
+    yield row("count", "none", "linear", "", "mean_absolute_error", 0.6)
+    yield ("count", "pooled", "none", "linear", 0, "train", "", "accuracy", 0.9, "", "", 600)
+
+
+def accuracy(count: int) -> float:
+    """The made-up accuracy of the linear probe at a count."""
+    return 0.97 - 0.035 * (count - 2)
+
+
+def _curves() -> Iterable[Sequence[object]]:
+    for seed in (0, 1):
+        for epoch in range(1, 41):
+            for split, gap in (("train", 0.0), ("validation", 0.05)):
+                reached = 0.7 * (1 - np.exp(-epoch / 12)) - gap + 0.01 * seed
+                yield ("count", "pooled", "none", "linear", seed, epoch, split, "accuracy", reached)
+                yield ("count", "pooled", "none", "linear", seed, epoch, split, "loss", 2.7 - 2 * reached)
+
+
+def _confusion() -> Iterable[Sequence[object]]:
+    for true in COUNTS:
+        for predicted in COUNTS:
+            yield (
+                "pooled",
+                "none",
+                "linear",
+                true,
+                predicted,
+                round(60 * np.exp(-((true - predicted) ** 2))),
+            )
+
+
+def _csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows(rows)
+
+
+SUMMARY = {
+    "question": "Does the scene representation tell how many images it was formed from?",
+    "answer": "A linear probe names the count of unseen objects with accuracy 0.71 (95 % interval 0.67 to "
+    "0.75); the norm of r alone reaches 0.58, so 0.13 (0.10 to 0.16) of it is more than length.",
+    "headline": {"accuracy": 0.71, "accuracy_low": 0.67, "accuracy_high": 0.75, "norm_only": 0.58,
+                 "norm_only_low": 0.54, "norm_only_high": 0.62, "difference": 0.13, "difference_low": 0.1,
+                 "difference_high": 0.16, "chance": 1 / 14},
+    "counts": list(COUNTS),
+    "failed": [],
+    "objects": 60,
+    "convention": "count = number of context images",
+    "notes": ["At 15 of 15 views the query is one of the context images."],
+    "settings": {"probe": {"epochs": 100, "seeds": [0, 1]}, "data": "rendered"},
+    "commands": ["python probe.py -m context=2..15"],
+    "labels": {},
+}  # fmt: skip
+
+PROVENANCE = {
+    "config": {"seed": 0, "context": "2..15", "data": {"views": 16, "size": 64}},
+    "git": "611fa52",
+    "data_fingerprint": "ab12" * 8,
+    "checkpoint_fingerprint": "cd34" * 8,
+    "versions": {"python": "3.11.2", "torch": "2.13.0"},
+    "command": "python probe.py -m context=2..15",
+    "wall_time": 241.5,
+}
