@@ -1,0 +1,18 @@
+"""The Generative Query Network: encoders, generator, objective, and the files that hold their weights."""
+
+from gqn_probe.model.checkpoint import load_gqn, save_weights, weights_fingerprint
+from gqn_probe.model.generator import Generator
+from gqn_probe.model.gqn import GQN, GQNOutput, Trace
+from gqn_probe.model.representation import Pyramid, Tower
+
+__all__ = [
+    "GQN",
+    "GQNOutput",
+    "Generator",
+    "Pyramid",
+    "Tower",
+    "Trace",
+    "load_gqn",
+    "save_weights",
+    "weights_fingerprint",
+]

@@ -1,0 +1,125 @@
+"""Files that hold a GQN: our checkpoints, exported weights, the bundled ones, and the released state dict.
+
+No code from a file is ever run: tensors and plain values are read, and only our own classes are built.
+"""
+
+import hashlib
+import json
+import os
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from gqn_probe.model.gqn import GQN
+from gqn_probe.model.released import RELEASED_NAMES, from_released, released_settings
+
+PRETRAINED = Path(__file__).parents[1] / "weights" / "pretrained.safetensors"
+RELEASED_STEPS = 8  # the released file does not tell
+
+
+def load_gqn(path_or_name: str | os.PathLike[str], steps: int | None = None) -> GQN:
+    """The model that a file holds, on the CPU and in evaluation mode.
+
+    Args:
+        path_or_name: a Lightning checkpoint (``.ckpt``), exported weights (``.safetensors``), the released
+            ``model-checkpoint.pth``, or "pretrained", the weights that come with the package.
+        steps: generator steps of the released model, 8 unless told; other files say themselves.
+
+    Raises:
+        ValueError: no such file, not a model, or a model that does not fit; the message says what is wrong.
+    """
+    path = PRETRAINED if path_or_name == "pretrained" else Path(path_or_name)
+    if not path.is_file():
+        hint = "this installation has no bundled weights; train some" if path == PRETRAINED else "give a file"
+        raise ValueError(f"no checkpoint at {path}: {hint}, or name the released model-checkpoint.pth")
+    settings, tensors = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    if settings is None:
+        return _load_released(tensors, RELEASED_STEPS if steps is None else steps, path)
+    gqn = GQN.from_settings(settings)
+    own = gqn.generator.steps
+    if steps not in (None, own):
+        raise ValueError(f"steps={steps}, but {path} holds a model of {own} generator steps: leave steps out")
+    _refuse_misfit(tensors, {name: value.shape for name, value in gqn.state_dict().items()}, path)
+    gqn.load_state_dict(tensors)
+    return gqn.eval()
+
+
+def save_weights(gqn: GQN, path: str | os.PathLike[str], metadata: dict[str, str]) -> None:
+    """Write weights and what rebuilds their model as safetensors; ``metadata`` travels along (provenance)."""
+    path = Path(path)
+    unfinished = path.with_name(path.name + f".{os.getpid()}.tmp")
+    tensors = {name: value.detach().cpu().contiguous() for name, value in gqn.state_dict().items()}
+    save_file(tensors, unfinished, metadata={**metadata, "gqn_settings": json.dumps(gqn.settings())})
+    unfinished.replace(path)
+
+
+def weights_fingerprint(gqn: GQN) -> str:
+    """A hex digest of architecture and weights: equal for equal models, wherever they came from."""
+    digest = hashlib.sha256(json.dumps(gqn.settings(), sort_keys=True).encode())
+    for name, value in sorted(gqn.state_dict().items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Any] | None, dict[str, Tensor]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except SafetensorError as error:
+        raise ValueError(f"{path} is not a safetensors file: {error}") from error
+    if "gqn_settings" not in metadata:
+        raise ValueError(f"{path} holds tensors but no model settings: export it with save_weights")
+    return json.loads(metadata["gqn_settings"]), tensors
+
+
+def _read_torch(path: Path) -> tuple[dict[str, Any] | None, dict[str, Tensor]]:
+    """Settings and tensors of a Lightning checkpoint of ours, or None and a bare state dict."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, AttributeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{path} is not a checkpoint that can be read without running its code: {reason}") from error
+    if isinstance(content, Mapping) and "gqn_settings" in content:
+        prefix = "gqn."
+        state = content["state_dict"].items()
+        return content["gqn_settings"], {k.removeprefix(prefix): v for k, v in state if k.startswith(prefix)}
+    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise ValueError(f"{path} is neither a checkpoint of train.py nor a released state dict")
+    return None, {name.removeprefix("module."): value for name, value in content.items()}
+
+
+def _load_released(tensors: dict[str, Tensor], steps: int, path: Path) -> GQN:
+    _refuse_misfit(tensors, {name: None for theirs in RELEASED_NAMES.values() for name in theirs}, path)
+    gqn = GQN.from_settings(released_settings(tensors, steps))
+    expected: dict[str, tuple[int, ...] | None] = {}
+    for ours, value in gqn.state_dict().items():
+        parts = RELEASED_NAMES[ours]
+        expected |= {name: (value.shape[0] // len(parts), *value.shape[1:]) for name in parts}
+    _refuse_misfit(tensors, expected, path)
+    gqn.load_state_dict(from_released(tensors))
+    return gqn.eval()
+
+
+def _refuse_misfit(tensors: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...] | None], path: Path) -> None:
+    """Refuse tensors whose names or shapes (where one is expected) differ, and name them all."""
+    misshapen = [
+        f"{name} {tuple(tensors[name].shape)} instead of {tuple(shape)}"
+        for name, shape in expected.items()
+        if shape is not None and name in tensors and tensors[name].shape != shape
+    ]
+    wrong = {
+        "missing": [name for name in expected if name not in tensors],
+        "unexpected": [name for name in tensors if name not in expected],
+        "misshapen": misshapen,
+    }
+    if any(wrong.values()):
+        details = "; ".join(f"{what}: {', '.join(names)}" for what, names in wrong.items() if names)
+        raise ValueError(f"{path} does not fit the model; {details}")

@@ -1,0 +1,159 @@
+"""The generator with its prior and posterior: a convolutional DRAW conditioned on a scene and a camera.
+
+Eslami et al. 2018, supplement, algorithms S1 to S3 and figure S2; Gregor et al. 2016, "Towards conceptual
+compression".
+"""
+
+from typing import Literal, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from gqn_probe.model.canvas import Canvas
+from gqn_probe.model.core import Core
+from gqn_probe.model.injection import ProjectInjection, RepeatInjection, SpreadInjection
+from gqn_probe.model.latent import Latent
+from gqn_probe.model.objective import Gaussian
+from gqn_probe.model.released import ReleasedCore
+from gqn_probe.model.settings import Configured
+
+CHOICES = {
+    "core": ("spread", "repeat", "project", "released"),
+    "deviation": ("exp", "softplus"),
+    "output": ("linear", "sigmoid"),
+}
+
+
+class Unrolled(NamedTuple):
+    """What the generator went through, an entry a step; no posteriors where z came from the prior."""
+
+    image: Float[Tensor, "b c h w"]
+    hidden: list[Float[Tensor, "b h y x"]]
+    priors: list[Gaussian]
+    posteriors: list[Gaussian]
+
+
+class Generator(Configured):
+    """Draws an image in L steps, at a quarter of its height and width.
+
+    Args:
+        steps: L.
+        representation_channels, pooled: of the encoder; pooled has one position, else the generator's grid.
+        size: height and width of the images; only ``core="spread"`` is bound to it.
+        hidden_channels, canvas_channels, latent_channels: of h and c, of u, and of z (a step).
+        kernel: height and width of the convolutions in cores and heads.
+        shared: one core for all steps, or one each.
+        canvas_input: the inference core sees the canvas, down-sampled.
+        core: how representation, camera and image reach the gates: "spread", "repeat" or "project" (see
+            injection.py), or "released" (see released.py).
+        deviation: of prior and posterior: "exp" or "softplus" (latent.py).
+        output: "linear" (the paper's) or "sigmoid".
+        normalise: normalise the representation where the generator reads it.
+    """
+
+    def __init__(
+        self,
+        *,
+        steps: int,
+        representation_channels: int,
+        pooled: bool,
+        size: int,
+        hidden_channels: int,
+        canvas_channels: int,
+        latent_channels: int,
+        kernel: int,
+        shared: bool,
+        canvas_input: bool,
+        core: Literal["spread", "repeat", "project", "released"],
+        deviation: Literal["exp", "softplus"],
+        output: Literal["linear", "sigmoid"],
+        normalise: bool,
+        image_channels: int = 3,
+        camera_channels: int = 7,
+    ) -> None:
+        super().__init__()
+        for name, value in (("core", core), ("deviation", deviation), ("output", output)):
+            if value not in CHOICES[name]:
+                raise ValueError(f"generator {name}={value!r} is none of {', '.join(CHOICES[name])}")
+        if core == "released" and not shared:
+            raise ValueError('generator core="released" has one core for all steps: set shared=true')
+        self.steps, self.shared, self.canvas_input = steps, shared, canvas_input
+        self.pooled, self.size = pooled, size if core == "spread" else None
+        self.camera_channels = camera_channels
+
+        def make_core(*, inputs: int, first: bool, image: int) -> Core | ReleasedCore:
+            constants = {"representation": representation_channels, "camera": camera_channels, "image": image}
+            if core == "released":
+                return ReleasedCore(moving=inputs, hidden=hidden_channels, kernel=kernel, **constants)
+            gates = 4 * hidden_channels
+            if core == "spread":
+                injection = SpreadInjection(gates=gates, kernel=kernel, pooled=pooled, size=size, **constants)
+            elif core == "repeat":
+                injection = RepeatInjection(gates=gates, kernel=kernel, **constants)
+            else:
+                injection = ProjectInjection(gates=gates, **constants)
+            moving = inputs + (0 if first else hidden_channels)
+            return Core(injection, moving=moving, hidden=hidden_channels, kernel=kernel)
+
+        # The core of the first step alone meets nothing but zeros, and z: it has no weights for the rest.
+        seen = hidden_channels + (canvas_channels if canvas_input else 0)
+        firsts = [not shared and step == 0 for step in range(1 if shared else steps)]
+        self.inference_cores = nn.ModuleList(
+            make_core(inputs=0 if first else seen, first=first, image=image_channels) for first in firsts
+        )
+        self.generation_cores = nn.ModuleList(
+            make_core(inputs=latent_channels, first=first, image=0) for first in firsts
+        )
+        heads = {"hidden": hidden_channels, "latent": latent_channels, "kernel": kernel}
+        self.prior = Latent(**heads, deviation=deviation)
+        self.posterior = Latent(**heads, deviation=deviation)
+        self.canvas = Canvas(
+            hidden=hidden_channels,
+            canvas=canvas_channels,
+            image=image_channels,
+            steps=len(firsts),
+            looks=(1 if shared else steps - 1) if canvas_input else 0,
+            output=output,
+        )
+        self.norm = nn.GroupNorm(1, representation_channels) if normalise else nn.Identity()
+
+    def forward(
+        self,
+        representation: Float[Tensor, "b d ry rx"],
+        cameras: Float[Tensor, "b p"],
+        frames: Float[Tensor, "b c h w"] | None = None,
+        *,
+        grid: tuple[int, int],
+        deterministic: bool = False,
+    ) -> Unrolled:
+        """Draw the view of ``cameras``: z from the posterior, which sees its ``frames``, or else the prior.
+
+        ``grid`` is a quarter of the image's height and width; ``deterministic`` takes the mean for every z.
+        """
+        # The paper's letters: r representation, pi prior, q posterior, z latent, u canvas; _g of the generation
+        # core, _e of the inference core. States and canvas start at zero, which is None here.
+        r = self.norm(representation)
+        fixed_g = [core.constant(r, cameras, None, grid) for core in self.generation_cores]
+        fixed_e = (
+            [core.constant(r, cameras, frames, grid) for core in self.inference_cores] if frames is not None else []
+        )
+        views = self.canvas.views(self.steps) if frames is not None else []
+        state_g = state_e = u = None
+        hidden, priors, posteriors = [], [], []
+        for step in range(self.steps):
+            own = 0 if self.shared else step
+            pi = self.prior(state_g.hidden) if state_g else self.prior.of_zeros(len(cameras), grid)
+            if frames is not None:
+                seen = [state_g.hidden] if state_g else []
+                if views and u is not None:
+                    seen.append(torch.einsum("oi,biyx->boyx", views[step - 1], u))
+                state_e = self.inference_cores[own](fixed_e[own], seen, state_e)
+                q = self.posterior(state_e.hidden)
+                posteriors.append(q)
+            z = (q if frames is not None else pi).sample(deterministic=deterministic)
+            state_g = self.generation_cores[own](fixed_g[own], [z], state_g)
+            u = self.canvas.gather(u, state_g.hidden)
+            hidden.append(state_g.hidden)
+            priors.append(pi)
+        return Unrolled(image=self.canvas.image(u), hidden=hidden, priors=priors, posteriors=posteriors)

@@ -1,0 +1,181 @@
+"""The Generative Query Network: see some views of a scene, predict others.
+
+Eslami et al. 2018, "Neural scene representation and rendering", Science 360, 1204-1210.
+"""
+
+from typing import Any, Literal, NamedTuple
+
+import torch
+from einops import rearrange
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from gqn_probe.model.generator import Generator
+from gqn_probe.model.injection import SCALE
+from gqn_probe.model.objective import Gaussian, kl_divergence
+from gqn_probe.model.representation import Pyramid, Tower
+from gqn_probe.model.settings import Configured, build
+
+
+class GQNOutput(NamedTuple):
+    """A prediction by the posterior, and what the lower bound needs."""
+
+    mean: Float[Tensor, "b c h w"]  # of the pixels, in 0..1 with a sigmoid output, near it otherwise
+    representation: Float[Tensor, "b d y x"]
+    kl: Float[Tensor, " b"]  # nats a scene
+    kl_steps: Float[Tensor, "b l"]  # nats a scene and generator step
+
+
+class Trace(NamedTuple):
+    """What the generator goes through when every latent is its posterior's mean."""
+
+    hidden: Float[Tensor, "b l h y x"]
+    canvas: Float[Tensor, "b l u H W"]
+    prior_mean: Float[Tensor, "b l z y x"]
+    prior_std: Float[Tensor, "b l z y x"]
+    posterior_mean: Float[Tensor, "b l z y x"]
+    posterior_std: Float[Tensor, "b l z y x"]
+    kl: Float[Tensor, "b l"]  # nats
+
+
+class GQN(Configured):
+    """A scene encoder, the sum (or mean) of its views' representations, and a generator.
+
+    Args:
+        encoder: frames and cameras to representations, one a view.
+        generator: representation and query camera to an image.
+        aggregation: "sum" (the paper's) or "mean" over views.
+    """
+
+    def __init__(self, *, encoder: Tower | Pyramid, generator: Generator, aggregation: Literal["sum", "mean"]) -> None:
+        super().__init__()
+        if aggregation not in ("sum", "mean"):
+            raise ValueError(f"aggregation={aggregation!r} is neither 'sum' nor 'mean'")
+        if encoder.pooled != generator.pooled:
+            raise ValueError(
+                f"encoder has pooled={encoder.pooled}, generator pooled={generator.pooled}: make them equal"
+            )
+        self.encoder, self.generator, self.aggregation = encoder, generator, aggregation
+
+    @classmethod
+    def from_settings(cls, settings: dict[str, Any]) -> "GQN":
+        """A newly initialised model as ``settings()`` described it. ValueError where they do not fit."""
+        gqn = build(settings, {each.__name__: each for each in (GQN, Tower, Pyramid, Generator)})
+        if not isinstance(gqn, GQN):
+            raise ValueError(f"model settings describe a {type(gqn).__name__}, not a GQN")
+        return gqn
+
+    def encode(self, frames: Float[Tensor, "b v c h w"], cameras: Float[Tensor, "b v p"]) -> Float[Tensor, "b v d y x"]:
+        """The representation of every view, all in one batch. Frames in 0..1."""
+        self._check(frames.shape[-2:], cameras)
+        phi = self.encoder(rearrange(frames, "b v c h w -> (b v) c h w"), rearrange(cameras, "b v p -> (b v) p"))
+        return rearrange(phi, "(b v) d y x -> b v d y x", b=len(frames))
+
+    def aggregate(
+        self, phi: Float[Tensor, "b v d y x"], mask: Bool[Tensor, "b v"] | None = None
+    ) -> Float[Tensor, "b d y x"]:
+        """The representation of each scene from its views, or from those that ``mask`` has."""
+        if mask is not None:
+            phi = phi.masked_fill(~mask[:, :, None, None, None], 0)
+        total = phi.sum(dim=1)
+        if self.aggregation == "sum":
+            return total
+        views = torch.full_like(total[:, :1, :1, :1], phi.shape[1]) if mask is None else mask.sum(dim=1)
+        return total / views.reshape(-1, 1, 1, 1).clamp(min=1)
+
+    def predict(
+        self,
+        representation: Float[Tensor, "b d y x"],
+        query_frames: Float[Tensor, "b c h w"],
+        query_cameras: Float[Tensor, "b p"],
+        deterministic: bool = False,
+    ) -> GQNOutput:
+        """Reconstruct query views with latents from the posterior, which sees them."""
+        self._check(query_frames.shape[-2:], query_cameras)
+        drawn = self.generator(
+            representation, query_cameras, query_frames, grid=_grid(query_frames), deterministic=deterministic
+        )
+        kl_steps = _kl_steps(_stack(drawn.posteriors), _stack(drawn.priors))
+        return GQNOutput(mean=drawn.image, representation=representation, kl=kl_steps.sum(dim=1), kl_steps=kl_steps)
+
+    def forward(
+        self,
+        context_frames: Float[Tensor, "b v c h w"],
+        context_cameras: Float[Tensor, "b v p"],
+        query_frames: Float[Tensor, "b c h w"],
+        query_cameras: Float[Tensor, "b p"],
+        deterministic: bool = False,
+    ) -> GQNOutput:
+        """Encode the context, then reconstruct one query view a scene."""
+        representation = self.aggregate(self.encode(context_frames, context_cameras))
+        return self.predict(representation, query_frames, query_cameras, deterministic)
+
+    def sample_from(
+        self,
+        representation: Float[Tensor, "b d y x"],
+        query_cameras: Float[Tensor, "b p"],
+        deterministic: bool = False,
+        size: tuple[int, int] | None = None,
+    ) -> Float[Tensor, "b c h w"]:
+        """Predict query views with latents from the prior; ``size`` is the image's height and width.
+
+        Without ``size`` it is four times the representation's, or what the generator was made for.
+        """
+        if size is None:
+            positions = representation.shape[-2:]
+            made_for = self.generator.arguments["size"]
+            size = (made_for, made_for) if self.generator.pooled else (SCALE * positions[0], SCALE * positions[1])
+        self._check(size, query_cameras)
+        grid = size[0] // SCALE, size[1] // SCALE
+        return self.generator(representation, query_cameras, grid=grid, deterministic=deterministic).image
+
+    def sample(
+        self,
+        context_frames: Float[Tensor, "b v c h w"],
+        context_cameras: Float[Tensor, "b v p"],
+        query_cameras: Float[Tensor, "b p"],
+        deterministic: bool = False,
+    ) -> Float[Tensor, "b c h w"]:
+        """Encode the context, then predict one query view a scene, unseen."""
+        representation = self.aggregate(self.encode(context_frames, context_cameras))
+        height, width = context_frames.shape[-2:]
+        return self.sample_from(representation, query_cameras, deterministic, size=(height, width))
+
+    def trace(
+        self,
+        representation: Float[Tensor, "b d y x"],
+        query_frames: Float[Tensor, "b c h w"],
+        query_cameras: Float[Tensor, "b p"],
+    ) -> Trace:
+        """The generator's states, canvas and moments at every step, without chance."""
+        self._check(query_frames.shape[-2:], query_cameras)
+        drawn = self.generator(
+            representation, query_cameras, query_frames, grid=_grid(query_frames), deterministic=True
+        )
+        prior, posterior = _stack(drawn.priors), _stack(drawn.posteriors)
+        hidden = torch.stack(drawn.hidden, dim=1)
+        canvas = self.generator.canvas.layers(hidden)
+        return Trace(hidden, canvas, *prior, *posterior, kl=_kl_steps(posterior, prior))
+
+    def _check(self, size: tuple[int, ...], cameras: Float[Tensor, "... p"]) -> None:
+        expected = self.generator.camera_channels
+        if cameras.shape[-1] != expected:
+            raise ValueError(f"expected {expected} camera values, got {cameras.shape[-1]}: encode raw cameras first")
+        if any(pixels % SCALE for pixels in size):
+            raise ValueError(f"image height and width must be divisible by {SCALE}, got {tuple(size)}")
+        made_for = self.generator.size
+        if made_for is not None and tuple(size) != (made_for, made_for):
+            raise ValueError(f"the model was made for {made_for}x{made_for} images, got {tuple(size)}")
+
+
+def _grid(frames: Float[Tensor, "b c h w"]) -> tuple[int, int]:
+    return frames.shape[-2] // SCALE, frames.shape[-1] // SCALE
+
+
+def _stack(steps: list[Gaussian]) -> Gaussian:
+    return Gaussian(*(torch.stack(moment, dim=1) for moment in zip(*steps, strict=True)))
+
+
+def _kl_steps(posterior: Gaussian, prior: Gaussian) -> Float[Tensor, "b l"]:
+    """Step by step, summed over positions and latent channels."""
+    return kl_divergence(posterior, prior).sum(dim=(2, 3, 4))

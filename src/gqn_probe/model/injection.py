@@ -1,0 +1,123 @@
+"""How the representation, the query's camera and the query's image enter the gates of a core.
+
+Each class maps the three to gate pre-activations at the generator's resolution, a quarter of the image's, once
+for all steps. The image enters the inference core alone. The public implementations differ here.
+"""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from gqn_probe.model.convolution import convolve_constant
+
+SCALE = 4  # image pixels along a side of one position of the generator
+
+
+class SpreadInjection(nn.Module):
+    """The paper's: a learned transposed convolution spreads the camera and the pooled representation.
+
+    Eslami et al. 2018, supplement, figure S2. ``size`` is the height and width of the images.
+    """
+
+    def __init__(
+        self,
+        *,
+        gates: int,
+        representation: int,
+        camera: int,
+        image: int,
+        kernel: int,
+        pooled: bool,
+        size: int,
+    ) -> None:
+        super().__init__()
+        grid = size // SCALE
+        self.representation = nn.ConvTranspose2d(representation, representation, grid, bias=False) if pooled else None
+        self.camera = nn.ConvTranspose2d(camera, camera, grid, bias=False)
+        self.image = nn.Conv2d(image, image, SCALE, stride=SCALE, bias=False) if image else None
+        self.gates = nn.Conv2d(image + camera + representation, gates, kernel, padding=kernel // 2)
+
+    def forward(
+        self,
+        representation: Float[Tensor, "b d ry rx"],
+        cameras: Float[Tensor, "b p"],
+        frames: Float[Tensor, "b c h w"] | None,
+        grid: tuple[int, int],
+    ) -> Float[Tensor, "b g y x"]:
+        if self.representation is not None:
+            representation = spread(self.representation, representation[:, :, 0, 0])
+        maps = [spread(self.camera, cameras), representation]
+        if frames is not None and self.image is not None:
+            maps.insert(0, self.image(frames))
+        return self.gates(torch.cat(maps, dim=1))
+
+
+class RepeatInjection(nn.Module):
+    """The released port's: camera and pooled representation are repeated at every position."""
+
+    def __init__(self, *, gates: int, representation: int, camera: int, image: int, kernel: int) -> None:
+        super().__init__()
+        self.image = nn.Conv2d(image, image, SCALE, stride=SCALE, bias=False) if image else None
+        self.gates = nn.Conv2d(image + camera + representation, gates, kernel, padding=kernel // 2)
+
+    def forward(
+        self,
+        representation: Float[Tensor, "b d ry rx"],
+        cameras: Float[Tensor, "b p"],
+        frames: Float[Tensor, "b c h w"] | None,
+        grid: tuple[int, int],
+    ) -> Float[Tensor, "b g y x"]:
+        assert self.gates.bias is not None
+        image = self.image(frames) if frames is not None and self.image is not None else None
+        gates = convolve_repeated(self.gates.weight, image, cameras, representation, grid)
+        return gates + self.gates.bias[:, None, None]
+
+
+class ProjectInjection(nn.Module):
+    """Ours: each is mapped to the gates position by position, 1/25 of the work of a 5x5 kernel."""
+
+    def __init__(self, *, gates: int, representation: int, camera: int, image: int) -> None:
+        super().__init__()
+        self.representation = nn.Conv2d(representation, gates, kernel_size=1)
+        self.camera = nn.Linear(camera, gates, bias=False)
+        self.image = nn.Conv2d(image, gates, SCALE, stride=SCALE, bias=False) if image else None
+
+    def forward(
+        self,
+        representation: Float[Tensor, "b d ry rx"],
+        cameras: Float[Tensor, "b p"],
+        frames: Float[Tensor, "b c h w"] | None,
+        grid: tuple[int, int],
+    ) -> Float[Tensor, "b g y x"]:
+        gates = self.representation(representation) + self.camera(cameras)[:, :, None, None]
+        if frames is not None and self.image is not None:
+            return gates + self.image(frames)
+        return gates.expand(-1, -1, *grid)
+
+
+Injection = SpreadInjection | RepeatInjection | ProjectInjection
+
+
+def spread(layer: nn.ConvTranspose2d, values: Float[Tensor, "b i"]) -> Float[Tensor, "b o y x"]:
+    """A transposed convolution of an image of one position is one matrix product."""
+    return torch.einsum("bi,ioyx->boyx", values, layer.weight)
+
+
+def convolve_repeated(
+    weight: Float[Tensor, "o i k k"],
+    image: Float[Tensor, "b c y x"] | None,
+    cameras: Float[Tensor, "b p"],
+    representation: Float[Tensor, "b d ry rx"],
+    grid: tuple[int, int],
+) -> Float[Tensor, "b o y x"]:
+    """The "same" convolution of the three in this order, camera and pooled representation repeated."""
+    channels = [0 if image is None else image.shape[1], cameras.shape[1], representation.shape[1]]
+    of_image, of_camera, of_representation = weight.split(channels, dim=1)
+    padding = weight.shape[-1] // 2
+    gates = convolve_constant(of_camera, cameras, *grid)
+    if representation.shape[-2:] == (1, 1):
+        gates = gates + convolve_constant(of_representation, representation[:, :, 0, 0], *grid)
+    else:
+        gates = gates + F.conv2d(representation, of_representation, padding=padding)
+    return gates if image is None else gates + F.conv2d(image, of_image, padding=padding)

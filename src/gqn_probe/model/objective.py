@@ -1,0 +1,44 @@
+"""The evidence lower bound, term by term, in nats: Eslami et al. 2018, supplement, equations S1 to S3."""
+
+import math
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+class Gaussian(NamedTuple):
+    """A diagonal Gaussian by its moments."""
+
+    mean: Float[Tensor, "*shape"]
+    std: Float[Tensor, "*shape"]
+
+    def sample(self, *, deterministic: bool) -> Float[Tensor, "*shape"]:
+        """A reparameterised draw from torch's global stream, or the mean."""
+        return self.mean if deterministic else self.mean + self.std * torch.randn_like(self.mean)
+
+
+def kl_divergence(q: Gaussian, p: Gaussian) -> Float[Tensor, "*shape"]:
+    """KL(q || p) of each element, in nats."""
+    ratio = q.std / p.std
+    distance = (q.mean - p.mean) / p.std
+    return 0.5 * (ratio**2 + distance**2 - 1) - ratio.log()
+
+
+def gaussian_nll(mean: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"], sigma: float) -> Float[Tensor, " b"]:
+    """Negative log-likelihood of each image, in nats, summed over its pixels and channels.
+
+    ``sigma`` is the standard deviation of every value, on the 0..1 scale of frames. Summed in at least fp32.
+    """
+    mean = mean.to(torch.promote_types(mean.dtype, torch.float32))
+    squared = (mean - target).square().flatten(start_dim=1).sum(dim=1)
+    return squared / (2 * sigma**2) + floor_nats(sigma, target[0].numel())
+
+
+def floor_nats(sigma: float, dimensions: int) -> float:
+    """The least value that ``gaussian_nll`` can take: that of a perfect mean.
+
+    At sigma 0.7 and 64x64 RGB it is 6,909.1 nats, where the loss of a GQN seems to stop falling.
+    """
+    return 0.5 * math.log(2 * math.pi * sigma**2) * dimensions

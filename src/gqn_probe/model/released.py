@@ -1,0 +1,123 @@
+"""The core of the released pretrained GQN, and how its state dict becomes ours.
+
+In the released port (Wohlert's PyTorch implementation, release 0.1) the hidden state is no further input of the
+gates: it is convolved to the channels of the whole input and added to it, ``gates(input + transform(hidden))``.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from gqn_probe.model.convolution import convolve_constant
+from gqn_probe.model.core import State, update
+from gqn_probe.model.injection import SCALE, convolve_repeated
+
+GATES = ("forget", "input", "output", "state")  # the order of our fused convolution
+
+
+class ReleasedCore(nn.Module):
+    """One LSTM step as released. ``moving`` counts channels as in ``Core``, less the own hidden state."""
+
+    def __init__(self, *, moving: int, hidden: int, representation: int, camera: int, image: int, kernel: int) -> None:
+        super().__init__()
+        self.moving = moving
+        total = moving + image + camera + representation
+        self.image = nn.Conv2d(image, image, SCALE, stride=SCALE, bias=False) if image else None
+        self.gates = nn.Conv2d(total, 4 * hidden, kernel, padding=kernel // 2)
+        self.transform = nn.Conv2d(hidden, total, kernel, padding=kernel // 2)
+
+    def constant(
+        self,
+        representation: Float[Tensor, "b d ry rx"],
+        cameras: Float[Tensor, "b p"],
+        frames: Float[Tensor, "b c h w"] | None,
+        grid: tuple[int, int],
+    ) -> Float[Tensor, "b g y x"]:
+        """The part of the four gates that is the same at every step."""
+        assert self.gates.bias is not None
+        assert self.transform.bias is not None
+        image = self.image(frames) if frames is not None and self.image is not None else None
+        weight = self.gates.weight[:, self.moving :]
+        gates = convolve_repeated(weight, image, cameras, representation, grid)
+        offset = convolve_constant(self.gates.weight, self.transform.bias[None], *grid)
+        return gates + offset + self.gates.bias[:, None, None]
+
+    def forward(self, constant: Float[Tensor, "b g y x"], moving: list[Tensor], state: State | None) -> State:
+        """The next state; without moving inputs they count as zero, and so does a state."""
+        weight, padding = self.gates.weight, self.gates.padding
+        gates = constant
+        if state:
+            transformed = F.conv2d(state.hidden, self.transform.weight, padding=padding)
+            head, rest = transformed.split([self.moving, len(self.transform.weight) - self.moving], dim=1)
+            gates = gates + F.conv2d(torch.cat([head + torch.cat(moving, dim=1), rest], dim=1), weight, padding=padding)
+        elif moving:
+            gates = gates + F.conv2d(torch.cat(moving, dim=1), weight[:, : self.moving], padding=padding)
+        return update(gates, state)
+
+
+def released_settings(tensors: Mapping[str, Tensor], steps: int) -> dict[str, Any]:
+    """The settings of the model that a released state dict belongs to, its sizes read from the tensors.
+
+    The number of steps is not in the file: all steps share their weights.
+    """
+    for name, value in tensors.items():
+        if value.ndim != (4 if name.endswith("weight") else 1):
+            raise ValueError(f"{name} is misshapen: {tuple(value.shape)}")
+    channels, width = tensors["representation.conv8.weight"].shape[:2]
+    common = {
+        "image_channels": tensors["representation.conv1.weight"].shape[1],
+        "camera_channels": tensors["representation.conv5.weight"].shape[1] - width,
+    }
+    canvas, hidden = (
+        tensors["generator.upsample.weight"].shape[1],
+        tensors["generator.upsample.weight"].shape[0],
+    )
+    heads = tensors["generator.prior_density.weight"].shape
+    generator = {
+        "class": "Generator",
+        "steps": steps,
+        "representation_channels": channels,
+        "pooled": True,
+        "size": 64,
+        "hidden_channels": hidden,
+        "canvas_channels": canvas,
+        "latent_channels": heads[0] // 2,
+        "kernel": heads[-1],
+        "shared": True,
+        "canvas_input": False,
+        "core": "released",
+        "deviation": "softplus",
+        "output": "sigmoid",
+        "normalise": False,
+        **common,
+    }
+    encoder = {"class": "Tower", "width": width, "channels": channels, "pooled": True, **common}
+    return {"class": "GQN", "encoder": encoder, "generator": generator, "aggregation": "sum"}
+
+
+def from_released(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A released state dict under our names, the four gates of each core joined."""
+    return {ours: torch.cat([tensors[name] for name in theirs]) for ours, theirs in RELEASED_NAMES.items()}
+
+
+def _released_names() -> dict[str, list[str]]:
+    names = {}
+    for kind in ("weight", "bias"):
+        for layer in range(1, 9):
+            names[f"encoder.conv{layer}.{kind}"] = [f"representation.conv{layer}.{kind}"]
+        for ours, theirs in (("inference_cores", "inference_core"), ("generation_cores", "generator_core")):
+            names[f"generator.{ours}.0.gates.{kind}"] = [f"generator.{theirs}.{gate}.{kind}" for gate in GATES]
+            names[f"generator.{ours}.0.transform.{kind}"] = [f"generator.{theirs}.transform.{kind}"]
+        for head in ("prior", "posterior"):
+            names[f"generator.{head}.moments.{kind}"] = [f"generator.{head}_density.{kind}"]
+        names[f"generator.canvas.observe.{kind}"] = [f"generator.observation_density.{kind}"]
+    names["generator.canvas.up.0.weight"] = ["generator.upsample.weight"]
+    names["generator.inference_cores.0.image.weight"] = ["generator.downsample.weight"]
+    return names
+
+
+RELEASED_NAMES = _released_names()  # ours to the released ones that make it up, along the first axis

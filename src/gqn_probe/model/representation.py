@@ -1,0 +1,98 @@
+"""Scene encoders: a view and its camera to a representation, which a scene's views are summed by.
+
+Tower, pool (the tower averaged over positions) and pyramid: Eslami et al. 2018, supplement, figure S1.
+"""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from gqn_probe.model.convolution import convolve_with_constant
+from gqn_probe.model.settings import Configured
+
+
+class Tower(Configured):
+    """Two blocks with skip connections, at a quarter of the image's size; the camera joins in the second.
+
+    Args:
+        width: channels inside (the paper: 256).
+        channels: channels of the representation (the paper: 256).
+        pooled: average over positions, the paper's "pool"; otherwise the representation is h/4 x w/4.
+    """
+
+    def __init__(
+        self,
+        *,
+        width: int,
+        channels: int,
+        pooled: bool,
+        image_channels: int = 3,
+        camera_channels: int = 7,
+    ) -> None:
+        super().__init__()
+        self.pooled, self.channels, self.camera_channels = pooled, channels, camera_channels
+        joined = width + camera_channels
+        self.conv1 = nn.Conv2d(image_channels, width, kernel_size=2, stride=2)
+        self.conv2 = nn.Conv2d(width, width, kernel_size=2, stride=2)
+        self.conv3 = nn.Conv2d(width, width // 2, kernel_size=3, padding=1)
+        self.conv4 = nn.Conv2d(width // 2, width, kernel_size=2, stride=2)
+        self.conv5 = nn.Conv2d(joined, width, kernel_size=3, padding=1)
+        self.conv6 = nn.Conv2d(joined, width // 2, kernel_size=3, padding=1)
+        self.conv7 = nn.Conv2d(width // 2, width, kernel_size=3, padding=1)
+        self.conv8 = nn.Conv2d(width, channels, kernel_size=1)
+
+    def layers(self, frames: Float[Tensor, "n c h w"], cameras: Float[Tensor, "n p"]) -> dict[str, Tensor]:
+        """Every read-out point by name, first to last: ``n channels height width``, after ReLU and skip."""
+        points: dict[str, Tensor] = {}
+        points["conv1"] = F.relu(self.conv1(frames))
+        points["conv2"] = F.relu(self.conv2(points["conv1"]))
+        points["conv3"] = F.relu(self.conv3(points["conv1"]))
+        points["conv4"] = F.relu(self.conv4(points["conv3"])) + points["conv2"]
+        points["conv5"] = F.relu(convolve_with_constant(self.conv5, points["conv4"], cameras))
+        points["conv6"] = F.relu(convolve_with_constant(self.conv6, points["conv4"], cameras))
+        points["conv7"] = F.relu(self.conv7(points["conv6"])) + points["conv5"]
+        points["conv8"] = F.relu(self.conv8(points["conv7"]))
+        if self.pooled:
+            points["pool"] = points["conv8"].mean(dim=(2, 3), keepdim=True)
+        return points
+
+    def forward(self, frames: Float[Tensor, "n c h w"], cameras: Float[Tensor, "n p"]) -> Float[Tensor, "n d y x"]:
+        """Frames in 0..1 and their cameras to representations; none is below 0, for they end in a ReLU."""
+        return list(self.layers(frames, cameras).values())[-1]
+
+
+class Pyramid(Configured):
+    """Four strided convolutions of the image and the camera, down to one position.
+
+    Args:
+        channels: channels of the representation (the paper: 256); the layers before have 1/8, 1/4 and 1/2.
+        size: height and width of the images (the paper: 64).
+    """
+
+    pooled = True
+
+    def __init__(self, *, channels: int, size: int, image_channels: int = 3, camera_channels: int = 7) -> None:
+        super().__init__()
+        self.channels, self.image_channels, self.camera_channels = channels, image_channels, camera_channels
+        first, second, third = channels // 8, channels // 4, channels // 2
+        self.conv1 = nn.Conv2d(image_channels + camera_channels, first, kernel_size=2, stride=2)
+        self.conv2 = nn.Conv2d(first, second, kernel_size=2, stride=2)
+        self.conv3 = nn.Conv2d(second, third, kernel_size=2, stride=2)
+        self.conv4 = nn.Conv2d(third, channels, kernel_size=size // 8)
+
+    def layers(self, frames: Float[Tensor, "n c h w"], cameras: Float[Tensor, "n p"]) -> dict[str, Tensor]:
+        """Every read-out point by name, first to last: ``n channels height width``, after ReLU."""
+        points: dict[str, Tensor] = {}
+        # The first kernel meets no border, so the camera adds one number a channel.
+        image, camera = self.conv1.weight.split([self.image_channels, self.camera_channels], dim=1)
+        shift = torch.einsum("oiyx,ni->no", camera, cameras)[..., None, None]
+        points["conv1"] = F.relu(F.conv2d(frames, image, self.conv1.bias, stride=2) + shift)
+        points["conv2"] = F.relu(self.conv2(points["conv1"]))
+        points["conv3"] = F.relu(self.conv3(points["conv2"]))
+        points["conv4"] = F.relu(self.conv4(points["conv3"]))
+        return points
+
+    def forward(self, frames: Float[Tensor, "n c h w"], cameras: Float[Tensor, "n p"]) -> Float[Tensor, "n d 1 1"]:
+        """Frames in 0..1 and their cameras to representations; none is below 0, for they end in a ReLU."""
+        return self.layers(frames, cameras)["conv4"]
