@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -101,8 +102,7 @@ def _line(axes: Axes, rows: Sequence[Result], label: str, index: int) -> None:
     if not rows:
         return
     color, marker, dash = style.SERIES[index % len(style.SERIES)]
-    counts = [r.count for r in rows]
+    counts = np.array([r.count for r in rows], dtype=float)
     axes.plot(counts, [r.value for r in rows], color=color, marker=marker, linestyle=dash, label=label)
-    if all(r.low is not None and r.high is not None for r in rows):
-        axes.fill_between(counts, [r.low for r in rows], [r.high for r in rows], color=color,
-                          alpha=style.BAND, linewidth=0)  # fmt: skip
+    low, high = (np.array([getattr(r, bound) for r in rows], dtype=float) for bound in ("low", "high"))
+    axes.fill_between(counts, low, high, color=color, alpha=style.BAND, linewidth=0)

@@ -11,7 +11,7 @@ from gqn_probe.report.results import CurvePoint, Study
 
 def model_accuracy(study: Study) -> Figure | None:
     """Train and validation accuracy over epochs, mean over seeds with their range as a band."""
-    figure = _plot(study, "accuracy", legend="upper left")
+    figure = _plot(study, "accuracy")
     if figure:
         style.chance_line(figure.axes[0], study.chance)
     return figure
@@ -19,10 +19,10 @@ def model_accuracy(study: Study) -> Figure | None:
 
 def model_loss(study: Study) -> Figure | None:
     """Train and validation cross-entropy (nats) over epochs."""
-    return _plot(study, "loss", legend="upper right")
+    return _plot(study, "loss")
 
 
-def _plot(study: Study, metric: str, *, legend: str) -> Figure | None:
+def _plot(study: Study, metric: str) -> Figure | None:
     points = [p for p in _headline_probe(study) if p.metric == metric]
     if not points:
         return None
@@ -35,7 +35,7 @@ def _plot(study: Study, metric: str, *, legend: str) -> Figure | None:
     axes.set_title(f"model {metric}")
     axes.set_xlabel("epoch")
     axes.set_ylabel(metric + (" (nats)" if metric == "loss" else ""))
-    axes.legend(loc=legend)
+    axes.legend(loc="upper left" if metric == "accuracy" else "upper right")
     return figure
 
 

@@ -1,7 +1,7 @@
 """The HTML elements that the report page is put together from; every text is escaped here."""
 
 import html
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 
@@ -30,9 +30,9 @@ def interval(low: float | None, high: float | None, digits: int = 2) -> str:
     return "" if low is None or high is None else f"{low:.{digits}f} to {high:.{digits}f}"
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[Cell]], text_columns: Sequence[int] = ()) -> str:
-    """A sortable table; ``text_columns`` are set flush left."""
-    mark = [' class="text"' if i in text_columns else "" for i in range(len(heads))]
+def table(heads: Sequence[str], rows: Iterable[Sequence[Cell]], text: Collection[str] = ()) -> str:
+    """A sortable table; the first column and those headed as in ``text`` are flush left."""
+    mark = [' class="text"' if head in text else "" for head in heads]
     top = "".join(f'<th scope="col"{m}>{escape(h)}</th>' for m, h in zip(mark, heads, strict=True))
     body = "\n".join(
         "<tr>" + "".join(_cell(cell, m) for cell, m in zip(row, mark, strict=True)) + "</tr>" for row in rows
@@ -45,7 +45,7 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[Cell]], text_columns: Se
 
 def settings(values: Mapping[str, Any]) -> str:
     """Nested settings as a two-column table of dotted names and values."""
-    rows = "\n".join(f"<tr><td>{escape(k)}</td><td>{escape(v)}</td></tr>" for k, v in _flatten(values).items())
+    rows = "\n".join(f"<tr><td>{_breakable(k)}</td><td>{escape(v)}</td></tr>" for k, v in _flatten(values).items())
     return f'<table class="settings"><tbody>\n{rows}\n</tbody></table>'
 
 
@@ -64,6 +64,11 @@ def _cell(cell: Cell, mark: str) -> str:
     if isinstance(cell, Number):
         return f'<td{mark} data-value="{cell.value}">{escape(cell.text)}</td>'
     return f"<td{mark}>{escape(cell)}</td>"
+
+
+def _breakable(name: str) -> str:
+    """A dotted name that a narrow screen may break after a dot or an underscore."""
+    return escape(name).replace(".", ".<wbr>").replace("_", "_<wbr>")
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -67,7 +67,7 @@ def _stats(study: Study) -> str:
     """The headline's numbers with their intervals."""
     headline = study.summary.get("headline", {})
     names = {
-        "accuracy": f"{study.label(study.probe)} probe on r",
+        "accuracy": f"{study.label(study.probe)} probe",
         "norm_only": "norm of r only",
         "difference": "difference, paired",
         "chance": "chance",

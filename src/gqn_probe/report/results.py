@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar, get_type_hints
 
 import numpy as np
 
-Row = TypeVar("Row", bound=NamedTuple)
+Row = TypeVar("Row")  # one of the tuples below
 
 
 class Result(NamedTuple):
@@ -165,8 +165,8 @@ def _rows(path: Path, kind: type[Row]) -> tuple[Row, ...]:
         missing = [name for name in types if name not in (reader.fieldnames or [])]
         if missing:
             raise ValueError(f"{path} has no column {', '.join(missing)}; its columns are {reader.fieldnames}")
-        rows = (kind(**{name: _cell(row[name], types[name]) for name in types}) for row in reader)
-        return tuple(row for row in rows if not math.isnan(row.value if hasattr(row, "value") else 0.0))
+        cells = ({name: _cell(row[name], types[name]) for name in types} for row in reader)
+        return tuple(kind(**row) for row in cells if not math.isnan(row.get("value", 0.0)))
 
 
 def _cell(text: str, kind: Any) -> Any:

@@ -5,8 +5,17 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from gqn_probe.report.by_count import object_targets, reconstruction_series
-from gqn_probe.report.controls import control_name, control_rows
-from gqn_probe.report.elements import Cell, escape, figure, figures, interval, number, settings, table
+from gqn_probe.report.controls import control_rows
+from gqn_probe.report.elements import (
+    Cell,
+    escape,
+    figure,
+    figures,
+    interval,
+    number,
+    settings,
+    table,
+)
 from gqn_probe.report.results import Result, Study
 
 OVERALL = {
@@ -44,21 +53,23 @@ def sections(study: Study, drawings: dict[str, str]) -> list[Section]:
 
 
 def _counts(study: Study, drawings: dict[str, str]) -> str:
-    columns: dict[str, dict[int | None, Result]] = {
-        "accuracy": _by_count(study.series("accuracy", probe=study.probe)),
-        "norm only": _by_count(study.series("accuracy", control="norm", probe=study.probe)),
-        "reconstruction RMSE": _by_count(reconstruction_series(study)),
-        "sample RMSE": _by_count(reconstruction_series(study, "sample_rmse")),
+    columns: dict[str, tuple[list[Result], int]] = {
+        "accuracy": (study.series("accuracy", probe=study.probe), 2),
+        "norm only": (study.series("accuracy", control="norm", probe=study.probe), 2),
+        "reconstruction RMSE": (reconstruction_series(study), 1),
+        "sample RMSE": (reconstruction_series(study, "sample_rmse"), 1),
     }
-    columns = {name: rows for name, rows in columns.items() if rows}
-    counts = sorted({count for rows in columns.values() for count in rows if count is not None})
-    if not counts:
-        return ""
-    heads = ["context images"]
-    for name, rows in columns.items():
-        heads += [name, "95 % interval"] if _has_interval(rows) else [name]
-    body = [[count, *(cell for rows in columns.values() for cell in _cells(rows, count))] for count in counts]
-    return table(heads, body)
+    heads, cells = ["context images"], []
+    for name, (rows, digits) in columns.items():
+        by_count = {row.count: row for row in rows}
+        if by_count:
+            heads.append(name)
+            cells.append({count: number(row.value, digits) for count, row in by_count.items()})
+        if any(row.low is not None for row in rows) and digits == 2:
+            heads.append("95 % interval")
+            cells.append({count: interval(row.low, row.high) for count, row in by_count.items()})
+    counts = sorted({count for column in cells for count in column})
+    return table(heads, [[count, *(column.get(count, "") for column in cells)] for count in counts]) if counts else ""
 
 
 def _reconstructions(study: Study, drawings: dict[str, str]) -> str:
@@ -81,25 +92,23 @@ def _controls(study: Study, drawings: dict[str, str]) -> str:
     rows = control_rows(study)
     if len(rows) < 2:
         return ""
-    extra = {metric: title for metric, title in OVERALL.items() if any(_measured(study, r, metric) for r in rows)}
-    body: list[list[Cell]] = [
-        [
-            study.label(row.control),
-            row.input,
-            study.label(row.probe),
-            number(row.value),
-            interval(row.low, row.high),
-            *(_measured(study, row, metric) for metric in extra),
-        ]
-        for row in rows
-    ]
-    heads = ["input", "read from", "probe", "accuracy", "95 % interval", *extra.values()]
+    columns: dict[str, list[Cell]] = {
+        "input": [study.label(r.control) for r in rows],
+        "read from": [r.input for r in rows],
+        "probe": [study.label(r.probe) for r in rows],
+        "accuracy": [number(r.value) for r in rows],
+        "95 % interval": [interval(r.low, r.high) for r in rows],
+    }
+    if len(set(columns["read from"])) == 1:
+        del columns["read from"]
+    columns |= {title: [_measured(study, r, metric) for r in rows] for metric, title in OVERALL.items()}
+    columns = {title: cells for title, cells in columns.items() if any(cells)}
     picture = figure(
         drawings.get("controls", ""),
         "Held-out accuracy over all counts. Circles read r itself, squares a control; bars are 95 % intervals "
         "over objects, the dotted line is chance.",
     )
-    return figures(picture, table(heads, body, text_columns=(1, 2)))
+    return figures(picture) + table(list(columns), zip(*columns.values(), strict=True), text=("read from", "probe"))
 
 
 def _confusion(study: Study, drawings: dict[str, str]) -> str:
@@ -146,24 +155,9 @@ def _reproduce(study: Study, drawings: dict[str, str]) -> str:
     if rest:
         parts.append(settings(rest))
     data = base64.b64encode((study.folder / "results.csv").read_bytes()).decode()
-    parts.append(
-        f'<p><a download="results.csv" href="data:text/csv;base64,{data}">Every number of this page: results.csv</a></p>'
-    )
+    link = f'<a download="results.csv" href="data:text/csv;base64,{data}">'
+    parts.append(f"<p>{link}Every number of this page: results.csv</a></p>")
     return "\n".join(parts)
-
-
-def _by_count(rows: list[Result]) -> dict[int | None, Result]:
-    return {row.count: row for row in rows}
-
-
-def _has_interval(rows: dict[int | None, Result]) -> bool:
-    return any(row.low is not None for row in rows.values())
-
-
-def _cells(rows: dict[int | None, Result], count: int) -> list[Cell]:
-    row = rows.get(count)
-    cells = [number(row.value if row else None)]
-    return [*cells, interval(row.low, row.high) if row else ""] if _has_interval(rows) else cells
 
 
 def _measured(study: Study, row: Result, metric: str) -> Cell:

@@ -1,0 +1,56 @@
+"""Save the W&B dashboard of a project: ``python -m gqn_probe.report.dashboard entity=TEAM project=gqn-probe``.
+
+Apart from the study on purpose: whatever goes wrong here is one line, and no study is the worse for it.
+"""
+
+import sys
+from collections.abc import Sequence
+from typing import NamedTuple
+
+USAGE = "usage: python -m gqn_probe.report.dashboard entity=ENTITY project=PROJECT"
+
+
+class Dashboard(NamedTuple):
+    """Where the saved pages are."""
+
+    workspace: str
+    report: str
+
+
+def save_dashboard(entity: str, project: str) -> Dashboard:
+    """Build and save the workspace and the report; their addresses.
+
+    Raises ValueError in one line where the extra is not installed, or W&B cannot be reached or refuses.
+    """
+    try:
+        from gqn_probe.report import panels
+    except ModuleNotFoundError as error:
+        raise ValueError(f'{error.name} is not installed: pip install "gqn-probe[dashboard]"') from error
+    try:
+        return Dashboard(
+            workspace=panels.workspace(entity, project).save().url,
+            report=panels.report(entity, project).save().url,
+        )
+    except Exception as error:  # W&B's client raises many kinds, bare Exception among them
+        reason = str(error).strip().splitlines()
+        raise ValueError(
+            f"the dashboard of {entity}/{project} was not saved: {reason[0] if reason else type(error).__name__}"
+        ) from error
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Save the dashboard that ``entity=... project=...`` names; exit with one line where that cannot be done."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    pairs = (argument.partition("=") for argument in arguments)
+    given = {name: value for name, _, value in pairs}
+    if set(given) != {"entity", "project"} or not all(given.values()):
+        sys.exit(f"{USAGE}; got {' '.join(arguments) or 'nothing'}")
+    try:
+        dashboard = save_dashboard(given["entity"], given["project"])
+    except ValueError as error:
+        sys.exit(str(error))
+    print(f"workspace {dashboard.workspace}\nreport    {dashboard.report}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""What the W&B dashboard shows: the panels of a saved workspace and of a report, as code.
+
+The metrics are those that the study's runs (job types ``count`` and ``study``) and training runs (``train``)
+log. Needs the extra ``dashboard``.
+"""
+
+import warnings
+from typing import Any, NamedTuple
+
+with warnings.catch_warnings():
+    # wandb-workspaces 0.4 still declares validators in pydantic's first style.
+    warnings.filterwarnings("ignore", message="Pydantic V1 style", category=DeprecationWarning)
+    import wandb_workspaces.reports.v2 as reports
+    import wandb_workspaces.workspaces as workspaces
+
+HEADLINE = ("headline/accuracy", "headline/norm_only", "headline/difference")
+
+
+class Part(NamedTuple):
+    """A section of the workspace, and a chapter of the report: panels over the runs of one job type."""
+
+    title: str
+    text: str
+    job_type: str
+    panels: list[Any]
+
+
+def parts() -> list[Part]:
+    """The parts of the dashboard in reading order; new panels at each call, as W&B gives each an id."""
+    return [
+        Part(
+            "Does r tell the count?",
+            "Accuracy of a linear probe on the summed representation r, beside a probe that sees only the norm of r.",
+            "study",
+            [
+                _by_count("Accuracy by count", ["accuracy/linear", "accuracy/norm"], "accuracy", top=1.0),
+                *(reports.ScalarChart(title=key.split("/")[1].replace("_", " "), metric=key) for key in HEADLINE),
+            ],
+        ),
+        Part(
+            "What r knows of the object",
+            "Linear read-out of the object's own properties, by count.",
+            "study",
+            [
+                _by_count("Decodability by count", None, "score", regex="^decodability/"),
+                _by_count("Reconstruction error by count", ["reconstruction/rmse"], "RMSE (0 to 255)"),
+            ],
+        ),
+        Part(
+            "Reconstructions",
+            "A held-out view at each count, reconstructed and sampled; one run a count.",
+            "count",
+            [
+                _by_count("Error by count", ["reconstruction/rmse", "sample/rmse"], "RMSE (0 to 255)"),
+                reports.WeavePanelSummaryTable(table_name="reconstructions"),
+            ],
+        ),
+        Part(
+            "Training",
+            "The GQN's training: nats above the floor that sigma sets, KL, and what the context is worth.",
+            "train",
+            [
+                _by_step("Loss", ["train/loss"], "nats"),
+                _by_step("Nats above the floor", ["train/nats_above_floor", "val/nats_above_floor"], "nats"),
+                _by_step("KL", ["train/kl", "val/kl"], "nats"),
+                _by_step(
+                    "Prior samples: true and another scene's context",
+                    ["val/sample/rmse", "val/shuffled/rmse"],
+                    "RMSE (0 to 255)",
+                ),
+                _by_step("Colour of prior samples", ["val/sample/color_cosine", "val/shuffled/color_cosine"], "cosine"),
+                reports.MediaBrowser(title="Held-out scenes", media_keys=["val/predictions"], num_columns=1),
+            ],
+        ),
+    ]
+
+
+def workspace(entity: str, project: str) -> workspaces.Workspace:
+    """A saved view of the project: a section a part, every run in reach, sections of other metrics left out."""
+    return workspaces.Workspace(
+        entity=entity,
+        project=project,
+        name="Context-count study",
+        sections=[
+            workspaces.Section(name=part.title, panels=part.panels, is_open=part.job_type != "train")
+            for part in parts()
+        ],
+        runset_settings=workspaces.RunsetSettings(pinned_columns=[f"summary:{key}" for key in HEADLINE]),
+    )
+
+
+def report(entity: str, project: str) -> reports.Report:
+    """A document of the same panels, a chapter a part, each over the runs of its own job type."""
+    blocks: list[Any] = [reports.TableOfContents()]
+    for part in parts():
+        runs = reports.Runset(
+            entity=entity, project=project, name=f"{part.job_type} runs", filters=f"JobType = '{part.job_type}'"
+        )
+        grid = reports.PanelGrid(runsets=[runs], panels=part.panels)
+        blocks += [reports.H1(part.title), reports.P(part.text), grid]
+    return reports.Report(
+        entity=entity,
+        project=project,
+        title="What a GQN's representation knows of the context count",
+        description="Written by gqn_probe.report.dashboard.",
+        blocks=blocks,
+    )
+
+
+def _by_count(
+    title: str, keys: list[Any] | None, unit: str, *, top: float | None = None, regex: str | None = None
+) -> reports.LinePlot:
+    return reports.LinePlot(
+        title=title,
+        x="context",
+        y=keys or [],
+        metric_regex=regex,
+        title_x="context images",
+        title_y=unit,
+        range_y=(0.0 if top else None, top),
+        smoothing_type="none",
+        max_runs_to_show=100,
+    )
+
+
+def _by_step(title: str, keys: list[Any], unit: str) -> reports.LinePlot:
+    return reports.LinePlot(title=title, x="trainer/global_step", y=keys, title_x="step", title_y=unit)

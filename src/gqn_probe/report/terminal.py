@@ -1,0 +1,42 @@
+"""The study at a glance in the terminal: a row a count, the answer, and where to look next."""
+
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from gqn_probe.report.by_count import reconstruction_series
+from gqn_probe.report.results import Result, read_study
+
+
+def print_results(folder: str | Path, *, wandb: str = "", console: Console | None = None) -> None:
+    """Print the study in ``folder``; ``wandb`` is the address of its run, or how to sync it.
+
+    Without a terminal there are no colours and no rules, only aligned columns. Raises ValueError for no study.
+    """
+    study = read_study(folder)
+    console = console or Console()
+    columns = {
+        "accuracy": (study.series("accuracy", probe=study.probe), ".2f"),
+        "norm only": (study.series("accuracy", control="norm", probe=study.probe), ".2f"),
+        "reconstruction RMSE": (reconstruction_series(study), ".1f"),
+    }
+    table = Table("count", box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=console.is_terminal)
+    table.columns[0].justify = "right"
+    for name in columns:
+        table.add_column(name, justify="right")
+    for count in sorted({row.count for rows, _ in columns.values() for row in rows if row.count is not None}):
+        table.add_row(str(count), *(_cell(rows, count, digits) for rows, digits in columns.values()))
+    console.print(table)
+    console.print(study.summary.get("answer", ""), markup=False, soft_wrap=not console.is_terminal)
+    for item in study.summary.get("failed", []):
+        console.print(f"count {item} failed", style="red", markup=False)
+    places = {"report": study.folder / "report.html", "folder": study.folder, "W&B": wandb}
+    for name, place in places.items():
+        if place:
+            console.print(f"{name:<7}{place}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _cell(rows: list[Result], count: int, digits: str) -> str:
+    return next((format(row.value, digits) for row in rows if row.count == count), "")

@@ -1,0 +1,130 @@
+"""The W&B dashboard without W&B: what it asks for, written down by a recorder on the loopback."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+pytest.importorskip("wandb_workspaces")
+
+from gqn_probe.report import dashboard, panels
+
+KEY = "0" * 40
+
+
+class Recorder(ThreadingHTTPServer):
+    """Answers W&B's GraphQL as far as saving a view needs it, and keeps what was asked."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.views: list[dict[str, Any]] = []
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def answer(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
+        if "upsertView" in query:
+            self.views.append(variables)
+            project = {"id": "1", "name": variables["projectName"], "entityName": variables["entityName"]}
+            kept = {key: variables[key] for key in ("name", "type", "displayName", "description", "spec")}
+            view = {"id": "dmlldw==", "project": project, "updatedAt": "2025-01-01T00:00:00", **kept}
+            return {"upsertView": {"view": view, "inserted": True}}
+        if "ProjectInternalId" in query:
+            return {"project": {"id": "1", "internalId": "UHJvamVjdDox"}}
+        if "GetProjects" in query:
+            node = {"__typename": "Project", "id": "1", "name": "counts", "entityName": "team", "user": None}
+            node |= {"createdAt": "2025-01-01T00:00:00", "isBenchmark": False}
+            pages = {"__typename": "PageInfo", "endCursor": None, "hasNextPage": False}
+            return {"models": {"edges": [{"node": node}], "pageInfo": pages}}
+        return {"viewer": {"id": "1", "entity": "team", "username": "me", "flags": "{}", "teams": {"edges": []}}}
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Recorder
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        data = b"{}"
+        if self.path == "/graphql":
+            asked = json.loads(body)
+            data = json.dumps({"data": self.server.answer(asked["query"], asked.get("variables") or {})}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def recorder() -> Iterator[Recorder]:
+    server = Recorder()
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_the_workspace_plots_against_the_count():
+    spec = json.loads(panels.workspace("team", "counts")._to_model().spec.model_dump_json(by_alias=True))
+    sections = spec["section"]["panelBankConfig"]["sections"]
+    plots = [p["config"] for s in sections for p in s["panels"] if p["viewType"] == "Run History Line Plot"]
+    axes = {metric: plot["xAxis"] for plot in plots for metric in plot["metrics"] or []}
+    assert axes["accuracy/linear"] == axes["accuracy/norm"] == axes["sample/rmse"] == "context"
+    assert axes["train/loss"] == "trainer/global_step"
+
+
+@pytest.mark.slow
+def test_both_pages_are_saved(recorder: Recorder):
+    done = _command(recorder.address, "entity=team", "project=counts")
+    assert done.returncode == 0, done.stderr
+    assert f"{recorder.address}/team/counts" in done.stdout
+    assert [(v["type"], v["entityName"], v["projectName"]) for v in recorder.views] == [
+        ("project-view", "team", "counts"),
+        ("runs", "team", "counts"),
+    ]
+    assert '"jobType"' in recorder.views[1]["spec"]
+    assert "accuracy/norm" in recorder.views[1]["spec"]
+
+
+@pytest.mark.slow
+def test_no_server_is_one_line():
+    done = _command("http://127.0.0.1:9", "entity=team", "project=counts")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("the dashboard of team/counts was not saved: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("arguments", [[], ["entity=a"], ["entity=a", "project="], ["entity=a", "project=b", "c=d"]])
+def test_bad_arguments_show_the_usage(arguments: list[str]):
+    with pytest.raises(SystemExit, match=r"usage: .*entity=ENTITY"):
+        dashboard.main(arguments)
+
+
+def test_a_missing_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "gqn_probe.report.panels", None)
+    monkeypatch.delattr("gqn_probe.report.panels")
+    with pytest.raises(ValueError, match=r"gqn-probe\[dashboard\]"):
+        dashboard.save_dashboard("a", "b")
+
+
+def _command(address: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    settings = {"WANDB_BASE_URL": address, "WANDB_API_KEY": KEY, "WANDB_HTTP_TIMEOUT": "5", "WANDB_SILENT": "true"}
+    command = [sys.executable, "-W", "error", "-m", "gqn_probe.report.dashboard", *arguments]
+    return subprocess.run(command, env=_environment() | settings, capture_output=True, text=True, timeout=120)
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
