@@ -5,13 +5,11 @@ ports disagree on their order, and weights trained with one order are wrong with
 """
 
 import math
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-
-CameraOrder = Literal["cos_sin", "sin_cos"]
 
 
 class Basis(NamedTuple):
@@ -22,7 +20,7 @@ class Basis(NamedTuple):
     forward: Float[Tensor, "*n 3"]
 
 
-def encode_cameras(raw: Float[Tensor, "*n 5"], order: CameraOrder = "cos_sin") -> Float[Tensor, "*n 7"]:
+def encode_cameras(raw: Float[Tensor, "*n 5"], order: str = "cos_sin") -> Float[Tensor, "*n 7"]:
     """Raw cameras to what a network sees: position, then cosine and sine of yaw, then of pitch.
 
     ``order`` "cos_sin" is that of the PyTorch and Chainer ports and of the released weights;

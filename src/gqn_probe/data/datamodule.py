@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 
 from ..types import Batch, Scenes
 from .batches import SceneBatches, SceneLoader
-from .cameras import CameraOrder, encode_cameras
+from .cameras import encode_cameras
 from .draws import scene_keys
 from .prepare import prepare_store
 from .render import Background
@@ -25,13 +25,14 @@ from .sources import Piece, Rendered, Source
 from .store import StoredScenes
 
 Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
 HELD_OUT = 0.05  # of the training scenes, for validation, where a source has no validation split
 
 
 class SplitScenes(Dataset):
     """Some rows of a stored split."""
 
-    def __init__(self, stored: StoredScenes, rows: Int[Tensor, " s"], order: CameraOrder) -> None:
+    def __init__(self, stored: StoredScenes, rows: Int[Tensor, " s"], order: str) -> None:
         self.stored, self.rows, self.order = stored, rows, order
 
     def __len__(self) -> int:
@@ -61,7 +62,7 @@ class SceneDataModule(LightningDataModule):
         batch_size: int,
         num_workers: int,
         seed: int,
-        camera_order: CameraOrder,
+        camera_order: str,
         fraction: float,
         cache: str,
     ) -> None:
@@ -70,9 +71,9 @@ class SceneDataModule(LightningDataModule):
             raise ValueError(f"data.fraction={fraction} is not in 0..1: 1 takes all training scenes")
         self.source, self.cache = source, Path(cache)
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
-        self.camera_order: CameraOrder = camera_order
+        self.camera_order = camera_order
         self.fraction = fraction
-        self._splits: dict[str, SplitScenes] = {}
+        self._splits: dict[Split, SplitScenes] = {}
 
     @property
     def folder(self) -> Path:
@@ -98,7 +99,7 @@ class SceneDataModule(LightningDataModule):
         pieces = self._pieces()
         index = prepare_store(self.source, self.folder, pieces)
         shards = {(shard.split, shard.piece): shard for shard in index.shards}
-        for split in ("train", "val", "test"):
+        for split in SPLITS:
             stored = StoredScenes(self.folder, [shards[piece] for piece in pieces if piece.split == split])
             limit = self.source.limit(split)
             rows = torch.arange(len(stored) if limit is None else min(limit, len(stored)))
@@ -194,7 +195,7 @@ def shepard_metzler(
     seed: int,
     batch_size: int,
     num_workers: int,
-    camera_order: CameraOrder,
+    camera_order: str,
     fraction: float,
     cache: str,
 ) -> SceneDataModule:

@@ -16,7 +16,7 @@ from functools import cache
 from typing import Literal
 
 import torch
-from einops import rearrange, reduce, repeat
+from einops import rearrange, repeat
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
@@ -31,7 +31,7 @@ HUES = tuple(hsv_to_rgb(i / 10, 1.0, 1.0) for i in range(10))
 AMBIENT = 0.45
 LIGHT = (0.35, 0.55, 0.76)  # towards the light; three different numbers, so that all six faces differ
 BACKGROUNDS = {"plain": (0.83, 0.83), "gradient": (0.94, 0.66)}  # grey at the top and at the bottom
-CHUNK = 64  # images rendered at once: their rays fit a CPU's cache
+CHUNK = 32  # images rendered at once: their rays fit a CPU's cache
 
 Background = Literal["plain", "gradient"]
 
@@ -48,7 +48,7 @@ def background_grey(size: int, background: Background) -> UInt8[Tensor, " {size}
 
 
 @cache
-def _face_light() -> Float[Tensor, "3 2"]:
+def face_light() -> Float[Tensor, "3 2"]:
     """Brightness of the faces that look along -x, +x; -y, +y; -z, +z.
 
     The cosine is wrapped to 0..1 ("half Lambert"), so that faces turned from the light still differ.
@@ -76,75 +76,75 @@ def render_objects(
     supersample: int = 2,
     background: Background = "plain",
 ) -> UInt8[Tensor, "s v 3 {size} {size}"]:
-    """Images of objects whose cubes lie on one grid; on the objects' device."""
+    """Images of objects whose cubes lie on one grid, from ``supersample`` squared rays a pixel; on their device."""
     views = cameras.shape[1]
-    positions = repeat(factors.positions, "s n a -> (s v) n a", v=views)
-    colors = repeat(factors.colors, "s n a -> (s v) n a", v=views)
-    chunks = zip(positions.split(CHUNK), colors.split(CHUNK), cameras.flatten(0, 1).split(CHUNK), strict=True)
-    images = [_render(p, c, camera, size, supersample, background) for p, c, camera in chunks]
+    positions = repeat(factors.positions, "s n a -> (s v) n a", v=views).split(CHUNK)
+    colors = repeat(factors.colors, "s n a -> (s v) n a", v=views).split(CHUNK)
+    greys = background_grey(size, background).to(cameras.device).long()
+    greys = repeat(pack(repeat(greys, "h -> h c", c=3)), "h -> (h i)", i=supersample)
+    images = []
+    for position, color, camera in zip(positions, colors, cameras.flatten(0, 1).split(CHUNK), strict=True):
+        rays = _cast(position, color, camera, greys)
+        rays = rearrange(rays, "s (h i) (w j) -> i j s h w", i=supersample, j=supersample)
+        sums = unpack(sum((ray for row in rays for ray in row), start=torch.zeros_like(rays[0, 0])))
+        images.append(((sums + supersample**2 // 2).float() / supersample**2).to(torch.uint8))  # to the nearest
     return rearrange(torch.cat(images), "(s v) c h w -> s v c h w", v=views)
 
 
-def _render(
+def _cast(
     positions: Float[Tensor, "s n 3"],
     colors: Float[Tensor, "s n 3"],
     cameras: Float[Tensor, "s 5"],
-    size: int,
-    supersample: int,
-    background: Background,
-) -> UInt8[Tensor, "s 3 h w"]:
-    device, parts = positions.device, positions.shape[1]
-    side = size * supersample
-    pixel = 2 * half_width(parts) / side
+    greys: Int[Tensor, " side"],
+) -> Int[Tensor, "s side side"]:
+    """The packed colour that each ray of one view an object sees; ``greys`` is the background by row."""
+    device, side = positions.device, len(greys)
+    pixel = 2 * half_width(positions.shape[1]) / side
     basis = camera_basis(cameras)
     tiny = torch.full_like(basis.forward, 1e-6)
     forward = torch.where(basis.forward.abs() < tiny, tiny.copysign(basis.forward), basis.forward)
 
-    # Painter's order, and the corner of each cube's rectangle of rays (row 0 is the top of the image).
-    order = torch.einsum("sna,sa->sn", positions, forward).argsort(dim=1, descending=True)
-    positions = positions.take_along_dim(order[..., None], dim=1)
-    colors = colors.take_along_dim(order[..., None], dim=1)
+    order = torch.einsum("sna,sa->sn", positions, forward).argsort(dim=1, descending=True)[..., None]
+    positions, colors = positions.take_along_dim(order, dim=1), colors.take_along_dim(order, dim=1)
+
+    # The rays that can meet a cube: without roll, it is at most √2 edges wide and √3 tall. Row 0 is the top.
+    wide = min(side, math.ceil(EDGE * math.sqrt(2) / pixel) + 2)
+    tall = min(side, math.ceil(EDGE * math.sqrt(3) / pixel) + 2)
     across = torch.einsum("sna,sa->sn", positions, basis.right) / pixel + side / 2
     down = side / 2 - torch.einsum("sna,sa->sn", positions, basis.up) / pixel
-    wide = min(
-        side, math.ceil(EDGE * math.sqrt(2) / pixel) + 2
-    )  # a cube is at most √2 edges wide without roll,
-    tall = min(side, math.ceil(EDGE * math.sqrt(3) / pixel) + 2)  # and √3 tall
     left = (across - wide / 2).floor().long().clamp(0, side - wide)
     top = (down - tall / 2).floor().long().clamp(0, side - tall)
 
-    # The face a ray enters by looks against the ray.
-    light = _face_light().to(device)
-    facing = torch.where(forward > 0, light[:, 0], light[:, 1])
-    shades = (
-        (rearrange(colors, "s n a -> s n 1 a") * rearrange(facing, "s f -> s 1 f 1") * 255).round().long()
-    )
-    shades = pack(shades)
+    # A ray enters by the face that looks against it.
+    light = face_light().to(device)
+    facing = rearrange(torch.where(forward > 0, light[:, 0], light[:, 1]), "s f -> s 1 f 1")
+    shades = pack((rearrange(colors, "s n c -> s n 1 c") * facing * 255).round().long())
 
-    greys = background_grey(size, background).to(device).long()
-    greys = pack(repeat(greys, "h -> h c", c=3))
-    canvas = repeat(greys, "h -> s (h i w)", s=len(cameras), i=supersample, w=side).clone()
-    rows, columns = torch.arange(tall, device=device), torch.arange(wide, device=device)
-    for cube in range(parts):
-        row, column = top[:, cube, None] + rows, left[:, cube, None] + columns
+    canvas = repeat(greys, "h -> s (h w)", s=len(cameras), w=side).clone()
+    reach = rearrange(EDGE / 2 / forward.abs(), "s a -> s a 1 1")
+    for cube in range(positions.shape[1]):
+        row = top[:, cube, None] + torch.arange(tall, device=device)
+        column = left[:, cube, None] + torch.arange(wide, device=device)
         index = rearrange(row * side, "s h -> s h 1") + rearrange(column, "s w -> s 1 w")
-        index = rearrange(index, "s h w -> s (h w)")
-        # A ray starts at right * x + up * y; where it enters and leaves the cube's slab of each axis.
-        x, y = (column + 0.5 - side / 2) * pixel, (side / 2 - row - 0.5) * pixel
-        start = rearrange(basis.right, "s a -> s a 1 1") * rearrange(x, "s w -> s 1 1 w")
-        start = start + rearrange(basis.up, "s a -> s a 1 1") * rearrange(y, "s h -> s 1 h 1")
-        direction = rearrange(forward, "s a -> s a 1 1")
-        middle = (rearrange(positions[:, cube], "s a -> s a 1 1") - start) / direction
-        reach = EDGE / 2 / direction.abs()
-        enter, face = (middle - reach).max(dim=1)
-        leave = (middle + reach).amin(dim=1)
-        hit = rearrange(enter < leave, "s h w -> s (h w)")
-        shade = shades[:, cube].gather(1, rearrange(face, "s h w -> s (h w)"))
-        canvas.scatter_(1, index, torch.where(hit, shade, canvas.gather(1, index)))
 
-    canvas = rearrange(canvas, "s (h w) -> s h w", h=side)
-    sums = unpack(reduce(canvas, "s (h i) (w j) -> s h w", "sum", i=supersample, j=supersample))
-    return ((sums + supersample**2 // 2) // supersample**2).to(torch.uint8)
+        # The ray of pixel (x, y) starts at right * x + up * y. In each axis it passes the cube's middle after a time
+        # that is a sum of what its column and its row give, and enters and leaves the slab by ``reach`` around it.
+        x = rearrange((column + 0.5 - side / 2) * pixel, "s w -> s 1 w")
+        y = rearrange((side / 2 - row - 0.5) * pixel, "s h -> s 1 h")
+        by_column = (positions[:, cube, :, None] - basis.right[..., None] * x) / forward[..., None]
+        by_row = rearrange(-basis.up[..., None] * y / forward[..., None], "s a h -> s a h 1")
+        by_column = rearrange(by_column, "s a w -> s a 1 w")
+        leave = (by_column + (by_row + reach)).amin(dim=1)
+        x_enter, y_enter, z_enter = (by_column + (by_row - reach)).unbind(dim=1)
+        enter_yz = torch.maximum(y_enter, z_enter)
+        hit = torch.maximum(x_enter, enter_yz) < leave
+
+        x_shade, y_shade, z_shade = rearrange(shades[:, cube], "s f -> f s 1 1")
+        shade = torch.where(x_enter >= enter_yz, x_shade, torch.where(y_enter >= z_enter, y_shade, z_shade))
+        index = rearrange(index, "s h w -> s (h w)")
+        seen = torch.where(hit.flatten(1), shade.flatten(1), canvas.gather(1, index))
+        canvas.scatter_(1, index, seen)
+    return rearrange(canvas, "s (h w) -> s h w", h=side)
 
 
 def render_batch(

@@ -69,9 +69,7 @@ def shape_ids(cells: Int[Tensor, "s n 3"]) -> ShapeIds:
 def _free_steps(cells: Int[Tensor, "s n 3"]) -> Bool[Tensor, "s 6"]:
     """Which neighbours of the last cell the walk has not visited."""
     neighbours = cells[:, -1:] + STEPS.to(cells.device)
-    return ~(rearrange(neighbours, "s k a -> s k 1 a") == rearrange(cells, "s n a -> s 1 n a")).all(-1).any(
-        -1
-    )
+    return ~(rearrange(neighbours, "s k a -> s k 1 a") == rearrange(cells, "s n a -> s 1 n a")).all(-1).any(-1)
 
 
 @cache
@@ -122,22 +120,21 @@ def in_split(mirror_class: Int[Tensor, " s"], split: str) -> Bool[Tensor, " s"]:
     return (place >= low) & (place < high)
 
 
-def draw_shapes(
-    keys: Int[Tensor, " s"], parts: int, split: str | None
-) -> tuple[Int[Tensor, "s {parts} 3"], ShapeIds]:
+def draw_shapes(keys: Int[Tensor, " s"], parts: int, split: str | None) -> tuple[Int[Tensor, "s {parts} 3"], ShapeIds]:
     """Walks whose shape belongs to ``split`` (any shape for None), with their ids; other walks are drawn again.
 
     Raises:
         ValueError: where no shape of ``parts`` cubes belongs to the split (as for 1 to 3 cubes).
     """
     cells = self_avoiding_walks(keys, parts)
-    for _ in range(200):
-        ids = shape_ids(cells)
-        if split is None:
+    ids = shape_ids(cells)
+    todo = torch.arange(len(keys), device=keys.device)
+    for attempt in range(200):
+        if split is not None:
+            todo = todo[~in_split(ids.mirror_class[todo], split)]
+        if split is None or not len(todo):
             return cells, ids
-        again = (~in_split(ids.mirror_class, split)).nonzero()[:, 0]
-        if not len(again):
-            return cells, ids
-        keys = keys.index_copy(0, again, mix(keys[again] + 1))
-        cells = cells.index_copy(0, again, self_avoiding_walks(keys[again], parts))
+        again = self_avoiding_walks(mix(keys[todo] + attempt + 1), parts)
+        cells = cells.index_copy(0, todo, again)
+        ids = ShapeIds(*(old.index_copy(0, todo, new) for old, new in zip(ids, shape_ids(again), strict=True)))
     raise ValueError(f"no shape of {parts} cubes is in the split {split!r}: use data.split_by=scene")

@@ -5,7 +5,7 @@ A piece becomes one shard of the store, so pieces are what is prepared in parall
 
 import math
 from dataclasses import asdict, dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from ..types import Scenes
 from .render import Background, render_scenes
@@ -20,6 +20,7 @@ class Piece(NamedTuple):
     name: str
 
 
+@runtime_checkable
 class Source(Protocol):
     """What the store is made from."""
 

@@ -5,7 +5,6 @@ any moment a shard is whole or absent. Reading maps the files into memory and co
 """
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -46,7 +45,7 @@ def write_shard(folder: Path, split: str, piece: str, scenes: Scenes) -> Shard:
         columns |= {f"factors.{f.name}": getattr(scenes.factors, f.name) for f in fields(Factors)}
     shard = Shard(split, piece, len(scenes), 0, "")
     path = folder / shard.file
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    temporary = path.with_suffix(".tmp")  # the folder is locked
     try:
         save_file({name: column.contiguous() for name, column in columns.items()}, temporary)
         checksum = checksum_of(temporary)
@@ -76,7 +75,7 @@ class Index:
 
     def write(self, folder: Path) -> None:
         """Replace the index in one step."""
-        temporary = folder / f"index.{os.getpid()}.tmp"
+        temporary = folder / "index.tmp"
         temporary.write_text(json.dumps(asdict(self), indent=1))
         temporary.replace(folder / "index.json")
 
