@@ -50,7 +50,7 @@ def readme_picture(study: Study) -> Figure:
     counts = shown_counts(study)
     if not counts or not study.series("accuracy", probe=study.probe):
         raise ValueError(f"{study.folder} has no pictures or no accuracies: run probe.py with reconstructions")
-    figure = style.blank(11, 4.2)
+    figure = style.blank(11.0, 4.2)
     left, right = figure.subfigures(1, 2, width_ratios=(1.05, 1))
     axes = left.add_subplot()
     draw_accuracy(study, axes)

@@ -112,6 +112,7 @@ def inline_svg(figure: Figure, name: str, description: str) -> str:
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
     svg = buffer.getvalue()
     svg = re.sub(r"<(metadata|style).*?</\1>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+    svg = re.sub(r'(<image [^>]*?) id="[^"]*"', r"\1", svg)  # a picture shown twice would give its id twice
     svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
     svg = svg.replace("font-family: 'DejaVu Sans'; ", "")
     for colour, variable in _THEMED.items():

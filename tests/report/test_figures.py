@@ -1,0 +1,117 @@
+"""Figures say what the rows say, and are left out where there are none."""
+
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+from PIL import Image
+
+from gqn_probe.report import by_count, controls, curves, matrices, pictures, style
+from gqn_probe.report.figures import FIGURES, draw_figures
+from gqn_probe.report.results import Study, read_study
+
+
+@pytest.fixture
+def study(study_folder: Path) -> Study:
+    return read_study(study_folder)
+
+
+def test_every_figure_is_written_sharp(study_folder: Path):
+    paths = draw_figures(study_folder)
+    assert [path.stem for path in paths] == list(FIGURES)
+    for path in paths:
+        with Image.open(path) as image:
+            assert image.width >= 2 * 480
+            assert np.ptp(np.asarray(image.convert("L"))) > 100
+    assert sorted(f.name for f in paths[0].parent.iterdir()) == sorted(path.name for path in paths)
+
+
+def test_a_bare_study_draws_what_it_has(bare_folder: Path):
+    assert {path.stem for path in draw_figures(bare_folder)} == {
+        "accuracy-by-count",
+        "controls",
+        "reconstruction-error",
+    }
+
+
+def test_the_user_keeps_their_matplotlib_settings(bare_folder: Path):
+    before = dict(matplotlib.rcParams)
+    draw_figures(bare_folder)
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_accuracy_has_both_probes_and_chance(study: Study):
+    figure = by_count.accuracy_by_count(study)
+    assert figure is not None
+    whole, norm, chance = figure.axes[0].lines
+    assert np.asarray(whole.get_ydata())[0] == pytest.approx(0.97)
+    assert np.asarray(norm.get_ydata())[0] == pytest.approx(0.84)
+    assert np.asarray(chance.get_ydata())[0] == pytest.approx(1 / 14)
+
+
+def test_curves_have_the_original_axes(study: Study):
+    accuracy, loss = curves.model_accuracy(study), curves.model_loss(study)
+    assert accuracy is not None
+    assert loss is not None
+    axes = accuracy.axes[0]
+    legend = axes.get_legend()
+    assert legend is not None
+    assert (axes.get_title(), axes.get_xlabel(), axes.get_ylabel()) == ("model accuracy", "epoch", "accuracy")
+    assert [text.get_text() for text in legend.get_texts()] == ["train", "validation"]
+    assert loss.axes[0].get_title() == "model loss"
+
+
+def test_controls_are_best_first(study: Study):
+    values = [row.value for row in controls.control_rows(study)]
+    assert values == sorted(values, reverse=True)
+    assert len(values) == 12
+
+
+def test_confusion_rows_sum_to_one(study: Study):
+    figure = matrices.confusion(study)
+    assert figure is not None
+    cells = np.asarray(figure.axes[0].collections[0].get_array()).reshape(14, 14)
+    np.testing.assert_allclose(cells.sum(axis=1), 1)
+
+
+def test_similarity_is_filled_on_both_sides(study: Study):
+    figure = matrices.similarity(study)
+    assert figure is not None
+    cells = np.asarray(figure.axes[0].collections[0].get_array()).reshape(14, 14)
+    np.testing.assert_array_equal(cells, cells.T)
+    assert cells[0, 13] == pytest.approx(1 - 0.02 * 13)
+
+
+def test_strip_shows_the_usual_counts_and_stars_a_seen_query(study: Study):
+    assert pictures.shown_counts(study) == [2, 4, 8, 15]
+    assert [pictures.count_title(study, k) for k in (8, 15)] == ["8 images", "15 images*"]
+
+
+def test_rmse_is_in_grey_levels():
+    black, grey = np.zeros((2, 2, 3), np.uint8), np.full((2, 2, 3), 200, np.uint8)
+    assert pictures.rmse(black, grey) == 200
+
+
+def test_readme_picture_is_made_by_command(study_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    pictures.main([str(study_folder), str(tmp_path / "out.png")])
+    assert capsys.readouterr().out.strip() == str(tmp_path / "out.png")
+    with Image.open(tmp_path / "out.png") as image:
+        assert image.width > 2000
+
+
+def test_readme_picture_needs_pictures(bare_folder: Path, tmp_path: Path):
+    with pytest.raises(SystemExit, match="no pictures"):
+        pictures.main([str(bare_folder), str(tmp_path / "out.png")])
+
+
+def test_inline_svg_follows_the_theme_and_keeps_its_ids_apart(study: Study):
+    with style.applied():
+        figure = by_count.accuracy_by_count(study)
+        assert figure is not None
+        one, two = (style.inline_svg(figure, name, "a < b") for name in ("one", "two"))
+    assert "var(--blue)" in one
+    assert style.BLUE not in one
+    assert 'aria-label="a &lt; b"' in one
+    ids = {part.split('"')[0] for part in one.split('id="')[1:]}
+    assert ids.isdisjoint(part.split('"')[0] for part in two.split('id="')[1:])

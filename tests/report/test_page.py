@@ -1,0 +1,69 @@
+"""The page as text: self-contained, complete, escaped."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gqn_probe.report import page
+from gqn_probe.report.results import read_study
+
+SECTIONS = "counts reconstructions controls confusion knowledge similarity training methods reproduce"
+
+
+@pytest.fixture(scope="module")
+def text(study_folder: Path) -> str:
+    return page.build_report(study_folder).read_text(encoding="utf-8")
+
+
+def test_it_has_every_section_in_order(text: str):
+    assert re.findall(r'<section id="(\w+)"', text) == SECTIONS.split()
+
+
+def test_the_answer_and_its_interval_come_first(text: str):
+    head = text[: text.index("<section")]
+    assert "accuracy 0.71 (95 % interval 0.67 to 0.75)" in head
+    assert "0.10 to 0.16" in head
+    assert head.count("<figure") == 1
+
+
+def test_it_needs_no_other_file(text: str):
+    linked = re.findall(r'(?:src|href)="([^"]*)"', text)
+    assert [link for link in linked if not link.startswith(("#", "data:"))] == []
+    assert re.findall(r"url\((?!#)[^)]*\)|@import", text) == []
+
+
+def test_every_setting_and_fingerprint_is_there(text: str):
+    plain = text.replace("<wbr>", "")
+    for name in ("probe.epochs", "data.views", "versions.torch", "checkpoint_fingerprint"):
+        assert f"<td>{name}</td>" in plain
+    assert "python probe.py -m context=2..15" in plain
+
+
+def test_ids_are_unique(text: str):
+    ids = re.findall(r'\bid="([^"]+)"', text)
+    assert len(ids) == len(set(ids))
+
+
+def test_a_bare_study_has_a_page_without_empty_sections(bare_folder: Path):
+    text = page.build_report(bare_folder).read_text(encoding="utf-8")
+    assert re.findall(r'<section id="(\w+)"', text) == ["counts", "reconstructions", "controls", "reproduce"]
+
+
+def test_words_from_files_are_escaped_and_failures_named(study_folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(page, "FIGURES", {})
+    study = read_study(study_folder)
+    summary = study.summary | {"answer": "a < b & $c", "failed": [7]}
+    text = page.render(replace(study, summary=summary))
+    assert "a &lt; b &amp; $c" in text
+    assert "Count 7 failed" in text
+
+
+def test_the_same_study_gives_the_same_page(study_folder: Path, text: str):
+    assert page.render(read_study(study_folder)) == text
+
+
+def test_the_command_says_what_is_wrong_in_a_line(tmp_path: Path):
+    with pytest.raises(SystemExit, match=r"no study/results\.csv"):
+        page.main([str(tmp_path)])

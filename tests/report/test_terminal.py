@@ -1,0 +1,26 @@
+"""The closing table in a terminal and in a log file."""
+
+import io
+from pathlib import Path
+
+from rich.console import Console
+
+from gqn_probe.report.terminal import print_results
+
+
+def test_a_log_file_gets_plain_aligned_text(study_folder: Path):
+    out = io.StringIO()
+    print_results(study_folder, wandb="wandb sync x", console=Console(file=out, width=80))
+    lines = out.getvalue().splitlines()
+    assert out.getvalue().isascii()
+    assert lines[0].split() == ["count", "accuracy", "norm", "only", "reconstruction", "RMSE"]
+    assert lines[1].split() == ["2", "0.97", "0.84", "15.0"]
+    assert str(study_folder / "study" / "report.html") in lines[-3]
+    assert lines[-1].split(maxsplit=1) == ["W&B", "wandb sync x"]
+
+
+def test_a_terminal_gets_rules(study_folder: Path):
+    out = io.StringIO()
+    print_results(study_folder, console=Console(file=out, width=80, force_terminal=True))
+    assert "─" in out.getvalue()
+    assert "W&B" not in out.getvalue()
