@@ -9,7 +9,6 @@ import math
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -28,21 +27,25 @@ class Core(nn.Module):
 
     Args:
         injection: makes gates of the inputs that stay constant.
-        moving: channels of the inputs that change from step to step, the LSTM's own hidden state being the last;
-            0 for a core that only ever starts from the zero state and has no such input.
-        hidden: channels of the hidden state.
-        kernel: height and width of the convolution.
+        latent: channels of z, which the generation core reads anew at every step.
+        recurrent: channels of the states that it reads, its own last; 0 for a core that only meets zero states.
+        hidden: channels of its own hidden state.
+        kernel: height and width of the convolutions.
     """
 
-    def __init__(self, injection: Injection, *, moving: int, hidden: int, kernel: int) -> None:
+    def __init__(self, injection: Injection, *, latent: int, recurrent: int, hidden: int, kernel: int) -> None:
         super().__init__()
         self.injection = injection
-        self.recurrent = nn.Conv2d(moving, 4 * hidden, kernel, padding=kernel // 2, bias=False) if moving else None
-        if self.recurrent is not None and not isinstance(injection, ProjectInjection):
-            # Both are parts of one convolution, and start as it would.
-            bound = 1 / math.sqrt((moving + injection.gates.in_channels) * kernel**2)
-            for parameter in (self.recurrent.weight, *injection.gates.parameters()):
-                nn.init.uniform_(parameter, -bound, bound)
+        self.latent, self.recurrent = (
+            nn.Conv2d(channels, 4 * hidden, kernel, padding=kernel // 2, bias=False) if channels else None
+            for channels in (latent, recurrent)
+        )
+        if not isinstance(injection, ProjectInjection):
+            # All are parts of one convolution, and start as it would.
+            bound = 1 / math.sqrt((injection.gates.in_channels + latent + recurrent) * kernel**2)
+            for part in (injection.gates, self.latent, self.recurrent):
+                for parameter in part.parameters() if part else ():
+                    nn.init.uniform_(parameter, -bound, bound)
 
     def constant(
         self,
@@ -54,20 +57,26 @@ class Core(nn.Module):
         """The part of the four gates that is the same at every step."""
         return self.injection(representation, cameras, frames, grid)
 
-    def forward(self, constant: Float[Tensor, "b g y x"], moving: list[Tensor], state: State | None) -> State:
-        """The next state. What is left out counts as zero: the state, and moving inputs from the last."""
-        inputs = [*moving, state.hidden] if state else moving
+    def forward(
+        self,
+        constant: Float[Tensor, "b g y x"],
+        latent: Float[Tensor, "b z y x"] | None,
+        others: list[Tensor],
+        state: State | None,
+    ) -> State:
+        """The next state. Without a state, which then counts as zero, ``others`` do too and are left out."""
         gates = constant
-        if inputs:
-            assert self.recurrent is not None
-            joined = torch.cat(inputs, dim=1)
-            weight = self.recurrent.weight[:, : joined.shape[1]]
-            gates = gates + F.conv2d(joined, weight, padding=self.recurrent.padding)
+        if latent is not None and self.latent is not None:
+            gates = gates + self.latent(latent)
+        if state and self.recurrent is not None:
+            gates = gates + self.recurrent(torch.cat([*others, state.hidden], dim=1))
         return update(gates, state)
 
 
 def update(gates: Float[Tensor, "b g y x"], state: State | None) -> State:
     """The LSTM's equations; gates in the order forget, input, output, candidate."""
+    # At least fp32: in bfloat16 the 8 bits of a state that is added to at every step would be too few.
+    gates = gates.to(torch.promote_types(gates.dtype, torch.float32))
     forget, write, read, candidate = gates.chunk(4, dim=1)
     cell = write.sigmoid() * candidate.tanh()
     if state:

@@ -82,10 +82,11 @@ class Generator(Configured):
         self.pooled, self.size = pooled, size if core == "spread" else None
         self.camera_channels = camera_channels
 
-        def make_core(*, inputs: int, first: bool, image: int) -> Core | ReleasedCore:
+        def make_core(*, latent: int, others: int, image: int, first: bool) -> Core | ReleasedCore:
             constants = {"representation": representation_channels, "camera": camera_channels, "image": image}
+            common = {"hidden": hidden_channels, "kernel": kernel}
             if core == "released":
-                return ReleasedCore(moving=inputs, hidden=hidden_channels, kernel=kernel, **constants)
+                return ReleasedCore(moving=latent + others, **constants, **common)
             gates = 4 * hidden_channels
             if core == "spread":
                 injection = SpreadInjection(gates=gates, kernel=kernel, pooled=pooled, size=size, **constants)
@@ -93,17 +94,16 @@ class Generator(Configured):
                 injection = RepeatInjection(gates=gates, kernel=kernel, **constants)
             else:
                 injection = ProjectInjection(gates=gates, **constants)
-            moving = inputs + (0 if first else hidden_channels)
-            return Core(injection, moving=moving, hidden=hidden_channels, kernel=kernel)
+            return Core(injection, latent=latent, recurrent=0 if first else others + hidden_channels, **common)
 
-        # The core of the first step alone meets nothing but zeros, and z: it has no weights for the rest.
-        seen = hidden_channels + (canvas_channels if canvas_input else 0)
+        # A core of its own for the first step never meets a state that is not zero.
         firsts = [not shared and step == 0 for step in range(1 if shared else steps)]
+        seen = hidden_channels + (canvas_channels if canvas_input else 0)
         self.inference_cores = nn.ModuleList(
-            make_core(inputs=0 if first else seen, first=first, image=image_channels) for first in firsts
+            make_core(latent=0, others=seen, image=image_channels, first=first) for first in firsts
         )
         self.generation_cores = nn.ModuleList(
-            make_core(inputs=latent_channels, first=first, image=0) for first in firsts
+            make_core(latent=latent_channels, others=0, image=0, first=first) for first in firsts
         )
         heads = {"hidden": hidden_channels, "latent": latent_channels, "kernel": kernel}
         self.prior = Latent(**heads, deviation=deviation)
@@ -134,26 +134,23 @@ class Generator(Configured):
         # The paper's letters: r representation, pi prior, q posterior, z latent, u canvas; _g of the generation
         # core, _e of the inference core. States and canvas start at zero, which is None here.
         r = self.norm(representation)
+        posterior = frames is not None
         fixed_g = [core.constant(r, cameras, None, grid) for core in self.generation_cores]
-        fixed_e = (
-            [core.constant(r, cameras, frames, grid) for core in self.inference_cores] if frames is not None else []
-        )
-        views = self.canvas.views(self.steps) if frames is not None else []
+        fixed_e = [core.constant(r, cameras, frames, grid) for core in self.inference_cores if posterior]
+        views = self.canvas.views(self.steps) if posterior else []
         state_g = state_e = u = None
         hidden, priors, posteriors = [], [], []
-        for step in range(self.steps):
-            own = 0 if self.shared else step
+        for step, core in enumerate([0] * self.steps if self.shared else range(self.steps)):
             pi = self.prior(state_g.hidden) if state_g else self.prior.of_zeros(len(cameras), grid)
-            if frames is not None:
+            priors.append(pi)
+            if posterior:
                 seen = [state_g.hidden] if state_g else []
                 if views and u is not None:
                     seen.append(torch.einsum("oi,biyx->boyx", views[step - 1], u))
-                state_e = self.inference_cores[own](fixed_e[own], seen, state_e)
-                q = self.posterior(state_e.hidden)
-                posteriors.append(q)
-            z = (q if frames is not None else pi).sample(deterministic=deterministic)
-            state_g = self.generation_cores[own](fixed_g[own], [z], state_g)
+                state_e = self.inference_cores[core](fixed_e[core], None, seen, state_e)
+                posteriors.append(self.posterior(state_e.hidden))
+            z = (posteriors if posterior else priors)[-1].sample(deterministic=deterministic)
+            state_g = self.generation_cores[core](fixed_g[core], z, [], state_g)
             u = self.canvas.gather(u, state_g.hidden)
             hidden.append(state_g.hidden)
-            priors.append(pi)
         return Unrolled(image=self.canvas.image(u), hidden=hidden, priors=priors, posteriors=posteriors)

@@ -101,7 +101,9 @@ Injection = SpreadInjection | RepeatInjection | ProjectInjection
 
 def spread(layer: nn.ConvTranspose2d, values: Float[Tensor, "b i"]) -> Float[Tensor, "b o y x"]:
     """A transposed convolution of an image of one position is one matrix product."""
-    return torch.einsum("bi,ioyx->boyx", values, layer.weight)
+    # Bound by reading the weights once: making them bfloat16 first takes longer than the product.
+    with torch.autocast(values.device.type, enabled=False):
+        return torch.einsum("bi,ioyx->boyx", values.to(layer.weight), layer.weight)
 
 
 def convolve_repeated(

@@ -20,7 +20,7 @@ GATES = ("forget", "input", "output", "state")  # the order of our fused convolu
 
 
 class ReleasedCore(nn.Module):
-    """One LSTM step as released. ``moving`` counts channels as in ``Core``, less the own hidden state."""
+    """One LSTM step as released; ``moving`` is the channels of its inputs that change from step to step."""
 
     def __init__(self, *, moving: int, hidden: int, representation: int, camera: int, image: int, kernel: int) -> None:
         super().__init__()
@@ -46,16 +46,24 @@ class ReleasedCore(nn.Module):
         offset = convolve_constant(self.gates.weight, self.transform.bias[None], *grid)
         return gates + offset + self.gates.bias[:, None, None]
 
-    def forward(self, constant: Float[Tensor, "b g y x"], moving: list[Tensor], state: State | None) -> State:
-        """The next state; without moving inputs they count as zero, and so does a state."""
+    def forward(
+        self,
+        constant: Float[Tensor, "b g y x"],
+        latent: Float[Tensor, "b z y x"] | None,
+        others: list[Tensor],
+        state: State | None,
+    ) -> State:
+        """As ``Core.forward``."""
+        inputs = others if latent is None else [latent]
         weight, padding = self.gates.weight, self.gates.padding
         gates = constant
         if state:
             transformed = F.conv2d(state.hidden, self.transform.weight, padding=padding)
-            head, rest = transformed.split([self.moving, len(self.transform.weight) - self.moving], dim=1)
-            gates = gates + F.conv2d(torch.cat([head + torch.cat(moving, dim=1), rest], dim=1), weight, padding=padding)
-        elif moving:
-            gates = gates + F.conv2d(torch.cat(moving, dim=1), weight[:, : self.moving], padding=padding)
+            moving, rest = transformed.split([self.moving, transformed.shape[1] - self.moving], dim=1)
+            joined = torch.cat([moving + torch.cat(inputs, dim=1), rest], dim=1)
+            gates = gates + F.conv2d(joined, weight, padding=padding)
+        elif inputs:
+            gates = gates + F.conv2d(torch.cat(inputs, dim=1), weight[:, : self.moving], padding=padding)
         return update(gates, state)
 
 

@@ -1,7 +1,7 @@
 """Modules that remember their keyword arguments, so that weights travel with what rebuilds their model."""
 
 import inspect
-from typing import Any, Self
+from typing import Any
 
 from torch import nn
 
@@ -11,7 +11,7 @@ class Configured(nn.Module):
 
     arguments: dict[str, Any]
 
-    def __new__(cls, **arguments: Any) -> Self:
+    def __new__(cls, **arguments: Any) -> "Configured":
         module = super().__new__(cls)
         if arguments:  # none when a copy is made, which brings its own
             bound = inspect.signature(cls).bind(**arguments)
