@@ -11,6 +11,7 @@ from torch import Tensor
 from gqn_probe.training.probe_module import IGNORED, Curves, ProbeModule, ProbeStack, Problem, StackBatch
 
 CHUNK = 8192  # rows read at a time outside of training
+WIDEST_BASIS = 1024  # wider inputs keep their own coordinates: the axes would cost more than they save
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class ProbeSettings:
     l2: tuple[float, ...]  # strengths, of which validation rows choose one
     hidden: int | None = None  # hidden ReLU units; None is linear
     standardize: bool = True  # zero mean and unit deviation, fitted on training rows
+    principal: bool = False  # descend along the principal axes of the training rows
     final_rate: float = 0.0  # the rate falls linearly to this share of itself
     epsilon: float = 1e-8  # Adam's
 
@@ -42,14 +44,15 @@ class FittedProbes:
     places: tuple[tuple[int, int], ...]  # of each problem: its stack and its row there
     curves: Curves  # in the order of the problems
 
+    @torch.no_grad()
     def logits(self, problem: int, probe: int, inputs: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
         """The read-out of one problem's ``probe``-th strength for rows of its width."""
-        stack_index, row = self.places[problem]
-        stack = self.module.stacks[stack_index]
+        place, row = self.places[problem]
+        stack = self.module.stack(place)
         outputs = (inputs - stack.mean[row]) / stack.scale[row]
-        for layer, (weight, bias) in enumerate(zip(stack.weights, stack.biases, strict=True)):
-            outputs = (outputs.relu() if layer else outputs) @ weight[row, probe] + bias[row, probe]
-        return outputs.detach()
+        for depth, (weight, bias) in enumerate(zip(stack.layers(), stack.biases, strict=True)):
+            outputs = (outputs.relu() if depth else outputs) @ weight[row, probe] + bias[row, probe]
+        return outputs
 
 
 def fit_probes(
@@ -69,10 +72,7 @@ def fit_probes(
     if l2 is None:
         l2 = torch.tensor(settings.l2).expand(len(problems), -1)
     groups = _by_width(problems)
-    stacks = [
-        _stack([problems[i] for i in group], settings, classes=classes, l2=l2[list(group)])
-        for group in groups
-    ]
+    stacks = [_stack([problems[i] for i in group], settings, classes=classes, l2=l2[list(group)]) for group in groups]
     grouped = [[problems[i] for i in group] for group in groups]
     batches = TrainingBatches(grouped, settings.batch_size)
     module = ProbeModule(
@@ -106,26 +106,43 @@ def _by_width(problems: Sequence[Problem]) -> list[tuple[int, ...]]:
     return [tuple(i for i, other in enumerate(widths) if other == width) for width in dict.fromkeys(widths)]
 
 
-def _stack(
-    problems: list[Problem], settings: ProbeSettings, *, classes: int, l2: Float[Tensor, "t m"]
-) -> ProbeStack:
+def _stack(problems: list[Problem], settings: ProbeSettings, *, classes: int, l2: Float[Tensor, "t m"]) -> ProbeStack:
     width = problems[0].inputs.shape[1]
     mean, scale = torch.zeros(len(problems), width), torch.ones(len(problems), width)
-    if settings.standardize:
-        for row, problem in enumerate(problems):
+    principal = settings.principal and width <= WIDEST_BASIS
+    basis = torch.empty(len(problems), width, width) if principal else None
+    for row, problem in enumerate(problems):
+        if settings.standardize:
             mean[row], scale[row] = moments(problem.inputs, problem.train)
+        if basis is not None:
+            basis[row] = principal_basis(problem.inputs, problem.train, mean[row], scale[row])
     seeds = [problem.seed for problem in problems]
-    return ProbeStack(classes=classes, hidden=settings.hidden, l2=l2, mean=mean, scale=scale, seeds=seeds)
+    return ProbeStack(classes=classes, hidden=settings.hidden, l2=l2, mean=mean, scale=scale, basis=basis, seeds=seeds)
 
 
-def moments(inputs: Float[Tensor, "n d"], rows: Int[Tensor, " a"]) -> tuple[Tensor, Tensor]:
+def moments(inputs: Float[Tensor, "n d"], rows: Int[Tensor, " a"]) -> tuple[Float[Tensor, " d"], Float[Tensor, " d"]]:
     """Mean and deviation of the columns over ``rows``, in two streamed passes; constant columns get deviation 1."""
-    mean = sum(inputs[part].double().sum(dim=0) for part in rows.split(CHUNK)) / len(rows)
-    square = sum((inputs[part].double() - mean).square().sum(dim=0) for part in rows.split(CHUNK)) / len(rows)
-    scale = square.sqrt().float()
-    return mean.float(), torch.where(
-        scale > 1e-6 * mean.abs().float().clamp(min=1e-6), scale, torch.ones_like(scale)
-    )
+    mean = torch.stack([inputs[part].double().sum(dim=0) for part in rows.split(CHUNK)]).sum(dim=0) / len(rows)
+    squares = [(inputs[part].double() - mean).square().sum(dim=0) for part in rows.split(CHUNK)]
+    scale = (torch.stack(squares).sum(dim=0) / len(rows)).sqrt()
+    varies = scale > 1e-6 * mean.abs().clamp(min=1e-6)
+    return mean.float(), torch.where(varies, scale, torch.ones_like(scale)).float()
+
+
+def principal_basis(
+    inputs: Float[Tensor, "n d"], rows: Int[Tensor, " a"], mean: Float[Tensor, " d"], scale: Float[Tensor, " d"]
+) -> Float[Tensor, "d d"]:
+    """Principal axes of the standardised rows, each divided by the fourth root of its variance.
+
+    Half of whitening, split between weights and rows: on sums of views, whose length dominates every other
+    direction, 100 epochs of Adam then come as near to the convex optimum as thousands do without.
+    """
+    covariance = torch.zeros(len(mean), len(mean), dtype=torch.float64)
+    for part in rows.split(CHUNK):
+        standard = ((inputs[part] - mean) / scale).double()
+        covariance += standard.T @ standard / len(rows)
+    variances, axes = torch.linalg.eigh(covariance)
+    return (axes * variances.clamp(min=1e-4) ** -0.25).float()
 
 
 class RowStream:

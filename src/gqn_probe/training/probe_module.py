@@ -6,6 +6,7 @@ product, which is what makes a grid of several hundred probes cost little more t
 ``hidden=None`` is multinomial logistic regression; ``hidden=128`` is the original study's perceptron.
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import pytorch_lightning as lightning
@@ -46,10 +47,15 @@ class Curves(NamedTuple):
 
 
 class ProbeStack(nn.Module):
-    """``t`` problems of one width, each with ``m`` probes that start alike and differ in their L2 strength."""
+    """``t`` problems of one width, each with ``m`` probes that start alike and differ in their L2 strength.
+
+    With a ``basis`` the first layer's weights are ``basis @ parameter``: the same model and penalty in coordinates
+    that Adam, which scales each coordinate by itself, descends well.
+    """
 
     mean: Float[Tensor, "t 1 d"]
     scale: Float[Tensor, "t 1 d"]
+    basis: Float[Tensor, "t d e"] | None
     l2: Float[Tensor, "t m"]
 
     def __init__(
@@ -60,6 +66,7 @@ class ProbeStack(nn.Module):
         l2: Float[Tensor, "t m"],
         mean: Float[Tensor, "t d"],
         scale: Float[Tensor, "t d"],
+        basis: Float[Tensor, "t d e"] | None,
         seeds: list[int],
     ) -> None:
         super().__init__()
@@ -67,29 +74,34 @@ class ProbeStack(nn.Module):
         widths = [mean.shape[1], classes] if hidden is None else [mean.shape[1], hidden, classes]
         self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        for fan_in, fan_out in zip(widths[:-1], widths[1:], strict=True):
+        for fan_in, fan_out in pairwise(widths):
             start = torch.stack([_glorot_uniform(fan_in, fan_out, generator) for generator in generators])
             self.weights.append(nn.Parameter(repeat(start, "t i o -> t m i o", m=self.probes).clone()))
             self.biases.append(nn.Parameter(torch.zeros(len(seeds), self.probes, 1, fan_out)))
         self.register_buffer("mean", rearrange(mean, "t d -> t 1 d"))
         self.register_buffer("scale", rearrange(scale, "t d -> t 1 d"))
+        self.register_buffer("basis", basis)
         self.register_buffer("l2", l2)
 
-    def forward(self, inputs: Float[Tensor, "t n d"]) -> Float[Tensor, "t m n k"]:
-        standard = (inputs - self.mean) / self.scale
-        # all L2 strengths of a problem read the same rows: one product with their weights side by side
-        first = rearrange(self.weights[0], "t m d o -> t d (m o)")
-        outputs = (
-            rearrange(torch.bmm(standard, first), "t n (m o) -> t m n o", m=self.probes) + self.biases[0]
-        )
-        for weight, bias in zip(self.weights[1:], self.biases[1:], strict=True):
-            outputs = outputs.relu() @ weight + bias
-        return outputs
+    def layers(self) -> list[Float[Tensor, "t m _ _"]]:
+        """The weights that standardised rows meet, layer by layer."""
+        first, *others = self.weights
+        if self.basis is not None:
+            product = torch.bmm(self.basis, rearrange(first, "t m d o -> t d (m o)"))
+            first = rearrange(product, "t d (m o) -> t m d o", m=self.probes)
+        return [first, *others]
 
-    def penalty(self) -> Float[Tensor, "t m"]:
-        """Half the squared length of the weights, times their strength; biases are free."""
-        squares = [weight.square().sum(dim=(2, 3)) for weight in self.weights]
-        return 0.5 * self.l2 * torch.stack(squares).sum(dim=0)
+    def forward(self, inputs: Float[Tensor, "t n d"]) -> tuple[Float[Tensor, "t m n k"], Float[Tensor, "t m"]]:
+        """Logits, and the penalty: half the squared length of the weights times its strength; biases are free."""
+        first, *others = layers = self.layers()
+        squares = torch.stack([layer.square().sum(dim=(2, 3)) for layer in layers]).sum(dim=0)
+        # all L2 strengths of a problem read the same rows: one product with their weights side by side
+        side_by_side = rearrange(first, "t m d o -> t d (m o)")
+        product = torch.bmm((inputs - self.mean) / self.scale, side_by_side)
+        outputs = rearrange(product, "t n (m o) -> t m n o", m=self.probes) + self.biases[0]
+        for weight, bias in zip(others, list(self.biases)[1:], strict=True):
+            outputs = outputs.relu() @ weight + bias
+        return outputs, 0.5 * self.l2 * squares
 
 
 class ProbeModule(lightning.LightningModule):
@@ -113,8 +125,7 @@ class ProbeModule(lightning.LightningModule):
         self._start_sums()
 
     def training_step(self, batch: list[StackBatch], _: int) -> Tensor:
-        losses = self._losses(batch, "train")
-        return losses + sum(stack.penalty().sum() for stack in self.stacks)  # type: ignore[operator]
+        return self._losses(batch, "train")
 
     def validation_step(self, batch: list[StackBatch], _: int) -> None:
         self._losses(batch, "validation")
@@ -125,12 +136,17 @@ class ProbeModule(lightning.LightningModule):
             self.history[f"{split}_accuracy"].append((correct / rows).cpu())
         self._start_sums()
 
-    def configure_optimizers(self):  # noqa: ANN201  (Lightning's own union of returns)
+    def configure_optimizers(self):
         optimizer = torch.optim.Adam(self.parameters(), lr=self.learning_rate, eps=self.epsilon)
         schedule = torch.optim.lr_scheduler.LinearLR(
             optimizer, start_factor=1.0, end_factor=self.final_rate, total_iters=self.steps
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def stack(self, index: int) -> ProbeStack:
+        stack = self.stacks[index]
+        assert isinstance(stack, ProbeStack)
+        return stack
 
     def curves(self) -> Curves:
         return Curves(**{name: torch.stack(values) for name, values in self.history.items()})
@@ -140,10 +156,11 @@ class ProbeModule(lightning.LightningModule):
         self.sums = {"train": (zero, zero, zero), "validation": (zero, zero, zero)}
 
     def _losses(self, batch: list[StackBatch], split: str) -> Tensor:
-        """The sum over probes of their mean loss in this batch; keeps the sums that the curves are made of."""
-        losses, corrects, rows = [], [], []
+        """The sum over probes of mean loss and penalty in this batch; adds the losses up for the curves."""
+        losses, penalties, corrects, rows = [], [], [], []
         for stack, part in zip(self.stacks, batch, strict=True):
-            logits = stack(part.inputs)
+            logits, penalty = stack(part.inputs)
+            penalties.append(penalty.sum())
             target = repeat(part.labels, "t n -> t m n", m=logits.shape[1])
             entropy = functional.cross_entropy(
                 rearrange(logits, "t m n k -> (t m n) k"),
@@ -158,12 +175,10 @@ class ProbeModule(lightning.LightningModule):
         loss, correct, count = torch.cat(losses), torch.cat(corrects), torch.cat(rows)
         sums = zip(self.sums[split], (loss.detach(), correct, count), strict=True)
         self.sums[split] = tuple(old.to(new.device) + new for old, new in sums)  # type: ignore[assignment]
-        return (loss / count.clamp(min=1)).sum()
+        return (loss / count.clamp(min=1)).sum() + torch.stack(penalties).sum()
 
 
-def _accuracy(
-    logits: Float[Tensor, "t m n k"], target: Int[Tensor, "t m n"], classes: int
-) -> Float[Tensor, "t m"]:
+def _accuracy(logits: Float[Tensor, "t m n k"], target: Int[Tensor, "t m n"], classes: int) -> Float[Tensor, "t m"]:
     """The accuracy of each probe, 0 where a batch is all padding."""
     scores = multiclass_accuracy(
         rearrange(logits.argmax(dim=-1), "t m n -> (t m) n"),

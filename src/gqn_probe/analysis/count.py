@@ -1,0 +1,122 @@
+"""One job of the sweep: r of every scene at one count, and how well a query is predicted from it."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from einops import rearrange, reduce
+from jaxtyping import Float, UInt8
+from safetensors.torch import save_file
+from torch import Tensor
+
+from gqn_probe.analysis.files import write_csv, write_text, written
+from gqn_probe.analysis.material import Material
+from gqn_probe.analysis.settings import StudySettings
+from gqn_probe.analysis.sums import sum_views
+from gqn_probe.analysis.views import Selection, nested, view_orders
+from gqn_probe.types import to_unit
+
+BATCH = 8  # scenes predicted at a time: part of what the prior's draws depend on
+
+
+class Prediction(NamedTuple):
+    """Images of a batch of scenes in 0..1, not clamped."""
+
+    truth: Float[Tensor, "b c h w"]
+    reconstruction: Float[Tensor, "b c h w"]  # by the posterior, which has seen the truth
+    sample: Float[Tensor, "b c h w"]  # by the prior
+    shuffled: Float[Tensor, "b c h w"]  # by the prior, from the representation of another scene
+    nearest: Float[Tensor, "b c h w"]  # the context view of the nearest camera
+    kl: Float[Tensor, " b"]  # nats
+
+
+def run_count(material: Material, count: int, settings: StudySettings, folder: Path) -> Path:
+    """Write the files of one count to ``folder``; ``job.json`` comes last and says that the others are whole.
+
+    Raises:
+        ValueError: the scenes have not enough views for the count.
+    """
+    material.check(count)
+    folder.mkdir(parents=True, exist_ok=True)
+    scenes = material.scenes
+    selection = nested(len(scenes), scenes.views, count, settings.seed)
+    phi = material.features(("pooled",))["pooled"]
+    pooled = sum_views(phi, selection, aggregation=material.gqn.aggregation)
+    seen = torch.zeros(len(scenes), scenes.views, dtype=torch.bool).scatter_(1, selection.views, True)
+    with written(folder / "representation.safetensors") as draft:
+        save_file({"representation": pooled, "views": seen, "scenes": torch.arange(len(scenes))}, draft)
+    _reconstruct(material, count, settings, folder)
+    write_text(folder / "job.json", json.dumps({"count": count, "scenes": len(scenes), "seed": settings.seed}))
+    return folder
+
+
+def _reconstruct(material: Material, count: int, settings: StudySettings, folder: Path) -> None:
+    rows, pictures = [], {"reconstruction": [], "sample": []}
+    scene = 0
+    for prediction in _predictions(material, count, settings):
+        errors = {
+            "": prediction.reconstruction,
+            "sample_": prediction.sample,
+            "shuffled_": prediction.shuffled,
+            "nearest_": prediction.nearest,
+        }
+        columns = {f"{name}mse": _mse(image, prediction.truth) for name, image in errors.items()}
+        columns["kl"] = prediction.kl
+        for i in range(len(prediction.truth)):
+            seen = count >= material.scenes.views
+            rows += [(scene + i, count, int(seen), metric, float(values[i])) for metric, values in columns.items()]
+        scene += len(prediction.truth)
+        pictures["reconstruction"].append(_bytes(prediction.reconstruction))
+        pictures["sample"].append(_bytes(prediction.sample))
+    write_csv(folder / "reconstruction.csv", ("scene", "count", "query_seen", "metric", "value"), rows)
+    with written(folder / "reconstructions.npz") as draft, draft.open("wb") as file:
+        np.savez_compressed(file, **{k: torch.cat(v)[: settings.show].numpy() for k, v in pictures.items() if v})
+
+
+@torch.no_grad()
+def _predictions(material: Material, count: int, settings: StudySettings) -> Iterator[Prediction]:
+    """The query of the first scenes, predicted in batches of fixed composition."""
+    some = material.scenes[: settings.reconstruct]
+    if not len(some):
+        return
+    gqn, device = material.gqn.to(material.device), material.device
+    maps = material.features(("representation",), scenes=some)["representation"]
+    selection = nested(len(some), some.views, count, settings.seed)
+    representation = sum_views(maps, selection, aggregation=gqn.aggregation)
+    query = view_orders(len(some), some.views, settings.seed)[:, -1]
+    everyone = torch.arange(len(some))
+    cameras = material.encode_cameras(some.cameras)
+    nearest = _nearest(cameras, selection, query)
+    generator_devices = [] if device == "cpu" else [torch.device(device)]
+    for part in everyone.split(BATCH):
+        truth = to_unit(some.frames[part, query[part]]).to(device)
+        camera = cameras[part, query[part]].to(device)
+        r = representation[part].to(device)
+        other = representation[(part + 1) % len(some)].to(device)
+        predicted = gqn.predict(r, truth, camera, deterministic=True)
+        with torch.random.fork_rng(devices=generator_devices):
+            draw = np.random.SeedSequence([settings.seed, count, int(part[0])]).generate_state(1)[0]
+            torch.manual_seed(int(draw))
+            size = truth.shape[-2], truth.shape[-1]
+            sample, shuffled = (gqn.sample_from(each, camera, size=size) for each in (r, other))
+        images = (truth, predicted.mean, sample, shuffled, to_unit(some.frames[part, nearest[part]]))
+        yield Prediction(*(image.float().cpu() for image in images), kl=predicted.kl.float().cpu())
+
+
+def _nearest(cameras: Float[Tensor, "s v p"], selection: Selection, query: Tensor) -> Tensor:
+    """The context view whose camera position is nearest to the query's."""
+    everyone = torch.arange(len(cameras))
+    positions = cameras[everyone[:, None], selection.views, :3]
+    distance = (positions - cameras[everyone, query][:, None, :3]).norm(dim=-1)
+    return selection.views[everyone, distance.argmin(dim=1)]
+
+
+def _mse(image: Float[Tensor, "b c h w"], truth: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
+    return reduce((image.clamp(0, 1) - truth) ** 2, "b c h w -> b", "mean")
+
+
+def _bytes(image: Float[Tensor, "b c h w"]) -> UInt8[Tensor, "b h w c"]:
+    return rearrange(image.clamp(0, 1).mul(255).round().to(torch.uint8), "b c h w -> b h w c")

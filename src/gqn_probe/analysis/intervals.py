@@ -1,0 +1,72 @@
+"""Intervals by bootstrap over objects, and permutation tests with labels permuted within objects.
+
+Rows of one object are not independent, so objects are what is drawn with replacement (Efron & Tibshirani 1993,
+chapter 8). All statistics of a study share the same draws, which makes their differences paired.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+CHUNK = 500  # resamples at a time
+
+
+class Interval(NamedTuple):
+    """A value with its 95 % percentile interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class ObjectBootstrap:
+    """Resamples of ``objects`` objects, as how often each was drawn."""
+
+    def __init__(self, objects: int, *, resamples: int, seed: int) -> None:
+        random = np.random.default_rng(seed)
+        self.draws = torch.zeros(resamples, objects, dtype=torch.uint8)
+        for start in range(0, resamples, CHUNK):
+            stop = min(start + CHUNK, resamples)
+            chosen = torch.from_numpy(random.integers(objects, size=(stop - start, objects)))
+            self.draws[start:stop].scatter_add_(1, chosen, torch.ones_like(chosen, dtype=torch.uint8))
+
+    def means(self, sums: Float[Tensor, "s m"], rows: Float[Tensor, "s m"]) -> Float[Tensor, "resample m"]:
+        """The means over rows in every resample, from each object's sums and numbers of rows."""
+        both = torch.cat([sums, rows], dim=1).float()
+        drawn = torch.cat([part.float() @ both for part in self.draws.split(CHUNK)])
+        totals, numbers = drawn.chunk(2, dim=1)
+        return totals / numbers
+
+    def intervals(self, sums: Float[Tensor, "s m"], rows: Float[Tensor, "s m"]) -> list[Interval]:
+        """The means over all rows with their intervals."""
+        values = sums.double().sum(dim=0) / rows.double().sum(dim=0)
+        return [interval(float(v), column) for v, column in zip(values, self.means(sums, rows).T, strict=True)]
+
+
+def interval(value: float, resampled: Float[Tensor, " resample"]) -> Interval:
+    low, high = np.nanquantile(resampled.numpy(), [0.025, 0.975])
+    return Interval(value, float(low), float(high))
+
+
+class WithinObjectPermutations:
+    """Orders of the labels of each object, shared by all tests of a study."""
+
+    def __init__(self, objects: int, counts: int, *, permutations: int, seed: int) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        self.labels = torch.empty(permutations, objects, counts, dtype=torch.uint8)
+        for each in self.labels:
+            each.copy_(torch.rand(objects, counts, generator=generator).argsort(dim=1))
+
+    def p_value(self, labels: Int[Tensor, "o k"], predicted: Int[Tensor, "o k"], objects: Int[Tensor, " o"]) -> float:
+        """How often permuted labels agree with the predictions as well as the true ones do (one-sided).
+
+        The predictions were made without these labels, so under the null their order within an object is free.
+        """
+        observed = (labels == predicted).sum()
+        shuffled = torch.stack([
+            (labels.gather(1, each[objects].long()) == predicted).sum() for each in self.labels
+        ])  # fmt: skip
+        return float((1 + (shuffled >= observed).sum()) / (1 + len(shuffled)))

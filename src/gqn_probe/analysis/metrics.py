@@ -1,0 +1,75 @@
+"""Scores of read-outs: of all test rows, and of each object for intervals."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from scipy.stats import spearmanr
+from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+from torch import Tensor
+from torchmetrics.functional.classification import multiclass_accuracy, multiclass_confusion_matrix
+
+
+class Readings(NamedTuple):
+    """What a probe read from rows it was not trained on. Labels are classes; ``counts`` says what they stand for."""
+
+    objects: Int[Tensor, " n"]
+    labels: Int[Tensor, " n"]
+    predicted: Int[Tensor, " n"]
+    log_probability: Float[Tensor, "n k"]  # nats
+
+    @classmethod
+    def of(cls, objects: Int[Tensor, " n"], labels: Int[Tensor, " n"], logits: Float[Tensor, "n k"]) -> "Readings":
+        log_probability = logits.log_softmax(dim=-1)
+        return cls(objects, labels, log_probability.argmax(dim=-1), log_probability)
+
+    @classmethod
+    def together(cls, readings: "list[Readings]") -> "Readings":
+        """The readings of all seeds as one."""
+        return cls(*(torch.cat(columns) for columns in zip(*readings, strict=True)))
+
+
+ROW_METRICS = ("accuracy", "mean_absolute_error", "within_one", "loss")
+
+
+def row_scores(readings: Readings, counts: Int[Tensor, " k"]) -> Float[Tensor, "n m"]:
+    """The scores of each row, in the order of ``ROW_METRICS``; errors in counts, loss in nats."""
+    error = (counts[readings.predicted] - counts[readings.labels]).abs()
+    loss = -readings.log_probability.gather(1, readings.labels[:, None])[:, 0]
+    columns = [readings.predicted == readings.labels, error, error <= 1, loss]
+    return torch.stack([column.double() for column in columns], dim=1)
+
+
+def whole_scores(readings: Readings, counts: Int[Tensor, " k"]) -> dict[str, float]:
+    """Scores that are of all rows together."""
+    labels, predicted = readings.labels.numpy(), readings.predicted
+    constant = len(predicted.unique()) < 2 or len(readings.labels.unique()) < 2
+    spearman = float("nan") if constant else spearmanr(counts[predicted], counts[readings.labels]).statistic
+    return {"balanced_accuracy": float(balanced_accuracy_score(labels, predicted)), "spearman": float(spearman)}
+
+
+def accuracy(readings: Readings) -> float:
+    """The share of rows read rightly."""
+    classes = readings.log_probability.shape[1]
+    return float(multiclass_accuracy(readings.predicted, readings.labels, num_classes=classes, average="micro"))
+
+
+def confusion(readings: Readings) -> Int[Tensor, "k k"]:
+    """How many rows of each true class (row) were read as each class (column)."""
+    classes = readings.log_probability.shape[1]
+    return multiclass_confusion_matrix(readings.predicted, readings.labels, num_classes=classes)
+
+
+def adjacent_auc(readings: Readings) -> list[float]:
+    """For each pair of neighbouring classes, the area under the ROC curve of telling one from the other."""
+    areas = []
+    for low in range(readings.log_probability.shape[1] - 1):
+        rows = (readings.labels == low) | (readings.labels == low + 1)
+        evidence = readings.log_probability[rows, low + 1] - readings.log_probability[rows, low]
+        areas.append(float(roc_auc_score((readings.labels[rows] == low + 1).numpy(), evidence.numpy())))
+    return areas
+
+
+def per_object(values: Float[Tensor, "n m"], objects: Int[Tensor, " n"], total: int) -> Float[Tensor, "s m"]:
+    """Sums of each object's rows."""
+    return torch.zeros(total, values.shape[1], dtype=values.dtype).index_add_(0, objects, values)

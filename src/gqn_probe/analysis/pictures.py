@@ -1,0 +1,59 @@
+"""How well queries are predicted at each count: result rows with intervals, and the images of a few scenes."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from einops import rearrange
+
+from gqn_probe.analysis.files import written
+from gqn_probe.analysis.intervals import Interval, ObjectBootstrap
+from gqn_probe.analysis.jobs import Jobs, read_predictions
+from gqn_probe.analysis.material import Material
+from gqn_probe.analysis.results import Result
+from gqn_probe.analysis.settings import StudySettings
+from gqn_probe.analysis.views import view_orders
+
+NAME = ("reconstruction", "", "", "")
+
+
+def prediction_rows(jobs: Jobs, bootstrap: ObjectBootstrap) -> Iterator[Result]:
+    """Errors against count: mse on 0..1 and rmse on 0..255, KL in nats; which counts saw their query."""
+    objects = bootstrap.draws.shape[1]
+    tables: dict[tuple[str, int], torch.Tensor] = {}
+    seen: dict[int, bool] = {}
+    for row in read_predictions(jobs):
+        table = tables.setdefault((row.metric, row.count), torch.full((objects,), float("nan")))
+        table[row.scene] = row.value
+        seen[row.count] = row.query_seen
+    for (metric, count), values in tables.items():
+        there = ~values.isnan()
+        found = bootstrap.intervals(values.nan_to_num()[:, None], there.float()[:, None])[0]
+        yield Result.pooled(NAME, metric, found, n=int(there.sum()), count=count)
+        if metric.endswith("mse"):
+            root = Interval(*(255 * np.sqrt(each) for each in found))
+            yield Result.pooled(NAME, metric.removesuffix("mse") + "rmse", root, n=int(there.sum()), count=count)
+    for count, is_seen in seen.items():
+        yield Result(*NAME, "", "test", count, "query_seen", float(is_seen))
+
+
+def write_pictures(material: Material, jobs: Jobs, settings: StudySettings, folder: Path) -> None:
+    """The first scenes: all views in context order, the query, and what was predicted at each count."""
+    some = material.scenes[: min(settings.show, settings.reconstruct)]
+    if not len(some):
+        return
+    frames = rearrange(some.frames, "s v c h w -> s v h w c")
+    order = view_orders(len(some), some.views, settings.seed)
+    everyone = torch.arange(len(some))
+    arrays = {
+        "context": frames[everyone[:, None], order[:, : max(jobs.counts)]].numpy(),
+        "truth": frames[everyone, order[:, -1]].numpy(),
+        "counts": np.array(jobs.counts),
+        "query_seen": np.tile(np.array(jobs.counts) >= some.views, (len(some), 1)),
+    }
+    for count, job in zip(jobs.counts, jobs.folders, strict=True):
+        with np.load(job / "reconstructions.npz") as pictures:
+            arrays |= {f"{kind}_{count}": pictures[kind] for kind in pictures.files}
+    with written(folder / "reconstructions.npz") as draft, draft.open("wb") as file:
+        np.savez_compressed(file, **arrays)

@@ -1,0 +1,49 @@
+"""The settings of a study, as plain values; their defaults are in ``conf/probe/``."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from gqn_probe.analysis.controls import Control
+from gqn_probe.training.probe_fit import ProbeSettings
+
+HEADLINE = ("none", "norm")  # r as it is, and its length
+
+
+@dataclass(frozen=True)
+class StudySettings:
+    """What is studied and how; counts are the jobs', everything else is here."""
+
+    protocol: Literal["study", "original"]
+    objects: int  # scenes that r is formed of
+    seeds: int  # probe seeds; each holds out another fifth of the objects
+    seed: int  # of views, splits and samples
+    inputs: tuple[str, ...]  # read-out points, see readouts.py
+    targets: tuple[str, ...]  # what is read out, see targets.py
+    probes: Mapping[str, ProbeSettings]  # by name: linear, mlp
+    controls: Literal["all"] | tuple[str, ...]  # names in ``control``
+    control: Mapping[str, Control] = field(default_factory=dict)  # what there is to choose from
+    reconstruct: int = 32  # scenes whose query is reconstructed at each count
+    show: int = 6  # of these, how many are kept as images
+    resamples: int = 10000  # bootstrap
+    permutations: int = 1000
+    untrained: int = 3  # newly initialised encoders, shared out among the seeds
+
+    def __post_init__(self) -> None:
+        for name in ("objects", "seeds", "show", "resamples", "permutations", "untrained"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"probe.{name} must be at least 1, got {getattr(self, name)}")
+        # lists from YAML become tuples, so that settings stay frozen
+        for name in ("inputs", "targets"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        if self.controls != "all":
+            object.__setattr__(self, "controls", tuple(self.controls))
+        unknown = [name for name in self.chosen if name not in self.control]
+        if unknown:
+            raise ValueError(f"no control {', '.join(unknown)}; there are {', '.join(self.control)}")
+
+    @property
+    def chosen(self) -> tuple[str, ...]:
+        """The controls to run; the headline's two, r as it is and its length, are always among them."""
+        names = tuple(self.control) if self.controls == "all" else tuple(self.controls)
+        return tuple(dict.fromkeys((*HEADLINE, *names)))

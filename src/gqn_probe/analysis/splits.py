@@ -1,0 +1,54 @@
+"""Train, validation and test: by object or shape, so that nothing of a test object is ever trained on.
+
+Each seed holds out another fifth, so that five seeds test every object once.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from einops import rearrange
+from jaxtyping import Int
+from torch import Tensor
+
+FOLDS = 5  # a fifth is tested
+VALIDATION = 0.2  # of what is left
+
+
+class Split(NamedTuple):
+    """Indices of objects, or of rows."""
+
+    train: Int[Tensor, " a"]
+    validation: Int[Tensor, " b"]
+    test: Int[Tensor, " c"]
+
+
+def split_groups(groups: Int[Tensor, " n"], seed: int) -> Split:
+    """Split members so that all of one group fall into one part.
+
+    Raises:
+        ValueError: fewer than three groups.
+    """
+    names = groups.unique()
+    if len(names) < 3:
+        raise ValueError(f"a split into three parts needs 3 groups or more, got {len(names)}; use more objects")
+    order = torch.from_numpy(np.random.default_rng([seed // FOLDS, 0]).permutation(len(names)))
+    folds = order.tensor_split(min(FOLDS, len(names)))
+    test = folds[seed % len(folds)]
+    rest = torch.cat([fold for i, fold in enumerate(folds) if i != seed % len(folds)])
+    rest = rest[torch.from_numpy(np.random.default_rng([seed, 1]).permutation(len(rest)))]
+    held = max(1, round(VALIDATION * len(rest)))
+    parts = (rest[held:], rest[:held], test)
+    return Split(*(torch.isin(groups, names[part]).nonzero()[:, 0] for part in parts))
+
+
+def rows_of(objects: Int[Tensor, " s"], counts: int) -> Int[Tensor, " n"]:
+    """The rows of some objects, where an object's ``counts`` rows follow each other."""
+    return rearrange(objects[:, None] * counts + torch.arange(counts), "s k -> (s k)")
+
+
+def split_rows(objects: int, counts: int, seed: int) -> Split:
+    """Split the rows of every object alike, so that each object is trained on and tested: for the control task."""
+    parts = split_groups(torch.arange(counts), seed)
+    rows = torch.arange(objects * counts).unflatten(0, (objects, counts))
+    return Split(*(rearrange(rows[:, part], "s k -> (s k)") for part in parts))

@@ -1,0 +1,85 @@
+"""Which views are summed: a row of the study is a choice of views, of one scene or, in a control, of several.
+
+Every choice depends on the seed, the scene and the count alone, so that a job makes the choices that the whole makes.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+SALT = {"order": 1, "independent": 2, "incoherent": 3}
+
+
+class Selection(NamedTuple):
+    """The views that the rows of one count sum up; ``i`` is the place in the sum."""
+
+    scenes: Int[Tensor, "s i"]
+    views: Int[Tensor, "s i"]
+
+
+Source = Callable[[int, int, int, int, tuple[Int[Tensor, " _"], ...]], Selection]
+
+
+def view_orders(scenes: int, views: int, seed: int) -> Int[Tensor, "s v"]:
+    """A permutation of the views of each scene: the first k are the context of count k, the last is the query."""
+    orders = [np.random.default_rng([seed, SALT["order"], scene]).permutation(views) for scene in range(scenes)]
+    return torch.from_numpy(np.stack(orders))
+
+
+def nested(scenes: int, views: int, count: int, seed: int, parts: tuple[Int[Tensor, " _"], ...] = ()) -> Selection:
+    """Each count adds one view to the last."""
+    chosen = view_orders(scenes, views, seed)[:, :count]
+    return Selection(_own(chosen), chosen)
+
+
+def independent(scenes: int, views: int, count: int, seed: int, parts: tuple[Int[Tensor, " _"], ...] = ()) -> Selection:
+    """Views drawn anew for every count; the nested order's last view stays the query as far as there are others."""
+    orders = view_orders(scenes, views, seed)
+    chosen = torch.empty(scenes, count, dtype=torch.int64)
+    for scene in range(scenes):
+        draw = np.random.default_rng([seed, SALT["independent"], count, scene])
+        pool = orders[scene, : max(views - 1, count)].numpy()
+        chosen[scene] = torch.from_numpy(draw.permutation(pool)[:count])
+    return Selection(_own(chosen), chosen)
+
+
+def repeated(scenes: int, views: int, count: int, seed: int, parts: tuple[Int[Tensor, " _"], ...] = ()) -> Selection:
+    """One view again and again: the count without any information."""
+    chosen = view_orders(scenes, views, seed)[:, :1].expand(scenes, count)
+    return Selection(_own(chosen), chosen)
+
+
+def incoherent(scenes: int, views: int, count: int, seed: int, parts: tuple[Int[Tensor, " _"], ...]) -> Selection:
+    """Views of ``count`` different scenes, all of one part of the split, so that parts stay apart.
+
+    Raises:
+        ValueError: a part has fewer scenes than the count.
+    """
+    partners = torch.empty(scenes, count, dtype=torch.int64)
+    chosen = torch.empty(scenes, count, dtype=torch.int64)
+    for part in parts:
+        if len(part) < count:
+            raise ValueError(f"sums of {count} different objects need {count} of them in each part, got {len(part)}")
+        for place, scene in enumerate(part.tolist()):
+            draw = np.random.default_rng([seed, SALT["incoherent"], count, scene])
+            others = draw.choice(len(part) - 1, size=count - 1, replace=False)
+            others = part[torch.from_numpy(others + (others >= place))]  # every place but its own
+            partners[scene] = torch.cat([torch.tensor([scene]), others])
+            chosen[scene] = torch.from_numpy(draw.integers(views, size=count))
+    return Selection(partners, chosen)
+
+
+SOURCES: dict[str, Source] = {
+    "nested": nested,
+    "independent": independent,
+    "repeated": repeated,
+    "incoherent": incoherent,
+}
+
+
+def _own(chosen: Int[Tensor, "s i"]) -> Int[Tensor, "s i"]:
+    return torch.arange(len(chosen))[:, None].expand_as(chosen)
