@@ -21,7 +21,7 @@ from .cameras import encode_cameras
 from .draws import scene_keys
 from .prepare import prepare_store
 from .render import Background
-from .sources import Piece, Rendered, Source
+from .sources import DatasetFiles, Piece, Rendered, Source
 from .store import StoredScenes
 
 Split = Literal["train", "val", "test"]
@@ -47,7 +47,8 @@ class SplitScenes(Dataset):
 class SceneDataModule(LightningDataModule):
     """Scenes of one source in the splits "train", "val" and "test".
 
-    Where the source has no validation split, 5 % of its training scenes are held out, chosen by ``seed``.
+    Where the source has no validation or test split, 5 % of its training scenes, at least one, are held out, chosen by
+    ``seed``.
 
     Args:
         fraction: how much of the training split to use, in 0..1; a whole number of pieces (files) is read.
@@ -104,17 +105,19 @@ class SceneDataModule(LightningDataModule):
             limit = self.source.limit(split)
             rows = torch.arange(len(stored) if limit is None else min(limit, len(stored)))
             self._splits[split] = SplitScenes(stored, rows, self.camera_order)
-        if not len(self._splits["val"]):
-            self._hold_out()
+        held_out: tuple[Split, ...] = ("val", "test")
+        for split in held_out:
+            if not len(self._splits[split]):
+                self._hold_out(split)
 
-    def _hold_out(self) -> None:
+    def _hold_out(self, split: Split) -> None:
+        """Move scenes from training to a split that the source does not have, if that leaves any."""
         train = self._splits["train"]
-        if len(train) < 2:
-            raise ValueError(f"{len(train)} training scenes cannot be split: validation needs one of at least 2")
-        held = scene_keys(train.rows, seed=self.seed, stream="validation").argsort()
-        held, kept = held.tensor_split([max(1, round(HELD_OUT * len(train)))])
-        self._splits["val"] = SplitScenes(train.stored, train.rows[held.sort().values], self.camera_order)
-        self._splits["train"] = SplitScenes(train.stored, train.rows[kept.sort().values], self.camera_order)
+        count = min(max(1, round(HELD_OUT * len(train))), len(train) - 1)
+        order = scene_keys(train.rows, seed=self.seed, stream=f"held out {split}").argsort()
+        held, kept = train.rows[order[:count].sort().values], train.rows[order[count:].sort().values]
+        self._splits[split] = SplitScenes(train.stored, held, self.camera_order)
+        self._splits["train"] = SplitScenes(train.stored, kept, self.camera_order)
 
     def split(self, split: Split) -> SplitScenes:
         """The scenes of a split.
@@ -202,6 +205,32 @@ def shepard_metzler(
     """Shepard-Metzler objects rendered by us."""
     return SceneDataModule(
         source=Rendered(parts, size, views, train, val, test, seed, background, split_by),
+        batch_size=batch_size,
+        num_workers=num_workers,
+        seed=seed,
+        camera_order=camera_order,
+        fraction=fraction,
+        cache=cache,
+    )
+
+
+def dataset_files(
+    *,
+    kind: Literal["deepmind", "converted"],
+    root: str,
+    name: str,
+    size: int | None,
+    frames: Literal["raw", "jpeg"],
+    seed: int,
+    batch_size: int,
+    num_workers: int,
+    camera_order: str,
+    fraction: float,
+    cache: str,
+) -> SceneDataModule:
+    """A published dataset in DeepMind's format or the PyTorch port's."""
+    return SceneDataModule(
+        source=DatasetFiles(kind, root, name, size, frames),
         batch_size=batch_size,
         num_workers=num_workers,
         seed=seed,

@@ -33,9 +33,7 @@ def draw_episode(
         )
     order = _shuffled_views(scenes, views, generator)
     chosen = order[:, :context]
-    asked = (
-        order[:, context:needed] if unseen_queries else _shuffled_views(scenes, views, generator)[:, :queries]
-    )
+    asked = order[:, context:needed] if unseen_queries else _shuffled_views(scenes, views, generator)[:, :queries]
     return make_episode(batch, chosen, asked)
 
 

@@ -6,17 +6,21 @@ any moment a shard is whole or absent. Reading maps the files into memory and co
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import google_crc32c
 import numpy as np
 import torch
-from jaxtyping import Int
+from einops import rearrange
+from jaxtyping import Int, UInt8
 from safetensors.torch import save_file
 from torch import Tensor
 
 from ..types import Factors, Scenes
+from .jpeg import decode_jpegs
+from .tfrecord import EncodedScenes
 
 FORMAT = 1
 MAPPED_BYTES = 256 << 20  # how much may be read before the maps are dropped, which returns their memory
@@ -38,22 +42,35 @@ class Shard:
         return f"{self.split}-{self.piece}.safetensors"
 
 
-def write_shard(folder: Path, split: str, piece: str, scenes: Scenes) -> Shard:
+def write_shard(folder: Path, split: str, piece: str, scenes: Scenes | EncodedScenes) -> Shard:
     """Write one shard; the file is whole or absent."""
-    columns = {"frames": scenes.frames, "cameras": scenes.cameras.float()}
-    if scenes.factors is not None:
-        columns |= {f"factors.{f.name}": getattr(scenes.factors, f.name) for f in fields(Factors)}
-    shard = Shard(split, piece, len(scenes), 0, "")
+    shard = Shard(split, piece, len(scenes.cameras), 0, "")
     path = folder / shard.file
-    temporary = path.with_suffix(".tmp")  # the folder is locked
+    temporary = path.with_suffix(".tmp")  # only one process prepares a folder at a time
     try:
-        save_file({name: column.contiguous() for name, column in columns.items()}, temporary)
-        checksum = checksum_of(temporary)
-        size = temporary.stat().st_size
+        save_file(_columns(scenes), temporary)
+        shard = replace(shard, bytes=temporary.stat().st_size, crc32c=checksum_of(temporary))
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-    return Shard(split, piece, len(scenes), size, checksum)
+    return shard
+
+
+def _columns(scenes: Scenes | EncodedScenes) -> dict[str, Tensor]:
+    """What a shard holds: frames as bytes, or as JPEGs end to end with the place where each ends."""
+    if isinstance(scenes, EncodedScenes):
+        images = [frame for frames in scenes.frames for frame in frames]
+        ends = torch.tensor([len(image) for image in images]).cumsum(0)
+        return {
+            "jpeg": torch.frombuffer(bytearray(b"".join(images)), dtype=torch.uint8),
+            "ends": rearrange(ends, "(s v) -> s v", s=len(scenes.frames)),
+            "size": torch.tensor(scenes.size),
+            "cameras": scenes.cameras,
+        }
+    columns = {"frames": scenes.frames, "cameras": scenes.cameras}
+    if scenes.factors is not None:
+        columns |= {f"factors.{f.name}": getattr(scenes.factors, f.name) for f in fields(Factors)}
+    return {name: column.contiguous() for name, column in columns.items()}
 
 
 def checksum_of(path: Path) -> str:
@@ -117,35 +134,62 @@ class StoredScenes:
         return self.__dict__ | {"_maps": {}}  # workers that are spawned map the files themselves
 
     def __getitem__(self, rows: Int[Tensor, " s"]) -> Scenes:
-        """A copy of these rows, in their order."""
-        wanted = rows.numpy()
-        owner = np.searchsorted(self.starts, wanted, side="right") - 1
-        gathered: dict[str, np.ndarray] = {}
-        for shard in np.unique(owner):
-            place = np.nonzero(owner == shard)[0]
-            for name, column in self._columns(int(shard)).items():
-                if name not in gathered:
-                    gathered[name] = np.empty((len(wanted), *column.shape[1:]), column.dtype)
-                gathered[name][place] = column[wanted[place] - self.starts[shard]]
-        columns = {name: torch.from_numpy(column) for name, column in gathered.items()}
-        self._read += columns["frames"].nbytes
-        factors = None
-        if "factors.shape" in columns:
-            factors = Factors(*(columns[f"factors.{f.name}"] for f in fields(Factors)))
-        return Scenes(columns["frames"], columns["cameras"], factors)
+        """A copy of these rows, in their order; frames kept as JPEG are decoded.
 
-    def _columns(self, number: int) -> dict[str, np.ndarray]:
+        Raises:
+            ValueError: where a shard is not the file that the index describes, or a frame cannot be decoded.
+        """
+        places = [self._locate(row) for row in rows.tolist()]
+        names = places[0].columns.keys()
+        frames = _decode(places) if "jpeg" in names else _gather(places, "frames")
+        factors = None
+        if "factors.shape" in names:
+            factors = Factors(*(_gather(places, f"factors.{f.name}") for f in fields(Factors)))
+        self._read += sum(place.columns["cameras" if "jpeg" in names else "frames"][0].nbytes for place in places)
+        return Scenes(frames, _gather(places, "cameras"), factors)
+
+    def _locate(self, row: int) -> "Place":
+        number = int(np.searchsorted(self.starts, row, side="right")) - 1
         if self._read > MAPPED_BYTES:
             self._maps.clear()
             self._read = 0
         if number not in self._maps:
-            self._maps[number] = _map_columns(self.folder / self.shards[number].file)
-        return self._maps[number]
+            self._maps[number] = _map_columns(self.folder, self.shards[number])
+        return Place(self._maps[number], row - int(self.starts[number]))
 
 
-def _map_columns(path: Path) -> dict[str, np.ndarray]:
+class Place(NamedTuple):
+    """Where a scene is: the columns of its shard, and its row in them."""
+
+    columns: dict[str, np.ndarray]
+    row: int
+
+
+def _gather(places: Sequence[Place], name: str) -> Tensor:
+    first = places[0].columns[name]
+    gathered = np.empty((len(places), *first.shape[1:]), first.dtype)
+    for row, place in enumerate(places):
+        gathered[row] = place.columns[name][place.row]
+    return torch.from_numpy(gathered)
+
+
+def _decode(places: Sequence[Place]) -> UInt8[Tensor, "s v c h w"]:
+    images = []
+    for columns, row in places:
+        first = columns["ends"][row - 1, -1] if row else 0
+        starts = [first, *columns["ends"][row, :-1]]
+        images += [columns["jpeg"][low:high] for low, high in zip(starts, columns["ends"][row], strict=True)]
+    height, width = places[0].columns["size"].tolist()
+    return rearrange(decode_jpegs(images, height, width), "(s v) c h w -> s v c h w", s=len(places))
+
+
+def _map_columns(folder: Path, shard: Shard) -> dict[str, np.ndarray]:
     """The tensors of a safetensors file, mapped: 8 bytes of header length, a JSON header, the data."""
-    data = np.memmap(path, mode="r")
+    path = folder / shard.file
+    found = path.stat().st_size if path.exists() else 0
+    if found != shard.bytes:
+        raise ValueError(f"{path} has {found} bytes where the index says {shard.bytes}: prepare the store again")
+    data = np.memmap(path, mode="r").view(np.ndarray)
     length = int(data[:8].view("<u8")[0])
     header = json.loads(bytes(data[8 : 8 + length]))
     columns = {}

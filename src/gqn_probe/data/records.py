@@ -1,0 +1,91 @@
+"""TFRecord files and ``tf.train.Example`` messages, read without TensorFlow, and every checksum verified.
+
+A record is: length (8 bytes, little endian), masked CRC-32C of the length, payload, masked CRC-32C of the payload
+(tensorflow/core/lib/io/record_writer.h). Protocol buffers are read by their wire format
+(protobuf.dev/programming-guides/encoding): an Example needs four kinds of message and two kinds of field.
+"""
+
+import struct
+from collections.abc import Callable, Iterator
+from typing import BinaryIO, NoReturn
+
+import google_crc32c
+
+LONGEST_RECORD = 1 << 30
+VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5  # wire types
+
+
+def raise_error(error: ValueError) -> NoReturn:
+    """The default of what to do with an unreadable record."""
+    raise error
+
+
+def _masked_crc(data: bytes) -> int:
+    crc = google_crc32c.value(data)
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def read_records(
+    file: BinaryIO, name: str, on_error: Callable[[ValueError], None] = raise_error
+) -> Iterator[tuple[str, bytes]]:
+    """The payloads whose two checksums hold, each with a label that names file, record and offset.
+
+    ``on_error`` gets what is wrong with the others; where a length is unknown, reading ends.
+    """
+    number = offset = 0
+    while head := file.read(12):
+        label = f"{name}, record {number} at byte {offset}"
+        if len(head) < 12:
+            return on_error(ValueError(f"{label}: the file ends within the record's length"))
+        length, crc = struct.unpack("<QI", head)
+        if _masked_crc(head[:8]) != crc or length > LONGEST_RECORD:
+            return on_error(ValueError(f"{label}: the checksum of its length is wrong"))
+        payload, tail = file.read(length), file.read(4)
+        if len(payload) < length or len(tail) < 4:
+            return on_error(ValueError(f"{label}: the file ends within the record ({length} bytes)"))
+        if _masked_crc(payload) != struct.unpack("<I", tail)[0]:
+            on_error(ValueError(f"{label}: the checksum of its content is wrong"))
+        else:
+            yield label, payload
+        number, offset = number + 1, offset + 16 + length
+    return None
+
+
+def _varint(data: memoryview, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = data[at]
+        value |= (byte & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if byte < 0x80:
+            return value, at
+
+
+def _fields(data: memoryview) -> Iterator[tuple[int, memoryview]]:
+    """The fields of a message: number and content."""
+    at = 0
+    while at < len(data):
+        key, at = _varint(data, at)
+        kind = key & 7
+        if kind == VARINT:
+            _, end = _varint(data, at)
+        elif kind == LENGTH:
+            length, at = _varint(data, at)
+            end = at + length
+        else:
+            end = at + {FIXED64: 8, FIXED32: 4}[kind]
+        if end > len(data):
+            raise IndexError("a field is longer than its message")
+        yield key >> 3, data[at:end]
+        at = end
+
+
+def example_features(payload: bytes) -> dict[str, list[memoryview]]:
+    """Each feature's values: Example.features -> Features.feature (a map) -> Feature -> BytesList or FloatList."""
+    values = {}
+    for _, features in _fields(memoryview(payload)):
+        for _, entry in _fields(features):
+            parts = dict(_fields(entry))
+            lists = list(_fields(parts[2])) if 2 in parts else []
+            values[bytes(parts[1]).decode()] = [value for _, content in lists for _, value in _fields(content)]
+    return values

@@ -1,0 +1,171 @@
+"""DeepMind's gqn-datasets: TFRecord files whose records hold JPEG ``frames`` and float ``cameras`` of one scene.
+
+Layout: github.com/google-deepmind/gqn-datasets. Every checksum is verified and every scene of every readable record
+arrives; what cannot be read is named with file, record and offset.
+"""
+
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor
+
+from ..types import Scenes
+from .files import fetch
+from .jpeg import decode_jpegs, jpeg_size, resize_frames
+from .records import example_features, raise_error, read_records
+
+
+class EncodedScene(NamedTuple):
+    """One record, frames still JPEG."""
+
+    frames: tuple[bytes, ...]
+    cameras: Float[np.ndarray, "v 5"]
+
+
+def parse_scene(payload: bytes, label: str) -> EncodedScene:
+    """A scene from a record.
+
+    Raises:
+        ValueError: where it is no Example, a feature is missing, numbers do not fit or are not finite.
+    """
+    try:
+        features = example_features(payload)
+    except (IndexError, KeyError, UnicodeDecodeError) as error:
+        raise ValueError(f"{label}: not a tf.train.Example ({error})") from None
+    for name in ("frames", "cameras"):
+        if not features.get(name):
+            raise ValueError(f"{label}: no feature {name!r}, found {sorted(features)}")
+    frames = tuple(bytes(frame) for frame in features["frames"])
+    content = b"".join(features["cameras"])
+    if len(content) != 4 * 5 * len(frames):
+        raise ValueError(
+            f"{label}: expected {5 * len(frames)} camera values for {len(frames)} frames, got {len(content) / 4:g}"
+        )
+    cameras = np.frombuffer(content, "<f4").reshape(-1, 5)
+    if not np.isfinite(cameras).all():
+        raise ValueError(f"{label}: camera of frame {np.nonzero(~np.isfinite(cameras))[0][0]} is not finite")
+    return EncodedScene(frames, cameras)
+
+
+def frame_size(scene: EncodedScene, number: int, label: str) -> tuple[int, int]:
+    """Height and width of a frame, from its JPEG header.
+
+    Raises:
+        ValueError: where it has none.
+    """
+    try:
+        return jpeg_size(scene.frames[number])
+    except ValueError as error:
+        raise ValueError(f"{label}: frame {number} is damaged ({error})") from None
+
+
+def check_frames(scene: EncodedScene, label: str, *, views: int, size: tuple[int, int]) -> None:
+    """Refuse a scene whose frames differ in number or size from what is expected.
+
+    Raises:
+        ValueError: with both numbers.
+    """
+    if len(scene.frames) != views:
+        raise ValueError(f"{label}: expected {views} frames, got {len(scene.frames)}")
+    for number in range(views):
+        height, width = frame_size(scene, number, label)
+        if (height, width) != size:
+            raise ValueError(f"{label}: expected frames of {size[0]}x{size[1]}, frame {number} is {height}x{width}")
+
+
+class EncodedScenes(NamedTuple):
+    """The readable scenes of a file, frames still JPEG, all of one number and size."""
+
+    frames: list[tuple[bytes, ...]]
+    cameras: Float[Tensor, "s v 5"]
+    labels: list[str]  # file, record and offset of each
+    size: tuple[int, int]  # height and width
+
+
+class Decoded(NamedTuple):
+    """The scenes whose every frame can be decoded, both ways."""
+
+    scenes: Scenes
+    encoded: EncodedScenes
+
+
+def read_encoded(
+    path: str | Path,
+    *,
+    views: int | None = None,
+    frame: int | None = None,
+    on_error: Callable[[ValueError], None] = raise_error,
+) -> EncodedScenes:
+    """Check every record of a file, decode none.
+
+    Args:
+        path: a path or any fsspec URL.
+        views: how many frames each scene must have; None takes the first scene's number.
+        frame: height and width each frame must have; None takes the first frame's.
+
+    Raises:
+        ValueError: naming file, record and reason, unless ``on_error`` takes it; where no scene is readable.
+    """
+    scenes, labels = [], []
+    size = (frame, frame) if frame else None
+    for label, payload in read_records(BytesIO(fetch(path)), str(path), on_error):
+        try:
+            scene = parse_scene(payload, label)
+            views, size = views or len(scene.frames), size or frame_size(scene, 0, label)
+            check_frames(scene, label, views=views, size=size)
+        except ValueError as error:
+            on_error(error)
+        else:
+            scenes.append(scene)
+            labels.append(label)
+    if not scenes or size is None:
+        raise ValueError(f"{path} has no readable scene")
+    cameras = torch.from_numpy(np.stack([scene.cameras for scene in scenes]))
+    return EncodedScenes([scene.frames for scene in scenes], cameras, labels, size)
+
+
+def decode_scenes(encoded: EncodedScenes, on_error: Callable[[ValueError], None] = raise_error) -> Decoded:
+    """Decode every frame.
+
+    Raises:
+        ValueError: naming file, record and reason, unless ``on_error`` takes it.
+    """
+    views, damaged = encoded.cameras.shape[1], {}
+    images = [frame for frames in encoded.frames for frame in frames]
+    pixels = decode_jpegs(images, *encoded.size, lambda bad: damaged.setdefault(bad.number // views, bad))
+    for scene, bad in damaged.items():
+        on_error(ValueError(f"{encoded.labels[scene]}: frame {bad.number % views} is damaged ({bad.reason})"))
+    scenes = Scenes(rearrange(pixels, "(s v) c h w -> s v c h w", v=views), encoded.cameras)
+    if not damaged:
+        return Decoded(scenes, encoded)
+    kept = [scene for scene in range(len(scenes)) if scene not in damaged]
+    encoded = EncodedScenes(
+        [encoded.frames[scene] for scene in kept],
+        encoded.cameras[kept],
+        [encoded.labels[scene] for scene in kept],
+        encoded.size,
+    )
+    return Decoded(scenes[torch.tensor(kept, dtype=torch.int64)], encoded)
+
+
+def read_tfrecord(
+    path: str | Path, size: int | None = None, *, on_error: Callable[[ValueError], None] = raise_error
+) -> Scenes:
+    """All scenes of one file of DeepMind's datasets.
+
+    Args:
+        path: a path or any fsspec URL (``gs://...`` with the extra ``cloud``).
+        size: height and width to resize the frames to; None keeps the file's.
+        on_error: gets each unreadable record as a ValueError; the default raises it, others go on to the next record.
+
+    Raises:
+        ValueError: naming file, record, offset and reason.
+    """
+    scenes = decode_scenes(read_encoded(path, on_error=on_error), on_error).scenes
+    return scenes if size is None else Scenes(resize_frames(scenes.frames, size), scenes.cameras)
