@@ -92,7 +92,9 @@ def _results(full: bool) -> Iterable[Sequence[object]]:
         yield row("count", "norm", "linear", count, "accuracy", accuracy(count) - 0.13)
         yield row("reconstruction", "", "", count, "rmse", 30 / count, 0.5)
         if full:
-            yield row("reconstruction", "", "", count, "sample_rmse", 60 / count, 0.5)
+            for metric, value in (("sample_rmse", 60 / count), ("shuffled_rmse", 50.0), ("nearest_rmse", 40.0)):
+                yield row("reconstruction", "", "", count, metric, value, 0.5)
+            yield row("count", "none", "linear", count, "adjacent_auc", 0.9)
             yield row("color", "none", "linear", count, "r2", 0.4 + 0.02 * count)
             yield row("shape", "none", "linear", count, "accuracy", 0.1 + 0.01 * count)
     for control, value in OVERALL.items():
@@ -136,6 +138,8 @@ def _csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -
         writer.writerows(rows)
 
 
+LABELS = {"none": "r as it is", "norm": "length of r only", "untrained": "untrained encoder"}
+
 SUMMARY = {
     "question": "Does the scene representation tell how many images it was formed from?",
     "answer": "A linear probe names the count of unseen objects with accuracy 0.71 (95 % interval 0.67 to "
@@ -148,14 +152,14 @@ SUMMARY = {
     "objects": 60,
     "convention": "count = number of context images",
     "notes": ["At 15 of 15 views the query is one of the context images."],
-    "settings": {"probe": {"epochs": 100, "seeds": [0, 1]}, "data": "rendered"},
+    "settings": {"probes": {"linear": {"epochs": 100}}, "seeds": 5, "resamples": 1000, "permutations": 200},
     "commands": ["python probe.py -m context=2..15"],
-    "labels": {},
+    "labels": LABELS,
 }  # fmt: skip
 
 PROVENANCE = {
     "config": {"seed": 0, "context": "2..15", "data": {"views": 16, "size": 64}},
-    "git": "611fa52",
+    "revision": "611fa52",
     "data_fingerprint": "ab12" * 8,
     "checkpoint_fingerprint": "cd34" * 8,
     "versions": {"python": "3.11.2", "torch": "2.13.0"},

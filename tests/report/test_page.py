@@ -24,7 +24,7 @@ def test_it_has_every_section_in_order(text: str):
 def test_the_answer_and_its_interval_come_first(text: str):
     head = text[: text.index("<section")]
     assert "accuracy 0.71 (95 % interval 0.67 to 0.75)" in head
-    assert "0.10 to 0.16" in head
+    assert "+10.0% to +16.0%" in head
     assert head.count("<figure") == 1
 
 
@@ -36,7 +36,7 @@ def test_it_needs_no_other_file(text: str):
 
 def test_every_setting_and_fingerprint_is_there(text: str):
     plain = text.replace("<wbr>", "")
-    for name in ("probe.epochs", "data.views", "versions.torch", "checkpoint_fingerprint"):
+    for name in ("probes.linear.epochs", "data.views", "versions.torch", "checkpoint_fingerprint"):
         assert f"<td>{name}</td>" in plain
     assert "python probe.py -m context=2..15" in plain
 
@@ -57,7 +57,7 @@ def test_words_from_files_are_escaped_and_failures_named(study_folder: Path, mon
     summary = study.summary | {"answer": "a < b & $c", "failed": [7]}
     text = page.render(replace(study, summary=summary))
     assert "a &lt; b &amp; $c" in text
-    assert "Count 7 failed" in text
+    assert "Job 7 failed" in text
 
 
 def test_the_same_study_gives_the_same_page(study_folder: Path, text: str):

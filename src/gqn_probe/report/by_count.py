@@ -23,6 +23,13 @@ UNITS = {
     "spearman": "Spearman ρ",
 }
 
+ERRORS = {
+    "rmse": "reconstruction",
+    "sample_rmse": "prior sample",
+    "shuffled_rmse": "sample, another scene's r",
+    "nearest_rmse": "nearest context view",
+}
+
 
 def accuracy_by_count(study: Study) -> Figure | None:
     """Accuracy of the probe and of the norm-only control at each true count, with 95 % bands and chance."""
@@ -38,31 +45,28 @@ def draw_accuracy(study: Study, axes: Axes) -> None:
     whole = study.series("accuracy", probe=study.probe)
     norm = study.series("accuracy", control="norm", probe=study.probe)
     _line(axes, whole, f"{study.label(study.probe)} probe on r", 0)
-    _line(axes, norm, "norm of r only", 1)
+    _line(axes, norm, study.label("norm"), 1)
     style.chance_line(axes, study.chance)
     style.count_axis(axes, sorted({r.count for r in whole + norm if r.count is not None}))
     axes.set_ylabel("accuracy")
     axes.set_ylim(0, 1.02)
-    axes.legend(loc="best")
+    style.legend_above(axes)
 
 
 def reconstruction_error(study: Study) -> Figure | None:
-    """RMSE of the query's reconstruction (0..255), and of a prior sample where there is one."""
-    found = {r.metric for r in study.results if r.target == "reconstruction" and r.metric.endswith("rmse")}
-    lines = [(m, reconstruction_series(study, m)) for m in sorted(found)]
-    lines = [(m, rows) for m, rows in lines if rows]
+    """RMSE of the query (0..255): reconstructed, sampled, and what no use of the context would give."""
+    lines = {name: reconstruction_series(study, metric) for metric, name in ERRORS.items()}
+    lines = {name: rows for name, rows in lines.items() if rows}
     if not lines:
         return None
-    figure = style.blank(5.2, 3.2)
+    figure = style.blank(5.2, 3.5)
     axes = figure.add_subplot()
-    names = {"rmse": "reconstruction", "sample_rmse": "prior sample"}
-    for i, (metric, rows) in enumerate(lines):
-        _line(axes, rows, names.get(metric, metric.replace("_", " ")), i)
-    style.count_axis(axes, sorted({r.count for _, rows in lines for r in rows if r.count is not None}))
+    for i, (name, rows) in enumerate(lines.items()):
+        _line(axes, rows, name, i)
+    style.count_axis(axes, sorted({r.count for rows in lines.values() for r in rows if r.count is not None}))
     axes.set_ylabel("RMSE (grey levels, 0–255)")
     axes.set_ylim(bottom=0)
-    if len(lines) > 1:
-        axes.legend(loc="best")
+    style.legend_above(axes)
     return figure
 
 
@@ -74,12 +78,8 @@ def reconstruction_series(study: Study, metric: str = "rmse") -> list[Result]:
 def decodability(study: Study) -> Figure | None:
     """How well a linear read-out of r tells the object's own properties, a panel a metric."""
     panels: dict[str, list[tuple[str, list[Result]]]] = {}
-    for target in object_targets(study):
-        for metric in PREFERRED:
-            rows = study.series(metric, target=target, probe=study.probe)
-            if rows:
-                panels.setdefault(metric, []).append((target, rows))
-                break
+    for target, metric, rows in decodability_series(study):
+        panels.setdefault(metric, []).append((target, rows))
     if not panels:
         return None
     figure = style.blank(5.2, 0.4 + 2.6 * len(panels))
@@ -88,8 +88,17 @@ def decodability(study: Study) -> Figure | None:
             _line(axes, rows, study.label(target), i)
         style.count_axis(axes, sorted({r.count for _, rows in lines for r in rows if r.count is not None}))
         axes.set_ylabel(UNITS.get(metric, metric.replace("_", " ")))
-        axes.legend(loc="best")
+        style.legend_above(axes)
     return figure
+
+
+def decodability_series(study: Study) -> list[tuple[str, str, list[Result]]]:
+    """For each property of the object: its name, the metric that suits it best, and that metric by count."""
+    found = []
+    for target in object_targets(study):
+        series = ((metric, study.series(metric, target=target, probe=study.probe)) for metric in PREFERRED)
+        found += [(target, metric, rows) for metric, rows in series if rows][:1]
+    return found
 
 
 def object_targets(study: Study) -> list[str]:

@@ -44,7 +44,7 @@ def control_rows(study: Study) -> list[Result]:
 def control_name(study: Study, row: Result) -> str:
     """The control in words, with its input and probe where they are not the headline's."""
     parts = [study.label(row.control)]
-    if row.input != "pooled":
+    if row.input not in ("pooled", row.control):
         parts.append(study.label(row.input))
     if row.probe != study.probe:
         parts.append(study.label(row.probe))

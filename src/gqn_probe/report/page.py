@@ -11,7 +11,7 @@ from pathlib import Path
 from string import Template
 
 from gqn_probe.report import style
-from gqn_probe.report.elements import escape, figure, interval
+from gqn_probe.report.elements import escape, figure
 from gqn_probe.report.figures import FIGURES
 from gqn_probe.report.results import Study, read_study
 from gqn_probe.report.sections import sections
@@ -67,23 +67,24 @@ def _stats(study: Study) -> str:
     """The headline's numbers with their intervals."""
     headline = study.summary.get("headline", {})
     names = {
-        "accuracy": f"{study.label(study.probe)} probe",
-        "norm_only": "norm of r only",
-        "difference": "difference, paired",
-        "chance": "chance",
+        "accuracy": (f"{study.label(study.probe)} probe", "{:.1%}"),
+        "norm_only": (study.label("norm"), "{:.1%}"),
+        "difference": ("difference, paired", "{:+.1%}"),
+        "chance": ("chance", "{:.1%}"),
     }
     cells = ""
-    for key, name in names.items():
+    for key, (name, form) in names.items():
         if headline.get(key) is not None:
-            between = interval(headline.get(f"{key}_low"), headline.get(f"{key}_high"))
+            bounds = [headline.get(f"{key}_{bound}") for bound in ("low", "high")]
+            between = " to ".join(form.format(bound) for bound in bounds if bound is not None)
             small = f"<small>{between}</small>" if between else ""
-            cells += f"<div><dt>{escape(name)}</dt><dd>{headline[key]:.2f}{small}</dd></div>"
+            cells += f"<div><dt>{escape(name)}</dt><dd>{form.format(headline[key])}{small}</dd></div>"
     return f'<dl class="stats">{cells}</dl>' if cells else ""
 
 
 def _notes(study: Study) -> str:
     """What a reader must know beside the answer: counts that failed first."""
-    failed = [f"Count {item} failed; the study is of the rest." for item in study.summary.get("failed", [])]
+    failed = [f"Job {item} failed; the study is of the others." for item in study.summary.get("failed", [])]
     items = [f'<li class="failed">{escape(text)}</li>' for text in failed]
     items += [f"<li>{escape(note)}</li>" for note in study.summary.get("notes", [])]
     return f'<ul class="notes">{"".join(items)}</ul>' if items else ""

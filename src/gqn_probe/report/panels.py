@@ -13,6 +13,7 @@ with warnings.catch_warnings():
     import wandb_workspaces.reports.v2 as reports
     import wandb_workspaces.workspaces as workspaces
 
+FIGURES = ["figures/controls", "figures/confusion"]
 HEADLINE = ("headline/accuracy", "headline/norm_only", "headline/difference")
 
 
@@ -34,6 +35,7 @@ def parts() -> list[Part]:
             "study",
             [
                 _by_count("Accuracy by count", ["accuracy/linear", "accuracy/norm"], "accuracy", top=1.0),
+                reports.MediaBrowser(title="Controls and confusions", media_keys=FIGURES, num_columns=2),
                 *(reports.ScalarChart(title=key.split("/")[1].replace("_", " "), metric=key) for key in HEADLINE),
             ],
         ),

@@ -17,7 +17,7 @@ from gqn_probe.report.by_count import draw_accuracy
 from gqn_probe.report.results import Study, read_study
 
 SHOWN = (2, 4, 8, 15)  # the counts a strip shows, where the study has them
-KINDS = {"reconstruction": "reconstruction", "sample": "prior sample"}
+KINDS = {"reconstruction": "posterior", "sample": "prior"}
 
 
 def reconstructions(study: Study, scenes: int = 3) -> Figure | None:

@@ -110,26 +110,11 @@ class Study:
         return stated if stated is not None else (1 / len(counts) if counts else None)
 
     def label(self, name: str) -> str:
-        """What people call a control, input or probe: the summary's label, else the name itself."""
+        """What people call a control, probe or target: the summary's label, else the name itself."""
         return str(self.summary.get("labels", {}).get(name, LABELS.get(name, name.replace("_", " "))))
 
 
-LABELS = {
-    "none": "r as it is",
-    "norm": "norm of r only",
-    "divided": "r / count",
-    "direction": "r / |r|",
-    "repeated": "one view repeated",
-    "incoherent": "views of different objects",
-    "untrained": "untrained encoder",
-    "control_task": "random label an object",
-    "shuffled": "shuffled counts",
-    "pixels": "pixels summed",
-    "cameras": "cameras only",
-    "norm_matched": "norms matched",
-    "mlp": "MLP",
-    "knn": "nearest neighbours",
-}
+LABELS = {"none": "r as it is", "norm": "length of r only", "mlp": "MLP", "knn": "nearest neighbours"}
 
 
 def read_study(folder: str | Path) -> Study:

@@ -24,6 +24,7 @@ OVERALL = {
     "mean_absolute_error": "mean error (images)",
     "spearman": "Spearman ρ",
     "selectivity": "selectivity",
+    "permutation_p": "permutation p",
 }
 
 
@@ -55,7 +56,8 @@ def sections(study: Study, drawings: dict[str, str]) -> list[Section]:
 def _counts(study: Study, drawings: dict[str, str]) -> str:
     columns: dict[str, tuple[list[Result], int]] = {
         "accuracy": (study.series("accuracy", probe=study.probe), 2),
-        "norm only": (study.series("accuracy", control="norm", probe=study.probe), 2),
+        study.label("norm"): (study.series("accuracy", control="norm", probe=study.probe), 2),
+        "AUC to the next": (study.series("adjacent_auc", probe=study.probe), 2),
         "reconstruction RMSE": (reconstruction_series(study), 1),
         "sample RMSE": (reconstruction_series(study, "sample_rmse"), 1),
     }
@@ -83,7 +85,8 @@ def _reconstructions(study: Study, drawings: dict[str, str]) -> str:
         ),
         figure(
             drawings.get("reconstruction-error", ""),
-            "Root mean squared error of the held-out view by count, in grey levels. Bands: 95 % interval.",
+            "Root mean squared error of the held-out view by count, in grey levels, beside samples from the "
+            "representation of another scene and the context view of the nearest camera. Bands: 95 % interval.",
         ),
     )
 
@@ -135,10 +138,33 @@ def _training(study: Study, drawings: dict[str, str]) -> str:
     )
 
 
+def method(study: Study) -> str:
+    """What was done, in sentences, as far as the summary tells."""
+    summary, chosen = study.summary, study.summary.get("settings", {})
+    said = [summary.get("convention", "")]
+    if summary.get("counts") and "objects" in summary:
+        said.append(
+            f"{summary['objects']} objects were seen at counts {min(summary['counts'])} to {max(summary['counts'])}: "
+            "each view is encoded once, and r is formed of the first views in an order drawn for the object."
+        )
+    if "seeds" in chosen and chosen.get("protocol") != "original":
+        said.append(
+            f"With each of {chosen['seeds']} seeds a probe is trained on some objects, its regularisation chosen on "
+            "others, and scored on objects that it never saw; the scores here are of these, all seeds together."
+        )
+    if "resamples" in chosen:
+        said.append(
+            f"Intervals are percentiles of a bootstrap over objects ({chosen['resamples']} resamples, the same for "
+            "all inputs, so that differences are paired)."
+        )
+    if "permutations" in chosen:
+        said.append(f"p values permute the labels within objects ({chosen['permutations']} times).")
+    return " ".join(filter(None, said))
+
+
 def _methods(study: Study, drawings: dict[str, str]) -> str:
-    parts = []
-    if "convention" in study.summary:
-        parts.append(f"<p>{escape(study.summary['convention'])}</p>")
+    words = method(study)
+    parts = [f"<p>{escape(words)}</p>"] if words else []
     for title, values in (
         ("Settings of the study", study.summary.get("settings")),
         ("Configuration of the run", study.provenance.get("config")),
@@ -162,4 +188,4 @@ def _reproduce(study: Study, drawings: dict[str, str]) -> str:
 
 def _measured(study: Study, row: Result, metric: str) -> Cell:
     found = study.overall(metric, control=row.control, probe=row.probe, input=row.input)
-    return number(found.value if found else None)
+    return number(found.value if found else None, digits=3 if metric == "permutation_p" else 2)

@@ -96,6 +96,11 @@ def chance_line(axes: Axes, chance: float | None, vertical: bool = False) -> Non
                   color=MUTED, fontsize=8.5, ha="center" if vertical else "right", va="bottom")  # fmt: skip
 
 
+def legend_above(axes: Axes) -> None:
+    """The legend in a row over the plot, where it hides no data."""
+    axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=2, borderaxespad=0.2)
+
+
 def write_png(figure: Figure, path: Path) -> Path:
     """Save at twice a screen's resolution, under a temporary name first."""
     path.parent.mkdir(parents=True, exist_ok=True)

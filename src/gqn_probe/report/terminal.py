@@ -31,7 +31,7 @@ def print_results(folder: str | Path, *, wandb: str = "", console: Console | Non
     console.print(table)
     console.print(study.summary.get("answer", ""), markup=False, soft_wrap=not console.is_terminal)
     for item in study.summary.get("failed", []):
-        console.print(f"count {item} failed", style="red", markup=False)
+        console.print(f"job {item} failed", style="red", markup=False)
     places = {"report": study.folder / "report.html", "folder": study.folder, "W&B": wandb}
     for name, place in places.items():
         if place:
