@@ -1,10 +1,13 @@
 """The study's answer: the headline numbers, and what follows from them in one sentence."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from gqn_probe.analysis.intervals import Interval
+from gqn_probe.analysis.intervals import Interval, ObjectBootstrap
+from gqn_probe.analysis.metrics import Readings
+from gqn_probe.analysis.scoring import paired_difference, share_right
 
 QUESTION = "Does the scene representation tell how many context images it was formed from, beyond its length?"
+ONE_COUNT = "One count alone cannot be told from others: study two or more."
 
 
 class Headline(NamedTuple):
@@ -15,6 +18,11 @@ class Headline(NamedTuple):
     difference: Interval  # paired
     chance: float
 
+    @classmethod
+    def of(cls, full: Readings, norm: Readings, bootstrap: ObjectBootstrap, *, chance: float) -> "Headline":
+        difference = paired_difference(full, norm, bootstrap)
+        return cls(share_right(full, bootstrap), share_right(norm, bootstrap), difference, chance)
+
     def values(self) -> dict[str, float]:
         """Flat, as ``summary.json`` has it."""
         flat: dict[str, float] = {"chance": self.chance}
@@ -23,39 +31,21 @@ class Headline(NamedTuple):
             flat |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
         return flat
 
-
-def answer(headline: Headline, objects: int) -> str:
-    """One sentence built from the numbers."""
-    full, norm, difference = headline.accuracy, headline.norm_only, headline.difference
-    start = f"A linear probe names the count with an accuracy of {_share(full)} on {objects} unseen objects"
-    if full.low <= headline.chance:
-        return f"{start}, which is no better than guessing ({headline.chance:.1%}): r does not tell its count."
-    start += f" (guessing: {headline.chance:.1%}); its length alone gives {_share(norm)}"
-    gain = f"{100 * difference.value:+.1f} points ({100 * difference.low:+.1f} to {100 * difference.high:+.1f})"
-    if difference.low > 0:
-        return f"{start}; the rest of r adds to that ({gain}), so r tells its count by more than its length."
-    if difference.high < 0:
-        return f"{start}, which is more ({gain}): what the probe reads from r is no more than its length."
-    return f"{start}; the rest of r adds nothing that can be told from none ({gain})."
-
-
-def summary(
-    *, headline: Headline | None, objects: int, counts: list[int], failed: list[str], notes: list[str], **more: Any
-) -> dict[str, Any]:
-    """What ``summary.json`` holds."""
-    sentence = (
-        answer(headline, objects) if headline else "One count alone cannot be told from others: study two or more."
-    )
-    return {
-        "question": QUESTION,
-        "answer": sentence,
-        "headline": headline.values() if headline else {},
-        "counts": counts,
-        "failed": failed,
-        "objects": objects,
-        "notes": notes,
-        **more,
-    }
+    def sentence(self, objects: int) -> str:
+        """What follows, in words chosen by the numbers."""
+        start = (
+            f"A linear probe names the count with an accuracy of {_share(self.accuracy)} on {objects} unseen objects"
+        )
+        if self.accuracy.low <= self.chance:
+            return f"{start}, which is no better than guessing ({self.chance:.1%}): r does not tell its count."
+        start += f" (guessing: {self.chance:.1%}); its length alone gives {_share(self.norm_only)}"
+        value, low, high = (f"{100 * share:+.1f}" for share in self.difference)
+        gain = f"{value} points, {low} to {high}"
+        if self.difference.low > 0:
+            return f"{start}; the rest of r adds to that ({gain}), so r tells its count by more than its length."
+        if self.difference.high < 0:
+            return f"{start}, which is more ({gain}): what the probe reads from r is no more than its length."
+        return f"{start}; the rest of r adds nothing that can be told from none ({gain})."
 
 
 def _share(found: Interval) -> str:

@@ -12,11 +12,11 @@ from jaxtyping import Float, UInt8
 from safetensors.torch import save_file
 from torch import Tensor
 
-from gqn_probe.analysis.files import write_csv, write_text, written
+from gqn_probe.analysis.files import write_arrays, write_csv, write_text, written
 from gqn_probe.analysis.material import Material
 from gqn_probe.analysis.settings import StudySettings
 from gqn_probe.analysis.sums import sum_views
-from gqn_probe.analysis.views import Selection, nested, view_orders
+from gqn_probe.analysis.views import TASKS, Selection
 from gqn_probe.types import to_unit
 
 BATCH = 8  # scenes predicted at a time: part of what the prior's draws depend on
@@ -31,6 +31,7 @@ class Prediction(NamedTuple):
     shuffled: Float[Tensor, "b c h w"]  # by the prior, from the representation of another scene
     nearest: Float[Tensor, "b c h w"]  # the context view of the nearest camera
     kl: Float[Tensor, " b"]  # nats
+    query_seen: bool
 
 
 def run_count(material: Material, count: int, settings: StudySettings, folder: Path) -> Path:
@@ -42,14 +43,15 @@ def run_count(material: Material, count: int, settings: StudySettings, folder: P
     material.check(count)
     folder.mkdir(parents=True, exist_ok=True)
     scenes = material.scenes
-    selection = nested(len(scenes), scenes.views, count, settings.seed)
+    selection = TASKS[settings.protocol](len(scenes), scenes.views, count, settings.seed).context
     phi = material.features(("pooled",))["pooled"]
     pooled = sum_views(phi, selection, aggregation=material.gqn.aggregation)
     seen = torch.zeros(len(scenes), scenes.views, dtype=torch.bool).scatter_(1, selection.views, True)
     with written(folder / "representation.safetensors") as draft:
         save_file({"representation": pooled, "views": seen, "scenes": torch.arange(len(scenes))}, draft)
     _reconstruct(material, count, settings, folder)
-    write_text(folder / "job.json", json.dumps({"count": count, "scenes": len(scenes), "seed": settings.seed}))
+    note = {"count": count, "scenes": len(scenes), "seed": settings.seed, "protocol": settings.protocol}
+    write_text(folder / "job.json", json.dumps(note))
     return folder
 
 
@@ -66,14 +68,14 @@ def _reconstruct(material: Material, count: int, settings: StudySettings, folder
         columns = {f"{name}mse": _mse(image, prediction.truth) for name, image in errors.items()}
         columns["kl"] = prediction.kl
         for i in range(len(prediction.truth)):
-            seen = count >= material.scenes.views
-            rows += [(scene + i, count, int(seen), metric, float(values[i])) for metric, values in columns.items()]
+            cells = ((metric, float(values[i])) for metric, values in columns.items())
+            rows += [(scene + i, count, int(prediction.query_seen), *cell) for cell in cells]
         scene += len(prediction.truth)
         pictures["reconstruction"].append(_bytes(prediction.reconstruction))
         pictures["sample"].append(_bytes(prediction.sample))
     write_csv(folder / "reconstruction.csv", ("scene", "count", "query_seen", "metric", "value"), rows)
-    with written(folder / "reconstructions.npz") as draft, draft.open("wb") as file:
-        np.savez_compressed(file, **{k: torch.cat(v)[: settings.show].numpy() for k, v in pictures.items() if v})
+    shown = {kind: torch.cat(images)[: settings.show].numpy() for kind, images in pictures.items() if images}
+    write_arrays(folder / "reconstructions.npz", shown)
 
 
 @torch.no_grad()
@@ -84,12 +86,12 @@ def _predictions(material: Material, count: int, settings: StudySettings) -> Ite
         return
     gqn, device = material.gqn.to(material.device), material.device
     maps = material.features(("representation",), scenes=some)["representation"]
-    selection = nested(len(some), some.views, count, settings.seed)
-    representation = sum_views(maps, selection, aggregation=gqn.aggregation)
-    query = view_orders(len(some), some.views, settings.seed)[:, -1]
+    task = TASKS[settings.protocol](len(some), some.views, count, settings.seed)
+    query = task.query
+    representation = sum_views(maps, task.context, aggregation=gqn.aggregation)
     everyone = torch.arange(len(some))
     cameras = material.encode_cameras(some.cameras)
-    nearest = _nearest(cameras, selection, query)
+    nearest = _nearest(cameras, task.context, query)
     generator_devices = [] if device == "cpu" else [torch.device(device)]
     for part in everyone.split(BATCH):
         truth = to_unit(some.frames[part, query[part]]).to(device)
@@ -103,7 +105,9 @@ def _predictions(material: Material, count: int, settings: StudySettings) -> Ite
             size = truth.shape[-2], truth.shape[-1]
             sample, shuffled = (gqn.sample_from(each, camera, size=size) for each in (r, other))
         images = (truth, predicted.mean, sample, shuffled, to_unit(some.frames[part, nearest[part]]))
-        yield Prediction(*(image.float().cpu() for image in images), kl=predicted.kl.float().cpu())
+        yield Prediction(
+            *(image.float().cpu() for image in images), kl=predicted.kl.float().cpu(), query_seen=task.query_seen
+        )
 
 
 def _nearest(cameras: Float[Tensor, "s v p"], selection: Selection, query: Tensor) -> Tensor:

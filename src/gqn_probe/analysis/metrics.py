@@ -44,7 +44,7 @@ def whole_scores(readings: Readings, counts: Int[Tensor, " k"]) -> dict[str, flo
     """Scores that are of all rows together."""
     labels, predicted = readings.labels.numpy(), readings.predicted
     constant = len(predicted.unique()) < 2 or len(readings.labels.unique()) < 2
-    spearman = float("nan") if constant else spearmanr(counts[predicted], counts[readings.labels]).statistic
+    spearman = float("nan") if constant else spearmanr(counts[predicted], counts[readings.labels])[0]
     return {"balanced_accuracy": float(balanced_accuracy_score(labels, predicted)), "spearman": float(spearman)}
 
 

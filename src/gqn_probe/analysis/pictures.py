@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from einops import rearrange
 
-from gqn_probe.analysis.files import written
+from gqn_probe.analysis.files import write_arrays
 from gqn_probe.analysis.intervals import Interval, ObjectBootstrap
 from gqn_probe.analysis.jobs import Jobs, read_predictions
 from gqn_probe.analysis.material import Material
 from gqn_probe.analysis.results import Result
 from gqn_probe.analysis.settings import StudySettings
-from gqn_probe.analysis.views import view_orders
+from gqn_probe.analysis.views import TASKS
 
 NAME = ("reconstruction", "", "", "")
 
@@ -44,16 +44,15 @@ def write_pictures(material: Material, jobs: Jobs, settings: StudySettings, fold
     if not len(some):
         return
     frames = rearrange(some.frames, "s v c h w -> s v h w c")
-    order = view_orders(len(some), some.views, settings.seed)
+    tasks = [TASKS[settings.protocol](len(some), some.views, count, settings.seed) for count in jobs.counts]
     everyone = torch.arange(len(some))
     arrays = {
-        "context": frames[everyone[:, None], order[:, : max(jobs.counts)]].numpy(),
-        "truth": frames[everyone, order[:, -1]].numpy(),
+        "context": frames[everyone[:, None], tasks[-1].context.views].numpy(),
+        "truth": frames[everyone, tasks[-1].query].numpy(),
         "counts": np.array(jobs.counts),
-        "query_seen": np.tile(np.array(jobs.counts) >= some.views, (len(some), 1)),
+        "query_seen": np.tile(np.array([task.query_seen for task in tasks]), (len(some), 1)),
     }
     for count, job in zip(jobs.counts, jobs.folders, strict=True):
         with np.load(job / "reconstructions.npz") as pictures:
             arrays |= {f"{kind}_{count}": pictures[kind] for kind in pictures.files}
-    with written(folder / "reconstructions.npz") as draft, draft.open("wb") as file:
-        np.savez_compressed(file, **arrays)
+    write_arrays(folder / "reconstructions.npz", arrays)

@@ -4,37 +4,20 @@ Arrays are files in a scratch folder, mapped into memory: a batch reads its rows
 """
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gqn_probe.analysis.cases import Case
 from gqn_probe.analysis.controls import LABELS, TRANSFORMS, Control
 from gqn_probe.analysis.material import Material
 from gqn_probe.analysis.settings import StudySettings
 from gqn_probe.analysis.splits import Split, rows_of, split_groups, split_rows
 from gqn_probe.analysis.sums import BLOCK, sum_views
 from gqn_probe.analysis.views import SOURCES
-from gqn_probe.training.probe_module import Problem
-
-
-class Case(NamedTuple):
-    """One probe's rows: an input under a control with a seed. Row n is object ``n // counts``."""
-
-    input: str
-    control: str
-    seed: int
-    inputs: Float[Tensor, "n f"]
-    labels: Int[Tensor, " n"]
-    split: Split  # of rows
-    tested: Float[Tensor, "n f"]  # what test rows are read from; the training inputs but for transfer
-
-    def problem(self) -> Problem:
-        return Problem(self.inputs, self.labels, self.split.train, self.split.validation, self.seed)
 
 
 class RowStore:
@@ -73,7 +56,9 @@ class RowStore:
         labels = LABELS[control.labels](objects, counts, self._generator(seed, 1))
         tested = self._inputs(input, control, control.source, seed, parts)
         trained = self._inputs(input, control, control.trained_on or control.source, seed, parts)
-        return Case(input, name, seed, trained, rearrange(labels, "s k -> (s k)").contiguous(), split, tested)
+        owners = torch.arange(objects).repeat_interleave(counts)
+        labels = rearrange(labels, "s k -> (s k)").contiguous()
+        return Case("count", input, name, seed, trained, labels, owners, split, tested)
 
     def _groups(self, control: Control) -> Int[Tensor, " s"]:
         factors = self.material.scenes.factors
@@ -121,12 +106,10 @@ class RowStore:
     def _transformed(self, sums: Float[Tensor, "s k f"], control: Control, seed: int) -> Float[Tensor, "s k g"]:
         transform, counts = TRANSFORMS[control.transform], torch.tensor(self.counts)
         generator = self._generator(seed, 2)
-        blocks: Callable[[int], Tensor] = lambda start: transform(sums[start : start + BLOCK], counts, generator)  # noqa: E731
-        first = blocks(0)
-        rows = self._array((*sums.shape[:2], first.shape[-1]))
-        rows[:BLOCK] = first
-        for start in range(BLOCK, len(sums), BLOCK):
-            rows[start : start + BLOCK] = blocks(start)
+        width = transform(sums[:1], counts, torch.Generator()).shape[-1]
+        rows = self._array((len(sums), len(counts), width))
+        for start in range(0, len(sums), BLOCK):
+            rows[start : start + BLOCK] = transform(sums[start : start + BLOCK], counts, generator)
         return rows
 
     def _array(self, shape: tuple[int, int, int]) -> Float[Tensor, "s k f"]:

@@ -23,18 +23,18 @@ from gqn_probe.analysis.results import ConfusionCell, CurvePoint, Result
 CaseName = tuple[str, str, str, str]  # target, input, control, probe
 
 
-def case_of(reading: Reading, target: str = "count") -> CaseName:
-    return target, reading.case.input, reading.case.control, reading.probe
+def case_name(probe: str, reading: Reading) -> CaseName:
+    return reading.case.target, reading.case.input, reading.case.control, probe
 
 
-def seed_rows(reading: Reading, counts: Int[Tensor, " k"]) -> Iterator[Result]:
+def seed_rows(name: CaseName, reading: Reading, counts: Int[Tensor, " k"]) -> Iterator[Result]:
     """What one seed's probe scored on each part."""
     for split in ("train", "validation", "test"):
         readings: Readings = getattr(reading, split)
         scores = dict(zip(ROW_METRICS, row_scores(readings, counts).mean(dim=0).tolist(), strict=True))
         for metric, value in (scores | whole_scores(readings, counts)).items():
-            yield Result(*case_of(reading), reading.case.seed, split, "", metric, value, n=len(readings.labels))
-    yield Result(*case_of(reading), reading.case.seed, "validation", "", "chosen_setting", reading.setting)
+            yield Result(*name, reading.case.seed, split, "", metric, value, n=len(readings.labels))
+    yield Result(*name, reading.case.seed, "validation", "", "chosen_setting", reading.setting)
 
 
 def pooled_rows(
@@ -67,26 +67,35 @@ def pooled_rows(
             yield Result(*name, "", "test", count, "adjacent_auc", area, n=rows)
 
 
+def share_right(readings: Readings, bootstrap: ObjectBootstrap) -> Interval:
+    """The accuracy with its interval."""
+    return bootstrap.intervals(*_right(readings, bootstrap))[0]
+
+
 def paired_difference(first: Readings, second: Readings, bootstrap: ObjectBootstrap) -> Interval:
     """The difference of two accuracies on the same objects, with its paired interval."""
-    columns, numbers = [], []
-    for readings in (first, second):
-        right = (readings.predicted == readings.labels).double()[:, None]
-        columns.append(per_object(right, readings.objects, bootstrap.draws.shape[1]))
-        numbers.append(per_object(torch.ones_like(right), readings.objects, bootstrap.draws.shape[1]))
-    sums, rows = torch.cat(columns, dim=1), torch.cat(numbers, dim=1)
+    sums, rows = (
+        torch.cat(both, dim=1) for both in zip(_right(first, bootstrap), _right(second, bootstrap), strict=True)
+    )
     values = sums.sum(dim=0) / rows.sum(dim=0)
     resampled = bootstrap.means(sums, rows)
     return interval(float(values[0] - values[1]), resampled[:, 0] - resampled[:, 1])
 
 
-def curve_rows(reading: Reading) -> Iterator[CurvePoint]:
+def _right(readings: Readings, bootstrap: ObjectBootstrap) -> tuple[Tensor, Tensor]:
+    """How many of each object's rows were read rightly, and how many there are; s 1 each."""
+    right = (readings.predicted == readings.labels).double()[:, None]
+    objects = bootstrap.draws.shape[1]
+    return per_object(right, readings.objects, objects), per_object(torch.ones_like(right), readings.objects, objects)
+
+
+def curve_rows(name: CaseName, reading: Reading) -> Iterator[CurvePoint]:
     if reading.curves is None:
         return
     for column, values in reading.curves._asdict().items():
         split, metric = column.split("_", 1)
         for epoch, value in enumerate(values.tolist(), start=1):
-            yield CurvePoint(*case_of(reading), reading.case.seed, epoch, split, metric, value)
+            yield CurvePoint(*name, reading.case.seed, epoch, split, metric, value)
 
 
 def confusion_rows(name: CaseName, readings: Readings, counts: Sequence[int]) -> Iterator[ConfusionCell]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from gqn_probe.analysis.controls import Control
-from gqn_probe.training.probe_fit import ProbeSettings
+from gqn_probe.analysis.probes import Probe
 
 HEADLINE = ("none", "norm")  # r as it is, and its length
 
@@ -20,7 +20,7 @@ class StudySettings:
     seed: int  # of views, splits and samples
     inputs: tuple[str, ...]  # read-out points, see readouts.py
     targets: tuple[str, ...]  # what is read out, see targets.py
-    probes: Mapping[str, ProbeSettings]  # by name: linear, mlp
+    probes: Mapping[str, Probe]  # by name; None switches one off
     controls: Literal["all"] | tuple[str, ...]  # names in ``control``
     control: Mapping[str, Control] = field(default_factory=dict)  # what there is to choose from
     reconstruct: int = 32  # scenes whose query is reconstructed at each count
@@ -38,6 +38,9 @@ class StudySettings:
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.controls != "all":
             object.__setattr__(self, "controls", tuple(self.controls))
+        object.__setattr__(self, "probes", {name: probe for name, probe in self.probes.items() if probe is not None})
+        if not self.probes:
+            raise ValueError("probe.probes is empty: keep at least one, such as linear")
         unknown = [name for name in self.chosen if name not in self.control]
         if unknown:
             raise ValueError(f"no control {', '.join(unknown)}; there are {', '.join(self.control)}")
@@ -47,3 +50,8 @@ class StudySettings:
         """The controls to run; the headline's two, r as it is and its length, are always among them."""
         names = tuple(self.control) if self.controls == "all" else tuple(self.controls)
         return tuple(dict.fromkeys((*HEADLINE, *names)))
+
+    @property
+    def headline(self) -> str:
+        """The probe that the headline is about: linear, or the first there is."""
+        return "linear" if "linear" in self.probes else next(iter(self.probes))

@@ -37,13 +37,9 @@ def nested(scenes: int, views: int, count: int, seed: int, parts: tuple[Int[Tens
 
 
 def independent(scenes: int, views: int, count: int, seed: int, parts: tuple[Int[Tensor, " _"], ...] = ()) -> Selection:
-    """Views drawn anew for every count; the nested order's last view stays the query as far as there are others."""
-    orders = view_orders(scenes, views, seed)
-    chosen = torch.empty(scenes, count, dtype=torch.int64)
-    for scene in range(scenes):
-        draw = np.random.default_rng([seed, SALT["independent"], count, scene])
-        pool = orders[scene, : max(views - 1, count)].numpy()
-        chosen[scene] = torch.from_numpy(draw.permutation(pool)[:count])
+    """Views drawn anew for every count."""
+    draws = [np.random.default_rng([seed, SALT["independent"], count, scene]) for scene in range(scenes)]
+    chosen = torch.from_numpy(np.stack([draw.permutation(views)[:count] for draw in draws]))
     return Selection(_own(chosen), chosen)
 
 
@@ -79,6 +75,36 @@ SOURCES: dict[str, Source] = {
     "repeated": repeated,
     "incoherent": incoherent,
 }
+
+
+class Task(NamedTuple):
+    """What one count sees of each scene, and the view that is asked for."""
+
+    context: Selection
+    query: Int[Tensor, " s"]
+    query_seen: bool  # the query is one of the context's views, because no other is left
+
+
+def nested_task(scenes: int, views: int, count: int, seed: int) -> Task:
+    """The first ``count`` views of each scene's order; the last is asked for at every count."""
+    query = view_orders(scenes, views, seed)[:, -1]
+    return Task(nested(scenes, views, count, seed), query, query_seen=count >= views)
+
+
+def original_task(scenes: int, views: int, count: int, seed: int) -> Task:
+    """The original study's: ``count`` views drawn anew, of which the last is asked for and the others are context.
+
+    Raises:
+        ValueError: a count of 1, which leaves no context.
+    """
+    if count < 2:
+        raise ValueError(f"context={count} leaves no context: the original study counts the query, so begin at 2")
+    drawn = independent(scenes, views, count, seed).views
+    context = drawn[:, :-1]
+    return Task(Selection(_own(context), context), drawn[:, -1], query_seen=False)
+
+
+TASKS = {"study": nested_task, "original": original_task}
 
 
 def _own(chosen: Int[Tensor, "s i"]) -> Int[Tensor, "s i"]:

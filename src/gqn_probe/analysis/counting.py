@@ -1,0 +1,126 @@
+"""Reading the count from r: every input under every control with every probe and seed, and the headline."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from gqn_probe.analysis.answer import Headline
+from gqn_probe.analysis.cases import Case
+from gqn_probe.analysis.intervals import ObjectBootstrap, WithinObjectPermutations
+from gqn_probe.analysis.metrics import Readings
+from gqn_probe.analysis.online import code_lengths
+from gqn_probe.analysis.outcome import Outcome
+from gqn_probe.analysis.probes import Reading, Ridge, Softmax
+from gqn_probe.analysis.results import Result
+from gqn_probe.analysis.rows import RowStore
+from gqn_probe.analysis.scoring import (
+    CaseName,
+    case_name,
+    confusion_rows,
+    curve_rows,
+    paired_difference,
+    pooled_rows,
+    seed_rows,
+)
+from gqn_probe.analysis.settings import HEADLINE, StudySettings
+from gqn_probe.analysis.similarity import similarity_rows
+from gqn_probe.analysis.splits import Split
+
+CONVENTION = "A count is the number of context images that r is formed from; the query is not counted."
+
+
+def counting_outcome(store: RowStore, settings: StudySettings, bootstrap: ObjectBootstrap) -> Outcome:
+    """The study of two or more counts.
+
+    Raises:
+        ValueError: there are too few objects for a split, or an input is unknown.
+    """
+    counts = torch.tensor(store.counts)
+    objects, device = bootstrap.draws.shape[1], store.material.device
+    cases, notes = all_cases(store, settings)
+    permutations = WithinObjectPermutations(
+        objects, len(counts), permutations=settings.permutations, seed=settings.seed
+    )
+    outcome = Outcome([], [], [], list(similarity_rows(store.representations, store.counts)), {}, "", CONVENTION, notes)
+    together: dict[CaseName, Readings] = {}
+    for probe_name, probe in settings.probes.items():
+        readings = probe.read(cases, counts.float(), device)
+        for name, members in _grouped(probe_name, readings).items():
+            together[name] = Readings.together([member.test for member in members])
+            outcome.results.extend(pooled_rows(name, together[name], counts, bootstrap, permutations))
+            outcome.confusion.extend(confusion_rows(name, together[name], store.counts))
+            for member in members:
+                outcome.results.extend(seed_rows(name, member, counts))
+                outcome.curves.extend(curve_rows(name, member))
+        if isinstance(probe, Softmax) and probe.hidden is None:
+            outcome.results.extend(_description_lengths(probe_name, probe, readings, len(counts), device))
+        if isinstance(probe, Ridge):
+            outcome.results.extend(_extrapolation(probe_name, probe, cases, counts))
+    outcome.results.extend(_selectivity(together, bootstrap))
+    full, norm = (together["count", settings.inputs[0], control, settings.headline] for control in HEADLINE)
+    headline = Headline.of(full, norm, bootstrap, chance=1 / len(counts))
+    return outcome._replace(headline=headline.values(), answer=headline.sentence(len(full.objects.unique())))
+
+
+def all_cases(store: RowStore, settings: StudySettings) -> tuple[list[Case], list[str]]:
+    """Every input under every control with every seed; a control that the stimuli cannot give becomes a note."""
+    cases, notes = [], []
+    for name in settings.chosen:
+        own_input = settings.control[name].input
+        for given in [own_input] if own_input else settings.inputs:
+            try:
+                cases += [store.case(given, name, seed) for seed in range(settings.seeds)]
+            except ValueError as error:
+                if name in HEADLINE:
+                    raise
+                notes.append(f"Control {name} was left out: {error}.")
+    return cases, notes
+
+
+def _grouped(probe: str, readings: Sequence[Reading]) -> dict[CaseName, list[Reading]]:
+    groups: dict[CaseName, list[Reading]] = {}
+    for reading in readings:
+        groups.setdefault(case_name(probe, reading), []).append(reading)
+    return groups
+
+
+def _description_lengths(
+    probe_name: str, probe: Softmax, readings: Sequence[Reading], classes: int, device: str
+) -> Iterator[Result]:
+    """Bits a label by online code, for the first seed."""
+    first = [reading for reading in readings if reading.case.seed == 0]
+    for reading, bits in zip(first, code_lengths(first, probe, classes=classes, device=device), strict=True):
+        yield Result(*case_name(probe_name, reading), 0, "train", "", "description_length", bits)
+
+
+def _extrapolation(probe_name: str, probe: Ridge, cases: Sequence[Case], counts: Int[Tensor, " k"]) -> Iterator[Result]:
+    """Trained on the smaller half of the counts, asked about the larger, of objects never trained on."""
+    half = len(counts) // 2
+    chosen = [case for case in cases if half > 1 and case.labels[case.split.train].unique().numel() == len(counts)]
+    small = [
+        case._replace(
+            split=Split(
+                *(rows[case.labels[rows] < half] for rows in case.split[:2]),
+                test=case.split.test[case.labels[case.split.test] >= half],
+            )
+        )
+        for case in chosen
+    ]
+    for name, members in _grouped(probe_name, probe.read(small, counts.float(), "cpu")).items():
+        readings = Readings.together([member.test for member in members])
+        error = (counts[readings.predicted] - counts[readings.labels]).double()
+        n = len(error)
+        yield Result(*name, "", "test", "", "extrapolation_mean_absolute_error", float(error.abs().mean()), n=n)
+        yield Result(*name, "", "test", "", "extrapolation_bias", float(error.mean()), n=n)
+
+
+def _selectivity(together: dict[CaseName, Readings], bootstrap: ObjectBootstrap) -> Iterator[Result]:
+    """Accuracy less that on the control task: how much of it the probe could not have memorised."""
+    for name, readings in together.items():
+        target, given, control, probe = name
+        task = together.get((target, given, "control_task", probe))
+        if control in HEADLINE and task is not None:
+            found = paired_difference(readings, task, bootstrap)
+            yield Result.pooled(name, "selectivity", found, n=len(readings.labels))
