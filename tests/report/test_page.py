@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gqn_probe.report import page
@@ -24,7 +25,7 @@ def test_it_has_every_section_in_order(text: str):
 def test_the_answer_and_its_interval_come_first(text: str):
     head = text[: text.index("<section")]
     assert "accuracy 0.71 (95 % interval 0.67 to 0.75)" in head
-    assert "+10.0% to +16.0%" in head
+    assert "+10.0 to +16.0" in head
     assert head.count("<figure") == 1
 
 
@@ -49,6 +50,16 @@ def test_ids_are_unique(text: str):
 def test_a_bare_study_has_a_page_without_empty_sections(bare_folder: Path):
     text = page.build_report(bare_folder).read_text(encoding="utf-8")
     assert re.findall(r'<section id="(\w+)"', text) == ["counts", "reconstructions", "controls", "reproduce"]
+
+
+def test_one_count_alone_has_a_page_of_its_reconstructions(study_folder: Path):
+    study = read_study(study_folder)
+    seven = tuple(r for r in study.results if r.target == "reconstruction" and r.count == 7)
+    pictures = study.pictures | {"counts": np.array([7]), "query_seen": np.zeros((4, 1), bool)}
+    lone = replace(study, results=seven, curves=(), confusion=(), similarity=(), pictures=pictures)
+    text = page.render(replace(lone, summary=study.summary | {"headline": {}, "counts": [7]}))
+    assert re.findall(r'<section id="(\w+)"', text) == ["counts", "reconstructions", "methods", "reproduce"]
+    assert "7 images" in text
 
 
 def test_words_from_files_are_escaped_and_failures_named(study_folder: Path, monkeypatch: pytest.MonkeyPatch):

@@ -69,16 +69,19 @@ def _stats(study: Study) -> str:
     names = {
         "accuracy": (f"{study.label(study.probe)} probe", "{:.1%}"),
         "norm_only": (study.label("norm"), "{:.1%}"),
-        "difference": ("difference, paired", "{:+.1%}"),
+        "difference": ("difference in points, paired", "{:+.1%}"),
         "chance": ("chance", "{:.1%}"),
     }
     cells = ""
     for key, (name, form) in names.items():
         if headline.get(key) is not None:
-            bounds = [headline.get(f"{key}_{bound}") for bound in ("low", "high")]
-            between = " to ".join(form.format(bound) for bound in bounds if bound is not None)
-            small = f"<small>{between}</small>" if between else ""
-            cells += f"<div><dt>{escape(name)}</dt><dd>{form.format(headline[key])}{small}</dd></div>"
+            value, *bounds = (
+                form.format(headline[k]).removesuffix("%" if key == "difference" else "")
+                for k in (key, f"{key}_low", f"{key}_high")
+                if headline.get(k) is not None
+            )
+            small = f"<small>{' to '.join(bounds)}</small>" if bounds else ""
+            cells += f"<div><dt>{escape(name)}</dt><dd>{value}{small}</dd></div>"
     return f'<dl class="stats">{cells}</dl>' if cells else ""
 
 

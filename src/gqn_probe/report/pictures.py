@@ -52,19 +52,19 @@ def readme_picture(study: Study) -> Figure:
         raise ValueError(f"{study.folder} has no pictures or no accuracies: run probe.py with reconstructions")
     figure = style.blank(11.0, 4.2)
     left, right = figure.subfigures(1, 2, width_ratios=(1.05, 1))
-    axes = left.add_subplot()
-    draw_accuracy(study, axes)
-    axes.set_title("How many context images is r a sum of?", loc="left")
-    grid = right.subplots(4, 1 + len(counts), squeeze=False)
-    for scene in range(2):
-        above, below = grid[2 * scene], grid[2 * scene + 1]
-        for view, cell in enumerate(above):
-            show(cell, study.pictures["context"][scene, view % study.pictures["context"].shape[1]])
-        above[0].set_ylabel("context", fontsize=9)
-        below[0].set_ylabel("query", fontsize=9)
-        show(below[0], study.pictures["truth"][scene], "true view")
-        for cell, count in zip(below[1:], counts, strict=True):
-            show(cell, study.pictures[f"sample_{count}"][scene], count_title(study, count))
+    left.suptitle("How many context images is r formed of?", x=0.02, ha="left", fontsize=11)
+    draw_accuracy(study, left.add_subplot())
+    context, truth = study.pictures["context"][:2], study.pictures["truth"][:2]
+    grid = right.subplots(2 * len(truth), 1 + len(counts), squeeze=False)
+    for scene, (views, true) in enumerate(zip(context, truth, strict=True)):
+        seen, sought = grid[2 * scene : 2 * scene + 2]
+        for i, cell in enumerate(seen):
+            show(cell, views[i % len(views)])
+        show(sought[0], true, "true view")
+        for cell, count in zip(sought[1:], counts, strict=True):
+            show(cell, study.pictures[f"sample_{count}"][scene], f"from {count_title(study, count)}")
+        seen[0].set_ylabel("context", fontsize=9)
+        sought[0].set_ylabel("query", fontsize=9)
     return figure
 
 

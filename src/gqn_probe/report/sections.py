@@ -97,13 +97,11 @@ def _controls(study: Study, drawings: dict[str, str]) -> str:
         return ""
     columns: dict[str, list[Cell]] = {
         "input": [study.label(r.control) for r in rows],
-        "read from": [r.input for r in rows],
+        "read from": ["" if r.input in ("pooled", r.control) else study.label(r.input) for r in rows],
         "probe": [study.label(r.probe) for r in rows],
         "accuracy": [number(r.value) for r in rows],
         "95 % interval": [interval(r.low, r.high) for r in rows],
     }
-    if len(set(columns["read from"])) == 1:
-        del columns["read from"]
     columns |= {title: [_measured(study, r, metric) for r in rows] for metric, title in OVERALL.items()}
     columns = {title: cells for title, cells in columns.items() if any(cells)}
     picture = figure(
