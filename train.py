@@ -3,7 +3,7 @@
 import hydra
 from omegaconf import DictConfig
 
-from gqn_probe import run
+from gqn_probe import run, tracking
 from gqn_probe.training.outcome import conclude
 
 
@@ -18,7 +18,7 @@ def train(cfg: DictConfig) -> dict[str, float]:
     data = run.instantiate(cfg.data)
     module = run.instantiate(cfg.training, gqn=run.instantiate(cfg.model), seed=cfg.seed)
     callbacks = list(run.instantiate(cfg.callbacks).values())
-    with run.loggers(cfg, folder, job_type="train") as loggers, run.as_single_run():
+    with tracking.loggers(cfg, folder, job_type="train") as loggers, run.as_single_run():
         trainer = run.instantiate(cfg.trainer, logger=loggers, callbacks=callbacks, default_root_dir=folder)
         trainer.fit(module, datamodule=data, ckpt_path=run.checkpoint_to_resume(cfg.resume))
         metrics = conclude(trainer, module, data, folder)

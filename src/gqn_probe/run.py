@@ -1,12 +1,14 @@
-"""What every run needs around its recipe: one-line errors, seeds, the W&B run, provenance, device launches."""
+"""What every run needs around its recipe: one-line errors, seeds, provenance, device launches."""
 
 import contextlib
 import json
+import logging
 import os
 import re
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -15,20 +17,26 @@ from typing import Any
 import hydra
 import pytorch_lightning as L
 import torch
-import wandb
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException, HydraException, InstantiationException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
-from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
-from pytorch_lightning.utilities.rank_zero import rank_zero_only
+from yaml import YAMLError
 
 STARTED = time.time()
-USER_ERRORS = (HydraException, OmegaConfBaseException, ValueError, FileNotFoundError)
+USER_ERRORS = (HydraException, OmegaConfBaseException, YAMLError, ValueError, FileNotFoundError)
 # Processes for further devices inherit the variable that `launch` sets, and the first one speaks for all.
 TRACEBACK_WANTED = os.environ.get("HYDRA_FULL_ERROR") == "1" and "LOCAL_RANK" not in os.environ
 UNQUOTED_RANGE = re.compile(r"(context)=(range\(.*\))")
+
+
+NOISE = (
+    r".*isinstance\(treespec, LeafSpec\)",  # Lightning under a newer torch
+    r"Experiment logs directory .* exists and is not empty",  # Hydra made the folder
+    r"The '\w+_dataloader' does not have many workers",  # reading a batch takes about a millisecond
+    r"The number of training batches .* is smaller than the logging interval",
+)
 
 
 def launch(main: Callable[[], Any]) -> None:
@@ -55,7 +63,7 @@ def guarded(recipe: Callable[[DictConfig], Any], cfg: DictConfig) -> Any:
     try:
         return recipe(cfg)
     except USER_ERRORS as error:
-        if TRACEBACK_WANTED or HydraConfig.get().mode is RunMode.MULTIRUN:
+        if TRACEBACK_WANTED or in_sweep():
             raise
         sys.exit(f"error: {one_line(error)}")
 
@@ -65,15 +73,16 @@ def one_line(error: BaseException) -> str:
     while isinstance(error, InstantiationException) and error.__cause__ is not None:
         error = error.__cause__
     text = " ".join(str(error).split())
-    if isinstance(error, ConfigCompositionException) and (
-        key := re.search(r"Could not override '([^']*)'", text)
-    ):
+    if isinstance(error, ConfigCompositionException) and (key := re.search(r"Could not override '([^']*)'", text)):
         return f"there is no setting {key[1]!r}; `python {Path(sys.argv[0]).name} --cfg job` lists them all"
     return text
 
 
 def prepare(cfg: DictConfig) -> Path:
-    """Seed everything; the run's output folder."""
+    """Seed everything and silence what users cannot act on; the run's output folder."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    for message in NOISE:
+        warnings.filterwarnings("ignore", message=message)
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     return output_folder()
 
@@ -83,64 +92,14 @@ def output_folder() -> Path:
     return Path(HydraConfig.get().runtime.output_dir)
 
 
+def in_sweep() -> bool:
+    """Whether this job is one of a multirun."""
+    return HydraConfig.get().mode is RunMode.MULTIRUN
+
+
 def plain(cfg: DictConfig) -> dict[str, Any]:
     """The resolved configuration as plain containers, which checkpoints and JSON can hold."""
     return OmegaConf.to_container(cfg, resolve=True)  # type: ignore[return-value]
-
-
-@contextlib.contextmanager
-def loggers(
-    cfg: DictConfig, folder: Path, *, job_type: str, name: str | None = None
-) -> Iterator[list[Logger]]:
-    """A CSV file and a W&B run, which is finished whatever happens, with the exit code that tells how it went.
-
-    W&B is online when the user is logged in, else offline with a line on how to upload later.
-    """
-    csv = CSVLogger(save_dir=folder, name="", version="")
-    if not cfg.logger.wandb:
-        yield [csv]
-        return
-    mode = wandb_mode(cfg.logger.mode)
-    logger = WandbLogger(
-        project=cfg.logger.project,
-        entity=cfg.logger.entity,
-        group=cfg.logger.group or sweep_group(),
-        job_type=job_type,
-        name=name,
-        save_dir=folder,
-        offline=mode == "offline",
-        tags=list(cfg.logger.tags),
-        settings=wandb.Settings(silent=True, console="off", reinit="finish_previous"),
-        config=plain(cfg),
-    )
-    code = 1
-    try:
-        yield [csv, logger]
-        code = 0
-    finally:
-        if rank_zero_only.rank == 0 and wandb.run is not None:
-            run_folder = Path(wandb.run.dir).parent
-            wandb.finish(exit_code=code)
-            if mode == "offline":
-                print(f"W&B run kept offline; upload it with: wandb sync {run_folder}")
-
-
-def wandb_mode(asked: str) -> str:
-    """``online`` or ``offline``; ``auto`` is online when the user is logged in."""
-    if asked not in ("auto", "online", "offline"):
-        raise ValueError(f"logger.mode={asked} is not one of auto, online, offline")
-    if asked != "auto":
-        return asked
-    if mode := os.environ.get("WANDB_MODE"):
-        return "online" if mode == "online" else "offline"
-    return "online" if wandb.api.api_key else "offline"
-
-
-def sweep_group() -> str:
-    """The name that the jobs of one sweep share, and a single run has for itself."""
-    config = HydraConfig.get()
-    folder = Path(config.sweep.dir if config.mode.name == "MULTIRUN" else config.runtime.output_dir)
-    return "-".join(folder.parts[-2:])
 
 
 def write_provenance(folder: Path, cfg: DictConfig | Mapping[str, Any], **facts: Any) -> Path:
@@ -172,12 +131,8 @@ def git_revision() -> str:
     """The commit of the source tree, marked ``+changes`` when files differ from it; ``unknown`` outside git."""
     git = ["git", "-C", str(Path(__file__).parent)]
     try:
-        commit = subprocess.run(
-            [*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True
-        ).stdout.strip()
-        changed = subprocess.run(
-            [*git, "status", "--porcelain"], capture_output=True, text=True, check=True
-        ).stdout
+        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        changed = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return commit + ("+changes" if changed else "")
@@ -217,9 +172,7 @@ def checkpoint_to_resume(resume: str | None) -> Path | None:
         return found[-1]
     checkpoint = Path(resume) / "checkpoints" / "last.ckpt"
     if not checkpoint.exists():
-        raise ValueError(
-            f"resume={resume}: there is no {checkpoint}; name an output folder of train.py, or `last`"
-        )
+        raise ValueError(f"resume={resume}: there is no {checkpoint}; name an output folder of train.py, or `last`")
     return checkpoint
 
 

@@ -1,0 +1,32 @@
+"""Study what the representation tells as its context grows: ``python probe.py -m context=2..15``."""
+
+import hydra
+from omegaconf import DictConfig
+
+from gqn_probe import run, study, tracking
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="probe")
+def main(cfg: DictConfig) -> None:
+    return run.guarded(probe, cfg)
+
+
+def probe(cfg: DictConfig) -> None:
+    """The job of each count of ``context``; then, unless this is one job of a sweep, the study of them all."""
+    if cfg.report is not None:
+        return study.rebuild(cfg.report)
+    folder = run.prepare(cfg)
+    settings = run.instantiate(cfg.probe)
+    material = study.open_material(cfg, settings)
+    jobs = study.plan_jobs(cfg, material, folder)
+    for job in jobs:
+        with tracking.loggers(cfg, job.folder, job_type="count", name=f"context-{job.count}") as loggers:
+            study.run_job(job, material, settings)
+            tracking.log_count(loggers, job.folder)
+    if not run.in_sweep():
+        study.finish(cfg, material, settings, [job.folder for job in jobs], folder)
+    return None
+
+
+if __name__ == "__main__":
+    run.launch(main)

@@ -1,0 +1,106 @@
+"""The context-count study around its jobs: what all of them share, and what follows the last."""
+
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+
+from gqn_probe import run, tracking
+from gqn_probe.analysis.count import run_count
+from gqn_probe.analysis.material import Material
+from gqn_probe.analysis.settings import StudySettings
+from gqn_probe.analysis.study import run_study
+from gqn_probe.counts import parse_counts
+from gqn_probe.model import load_gqn, weights_fingerprint
+from gqn_probe.report.figures import draw_figures
+from gqn_probe.report.page import build_report
+from gqn_probe.report.terminal import print_results
+
+LARGEST_COUNT = 15  # of the study
+
+
+class Job(NamedTuple):
+    """One count, and where its results go."""
+
+    count: int
+    folder: Path
+
+
+def open_material(cfg: DictConfig, settings: StudySettings) -> Material:
+    """The network, and scenes of a split that it was not trained on; the same for every job of a sweep."""
+    gqn = load_gqn(cfg.checkpoint, steps=cfg.generator_steps)
+    data = run.instantiate(cfg.data)
+    scenes = data.scenes(cfg.split, limit=settings.objects)
+    return Material(
+        gqn=gqn.eval(),
+        scenes=scenes,
+        encode_cameras=data.encode,
+        fingerprint=data.fingerprint(cfg.split),
+        cache=Path(cfg.cache),
+        # One view is kept for the query; but 15 views a scene, as published, still make a count of 15.
+        usable_views=min(scenes.views, max(scenes.views - 1, LARGEST_COUNT)),
+        device=("cuda" if torch.cuda.is_available() else "cpu") if cfg.device == "auto" else cfg.device,
+    )
+
+
+def plan_jobs(cfg: DictConfig, material: Material, folder: Path) -> list[Job]:
+    """A folder for each count of ``context``; ValueError, before any work, where one is out of range."""
+    counts = parse_counts(cfg.context)
+    for count in counts:
+        material.check(count)
+    if run.in_sweep() and len(counts) == 1:
+        return [Job(counts[0], folder)]
+    return [Job(count, folder / f"count-{count:02d}") for count in counts]
+
+
+def run_job(job: Job, material: Material, settings: StudySettings) -> None:
+    """Form the representations of one count and predict queries from them."""
+    run_count(material, job.count, settings, job.folder)
+
+
+def finish(cfg: DictConfig, material: Material, settings: StudySettings, jobs: list[Path], folder: Path) -> None:
+    """From the jobs' folders to ``folder/study``: results, figures, report, W&B run; a table in the terminal."""
+    home = folder / "study"
+    with tracking.loggers(cfg, home, job_type="study", name="study") as loggers:
+        run_study(material, settings, jobs, home)
+        facts = {"data": material.fingerprint, "checkpoint": weights_fingerprint(material.gqn)}
+        run.write_provenance(home, cfg, **facts)
+        draw_figures(folder)
+        build_report(folder)
+        tracking.log_study(loggers, folder)
+    print_results(folder)
+
+
+def rebuild(folder: str) -> None:
+    """Figures and report of a finished study, made again from its result files."""
+    draw_figures(folder)
+    print(f"report: {build_report(folder)}")
+
+
+class StudyAfterSweep(Callback):
+    """After the last job of ``python probe.py -m``: one study for each setting that was swept beside the context."""
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        folder = Path(config.hydra.sweep.dir).resolve()
+        groups: dict[tuple[str, ...], list[Path]] = defaultdict(list)
+        for file in sorted(folder.glob("*/.hydra/overrides.yaml"), key=lambda path: int(path.parts[-3])):
+            overrides = tuple(item for item in OmegaConf.load(file) if not item.startswith("context="))
+            groups[overrides].append(file.parent.parent)
+        for overrides, jobs in groups.items():
+            name = "" if len(groups) == 1 else ",".join(overrides).replace("/", "-")
+            try:
+                study_of(jobs, folder / name)
+            except run.USER_ERRORS as error:  # Hydra would make a warning of it, and exit status 0
+                sys.exit(f"error: {run.one_line(error)}")
+
+
+def study_of(jobs: list[Path], folder: Path) -> None:
+    """The study of finished jobs, under the configuration of the first."""
+    cfg = OmegaConf.load(jobs[0] / ".hydra" / "config.yaml")
+    assert isinstance(cfg, DictConfig)
+    settings = run.instantiate(cfg.probe)
+    finish(cfg, open_material(cfg, settings), settings, jobs, folder)

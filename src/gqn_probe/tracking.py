@@ -1,0 +1,143 @@
+"""Weights & Biases: one run a job, grouped by sweep, online or offline, finished whatever happens."""
+
+import contextlib
+import csv
+import json
+import os
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import wandb
+from einops import rearrange
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+
+from gqn_probe.report.by_count import decodability_series, reconstruction_series
+from gqn_probe.report.results import read_study
+from gqn_probe.run import plain
+
+
+@contextlib.contextmanager
+def loggers(cfg: DictConfig, folder: Path, *, job_type: str, name: str | None = None) -> Iterator[list[Logger]]:
+    """A CSV file and a W&B run, which is finished whatever happens, with the exit code that tells how it went.
+
+    W&B is online when the user is logged in, else offline with a line on how to upload later.
+    """
+    table = CSVLogger(save_dir=folder, name="", version="")
+    if not cfg.logger.wandb or rank_zero_only.rank != 0:
+        yield [table]
+        return
+    mode = wandb_mode(cfg.logger.mode)
+    wandb_run = wandb.init(
+        project=cfg.logger.project,
+        entity=cfg.logger.entity,
+        group=cfg.logger.group or sweep_group(),
+        job_type=job_type,
+        name=name,
+        dir=folder,
+        mode=mode,
+        tags=list(cfg.logger.tags),
+        config=plain(cfg),
+        reinit="finish_previous",  # Hydra runs the jobs of a sweep in one process
+        settings=wandb.Settings(silent=True, console="off"),
+    )
+    code = 1
+    try:
+        yield [table, WandbLogger(experiment=wandb_run)]
+        code = 0
+    finally:
+        wandb_run.finish(exit_code=code)
+        if mode == "offline":
+            print(f"W&B run kept offline; upload it with: wandb sync {Path(wandb_run.dir).parent}")
+
+
+def wandb_mode(asked: str) -> str:
+    """``online`` or ``offline``; ``auto`` is online when the user is logged in."""
+    if asked not in ("auto", "online", "offline"):
+        raise ValueError(f"logger.mode={asked} is not one of auto, online, offline")
+    if asked != "auto":
+        return asked
+    if mode := os.environ.get("WANDB_MODE"):
+        return "online" if mode == "online" else "offline"
+    return "online" if wandb.login(prompt=False) else "offline"
+
+
+def sweep_group() -> str:
+    """The name that the jobs of one sweep share, and a single run has for itself."""
+    config = HydraConfig.get()
+    folder = Path(config.sweep.dir if config.mode.name == "MULTIRUN" else config.runtime.output_dir)
+    return "-".join(folder.parts[-2:])
+
+
+def log_count(loggers: list[Logger], folder: Path) -> None:
+    """One count's errors against ``context``, and its images as a table that can be filtered."""
+    if (logger := _wandb_logger(loggers)) is None:
+        return
+    count = json.loads((folder / "job.json").read_text())["count"]
+    errors: dict[str, list[float]] = defaultdict(list)
+    with (folder / "reconstruction.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            errors[row["metric"]].append(float(row["value"]))
+    means = {name: float(np.mean(values)) for name, values in errors.items()}
+    roots = {_error_name(name): 255 * mean**0.5 for name, mean in means.items() if name.endswith("mse")}
+    logger.experiment.define_metric("context")
+    logger.experiment.define_metric("*", step_metric="context")
+    logger.experiment.log({"context": count, "kl": means["kl"], **roots, "reconstructions": _pictures(folder, count)})
+
+
+def _error_name(metric: str) -> str:
+    """``sample_mse`` reads ``sample/rmse``; plain ``mse`` is that of the posterior's reconstruction."""
+    return f"{metric.removesuffix('mse').removesuffix('_') or 'reconstruction'}/rmse"
+
+
+def _pictures(folder: Path, count: int) -> wandb.Table:
+    """One row a scene shown: its context side by side, truth, reconstruction, prior sample, error of the sample."""
+    with np.load(folder / "reconstructions.npz") as arrays:
+        shown = {name: arrays[name] for name in ("context", "truth", "reconstruction", "sample")}
+    shown["context"] = rearrange(shown["context"], "n v h w c -> n h (v w) c")
+    shown["error"] = np.abs(shown["sample"].astype(int) - shown["truth"]).astype(np.uint8)
+    rows = [
+        [scene, count, *(wandb.Image(image) for image in images)]
+        for scene, images in enumerate(zip(*shown.values(), strict=True))
+    ]
+    return wandb.Table(columns=["scene", "count", *shown], data=rows)
+
+
+def log_study(loggers: list[Logger], folder: Path) -> None:
+    """The study's series against ``context``, its headline as the summary, confusion matrix, figures and files."""
+    if (logger := _wandb_logger(loggers)) is None:
+        return
+    study, wandb_run = read_study(folder), logger.experiment
+    wandb_run.define_metric("context")
+    for name in ("accuracy/*", "reconstruction/*", "decodability/*"):
+        wandb_run.define_metric(name, step_metric="context")
+    series = {
+        "accuracy/linear": study.series("accuracy", probe=study.probe),
+        "accuracy/norm": study.series("accuracy", control="norm", probe=study.probe),
+        "reconstruction/rmse": reconstruction_series(study),
+        **{f"decodability/{name}": rows for name, _, rows in decodability_series(study)},
+    }
+    for count in sorted({row.count for rows in series.values() for row in rows if row.count is not None}):
+        values = {name: row.value for name, rows in series.items() for row in rows if row.count == count}
+        wandb_run.log({"context": count, **values})
+    for name, value in study.summary.get("headline", {}).items():
+        wandb_run.summary[f"headline/{name}"] = value
+    wandb_run.summary["answer"] = study.summary.get("answer", "")
+    cells = [[c.true, c.predicted, c.n] for c in study.confusion if c.control == "none" and c.probe == study.probe]
+    wandb_run.log({"confusion": wandb.Table(columns=["true", "predicted", "n"], data=cells)})
+    wandb_run.log(
+        {f"figures/{path.stem}": wandb.Image(str(path)) for path in sorted((study.folder / "figures").glob("*.png"))}
+    )
+    artifact = wandb.Artifact(f"study-{wandb_run.id}", type="study", metadata=study.provenance)
+    for path in sorted(study.folder.glob("*.*")):
+        artifact.add_file(str(path))
+    wandb_run.log_artifact(artifact)
+
+
+def _wandb_logger(loggers: list[Logger]) -> WandbLogger | None:
+    return next((logger for logger in loggers if isinstance(logger, WandbLogger)), None)

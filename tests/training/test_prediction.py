@@ -1,0 +1,46 @@
+"""Held-out prediction scores, against predictions whose quality is known."""
+
+import pytest
+import torch
+
+from gqn_probe.training.prediction import held_out_episode, image_scores, nearest_view
+from gqn_probe.types import Batch
+
+
+def batch(views: int = 4) -> Batch:
+    frames = torch.randint(256, (3, views, 3, 16, 16), dtype=torch.uint8)
+    return Batch(frames, torch.randn(3, views, 7), torch.arange(3))
+
+
+def test_the_query_is_the_last_view_and_never_in_the_context():
+    scenes = batch()
+    episode = held_out_episode(scenes, 3)
+    torch.testing.assert_close(episode.query_cameras[:, 0], scenes.cameras[:, 3])
+    torch.testing.assert_close(episode.context_cameras, scenes.cameras[:, :3])
+    with pytest.raises(ValueError, match="use at most 3"):
+        held_out_episode(scenes, 4)
+
+
+def test_nearest_view_is_nearest_in_position():
+    scenes = batch()
+    cameras = scenes.cameras.clone()
+    cameras[:, 1, :3] = cameras[:, 3, :3] + 0.01
+    episode = held_out_episode(scenes._replace(cameras=cameras), 3)
+    torch.testing.assert_close(nearest_view(episode), episode.context_frames[:, 1])
+
+
+def test_scores_of_known_errors():
+    truth = torch.full((2, 3, 16, 16), 0.5)
+    truth[:, 0, 4:12, 4:12] = 1.0
+    wrong = truth.clone()
+    wrong[:, :, 4:12, 4:12] += 0.1  # on the object alone, a quarter of the image
+    scores = image_scores(wrong, truth)
+    torch.testing.assert_close(scores["mse"], torch.full((2,), 0.0025))
+    torch.testing.assert_close(scores["object_mse"], torch.full((2,), 0.01))
+    torch.testing.assert_close(scores["psnr"], torch.full((2,), 26.0206))
+    torch.testing.assert_close(image_scores(truth, truth)["ssim"], torch.ones(2))
+
+
+def test_an_image_without_object_has_no_object_error():
+    flat = torch.full((1, 3, 16, 16), 0.5)
+    assert image_scores(flat, flat)["object_mse"].isnan().all()
