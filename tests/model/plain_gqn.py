@@ -181,10 +181,10 @@ def to_ours(plain: dict[str, Tensor], settings: dict[str, Any]) -> dict[str, Ten
             f"generator.{name}.{k}": plain[f"{theirs}.{k}"] for k in ("weight", "bias") if f"{theirs}.{k}" in plain
         }
     ours |= {f"generator.canvas.observe.{k}": plain[f"observe.{k}"] for k in ("weight", "bias")}
-    ours |= {f"generator.canvas.{n}": v for n, v in plain.items() if n.startswith("up.")}
+    ours |= {f"generator.canvas.{n.removesuffix('.weight')}": v for n, v in plain.items() if n.startswith("up.")}
     downs = [v for n, v in plain.items() if n.startswith("down.")]
     downs = downs if own["shared"] else downs[1:]  # the first step sees an empty canvas
-    ours |= {f"generator.canvas.down.{i}.weight": value for i, value in enumerate(downs)}
+    ours |= {f"generator.canvas.down.{i}": value for i, value in enumerate(downs)}
     for kind in ("inference", "generation"):
         for core in range(1 if own["shared"] else own["steps"]):
             parts = {n.removeprefix(f"{kind}.{core}."): v for n, v in plain.items() if n.startswith(f"{kind}.{core}.")}

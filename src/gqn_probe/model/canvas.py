@@ -29,10 +29,9 @@ class Canvas(nn.Module):
         super().__init__()
         self.shared = steps == 1
         self.output = output
-        self.up = nn.ModuleList(
-            nn.ConvTranspose2d(hidden, canvas, SCALE, stride=SCALE, bias=False) for _ in range(steps)
-        )
-        self.down = nn.ModuleList(nn.Conv2d(canvas, canvas, SCALE, stride=SCALE, bias=False) for _ in range(looks))
+        # Weights of transposed convolutions (hidden canvas y x) and of convolutions (canvas canvas y x).
+        self.up = nn.ParameterList(nn.ConvTranspose2d(hidden, canvas, SCALE).weight for _ in range(steps))
+        self.down = nn.ParameterList(nn.Conv2d(canvas, canvas, SCALE).weight for _ in range(looks))
         self.observe = nn.Conv2d(canvas, image, kernel_size=1)
         if output == "linear":
             assert self.observe.bias is not None
@@ -48,8 +47,8 @@ class Canvas(nn.Module):
         """For each step but the first, the matrix from what is gathered to the down-sampled canvas."""
         if not self.down:
             return []
-        ups = torch.cat([rearrange(up.weight, "h u y x -> h (u y x)") for up in self.up])
-        downs = [rearrange(down.weight, "o u y x -> o (u y x)") for down in self.down]
+        ups = torch.cat([rearrange(up, "h u y x -> h (u y x)") for up in self.up])
+        downs = [rearrange(down, "o u y x -> o (u y x)") for down in self.down]
         if self.shared:
             return [downs[0] @ ups.T] * (steps - 1)
         hidden = len(ups) // len(self.up)
@@ -59,12 +58,12 @@ class Canvas(nn.Module):
         """The image's mean from all hidden states; at least fp32."""
         with torch.autocast(gathered.device.type, enabled=False):
             read = self.observe.weight[:, :, 0, 0]
-            kernels = torch.cat([torch.einsum("huyx,cu->hcyx", up.weight, read) for up in self.up])
+            kernels = torch.cat([torch.einsum("huyx,cu->hcyx", up, read) for up in self.up])
             image = F.conv_transpose2d(gathered, kernels, self.observe.bias, stride=SCALE)
         return image.sigmoid() if self.output == "sigmoid" else image
 
     def layers(self, hidden: Float[Tensor, "b l h y x"]) -> Float[Tensor, "b l u H W"]:
         """The canvas u_l itself after each step, to look at."""
-        ups = self.up if not self.shared else [self.up[0]] * hidden.shape[1]
-        added = [up(hidden[:, step]) for step, up in enumerate(ups)]
+        ups = list(self.up) * hidden.shape[1] if self.shared else list(self.up)
+        added = [F.conv_transpose2d(hidden[:, step], up, stride=SCALE) for step, up in enumerate(ups)]
         return torch.stack(added, dim=1).cumsum(dim=1)

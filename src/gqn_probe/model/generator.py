@@ -4,7 +4,7 @@ Eslami et al. 2018, supplement, algorithms S1 to S3 and figure S2; Gregor et al.
 compression".
 """
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from jaxtyping import Float
@@ -18,6 +18,7 @@ from gqn_probe.model.objective import Gaussian
 from gqn_probe.model.released import ReleasedCore
 from gqn_probe.model.settings import Configured
 
+Cores = list[Core | ReleasedCore]
 CHOICES = {
     "core": ("spread", "repeat", "project", "released"),
     "deviation": ("exp", "softplus"),
@@ -65,9 +66,9 @@ class Generator(Configured):
         kernel: int,
         shared: bool,
         canvas_input: bool,
-        core: Literal["spread", "repeat", "project", "released"],
-        deviation: Literal["exp", "softplus"],
-        output: Literal["linear", "sigmoid"],
+        core: str,
+        deviation: str,
+        output: str,
         normalise: bool,
         image_channels: int = 3,
         camera_channels: int = 7,
@@ -134,23 +135,23 @@ class Generator(Configured):
         # The paper's letters: r representation, pi prior, q posterior, z latent, u canvas; _g of the generation
         # core, _e of the inference core. States and canvas start at zero, which is None here.
         r = self.norm(representation)
-        posterior = frames is not None
-        fixed_g = [core.constant(r, cameras, None, grid) for core in self.generation_cores]
-        fixed_e = [core.constant(r, cameras, frames, grid) for core in self.inference_cores if posterior]
-        views = self.canvas.views(self.steps) if posterior else []
+        cores_g, cores_e = (cast(Cores, list(cores)) for cores in (self.generation_cores, self.inference_cores))
+        fixed_g = [core.constant(r, cameras, None, grid) for core in cores_g]
+        fixed_e = [core.constant(r, cameras, frames, grid) for core in cores_e if frames is not None]
+        views = self.canvas.views(self.steps) if frames is not None else []
         state_g = state_e = u = None
         hidden, priors, posteriors = [], [], []
         for step, core in enumerate([0] * self.steps if self.shared else range(self.steps)):
-            pi = self.prior(state_g.hidden) if state_g else self.prior.of_zeros(len(cameras), grid)
-            priors.append(pi)
-            if posterior:
+            priors.append(self.prior(state_g.hidden) if state_g else self.prior.of_zeros(len(cameras), grid))
+            if frames is not None:
                 seen = [state_g.hidden] if state_g else []
                 if views and u is not None:
                     seen.append(torch.einsum("oi,biyx->boyx", views[step - 1], u))
-                state_e = self.inference_cores[core](fixed_e[core], None, seen, state_e)
+                state_e = cores_e[core](fixed_e[core], None, seen, state_e)
                 posteriors.append(self.posterior(state_e.hidden))
-            z = (posteriors if posterior else priors)[-1].sample(deterministic=deterministic)
-            state_g = self.generation_cores[core](fixed_g[core], z, [], state_g)
+            z = (posteriors or priors)[-1].sample(deterministic=deterministic)
+            state_g = cores_g[core](fixed_g[core], z, [], state_g)
             u = self.canvas.gather(u, state_g.hidden)
             hidden.append(state_g.hidden)
+        assert u is not None
         return Unrolled(image=self.canvas.image(u), hidden=hidden, priors=priors, posteriors=posteriors)

@@ -3,7 +3,7 @@
 Eslami et al. 2018, "Neural scene representation and rendering", Science 360, 1204-1210.
 """
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from einops import rearrange
@@ -47,7 +47,7 @@ class GQN(Configured):
         aggregation: "sum" (the paper's) or "mean" over views.
     """
 
-    def __init__(self, *, encoder: Tower | Pyramid, generator: Generator, aggregation: Literal["sum", "mean"]) -> None:
+    def __init__(self, *, encoder: Tower | Pyramid, generator: Generator, aggregation: str) -> None:
         super().__init__()
         if aggregation not in ("sum", "mean"):
             raise ValueError(f"aggregation={aggregation!r} is neither 'sum' nor 'mean'")

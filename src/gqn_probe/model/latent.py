@@ -1,7 +1,5 @@
 """The Gaussians over the latent z of a generator step: the prior's and the posterior's head."""
 
-from typing import Literal
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -16,7 +14,7 @@ class Latent(nn.Module):
     ``deviation`` is "exp", exp(0.5 log-variance), or "softplus": public implementations differ.
     """
 
-    def __init__(self, *, hidden: int, latent: int, kernel: int, deviation: Literal["exp", "softplus"]) -> None:
+    def __init__(self, *, hidden: int, latent: int, kernel: int, deviation: str) -> None:
         super().__init__()
         self.deviation = deviation
         self.moments = nn.Conv2d(hidden, 2 * latent, kernel, padding=kernel // 2)

@@ -74,7 +74,7 @@ def released_settings(tensors: Mapping[str, Tensor], steps: int) -> dict[str, An
     """
     for name, value in tensors.items():
         if value.ndim != (4 if name.endswith("weight") else 1):
-            raise ValueError(f"{name} is misshapen: {tuple(value.shape)}")
+            raise ValueError(f"not the released model; misshapen: {name} {tuple(value.shape)}")
     channels, width = tensors["representation.conv8.weight"].shape[:2]
     common = {
         "image_channels": tensors["representation.conv1.weight"].shape[1],
@@ -123,7 +123,7 @@ def _released_names() -> dict[str, list[str]]:
         for head in ("prior", "posterior"):
             names[f"generator.{head}.moments.{kind}"] = [f"generator.{head}_density.{kind}"]
         names[f"generator.canvas.observe.{kind}"] = [f"generator.observation_density.{kind}"]
-    names["generator.canvas.up.0.weight"] = ["generator.upsample.weight"]
+    names["generator.canvas.up.0"] = ["generator.upsample.weight"]
     names["generator.inference_cores.0.image.weight"] = ["generator.downsample.weight"]
     return names
 
