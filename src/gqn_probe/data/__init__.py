@@ -1,15 +1,18 @@
 """Scenes: rendered, DeepMind's datasets, the PyTorch port's files, your own; and how training reads them."""
 
-from .cameras import encode_cameras
-from .converted import read_converted
-from .datamodule import SceneDataModule, dataset_files, shepard_metzler
-from .render import render_scenes
-from .tfrecord import read_tfrecord
+from gqn_probe.data.cameras import encode_cameras
+from gqn_probe.data.converted import read_converted
+from gqn_probe.data.datamodule import SceneDataModule
+from gqn_probe.data.factories import dataset_files, own, prepared, shepard_metzler
+from gqn_probe.data.render import render_scenes
+from gqn_probe.data.tfrecord import read_tfrecord
 
 __all__ = [
     "SceneDataModule",
     "dataset_files",
     "encode_cameras",
+    "own",
+    "prepared",
     "read_converted",
     "read_tfrecord",
     "render_scenes",

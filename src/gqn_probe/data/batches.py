@@ -10,21 +10,31 @@ from jaxtyping import Int
 from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
 
-from .draws import scene_keys
+from gqn_probe.data.draws import scene_keys
 
 
 class SceneBatches(DistributedSampler):
     """Yields the rows of one batch at a time.
 
     Training drops what does not fill a batch on every rank; evaluation shows every scene, in order, and repeats the
-    first ones where ranks would differ in number.
+    first ones where ranks would differ in number. ``fresh`` rows are new in each epoch: they go on counting.
     """
 
-    def __init__(self, scenes: int, batch_size: int, *, seed: int, train: bool, rank: int = 0, world: int = 1) -> None:
+    def __init__(
+        self,
+        scenes: int,
+        batch_size: int,
+        *,
+        seed: int,
+        train: bool,
+        fresh: bool = False,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
         if scenes < world:
             raise ValueError(f"{scenes} scenes cannot be shared by {world} devices: use fewer trainer.devices")
         super().__init__(range(scenes), world, rank, shuffle=train, seed=seed, drop_last=train)  # pyright: ignore[reportArgumentType]
-        self.scenes, self.train, self.start = scenes, train, 0
+        self.scenes, self.train, self.fresh, self.start = scenes, train, fresh, 0
         self.batch_size = min(batch_size, scenes // world) if train else batch_size
 
     def __len__(self) -> int:
@@ -40,6 +50,8 @@ class SceneBatches(DistributedSampler):
         super().set_epoch(epoch)
 
     def _order(self) -> Int[Tensor, " s"]:
+        if self.fresh:
+            return torch.arange(self.scenes) + self.epoch * self.scenes
         if not self.train:
             return torch.arange(self.scenes)
         generator = torch.Generator().manual_seed(

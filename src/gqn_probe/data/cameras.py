@@ -11,6 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+ORDERS = ("cos_sin", "sin_cos")
+
 
 class Basis(NamedTuple):
     """Unit vectors of a camera."""

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from einops import rearrange
 
-from ..types import Scenes
-from .files import fetch
+from gqn_probe.data.files import fetch
+from gqn_probe.types import Scenes
 
 MAGIC = 0x1950A86A20F9469CFC6C  # opens torch.save's format before version 1.6
 DTYPES = {"u1": np.uint8, "f4": np.float32, "f8": np.float64}

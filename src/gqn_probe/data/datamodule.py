@@ -5,7 +5,6 @@ Every source goes through the same store, so that reading never depends on where
 
 import hashlib
 import json
-import math
 from pathlib import Path
 from typing import Literal
 
@@ -15,14 +14,13 @@ from pytorch_lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ..types import Batch, Scenes
-from .batches import SceneBatches, SceneLoader
-from .cameras import encode_cameras
-from .draws import scene_keys
-from .prepare import prepare_store
-from .render import Background
-from .sources import DatasetFiles, Piece, Rendered, Source
-from .store import StoredScenes
+from gqn_probe.data.batches import SceneBatches, SceneLoader
+from gqn_probe.data.build import build_store
+from gqn_probe.data.cameras import ORDERS, encode_cameras
+from gqn_probe.data.draws import scene_keys
+from gqn_probe.data.sources import Piece, PreparedStore, Rendered, Source, choose, fraction_of
+from gqn_probe.data.store import StoredScenes
+from gqn_probe.types import Batch, Scenes
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -44,15 +42,31 @@ class SplitScenes(Dataset):
         return Batch(scenes.frames, encode_cameras(scenes.cameras, self.order), rows)
 
 
+class OnlineScenes(Dataset):
+    """Scenes that are rendered once a batch is on its device; until then a batch is their ids and has no views."""
+
+    def __init__(self, source: Rendered) -> None:
+        self.source = source
+
+    def __len__(self) -> int:
+        return self.source.train
+
+    def __getitem__(self, ids: Int[Tensor, " b"]) -> Batch:
+        size = self.source.size
+        frames = torch.empty(len(ids), 0, 3, size, size, dtype=torch.uint8)
+        return Batch(frames, torch.empty(len(ids), 0, 7), ids)
+
+
 class SceneDataModule(LightningDataModule):
     """Scenes of one source in the splits "train", "val" and "test".
 
-    Where the source has no validation or test split, 5 % of its training scenes, at least one, are held out, chosen by
-    ``seed``.
+    Where the source has no validation or test split, 5 % of its training scenes, at least one, are held out; which
+    ones no setting changes.
 
     Args:
+        online: render training scenes for each batch on the training device; each epoch has new ones.
         fraction: how much of the training split to use, in 0..1; a whole number of pieces (files) is read.
-        seed: decides the order of batches and what is held out.
+        seed: decides the order of batches.
         cache: folder for stores of scenes.
     """
 
@@ -60,6 +74,7 @@ class SceneDataModule(LightningDataModule):
         self,
         *,
         source: Source,
+        online: bool,
         batch_size: int,
         num_workers: int,
         seed: int,
@@ -68,9 +83,8 @@ class SceneDataModule(LightningDataModule):
         cache: str,
     ) -> None:
         super().__init__()
-        if not 0 < fraction <= 1:
-            raise ValueError(f"data.fraction={fraction} is not in 0..1: 1 takes all training scenes")
-        self.source, self.cache = source, Path(cache)
+        choose("camera_order", camera_order, ORDERS)
+        self.source, self.online, self.cache = source, online, Path(cache)
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
         self.camera_order = camera_order
         self.fraction = fraction
@@ -79,26 +93,25 @@ class SceneDataModule(LightningDataModule):
     @property
     def folder(self) -> Path:
         """Where the store is."""
+        if isinstance(self.source, PreparedStore):
+            return Path(self.source.root)
         identity = self.source.identity()
-        digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-        return self.cache / f"{identity['kind']}-{digest[:12]}"
+        return self.cache / f"{identity['kind']}-{_digest(identity)}"
 
     def _pieces(self) -> list[Piece]:
-        pieces = self.source.pieces()
-        train = [piece for piece in pieces if piece.split == "train"]
-        kept = train[: math.ceil(self.fraction * len(train))]
-        return kept + [piece for piece in pieces if piece.split != "train"]
+        pieces = fraction_of(self.source.pieces(), self.fraction)
+        return [piece for piece in pieces if not (self.online and piece.split == "train")]
 
     def prepare_data(self) -> None:
         """Render, read or convert what the store lacks."""
-        prepare_store(self.source, self.folder, self._pieces())
+        build_store(self.source, self.folder, self._pieces())
 
     def setup(self, stage: str | None = None) -> None:
         """Open the store, which is prepared first where it has to be."""
         if self._splits:
             return
         pieces = self._pieces()
-        index = prepare_store(self.source, self.folder, pieces)
+        index = build_store(self.source, self.folder, pieces)
         shards = {(shard.split, shard.piece): shard for shard in index.shards}
         for split in SPLITS:
             stored = StoredScenes(self.folder, [shards[piece] for piece in pieces if piece.split == split])
@@ -107,14 +120,14 @@ class SceneDataModule(LightningDataModule):
             self._splits[split] = SplitScenes(stored, rows, self.camera_order)
         held_out: tuple[Split, ...] = ("val", "test")
         for split in held_out:
-            if not len(self._splits[split]):
+            if not len(self._splits[split]) and not isinstance(self.source, Rendered):
                 self._hold_out(split)
 
     def _hold_out(self, split: Split) -> None:
         """Move scenes from training to a split that the source does not have, if that leaves any."""
         train = self._splits["train"]
         count = min(max(1, round(HELD_OUT * len(train))), len(train) - 1)
-        order = scene_keys(train.rows, seed=self.seed, stream=f"held out {split}").argsort()
+        order = scene_keys(train.rows, seed=0, stream=f"held out {split}").argsort()
         held, kept = train.rows[order[:count].sort().values], train.rows[order[count:].sort().values]
         self._splits[split] = SplitScenes(train.stored, held, self.camera_order)
         self._splits["train"] = SplitScenes(train.stored, kept, self.camera_order)
@@ -133,10 +146,12 @@ class SceneDataModule(LightningDataModule):
     @property
     def views(self) -> int:
         """How many views a scene has."""
-        return self.scenes("train", limit=1).views
+        return self.scenes("val" if self.online else "train", limit=1).views
 
     def scenes(self, split: Split, limit: int | None = None) -> Scenes:
         """The first ``limit`` scenes of a split in memory, frames as bytes; all for None."""
+        if self.online and split == "train":
+            return self._render(torch.arange(self._rendered.train)[:limit])
         chosen = self.split(split)
         return chosen.stored[chosen.rows[:limit]]
 
@@ -153,10 +168,12 @@ class SceneDataModule(LightningDataModule):
         return self._loader("val")
 
     def _loader(self, split: Split) -> SceneLoader:
-        scenes = self.split(split)
+        fresh = self.online and split == "train"
+        scenes = OnlineScenes(self._rendered) if fresh else self.split(split)
         world, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
+        train = split == "train"
         batches = SceneBatches(
-            len(scenes), self.batch_size, seed=self.seed, train=split == "train", rank=rank, world=world
+            len(scenes), self.batch_size, seed=self.seed, train=train, fresh=fresh, rank=rank, world=world
         )
         return SceneLoader(
             scenes,
@@ -167,74 +184,46 @@ class SceneDataModule(LightningDataModule):
             pin_memory=torch.cuda.is_available(),
         )
 
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Render the batches that are made online."""
+        if batch.frames.shape[1]:
+            return batch
+        scenes = self._render(batch.scenes)
+        return Batch(scenes.frames, self.encode(scenes.cameras), batch.scenes)
+
+    @property
+    def _rendered(self) -> Rendered:
+        if not isinstance(self.source, Rendered):
+            raise ValueError("only rendered scenes can be made online: use data=shepard_metzler")
+        return self.source
+
+    def _render(self, ids: Int[Tensor, " b"]) -> Scenes:
+        return self._rendered.render(ids, "train")
+
     def fingerprint(self, split: Split) -> str:
         """Identifies the content of a split, in hex: the checksums of its shards and the rows taken from them."""
+        if self.online and split == "train":
+            return _digest(self.source.identity())
         chosen = self.split(split)
-        digest = hashlib.sha256(chosen.rows.numpy().tobytes())
-        for shard in chosen.stored.shards:
-            digest.update(f"{shard.scenes} {shard.crc32c} ".encode())
-        return digest.hexdigest()[:16]
+        return _digest([chosen.rows.tolist(), [(shard.scenes, shard.crc32c) for shard in chosen.stored.shards]])
 
     def provenance(self) -> dict:
-        """What stands beside every result: source, sizes, and the content and shapes of each split."""
+        """What stands beside every result: the source, and of each split its size, content and, if known, shapes."""
+        self.setup()
         splits = {}
         for split, scenes in self._splits.items():
-            splits[split] = {"scenes": len(scenes)}
             if len(scenes):
-                splits[split]["fingerprint"] = self.fingerprint(split)
-        return {"source": self.source.identity(), "camera_order": self.camera_order, "splits": splits}
+                factors = scenes.stored.factors(scenes.rows)
+                shapes = factors.mirror_class.unique().tolist() if factors else None
+                splits[split] = {"scenes": len(scenes), "fingerprint": self.fingerprint(split), "shapes": shapes}
+        return {
+            "source": self.source.identity(),
+            "online": self.online,
+            "camera_order": self.camera_order,
+            "fraction": self.fraction,
+            "splits": splits,
+        }
 
 
-def shepard_metzler(
-    *,
-    parts: int,
-    size: int,
-    views: int,
-    train: int,
-    val: int,
-    test: int,
-    background: Background,
-    split_by: Literal["shape", "scene"],
-    seed: int,
-    batch_size: int,
-    num_workers: int,
-    camera_order: str,
-    fraction: float,
-    cache: str,
-) -> SceneDataModule:
-    """Shepard-Metzler objects rendered by us."""
-    return SceneDataModule(
-        source=Rendered(parts, size, views, train, val, test, seed, background, split_by),
-        batch_size=batch_size,
-        num_workers=num_workers,
-        seed=seed,
-        camera_order=camera_order,
-        fraction=fraction,
-        cache=cache,
-    )
-
-
-def dataset_files(
-    *,
-    kind: Literal["deepmind", "converted"],
-    root: str,
-    name: str,
-    size: int | None,
-    frames: Literal["raw", "jpeg"],
-    seed: int,
-    batch_size: int,
-    num_workers: int,
-    camera_order: str,
-    fraction: float,
-    cache: str,
-) -> SceneDataModule:
-    """A published dataset in DeepMind's format or the PyTorch port's."""
-    return SceneDataModule(
-        source=DatasetFiles(kind, root, name, size, frames),
-        batch_size=batch_size,
-        num_workers=num_workers,
-        seed=seed,
-        camera_order=camera_order,
-        fraction=fraction,
-        cache=cache,
-    )
+def _digest(content: object) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

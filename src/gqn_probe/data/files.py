@@ -31,6 +31,11 @@ def fetch(path: str | Path) -> bytes:
     raise AssertionError("unreachable")
 
 
+def resolve(root: str) -> str:
+    """A URL as it is; a folder as an absolute path."""
+    return root.rstrip("/") if "://" in root else str(Path(root).expanduser().absolute())
+
+
 def file_sizes(folder: str, suffix: str) -> dict[str, int]:
     """Names and sizes in bytes of the files in a folder that end in ``suffix``; none where there is no folder."""
     system, path = url_to_fs(folder)

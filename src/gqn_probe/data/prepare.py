@@ -1,51 +1,124 @@
-"""Turn a source into the store that training reads; what is there already is kept."""
+"""Turn any source into the store that training reads:
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import replace
+    python -m gqn_probe.data.prepare source=gs://gqn-dataset/shepard_metzler_5_parts out=STORE
+    python -m gqn_probe.data.prepare source=shepard_metzler parts=7 train=100000 out=STORE
+    python -m gqn_probe.data.prepare --verify out=STORE
+
+``source`` is shepard_metzler, or a folder or fsspec URL of TFRecords, of the PyTorch port's .pt.gz files, or of your
+own images with cameras.csv. It can be killed and started again; train on the result with data=prepared data.root=STORE.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 
-import torch
-from filelock import FileLock
-from rich.console import Console
-from rich.progress import track
+from gqn_probe.data.build import build_store, damaged_shards
+from gqn_probe.data.files import file_sizes, resolve
+from gqn_probe.data.own import OwnScenes
+from gqn_probe.data.records import raise_error
+from gqn_probe.data.sources import DatasetFiles, Rendered, Source, fraction_of
+from gqn_probe.data.store import read_index
 
-from .sources import Piece, Source
-from .store import Index, Shard, read_index, write_shard
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says; the defaults of conf/data hold where it says nothing."""
+
+    source: str = ""
+    out: str = ""
+    on_error: str = "stop"  # or skip: go on without unreadable records and list them
+    workers: int = 0  # threads; 0 for one a core
+    fraction: float = 1.0  # of the training files
+    name: str = ""  # of the dataset, where the folder has another
+    frames: str = ""  # raw, or jpeg (a ninth of the space, decoded on the fly), which is the default for TFRecords
+    size: int = 0  # pixels to resize to; 0 for 64 when rendering, else for the source's
+    parts: int = 5
+    views: int = 16
+    train: int = 4000
+    val: int = 256
+    test: int = 1000
+    seed: int = 0
+    background: str = "plain"
+    split_by: str = "shape"
 
 
-def prepare_store(source: Source, folder: Path, pieces: Sequence[Piece]) -> Index:
-    """Make sure that the store in ``folder`` holds these pieces of the source.
-
-    One process prepares at a time, others wait; a killed one leaves whole shards, from which the next goes on.
+def parse(arguments: Sequence[str]) -> Options:
+    """Options from ``key=value`` words.
 
     Raises:
-        ValueError: where the folder holds another source.
+        ValueError: naming the word and what may stand there.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / "lock"):
-        index = read_index(folder) if (folder / "index.json").exists() else Index(source.identity())
-        if index.source != source.identity():
-            raise ValueError(f"{folder} holds {index.source}, not {source.identity()}: choose another folder")
-        present = {(shard.split, shard.piece) for shard in index.shards}
-        missing = [piece for piece in pieces if piece not in present]
-        shards = _write(source, folder, missing)
-        label, console = f"preparing {folder.name}", Console(stderr=True)
-        for shard in track(shards, label, total=len(missing), disable=not missing, console=console):
-            index = replace(index, shards=(*index.shards, shard))
-            index.write(folder)
-    return index
+    kinds = {field.name: type(field.default) for field in fields(Options)}
+    values = {}
+    for word in arguments:
+        key, equals, value = word.partition("=")
+        if not equals or key not in kinds:
+            raise ValueError(f"{word!r} is not understood: expected KEY=VALUE with a key among {', '.join(kinds)}")
+        try:
+            values[key] = kinds[key](value)
+        except ValueError:
+            raise ValueError(f"{word}: {value!r} is no {kinds[key].__name__}") from None
+    options = Options(**values)
+    if options.on_error not in ("stop", "skip"):
+        raise ValueError(f"on_error={options.on_error} is not known: use stop or skip")
+    return options
 
 
-def _write(source: Source, folder: Path, pieces: Sequence[Piece]) -> Iterator[Shard]:
-    """Write shards as they come from as many threads as there are cores; reading and rendering free the GIL."""
-    pool = ThreadPoolExecutor(torch.get_num_threads(), initializer=torch.set_num_threads, initargs=(1,))
+def choose_source(options: Options) -> Source:
+    """The source that ``source=`` names; what a folder or URL is shows in its files.
+
+    Raises:
+        ValueError: where it is nothing that can be read.
+    """
+    if not options.source:
+        raise ValueError("source= is missing: give shepard_metzler, a folder or a URL")
+    size = options.size or None
+    if options.source == "shepard_metzler":
+        counts = (options.train, options.val, options.test)
+        return Rendered(
+            options.parts, size or 64, options.views, *counts, options.seed, options.background, options.split_by
+        )
+    root = resolve(options.source)
+    if file_sizes(root, "cameras.csv"):
+        return OwnScenes(root, size)
+    name = options.name or Path(root).name
+    for folder in (root, f"{root}/{name}"):
+        if file_sizes(f"{folder}/train", ".pt.gz"):
+            return DatasetFiles("converted", root, name, size, "raw")
+        if file_sizes(f"{folder}/train", ".tfrecord"):
+            return DatasetFiles("deepmind", root, name, size, options.frames or ("raw" if size else "jpeg"))
+    raise ValueError(f"source={options.source} holds no cameras.csv, train/*.tfrecord or train/*.pt.gz")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Prepare or verify; the exit status."""
+    verify = "--verify" in arguments
+    options = parse([word for word in arguments if word != "--verify"])
+    if not options.out:
+        raise ValueError("out= is missing: give the folder of the store")
+    folder = Path(options.out)
+    unreadable: list[str] = []
+    if not verify:
+        source = choose_source(options)
+        skip = options.on_error == "skip"
+        on_error = (lambda error: unreadable.append(str(error))) if skip else raise_error
+        pieces = fraction_of(source.pieces(), options.fraction)
+        build_store(source, folder, pieces, workers=options.workers or None, on_error=on_error)
+    index = read_index(folder)
+    problems = damaged_shards(folder) if verify else []
+    print("\n".join([*unreadable, *problems]))
+    scenes, size = sum(shard.scenes for shard in index.shards), sum(shard.bytes for shard in index.shards)
+    print(f"{folder}: {scenes} scenes in {len(index.shards)} shards, {size / 1e9:.2f} GB")
+    if unreadable:
+        print(f"{len(unreadable)} unreadable records were left out")
+    if problems:
+        print(f"{len(problems)} shards are damaged: delete them and prepare again")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
     try:
-        written = [
-            pool.submit(lambda piece=piece: write_shard(folder, piece.split, piece.name, source.read(piece)))
-            for piece in pieces
-        ]
-        for shard in as_completed(written):
-            yield shard.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+        sys.exit(main(sys.argv[1:]))
+    except ValueError as error:
+        sys.exit(f"error: {error}")

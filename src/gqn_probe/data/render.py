@@ -13,17 +13,16 @@ bytes do not depend on the device's rounding.
 import math
 from colorsys import hsv_to_rgb
 from functools import cache
-from typing import Literal
 
 import torch
 from einops import rearrange, repeat
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-from ..types import Factors, Scenes
-from .cameras import camera_basis, sphere_cameras
-from .draws import mix, scene_keys, uniform
-from .shapes import draw_shapes
+from gqn_probe.data.cameras import camera_basis, sphere_cameras
+from gqn_probe.data.draws import mix, scene_keys, uniform
+from gqn_probe.data.shapes import draw_shapes
+from gqn_probe.types import Factors, Scenes
 
 EDGE = 0.25
 DISTANCE = 3.0
@@ -31,9 +30,7 @@ HUES = tuple(hsv_to_rgb(i / 10, 1.0, 1.0) for i in range(10))
 AMBIENT = 0.45
 LIGHT = (0.35, 0.55, 0.76)  # towards the light; three different numbers, so that all six faces differ
 BACKGROUNDS = {"plain": (0.83, 0.83), "gradient": (0.94, 0.66)}  # grey at the top and at the bottom
-CHUNK = 32  # images rendered at once: their rays fit a CPU's cache
-
-Background = Literal["plain", "gradient"]
+CHUNK = {"cpu": 32, "cuda": 1024}  # images rendered at once: on a CPU, as many as its cache holds
 
 
 def half_width(parts: int) -> float:
@@ -41,7 +38,7 @@ def half_width(parts: int) -> float:
     return EDGE * math.sqrt((parts / 2) ** 2 + 0.5)
 
 
-def background_grey(size: int, background: Background) -> UInt8[Tensor, " {size}"]:
+def background_grey(size: int, background: str) -> UInt8[Tensor, " {size}"]:
     """The background's grey level in each image row."""
     top, bottom = BACKGROUNDS[background]
     return (torch.linspace(top, bottom, size) * 255).round().to(torch.uint8)
@@ -74,16 +71,17 @@ def render_objects(
     *,
     size: int,
     supersample: int = 2,
-    background: Background = "plain",
+    background: str = "plain",
 ) -> UInt8[Tensor, "s v 3 {size} {size}"]:
     """Images of objects whose cubes lie on one grid, from ``supersample`` squared rays a pixel; on their device."""
     views = cameras.shape[1]
-    positions = repeat(factors.positions, "s n a -> (s v) n a", v=views).split(CHUNK)
-    colors = repeat(factors.colors, "s n a -> (s v) n a", v=views).split(CHUNK)
+    chunk = CHUNK[cameras.device.type]
+    positions = repeat(factors.positions, "s n a -> (s v) n a", v=views).split(chunk)
+    colors = repeat(factors.colors, "s n a -> (s v) n a", v=views).split(chunk)
     greys = background_grey(size, background).to(cameras.device).long()
     greys = repeat(pack(repeat(greys, "h -> h c", c=3)), "h -> (h i)", i=supersample)
     images = []
-    for position, color, camera in zip(positions, colors, cameras.flatten(0, 1).split(CHUNK), strict=True):
+    for position, color, camera in zip(positions, colors, cameras.flatten(0, 1).split(chunk), strict=True):
         rays = _cast(position, color, camera, greys)
         rays = rearrange(rays, "s (h i) (w j) -> i j s h w", i=supersample, j=supersample)
         sums = unpack(sum((ray for row in rays for ray in row), start=torch.zeros_like(rays[0, 0])))
@@ -129,8 +127,8 @@ def _cast(
 
         # The ray of pixel (x, y) starts at right * x + up * y. In each axis it passes the cube's middle after a time
         # that is a sum of what its column and its row give, and enters and leaves the slab by ``reach`` around it.
-        x = rearrange((column + 0.5 - side / 2) * pixel, "s w -> s 1 w")
-        y = rearrange((side / 2 - row - 0.5) * pixel, "s h -> s 1 h")
+        x = rearrange((column.float() + 0.5 - side / 2) * pixel, "s w -> s 1 w")
+        y = rearrange((side / 2 - row.float() - 0.5) * pixel, "s h -> s 1 h")
         by_column = (positions[:, cube, :, None] - basis.right[..., None] * x) / forward[..., None]
         by_row = rearrange(-basis.up[..., None] * y / forward[..., None], "s a h -> s a h 1")
         by_column = rearrange(by_column, "s a w -> s a 1 w")
@@ -156,13 +154,13 @@ def render_batch(
     seed: int,
     stream: str = "",
     split: str | None = None,
-    background: Background = "plain",
+    background: str = "plain",
 ) -> Scenes:
     """The scenes with these ids, rendered, and left, where the ids are; as ``render_scenes``."""
     keys = scene_keys(scenes, seed=seed, stream=stream)
     cells, ids = draw_shapes(mix(keys + 1), parts, split)
     centred = cells - cells.double().mean(dim=1, keepdim=True)
-    hues = torch.tensor(HUES, device=scenes.device)
+    hues = torch.tensor(HUES, dtype=torch.float32, device=scenes.device)
     colors = hues[(uniform(mix(keys + 2), parts) * len(HUES)).long()]
     draws = rearrange(uniform(mix(keys + 3), 2 * views), "s (v two) -> s v two", two=2)
     number = torch.full_like(ids.shape, parts)
@@ -183,7 +181,7 @@ def render_scenes(
     stream: str = "",
     split: str | None = None,
     first: int = 0,
-    background: Background = "plain",
+    background: str = "plain",
 ) -> Scenes:
     """``n`` scenes of one random object each, seen by ``views`` cameras in images of ``size`` pixels.
 

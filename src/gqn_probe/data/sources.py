@@ -6,19 +6,24 @@ A piece becomes one shard of the store, so pieces are what is prepared in parall
 import hashlib
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, NoReturn, Protocol, runtime_checkable
 
-from ..types import Scenes
-from .converted import read_converted
-from .files import file_sizes
-from .jpeg import resize_frames
-from .records import raise_error
-from .render import Background, render_scenes
-from .tfrecord import EncodedScenes, decode_scenes, read_encoded
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from gqn_probe.data.converted import read_converted
+from gqn_probe.data.files import file_sizes, resolve
+from gqn_probe.data.jpeg import resize_frames
+from gqn_probe.data.records import raise_error
+from gqn_probe.data.render import BACKGROUNDS, render_batch
+from gqn_probe.data.store import Index, read_index
+from gqn_probe.data.tfrecord import EncodedScenes, decode_scenes, read_encoded
+from gqn_probe.types import Scenes
 
 RENDERED_PIECE = 64  # scenes
 
@@ -40,6 +45,16 @@ DATASETS = {
     "shepard_metzler_5_parts": Published(15, 64),
     "shepard_metzler_7_parts": Published(15, 64),
 }
+
+
+def choose(setting: str, value: str, choices: Sequence[str]) -> None:
+    """Refuse a setting that is none of its choices.
+
+    Raises:
+        ValueError: naming both.
+    """
+    if value not in choices:
+        raise ValueError(f"data.{setting}={value} is not known: use {' or '.join(choices)}")
 
 
 class Piece(NamedTuple):
@@ -85,8 +100,12 @@ class Rendered:
     val: int
     test: int
     seed: int
-    background: Background
+    background: str
     split_by: str
+
+    def __post_init__(self) -> None:
+        choose("background", self.background, tuple(BACKGROUNDS))
+        choose("split_by", self.split_by, ("shape", "scene"))
 
     def identity(self) -> dict:
         counts = ("train", "val", "test")
@@ -104,15 +123,19 @@ class Rendered:
         return {"train": self.train, "val": self.val, "test": self.test}[split]
 
     def read(self, piece: Piece, on_error: Callable[[ValueError], None] = raise_error) -> Scenes:
-        return render_scenes(
-            RENDERED_PIECE,
+        first = int(piece.name) * RENDERED_PIECE
+        return self.render(torch.arange(first, first + RENDERED_PIECE), piece.split)
+
+    def render(self, ids: Int[Tensor, " s"], split: str) -> Scenes:
+        """The scenes of a split with these ids, on their device."""
+        return render_batch(
+            ids,
             views=self.views,
             parts=self.parts,
             size=self.size,
             seed=self.seed,
-            stream=piece.split,
-            split=piece.split if self.split_by == "shape" else None,
-            first=int(piece.name) * RENDERED_PIECE,
+            stream=split,
+            split=split if self.split_by == "shape" else None,
             background=self.background,
         )
 
@@ -128,9 +151,10 @@ class DatasetFiles:
     root: str
     name: str
     size: int | None  # resize frames to it
-    frames: Literal["raw", "jpeg"]  # jpeg keeps the bytes of the source
+    frames: str  # raw or jpeg: jpeg keeps the bytes of the source
 
     def __post_init__(self) -> None:
+        choose("frames", self.frames, ("raw", "jpeg"))
         if self.frames == "jpeg" and self.kind == "converted":
             raise ValueError("data.frames=jpeg: converted files hold no JPEG, use data.frames=raw")
         if self.frames == "jpeg" and self.size is not None:
@@ -149,7 +173,7 @@ class DatasetFiles:
 
     @cached_property
     def _folder(self) -> str:
-        root = self.root if "://" in self.root else str(Path(self.root).expanduser().absolute())
+        root = resolve(self.root)
         for folder in (root, f"{root}/{self.name}"):
             if file_sizes(f"{folder}/train", self._suffix):
                 return folder
@@ -181,3 +205,38 @@ class DatasetFiles:
             if self.frames == "jpeg":
                 return encoded
         return scenes if self.size is None else replace(scenes, frames=resize_frames(scenes.frames, self.size))
+
+
+@dataclass(frozen=True)
+class PreparedStore:
+    """A store that is complete already."""
+
+    root: str
+
+    @cached_property
+    def _index(self) -> Index:
+        return read_index(Path(self.root))
+
+    def identity(self) -> dict:
+        return self._index.source
+
+    def pieces(self) -> list[Piece]:
+        return [Piece(shard.split, shard.piece) for shard in sorted(self._index.shards, key=lambda shard: shard.file)]
+
+    def limit(self, split: str) -> None:
+        return None
+
+    def read(self, piece: Piece, on_error: Callable[[ValueError], None] = raise_error) -> NoReturn:
+        raise ValueError(f"the store {self.root} has no shard {piece.split}-{piece.name}")
+
+
+def fraction_of(pieces: Sequence[Piece], fraction: float) -> list[Piece]:
+    """The first ``fraction`` of the training pieces, rounded up, and all others.
+
+    Raises:
+        ValueError: where it is not in 0..1.
+    """
+    if not 0 < fraction <= 1:
+        raise ValueError(f"fraction={fraction} is not in 0..1: 1 takes all training scenes")
+    train = [piece for piece in pieces if piece.split == "train"]
+    return train[: math.ceil(fraction * len(train))] + [piece for piece in pieces if piece.split != "train"]

@@ -18,9 +18,9 @@ from jaxtyping import Int, UInt8
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..types import Factors, Scenes
-from .jpeg import decode_jpegs
-from .tfrecord import EncodedScenes
+from gqn_probe.data.jpeg import decode_jpegs
+from gqn_probe.data.tfrecord import EncodedScenes
+from gqn_probe.types import Factors, Scenes
 
 FORMAT = 1
 MAPPED_BYTES = 256 << 20  # how much may be read before the maps are dropped, which returns their memory
@@ -140,13 +140,13 @@ class StoredScenes:
             ValueError: where a shard is not the file that the index describes, or a frame cannot be decoded.
         """
         places = [self._locate(row) for row in rows.tolist()]
-        names = places[0].columns.keys()
-        frames = _decode(places) if "jpeg" in names else _gather(places, "frames")
-        factors = None
-        if "factors.shape" in names:
-            factors = Factors(*(_gather(places, f"factors.{f.name}") for f in fields(Factors)))
-        self._read += sum(place.columns["cameras" if "jpeg" in names else "frames"][0].nbytes for place in places)
-        return Scenes(frames, _gather(places, "cameras"), factors)
+        frames = _decode(places) if "jpeg" in places[0].columns else _gather(places, "frames")
+        self._read += frames.nbytes
+        return Scenes(frames, _gather(places, "cameras"), _factors(places))
+
+    def factors(self, rows: Int[Tensor, " s"]) -> Factors | None:
+        """The ground truth of these rows, where it is known."""
+        return _factors([self._locate(row) for row in rows.tolist()])
 
     def _locate(self, row: int) -> "Place":
         number = int(np.searchsorted(self.starts, row, side="right")) - 1
@@ -171,6 +171,12 @@ def _gather(places: Sequence[Place], name: str) -> Tensor:
     for row, place in enumerate(places):
         gathered[row] = place.columns[name][place.row]
     return torch.from_numpy(gathered)
+
+
+def _factors(places: Sequence[Place]) -> Factors | None:
+    if "factors.shape" not in places[0].columns:
+        return None
+    return Factors(*(_gather(places, f"factors.{f.name}") for f in fields(Factors)))
 
 
 def _decode(places: Sequence[Place]) -> UInt8[Tensor, "s v c h w"]:

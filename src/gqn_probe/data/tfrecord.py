@@ -15,10 +15,10 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from ..types import Scenes
-from .files import fetch
-from .jpeg import decode_jpegs, jpeg_size, resize_frames
-from .records import example_features, raise_error, read_records
+from gqn_probe.data.files import fetch
+from gqn_probe.data.jpeg import decode_jpegs, jpeg_size, resize_frames
+from gqn_probe.data.records import example_features, raise_error, read_records
+from gqn_probe.types import Scenes
 
 
 class EncodedScene(NamedTuple):

@@ -1,0 +1,124 @@
+"""Your own scenes: a folder of images and a table of cameras.
+
+``cameras.csv`` has the columns ``scene,image,x,y,z,yaw,pitch`` and, if wanted, ``split`` (train, val or test): one row
+an image, its path relative to the folder, in radians; rows of one scene stand together and all scenes have as many.
+Images are anything that Pillow reads.
+"""
+
+import csv
+import hashlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from io import BytesIO, StringIO
+from itertools import groupby
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from gqn_probe.data.files import fetch, resolve
+from gqn_probe.data.jpeg import resize_frames
+from gqn_probe.data.records import raise_error
+from gqn_probe.data.sources import Piece
+from gqn_probe.types import Scenes
+
+COLUMNS = ("scene", "image", "x", "y", "z", "yaw", "pitch")
+PIECE = 64  # scenes
+
+
+class View(NamedTuple):
+    """One row of the table."""
+
+    image: str
+    camera: tuple[float, ...]  # 5
+
+
+class OwnScene(NamedTuple):
+    """The rows of one scene."""
+
+    name: str
+    views: list[View]
+
+
+@dataclass(frozen=True)
+class OwnScenes:
+    """A folder (or URL) of images with ``cameras.csv``."""
+
+    root: str
+    size: int | None  # resize frames to it
+
+    def identity(self) -> dict:
+        table = hashlib.sha256(self._table).hexdigest()[:16]
+        return {"kind": "own", "root": resolve(self.root), "size": self.size, "cameras": table}
+
+    @cached_property
+    def _table(self) -> bytes:
+        return fetch(f"{resolve(self.root)}/cameras.csv")
+
+    @cached_property
+    def _scenes(self) -> dict[str, list[OwnScene]]:
+        """The scenes of each split, checked."""
+        reader = csv.DictReader(StringIO(self._table.decode()))
+        absent = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
+        if absent:
+            raise ValueError(
+                f"{self.root}/cameras.csv has no column {', '.join(absent)}: expected {', '.join(COLUMNS)}"
+            )
+        splits: dict[str, list[OwnScene]] = {"train": [], "val": [], "test": []}
+        rows = [(number, row) for number, row in enumerate(reader, start=2)]
+        for (split, name), group in groupby(rows, lambda item: (item[1].get("split") or "train", item[1]["scene"])):
+            if split not in splits:
+                raise ValueError(f"{self.root}/cameras.csv: split {split!r} of scene {name} is not train, val or test")
+            splits[split].append(OwnScene(name, [_view(row, f"{self.root}/cameras.csv, line {n}") for n, row in group]))
+        counts = {len(scene.views): scene.name for scenes in splits.values() for scene in scenes}
+        if len(counts) != 1:
+            raise ValueError(f"{self.root}/cameras.csv: scenes have different numbers of views: {counts or 'none'}")
+        return splits
+
+    def pieces(self) -> list[Piece]:
+        return [
+            Piece(split, f"{number:05d}")
+            for split, scenes in self._scenes.items()
+            for number in range(math.ceil(len(scenes) / PIECE))
+        ]
+
+    def limit(self, split: str) -> None:
+        return None
+
+    def read(self, piece: Piece, on_error: Callable[[ValueError], None] = raise_error) -> Scenes:
+        first = int(piece.name) * PIECE
+        frames, cameras = [], []
+        for scene in self._scenes[piece.split][first : first + PIECE]:
+            try:
+                frames.append(torch.stack([self._image(view.image) for view in scene.views]))
+                cameras.append([view.camera for view in scene.views])
+            except (ValueError, RuntimeError) as error:
+                on_error(ValueError(f"scene {scene.name}: {error}"))
+        if len({scene.shape for scene in frames}) != 1:
+            sizes = sorted({tuple(scene.shape[-2:]) for scene in frames})
+            raise ValueError(f"{self.root}: images of different sizes {sizes}: set data.size to resize them")
+        return Scenes(torch.stack(frames), torch.tensor(cameras, dtype=torch.float32))
+
+    def _image(self, name: str) -> UInt8[Tensor, "3 h w"]:
+        path = f"{resolve(self.root)}/{name}"
+        try:
+            pixels = np.array(Image.open(BytesIO(fetch(path))).convert("RGB"))
+        except (UnidentifiedImageError, OSError) as error:
+            raise ValueError(f"{path} is no readable image ({error})") from None
+        frame = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+        return frame if self.size is None else resize_frames(frame[None], self.size)[0]
+
+
+def _view(row: dict[str, str], label: str) -> View:
+    try:
+        camera = tuple(float(row[name]) for name in COLUMNS[2:])
+    except (TypeError, ValueError):
+        raise ValueError(f"{label}: expected 5 camera numbers, got {[row[name] for name in COLUMNS[2:]]}") from None
+    if not all(map(math.isfinite, camera)):
+        raise ValueError(f"{label}: a camera number is not finite: {camera}")
+    return View(row["image"], camera)
