@@ -1,5 +1,6 @@
 """Figures say what the rows say, and are left out where there are none."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
@@ -65,7 +66,29 @@ def test_curves_have_the_original_axes(study: Study):
 def test_controls_are_best_first(study: Study):
     values = [row.value for row in controls.control_rows(study)]
     assert values == sorted(values, reverse=True)
-    assert len(values) == 12
+    assert len(values) == 22
+
+
+def test_controls_are_a_row_each_whatever_the_probes(study: Study):
+    figure = controls.controls(study)
+    assert figure is not None
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels[-1] == "r as it is"
+    assert len(labels) == len(set(labels)) == 11
+
+
+def test_geometry_has_a_panel_a_measure(study: Study):
+    figure = matrices.geometry(study)
+    assert figure is not None
+    assert [len(np.asarray(axes.lines[0].get_xdata())) for axes in figure.axes] == [13, 13, 14]
+
+
+def test_the_original_protocol_counts_the_query(study: Study):
+    original = replace(study, summary=study.summary | {"settings": {"protocol": "original", "headline": "mlp"}})
+    assert original.probe == "mlp"
+    figure = by_count.reconstruction_error(original)
+    assert figure is not None
+    assert figure.axes[0].get_xlabel() == "images drawn, the query among them"
 
 
 def test_confusion_rows_sum_to_one(study: Study):

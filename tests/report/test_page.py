@@ -37,8 +37,8 @@ def test_it_needs_no_other_file(text: str):
 
 def test_every_setting_and_fingerprint_is_there(text: str):
     plain = text.replace("<wbr>", "")
-    for name in ("probes.linear.epochs", "data.views", "versions.torch", "checkpoint_fingerprint"):
-        assert f"<td>{name}</td>" in plain
+    for name in ("data.views", "versions.torch", "checkpoint_fingerprint"):
+        assert f"<dt>{name}</dt>" in plain
     assert "python probe.py -m context=2..15" in plain
 
 

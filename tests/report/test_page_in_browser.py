@@ -88,7 +88,7 @@ def test_fits_a_phone(opened: Browser):
 
 def test_every_picture_is_drawn(opened: Browser):
     sizes = opened.run("return [...document.querySelectorAll('figure svg')].map(s => s.getBoundingClientRect().height)")
-    assert len(sizes) == 9
+    assert len(sizes) == 10
     assert min(sizes) > 100
 
 

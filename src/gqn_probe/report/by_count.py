@@ -47,7 +47,7 @@ def draw_accuracy(study: Study, axes: Axes) -> None:
     _line(axes, whole, f"{study.label(study.probe)} probe on r", 0)
     _line(axes, norm, study.label("norm"), 1)
     style.chance_line(axes, study.chance)
-    style.count_axis(axes, sorted({r.count for r in whole + norm if r.count is not None}))
+    style.count_axis(axes, sorted({r.count for r in whole + norm if r.count is not None}), study.count_axis)
     axes.set_ylabel("accuracy")
     axes.set_ylim(0, 1.02)
     style.legend_above(axes)
@@ -63,7 +63,9 @@ def reconstruction_error(study: Study) -> Figure | None:
     axes = figure.add_subplot()
     for i, (name, rows) in enumerate(lines.items()):
         _line(axes, rows, name, i)
-    style.count_axis(axes, sorted({r.count for rows in lines.values() for r in rows if r.count is not None}))
+    style.count_axis(
+        axes, sorted({r.count for rows in lines.values() for r in rows if r.count is not None}), study.count_axis
+    )
     axes.set_ylabel("RMSE (grey levels, 0–255)")
     axes.set_ylim(bottom=0)
     style.legend_above(axes)
@@ -86,7 +88,9 @@ def decodability(study: Study) -> Figure | None:
     for axes, (metric, lines) in zip(figure.subplots(len(panels), squeeze=False)[:, 0], panels.items(), strict=True):
         for i, (target, rows) in enumerate(lines):
             _line(axes, rows, study.label(target), i)
-        style.count_axis(axes, sorted({r.count for _, rows in lines for r in rows if r.count is not None}))
+        style.count_axis(
+            axes, sorted({r.count for _, rows in lines for r in rows if r.count is not None}), study.count_axis
+        )
         axes.set_ylabel(UNITS.get(metric, metric.replace("_", " ")))
         style.legend_above(axes)
     return figure

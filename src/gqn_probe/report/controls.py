@@ -7,26 +7,40 @@ from gqn_probe.report.results import Result, Study
 
 
 def controls(study: Study) -> Figure | None:
-    """Accuracy over all counts of the probe on r and on every control, best first, against chance."""
+    """Accuracy over all counts on r and on every control, best first, against chance.
+
+    The headline's probe is a filled mark with its interval, r itself in blue; other probes are open marks.
+    """
     rows = control_rows(study)
-    if len(rows) < 2:
+    main = [row for row in rows if row.probe == study.probe]
+    if len(main) < 2:
         return None
-    figure = style.blank(5.2, 1.1 + 0.27 * len(rows))
+    figure = style.blank(5.2, 1.4 + 0.27 * len(main))
     axes = figure.add_subplot()
-    for height, row in enumerate(reversed(rows)):
-        is_whole = row.control == "none"
-        color = style.BLUE if is_whole else style.VERMILION
+    heights = {(row.control, row.input): height for height, row in enumerate(reversed(main))}
+    for row in main:
+        color = style.BLUE if row.control == "none" else style.VERMILION
+        height = heights[row.control, row.input]
         if row.low is not None and row.high is not None:
             axes.plot([row.low, row.high], [height, height], color=color, linewidth=2.2, alpha=0.55)
-        axes.plot(row.value, height, color=color, marker="o" if is_whole else "s", markersize=5.5)
-    axes.set_yticks(range(len(rows)), [control_name(study, row) for row in reversed(rows)])
-    axes.set_ylim(-0.7, len(rows) - 0.3)
-    axes.set_xlim(0, 1)
+        axes.plot(row.value, height, color=color, marker="o" if row.control == "none" else "s", markersize=5.5)
+    others = dict.fromkeys(row.probe for row in rows if row.probe != study.probe)
+    for probe, marker in zip(others, "^Dv", strict=False):
+        places = [
+            (r.value, heights[r.control, r.input]) for r in rows if r.probe == probe and (r.control, r.input) in heights
+        ]
+        axes.plot(*zip(*places, strict=True), marker, color=style.MUTED, fillstyle="none", markersize=4.5,
+                  markeredgewidth=0.9, label=study.label(probe))  # fmt: skip
+    axes.set_yticks(range(len(main)), [control_name(study, row) for row in reversed(main)])
+    axes.set_ylim(-0.7, len(main) - 0.3)
+    axes.set_xlim(-0.01, 1.01)
     axes.set_xlabel("accuracy")
     axes.grid(axis="y", visible=False)
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
     style.chance_line(axes, study.chance, vertical=True)
+    if others:
+        figure.legend(loc="outside lower center", ncols=len(others))
     return figure
 
 
@@ -42,10 +56,6 @@ def control_rows(study: Study) -> list[Result]:
 
 
 def control_name(study: Study, row: Result) -> str:
-    """The control in words, with its input and probe where they are not the headline's."""
-    parts = [study.label(row.control)]
-    if row.input not in ("pooled", row.control):
-        parts.append(study.label(row.input))
-    if row.probe != study.probe:
-        parts.append(study.label(row.probe))
-    return ", ".join(parts)
+    """The control in words, with its input where that is neither pooled r nor what the control is called after."""
+    named = row.input in ("pooled", row.control)
+    return study.label(row.control) if named else f"{study.label(row.control)}, {study.label(row.input)}"

@@ -44,9 +44,12 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[Cell]], text: Collection
 
 
 def settings(values: Mapping[str, Any]) -> str:
-    """Nested settings as a two-column table of dotted names and values."""
-    rows = "\n".join(f"<tr><td>{_breakable(k)}</td><td>{escape(v)}</td></tr>" for k, v in _flatten(values).items())
-    return f'<table class="settings"><tbody>\n{rows}\n</tbody></table>'
+    """Nested settings as a list of dotted names and values."""
+    rows = "\n".join(
+        f"<div><dt>{_breakable(name)}</dt><dd>{escape('–' if value in ('', None) else value)}</dd></div>"
+        for name, value in _flatten(values).items()
+    )
+    return f'<dl class="settings">\n{rows}\n</dl>'
 
 
 def figure(svg: str, caption: str) -> str:

@@ -18,6 +18,7 @@ FIGURES: dict[str, Callable[[Study], Figure | None]] = {
     "reconstructions": pictures.reconstructions,
     "decodability": by_count.decodability,
     "similarity": matrices.similarity,
+    "geometry": matrices.geometry,
 }
 
 

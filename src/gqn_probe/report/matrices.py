@@ -1,4 +1,4 @@
-"""Count against count: the confusion matrix, and how alike the representations of two counts are."""
+"""Count against count: the confusion matrix, how alike r is at two counts, and how it moves between them."""
 
 import numpy as np
 from jaxtyping import Float
@@ -7,10 +7,10 @@ from matplotlib.figure import Figure
 from gqn_probe.report import style
 from gqn_probe.report.results import Study
 
-SIMILARITY = {
-    "cka": "linear CKA, debiased",
-    "centroid": "distance of centroids",
-    "cosine": "cosine of mean r",
+GEOMETRY = {
+    "drift": "drift of mean r\n(share of its length)",
+    "turn": "turn of mean r\n(degrees)",
+    "participation_ratio": "dimensions\n(participation ratio)",
 }
 
 
@@ -31,15 +31,32 @@ def confusion(study: Study) -> Figure | None:
 
 
 def similarity(study: Study) -> Figure | None:
-    """Similarity of r between counts on the same objects, for the first measure in the file."""
-    if not study.similarity:
+    """Debiased linear CKA of r between counts, on the same objects."""
+    cells = [(s.count_a, s.count_b, s.value) for s in study.similarity if s.metric == "cka"]
+    if not cells:
         return None
-    metric = study.similarity[0].metric
-    cells = [(s.count_a, s.count_b, s.value) for s in study.similarity if s.metric == metric]
     cells += [(b, a, value) for a, b, value in cells]
     counts, table = _square(cells)
-    figure = _heat_map(counts, table, SIMILARITY.get(metric, metric.replace("_", " ")), low=None)
-    figure.axes[0].set(xlabel="context images", ylabel="context images")
+    figure = _heat_map(counts, table, "linear CKA, debiased", low=None)
+    figure.axes[0].set(xlabel=study.count_axis, ylabel=study.count_axis)
+    return figure
+
+
+def geometry(study: Study) -> Figure | None:
+    """What each further image does to the mean of r, and over how many dimensions objects spread."""
+    points = {m: [(s.count_b, s.value) for s in study.similarity if s.metric == m] for m in GEOMETRY}
+    points = {metric: found for metric, found in points.items() if found}
+    if not points:
+        return None
+    figure = style.blank(5.2, 0.5 + 1.5 * len(points))
+    panels = figure.subplots(len(points), sharex=True, squeeze=False)[:, 0]
+    for i, (axes, (metric, found)) in enumerate(zip(panels, points.items(), strict=True)):
+        color, marker, dash = style.SERIES[i]
+        axes.plot(*zip(*sorted(found), strict=True), color=color, marker=marker, linestyle=dash)
+        axes.set_ylabel(GEOMETRY[metric])
+        axes.set_ylim(bottom=0)
+    style.count_axis(panels[-1], sorted({count for found in points.values() for count, _ in found}), study.count_axis)
+    figure.align_ylabels()
     return figure
 
 

@@ -98,9 +98,15 @@ class Study:
 
     @property
     def probe(self) -> str:
-        """The probe that the headline is about: linear, else the first that read r (the original's MLP)."""
-        names = [r.probe for r in self.results if r.target == "count" and r.control == "none" and r.probe]
-        return "linear" if "linear" in names or not names else names[0]
+        """The probe that the headline is about: as the settings say, else the first that read r itself."""
+        names = [r.probe for r in self.results if r.target == "count" and r.control == "none"]
+        return self.summary.get("settings", {}).get("headline") or next(iter(names), "linear")
+
+    @property
+    def count_axis(self) -> str:
+        """What a count is a number of; the original study counts the query too."""
+        original = self.summary.get("settings", {}).get("protocol") == "original"
+        return "images drawn, the query among them" if original else "context images"
 
     @property
     def chance(self) -> float | None:
@@ -171,9 +177,9 @@ def _key(r: Result) -> tuple[str, ...]:
 
 
 def _held_out(rows: Iterable[Result]) -> list[Result]:
-    """The rows of the hardest split there is, pooled over seeds where the study pooled them."""
+    """The rows of the split held out longest, pooled over seeds where the study pooled them."""
     rows = list(rows)
-    for split in ("test", "validation", ""):
+    for split in ("test", "validation", "train", ""):
         chosen = [r for r in rows if r.split == split]
         pooled = [r for r in chosen if not r.seed]
         if chosen:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from gqn_probe.report.by_count import object_targets, reconstruction_series
-from gqn_probe.report.controls import control_rows
+from gqn_probe.report.controls import control_name, control_rows
 from gqn_probe.report.elements import (
     Cell,
     escape,
@@ -25,6 +25,8 @@ OVERALL = {
     "spearman": "Spearman ρ",
     "selectivity": "selectivity",
     "permutation_p": "permutation p",
+    "description_length": "code (bits a label)",
+    "extrapolation_mean_absolute_error": "error beyond trained counts",
 }
 
 
@@ -61,7 +63,7 @@ def _counts(study: Study, drawings: dict[str, str]) -> str:
         "reconstruction RMSE": (reconstruction_series(study), 1),
         "sample RMSE": (reconstruction_series(study, "sample_rmse"), 1),
     }
-    heads, cells = ["context images"], []
+    heads, cells = [study.count_axis], []
     for name, (rows, digits) in columns.items():
         by_count = {row.count: row for row in rows}
         if by_count:
@@ -93,23 +95,28 @@ def _reconstructions(study: Study, drawings: dict[str, str]) -> str:
 
 def _controls(study: Study, drawings: dict[str, str]) -> str:
     rows = control_rows(study)
+    main, others = ([r for r in rows if (r.probe == study.probe) == is_main] for is_main in (True, False))
     if len(rows) < 2:
         return ""
+    picture = figure(
+        drawings.get("controls", ""),
+        f"Held-out accuracy over all counts. Filled marks: the {study.label(study.probe)} probe, on r itself (circle) "
+        "or on a control (square), with 95 % intervals over objects. Open marks: other probes. Dotted: chance.",
+    )
+    more = f"<details><summary>Other probes</summary>{_scores(study, others)}</details>" if others else ""
+    return figures(picture) + _scores(study, main) + more
+
+
+def _scores(study: Study, rows: list[Result]) -> str:
     columns: dict[str, list[Cell]] = {
-        "input": [study.label(r.control) for r in rows],
-        "read from": ["" if r.input in ("pooled", r.control) else study.label(r.input) for r in rows],
-        "probe": [study.label(r.probe) for r in rows],
+        "input": [control_name(study, r) for r in rows],
+        "probe": [study.label(r.probe) if r.probe != study.probe else "" for r in rows],
         "accuracy": [number(r.value) for r in rows],
         "95 % interval": [interval(r.low, r.high) for r in rows],
     }
     columns |= {title: [_measured(study, r, metric) for r in rows] for metric, title in OVERALL.items()}
     columns = {title: cells for title, cells in columns.items() if any(cells)}
-    picture = figure(
-        drawings.get("controls", ""),
-        "Held-out accuracy over all counts. Circles read r itself, squares a control; bars are 95 % intervals "
-        "over objects, the dotted line is chance.",
-    )
-    return figures(picture) + table(list(columns), zip(*columns.values(), strict=True), text=("read from", "probe"))
+    return table(list(columns), zip(*columns.values(), strict=True), text=("probe",))
 
 
 def _confusion(study: Study, drawings: dict[str, str]) -> str:
@@ -124,8 +131,14 @@ def _knowledge(study: Study, drawings: dict[str, str]) -> str:
 
 
 def _similarity(study: Study, drawings: dict[str, str]) -> str:
-    caption = "Similarity of the representations of the same objects at two counts."
-    return figures(figure(drawings.get("similarity", ""), caption))
+    return figures(
+        figure(drawings.get("similarity", ""), "Similarity of the representations of the same objects at two counts."),
+        figure(
+            drawings.get("geometry", ""),
+            "From one count to the next: how far the mean of r moves, and by what angle it turns; and over how many "
+            "dimensions the objects spread.",
+        ),
+    )
 
 
 def _training(study: Study, drawings: dict[str, str]) -> str:
@@ -163,12 +176,9 @@ def method(study: Study) -> str:
 def _methods(study: Study, drawings: dict[str, str]) -> str:
     words = method(study)
     parts = [f"<p>{escape(words)}</p>"] if words else []
-    for title, values in (
-        ("Settings of the study", study.summary.get("settings")),
-        ("Configuration of the run", study.provenance.get("config")),
-    ):
-        if values:
-            parts.append(f"<details><summary>{title}</summary>{settings(values)}</details>")
+    values = study.provenance.get("config") or study.summary.get("settings")
+    if values:
+        parts.append(f"<details><summary>Every setting</summary>{settings(values)}</details>")
     return "\n".join(parts)
 
 

@@ -76,9 +76,9 @@ def blank(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height))
 
 
-def count_axis(axes: Axes, counts: list[int]) -> None:
+def count_axis(axes: Axes, counts: list[int], label: str) -> None:
     """An x-axis of whole counts, thinned where there are many."""
-    axes.set_xlabel("context images")
+    axes.set_xlabel(label)
     step = max(1, round(len(counts) / 14))
     axes.set_xticks(counts[::step])
     axes.grid(axis="x", visible=False)
