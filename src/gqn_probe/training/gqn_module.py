@@ -4,6 +4,7 @@ Every random choice of a step is a function of (seed, rank, step), so a run that
 goes on with the streams it would have had.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytorch_lightning as L
@@ -49,17 +50,17 @@ class GQNModule(L.LightningModule):
         sigma: Schedule,
         kl_weight: Schedule,
         mode_weight: float,
-        context: tuple[int, int],
+        context: Sequence[int],
         queries: int,
         unseen_queries: bool,
-        validation_counts: tuple[int, ...],
+        validation_counts: Sequence[int],
         reference_count: int,
-        betas: tuple[float, float],
+        betas: Sequence[float],
         eps: float,
         seed: int,
     ) -> None:
         super().__init__()
-        if not 1 <= context[0] <= context[1]:
+        if len(context) != 2 or not 1 <= context[0] <= context[1]:
             raise ValueError(
                 f"training.context={list(context)} must be [least, greatest] with 1 <= least <= greatest"
             )
@@ -70,11 +71,11 @@ class GQNModule(L.LightningModule):
         self.gqn = gqn
         self.learning_rate, self.sigma, self.kl_weight = learning_rate, sigma, kl_weight
         self.mode_weight = mode_weight
-        self.context = tuple(context)
+        self.context = (context[0], context[1])
         self.queries = queries
         self.unseen_queries = unseen_queries
         self.reference_count = reference_count
-        self.betas, self.eps = tuple(betas), eps
+        self.betas, self.eps = (betas[0], betas[1]), eps
         self.seed = seed
         self.prediction = PredictionMetrics(tuple(validation_counts), reference_count)
 
