@@ -21,6 +21,11 @@ from gqn_probe.data.files import fetch
 from gqn_probe.types import Scenes
 
 MAGIC = 0x1950A86A20F9469CFC6C  # opens torch.save's format before version 1.6
+DAMAGE = (
+    *(OSError, EOFError, zlib.error, struct.error),
+    *(zipfile.BadZipFile, NotImplementedError),  # the latter for a zip of another version
+    *(pickle.UnpicklingError, LookupError, OverflowError, MemoryError),
+)
 DTYPES = {"u1": np.uint8, "f4": np.float32, "f8": np.float64}
 
 
@@ -105,9 +110,9 @@ def read_converted(path: str | Path) -> Scenes:
     """
     try:
         pairs = _read_object(gzip.decompress(fetch(path)))
-    except (OSError, EOFError, zlib.error, zipfile.BadZipFile, pickle.UnpicklingError, struct.error) as error:
+    except DAMAGE as error:
         raise ValueError(f"{path} is damaged or no file of the PyTorch port: {error}") from None
-    except (ValueError, TypeError, AttributeError, LookupError, OverflowError) as error:
+    except (ValueError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} cannot be read: {error}") from None
     if not isinstance(pairs, list) or not pairs:
         raise ValueError(f"{path} holds no list of scenes")

@@ -107,7 +107,8 @@ def main(arguments: Sequence[str]) -> int:
         build_store(source, folder, pieces, workers=options.workers or None, on_error=on_error)
     index = read_index(folder)
     problems = damaged_shards(folder) if verify else []
-    print("\n".join([*unreadable, *problems]))
+    for line in [*unreadable, *problems]:
+        print(line)
     scenes, size = sum(shard.scenes for shard in index.shards), sum(shard.bytes for shard in index.shards)
     print(f"{folder}: {scenes} scenes in {len(index.shards)} shards, {size / 1e9:.2f} GB")
     if unreadable:

@@ -7,11 +7,10 @@ A record is: length (8 bytes, little endian), masked CRC-32C of the length, payl
 
 import struct
 from collections.abc import Callable, Iterator
-from typing import BinaryIO, NoReturn
+from typing import NoReturn
 
 import google_crc32c
 
-LONGEST_RECORD = 1 << 30
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5  # wire types
 
 
@@ -26,28 +25,30 @@ def _masked_crc(data: bytes) -> int:
 
 
 def read_records(
-    file: BinaryIO, name: str, on_error: Callable[[ValueError], None] = raise_error
+    content: bytes, name: str, on_error: Callable[[ValueError], None] = raise_error
 ) -> Iterator[tuple[str, bytes]]:
-    """The payloads whose two checksums hold, each with a label that names file, record and offset.
+    """The payloads of a file whose two checksums hold, each with a label that names file, record and offset.
 
     ``on_error`` gets what is wrong with the others; where a length is unknown, reading ends.
     """
     number = offset = 0
-    while head := file.read(12):
+    while offset < len(content):
         label = f"{name}, record {number} at byte {offset}"
+        head = content[offset : offset + 12]
         if len(head) < 12:
             return on_error(ValueError(f"{label}: the file ends within the record's length"))
         length, crc = struct.unpack("<QI", head)
-        if _masked_crc(head[:8]) != crc or length > LONGEST_RECORD:
+        if _masked_crc(head[:8]) != crc:
             return on_error(ValueError(f"{label}: the checksum of its length is wrong"))
-        payload, tail = file.read(length), file.read(4)
-        if len(payload) < length or len(tail) < 4:
+        start, end = offset + 12, offset + 12 + length
+        if end + 4 > len(content):
             return on_error(ValueError(f"{label}: the file ends within the record ({length} bytes)"))
-        if _masked_crc(payload) != struct.unpack("<I", tail)[0]:
+        payload = content[start:end]
+        if _masked_crc(payload) != struct.unpack("<I", content[end : end + 4])[0]:
             on_error(ValueError(f"{label}: the checksum of its content is wrong"))
         else:
             yield label, payload
-        number, offset = number + 1, offset + 16 + length
+        number, offset = number + 1, end + 4
     return None
 
 

@@ -49,6 +49,7 @@ def write_shard(folder: Path, split: str, piece: str, scenes: Scenes | EncodedSc
     temporary = path.with_suffix(".tmp")  # only one process prepares a folder at a time
     try:
         save_file(_columns(scenes), temporary)
+        temporary.chmod(0o644)  # safetensors leaves it to its owner alone
         shard = replace(shard, bytes=temporary.stat().st_size, crc32c=checksum_of(temporary))
         temporary.replace(path)
     finally:

@@ -5,7 +5,6 @@ arrives; what cannot be read is named with file, record and offset.
 """
 
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
@@ -114,7 +113,7 @@ def read_encoded(
     """
     scenes, labels = [], []
     size = (frame, frame) if frame else None
-    for label, payload in read_records(BytesIO(fetch(path)), str(path), on_error):
+    for label, payload in read_records(fetch(path), str(path), on_error):
         try:
             scene = parse_scene(payload, label)
             views, size = views or len(scene.frames), size or frame_size(scene, 0, label)

@@ -1,0 +1,111 @@
+"""The PyTorch port's files in both serialisations, and that nothing in one is ever executed."""
+
+import gzip
+import io
+import os
+import pickle
+import random
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from einops import rearrange
+
+from gqn_probe.data import read_converted
+
+
+@pytest.mark.parametrize("name", ["train/001-of-900", "train/002-of-900", "test/001-of-100"])
+def test_equals_what_the_port_wrote(fixtures: Path, name: str) -> None:
+    scenes = read_converted(fixtures / "converted/shepard_metzler_5_parts" / f"{name}-00.pt.gz")
+    with np.load(fixtures / "tfrecords/shepard_metzler_5_parts/expected.npz") as expected:
+        frames = rearrange(scenes.frames, "s v c h w -> s v h w c").numpy()
+        np.testing.assert_array_equal(frames, expected[f"{name}.tfrecord:frames"])
+        np.testing.assert_array_equal(scenes.cameras.numpy(), expected[f"{name}.tfrecord:cameras"])
+
+
+def saved(content: Any, *, legacy: bool) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(content, buffer, _use_new_zipfile_serialization=not legacy)
+    return gzip.compress(buffer.getvalue(), 1)
+
+
+class Malicious:
+    """Unpickled as pickle does it, this makes a folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple:
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.mark.parametrize("legacy", [True, False])
+def test_code_in_a_file_is_refused_and_not_run(make: Any, tmp_path: Path, legacy: bool) -> None:
+    victim = tmp_path / "made-by-pickle"
+    path = make.file(tmp_path / "a.pt.gz", saved([Malicious(victim)], legacy=legacy))
+    with pytest.raises(ValueError, match=r"a.pt.gz cannot be read: it asks for posix.mkdir"):
+        read_converted(path)
+    assert not victim.exists()
+
+
+def test_code_before_the_magic_number_is_refused(make: Any, tmp_path: Path) -> None:
+    victim = tmp_path / "made-by-pickle"
+    path = make.file(tmp_path / "a.pt.gz", gzip.compress(pickle.dumps(Malicious(victim))))
+    with pytest.raises(ValueError, match=r"it asks for posix\.mkdir"):
+        read_converted(path)
+    assert not victim.exists()
+
+
+FRAMES, CAMERAS = np.zeros((2, 4, 4, 3), np.uint8), np.zeros((2, 5), np.float32)
+NAN = np.full((2, 5), np.nan, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ([(FRAMES, CAMERAS[:1])], r"scene 0: expected cameras \[2, 5\], got \[1, 5\]"),
+        ([(FRAMES, CAMERAS), (FRAMES[..., :2], CAMERAS)], "scene 1: expected uint8 images"),
+        ([(FRAMES.astype(np.float32), CAMERAS)], "scene 0: expected uint8 images"),
+        ([(FRAMES, NAN)], "scene 0: camera of frame 0 is not finite"),
+        ([FRAMES], "scene 0: expected a pair of arrays"),
+        ([(FRAMES, CAMERAS), (FRAMES[:1], CAMERAS[:1])], "scenes differ in shape"),
+        ([], "holds no list of scenes"),
+        ({"frames": FRAMES}, "holds no list of scenes"),
+        ([(FRAMES, CAMERAS.astype(">f4"))], "big-endian"),
+        ([(np.array(["text"]), CAMERAS)], "arrays of type 'U4'"),
+        (torch.zeros(3), "asks for torch._utils._rebuild_tensor_v2"),
+    ],
+)
+def test_other_content_is_named(make: Any, tmp_path: Path, content: Any, reason: str) -> None:
+    path = make.file(tmp_path / "a.pt.gz", saved(content, legacy=True))
+    with pytest.raises(ValueError, match=f"a.pt.gz.*{reason}"):
+        read_converted(path)
+
+
+def test_damaged_files_are_named(make: Any, tmp_path: Path) -> None:
+    whole = saved([(FRAMES, CAMERAS)], legacy=True)
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("readme.txt", "no pickle here")
+    for content in (b"", b"text", whole[:-20], whole[:40], gzip.compress(b"text"), gzip.compress(archive.getvalue())):
+        with pytest.raises(ValueError, match=r"a\.pt\.gz"):
+            read_converted(make.file(tmp_path / "a.pt.gz", content))
+
+
+@pytest.mark.parametrize("legacy", [True, False])
+def test_random_damage_is_a_value_error_or_harmless(make: Any, tmp_path: Path, legacy: bool) -> None:
+    whole = gzip.decompress(saved([(FRAMES, CAMERAS)], legacy=legacy))
+    chance = random.Random(0)
+    refused = 0
+    for _ in range(300):
+        damaged = bytearray(whole)
+        for _ in range(chance.randint(1, 4)):
+            damaged[chance.randrange(len(damaged))] = chance.randrange(256)
+        try:
+            read_converted(make.file(tmp_path / "a.pt.gz", gzip.compress(bytes(damaged), 1)))
+        except ValueError:
+            refused += 1
+    assert refused > 100
