@@ -6,7 +6,7 @@ Whatever can be chosen (L2 strength, number of neighbours) is chosen on validati
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from einops import rearrange
@@ -32,6 +32,7 @@ class Reading(NamedTuple):
     curves: Curves | None  # of the chosen setting, one value an epoch
 
 
+@runtime_checkable
 class Probe(Protocol):
     """Reads classes from cases; ``values`` are the numbers that the classes stand for, such as counts."""
 
