@@ -19,7 +19,6 @@ from gqn_probe.report.elements import (
 from gqn_probe.report.results import Result, Study
 
 OVERALL = {
-    "balanced_accuracy": "balanced",
     "within_one": "within ±1",
     "mean_absolute_error": "mean error (images)",
     "spearman": "Spearman ρ",
