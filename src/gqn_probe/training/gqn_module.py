@@ -103,6 +103,14 @@ class GQNModule(L.LightningModule):
         self.log("train/learning_rate", self.learning_rate(self.global_step))
         return loss
 
+    def configure_gradient_clipping(
+        self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        # Lightning refuses to clip for a fused optimiser under mixed precision, on account of fp16's loss scaler,
+        # which neither fp32 nor bf16 has.
+        limit = float("inf") if gradient_clip_val is None else gradient_clip_val
+        self.log("train/gradient_norm", torch.nn.utils.clip_grad_norm_(self.gqn.parameters(), limit))
+
     def objective(self, episode: Episode) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss in nats a query image, and what it is made of.
 
