@@ -47,7 +47,7 @@ def render(study: Study) -> str:
         notes=_notes(study),
         hero=figure(
             drawings.get("accuracy-by-count", ""),
-            "Held-out accuracy at each true count. Bands: 95 % interval over objects.",
+            "Held-out accuracy at each true count. Bands: 95 % interval.",
         ),
         contents="".join(f'<a href="#{part.id}">{part.title}</a>' for part in parts),
         sections="\n".join(f'<section id="{part.id}"><h2>{part.title}</h2>\n{part.body}\n</section>' for part in parts),

@@ -152,23 +152,21 @@ def method(study: Study) -> str:
     """What was done, in sentences, as far as the summary tells."""
     summary, chosen = study.summary, study.summary.get("settings", {})
     said = [summary.get("convention", "")]
-    if summary.get("counts") and "objects" in summary:
+    if chosen.get("protocol") == "original":
+        said.append(
+            f"Of {summary['objects']} objects, views are drawn anew for every label. The classifier is trained on the "
+            "first 80 % of the rows in scene order and validated on the rest; intervals are Wilson's, over rows."
+        )
+    elif "seeds" in chosen:
         said.append(
             f"{summary['objects']} objects were seen at counts {min(summary['counts'])} to {max(summary['counts'])}: "
-            "each view is encoded once, and r is formed of the first views in an order drawn for the object."
-        )
-    if "seeds" in chosen and chosen.get("protocol") != "original":
-        said.append(
+            "each view is encoded once, and r is formed of the first views in an order drawn for the object. "
             f"With each of {chosen['seeds']} seeds a probe is trained on some objects, its regularisation chosen on "
-            "others, and scored on objects that it never saw; the scores here are of these, all seeds together."
-        )
-    if "resamples" in chosen:
-        said.append(
+            "others, and scored on objects that it never saw; the scores here are of these, all seeds together. "
             f"Intervals are percentiles of a bootstrap over objects ({chosen['resamples']} resamples, the same for "
-            "all inputs, so that differences are paired)."
+            "all inputs, so that differences are paired); p values permute the labels within objects "
+            f"({chosen['permutations']} times)."
         )
-    if "permutations" in chosen:
-        said.append(f"p values permute the labels within objects ({chosen['permutations']} times).")
     return " ".join(filter(None, said))
 
 

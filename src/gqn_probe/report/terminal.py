@@ -22,6 +22,7 @@ def print_results(folder: str | Path, *, wandb: str = "", console: Console | Non
         "norm only": (study.series("accuracy", control="norm", probe=study.probe), ".2f"),
         "reconstruction RMSE": (reconstruction_series(study), ".1f"),
     }
+    columns = {name: (rows, digits) for name, (rows, digits) in columns.items() if rows}
     table = Table("count", box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=console.is_terminal)
     table.columns[0].justify = "right"
     for name in columns:
