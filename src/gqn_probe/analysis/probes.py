@@ -60,7 +60,7 @@ class Ridge:
     The order of classes is part of the model, so that it can be asked about values it was not trained on.
     """
 
-    l2: tuple[float, ...]  # times the number of training rows, on standardised inputs
+    l2: Sequence[float]  # times the number of training rows, on standardised inputs
 
     def read(self, cases: Sequence[Case], values: Float[Tensor, " k"], device: str) -> list[Reading]:
         return [self._read(case, values) for case in cases]
@@ -91,7 +91,7 @@ class Ridge:
 class Neighbours:
     """The vote of the nearest training rows, inputs standardised; Euclidean."""
 
-    neighbours: tuple[int, ...]  # numbers of voters, of which validation rows choose one
+    neighbours: Sequence[int]  # numbers of voters, of which validation rows choose one
     largest: int  # training rows at most, drawn by the case's seed: every row is compared with each
 
     def read(self, cases: Sequence[Case], values: Float[Tensor, " k"], device: str) -> list[Reading]:

@@ -1,6 +1,6 @@
 """The settings of a study, as plain values; their defaults are in ``conf/probe/``."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -18,10 +18,10 @@ class StudySettings:
     objects: int  # scenes that r is formed of
     seeds: int  # probe seeds; each holds out another fifth of the objects
     seed: int  # of views, splits and samples
-    inputs: tuple[str, ...]  # read-out points, see readouts.py
-    targets: tuple[str, ...]  # what is read out, see targets.py
-    probes: Mapping[str, Probe]  # by name; None switches one off
-    controls: Literal["all"] | tuple[str, ...]  # names in ``control``
+    inputs: Sequence[str]  # read-out points, see readouts.py
+    targets: Sequence[str]  # what is read out, see targets.py
+    probes: Mapping[str, Probe | None]  # by name; None switches one off
+    controls: str | Sequence[str]  # "all", or names in ``control``
     control: Mapping[str, Control] = field(default_factory=dict)  # what there is to choose from
     reconstruct: int = 32  # scenes whose query is reconstructed at each count
     show: int = 6  # of these, how many are kept as images
