@@ -1,7 +1,7 @@
 """Write a source's pieces into a store, on every core; what is there already is kept."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +11,6 @@ from filelock import FileLock
 from rich.console import Console
 from rich.progress import track
 
-from gqn_probe.data.records import raise_error
 from gqn_probe.data.sources import Piece, Source
 from gqn_probe.data.store import Index, Shard, checksum_of, read_index, write_shard
 
@@ -24,7 +23,7 @@ def build_store(
     pieces: Sequence[Piece],
     *,
     workers: int | None = None,
-    on_error: Callable[[ValueError], None] = raise_error,
+    skip_unreadable: bool = False,
 ) -> Index:
     """Make sure that the store in ``folder`` holds these pieces of the source.
 
@@ -32,26 +31,32 @@ def build_store(
 
     Args:
         workers: threads; None takes as many as torch uses. Reading, rendering and decoding free the GIL.
-        on_error: gets each unreadable record; the default raises it.
+        skip_unreadable: leave unreadable records out and list them in the index, rather than stop at the first.
 
     Raises:
         ValueError: where the folder holds another source, a record is unreadable, or a shard cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(f"cannot make the folder {folder}: {error.strerror}") from None
-    if not _missing(_open(source, folder), pieces):
-        return _open(source, folder)  # without a lock: the folder may be read-only
-    with FileLock(folder / "lock"):
         index = _open(source, folder)
-        missing = _missing(index, pieces)
-        shards = _write_shards(source, folder, missing, workers or torch.get_num_threads(), on_error)
-        label, console = f"preparing {folder.name}", Console(stderr=True)
-        written = time.monotonic()
+        if not _missing(index, folder, pieces):
+            return index  # without a lock: the folder may be read-only
+        lock = FileLock(folder / "lock").acquire()
+    except OSError as error:
+        raise ValueError(f"cannot write in {folder}: {error.strerror}") from None
+    with lock:
+        index = _open(source, folder)
+        missing = _missing(index, folder, pieces)
+        whole = tuple(shard for shard in index.shards if Piece(shard.split, shard.piece) not in missing)
+        index = replace(index, shards=whole, failed=())
+        label, console, written = f"preparing {folder.name}", Console(stderr=True), time.monotonic()
+        outcomes = _write_shards(source, folder, missing, workers or torch.get_num_threads(), skip_unreadable)
         try:
-            for shard in track(shards, label, total=len(missing), console=console, disable=not missing):
-                index = replace(index, shards=(*index.shards, shard))
+            for outcome in track(outcomes, label, total=len(missing), console=console, disable=not missing):
+                if isinstance(outcome, Shard):
+                    index = replace(index, shards=(*index.shards, outcome))
+                else:
+                    index = replace(index, failed=(*index.failed, str(outcome)))
                 if time.monotonic() > written + INDEX_SECONDS:
                     index.write(folder)
                     written = time.monotonic()
@@ -67,25 +72,33 @@ def _open(source: Source, folder: Path) -> Index:
     return index
 
 
-def _missing(index: Index, pieces: Sequence[Piece]) -> list[Piece]:
-    present = {(shard.split, shard.piece) for shard in index.shards}
+def _missing(index: Index, folder: Path, pieces: Sequence[Piece]) -> list[Piece]:
+    present = {(shard.split, shard.piece) for shard in index.shards if (folder / shard.file).exists()}
     return [piece for piece in pieces if piece not in present]
 
 
 def _write_shards(
-    source: Source, folder: Path, pieces: Sequence[Piece], workers: int, on_error: Callable[[ValueError], None]
-) -> Iterator[Shard]:
+    source: Source, folder: Path, pieces: Sequence[Piece], workers: int, skip_unreadable: bool
+) -> Iterator[Shard | ValueError]:
     """The shards as they are written; the first error stops those not begun."""
 
-    def write(piece: Piece) -> Shard:
-        return write_shard(folder, piece.split, piece.name, source.read(piece, on_error))
+    def write(piece: Piece) -> Shard | ValueError:
+        unreadable: list[ValueError] = []
+        if not skip_unreadable:
+            return write_shard(folder, piece.split, piece.name, source.read(piece))
+        try:
+            scenes = source.read(piece, unreadable.append)
+        except ValueError as error:
+            return error
+        shard = write_shard(folder, piece.split, piece.name, scenes)
+        return replace(shard, unreadable=tuple(map(str, unreadable)))
 
     # torch's own threads would contend with these.
     pool = ThreadPoolExecutor(workers, "build", initializer=torch.set_num_threads, initargs=(1,))
     try:
-        written: list[Future[Shard]] = [pool.submit(write, piece) for piece in pieces]
-        for shard in as_completed(written):
-            yield shard.result()
+        written: list[Future[Shard | ValueError]] = [pool.submit(write, piece) for piece in pieces]
+        for outcome in as_completed(written):
+            yield outcome.result()
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -41,7 +41,7 @@ def raise_damaged(damaged: Damaged) -> NoReturn:
 
 
 def decode_jpegs(
-    images: Sequence[bytes | memoryview],
+    images: Sequence[bytes | np.ndarray],
     height: int,
     width: int,
     on_damaged: Callable[[Damaged], None] = raise_damaged,

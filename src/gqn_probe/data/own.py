@@ -95,13 +95,17 @@ class OwnScenes:
         frames, cameras = [], []
         for scene in self._scenes[piece.split][first : first + PIECE]:
             try:
-                frames.append(torch.stack([self._image(view.image) for view in scene.views]))
+                images = [self._image(view.image) for view in scene.views]
+                sizes = {tuple(image.shape[1:]) for image in [*images, *(seen[0] for seen in frames[:1])]}
+                if len(sizes) > 1:
+                    raise ValueError(f"images of different sizes {sorted(sizes)}: set data.size to resize them")
+            except ValueError as error:
+                on_error(ValueError(f"{self.root}, scene {scene.name}: {error}"))
+            else:
+                frames.append(torch.stack(images))
                 cameras.append([view.camera for view in scene.views])
-            except (ValueError, RuntimeError) as error:
-                on_error(ValueError(f"scene {scene.name}: {error}"))
-        if len({scene.shape for scene in frames}) != 1:
-            sizes = sorted({tuple(scene.shape[-2:]) for scene in frames})
-            raise ValueError(f"{self.root}: images of different sizes {sizes}: set data.size to resize them")
+        if not frames:
+            raise ValueError(f"{self.root}: no scene of piece {piece.split}-{piece.name} is readable")
         return Scenes(torch.stack(frames), torch.tensor(cameras, dtype=torch.float32))
 
     def _image(self, name: str) -> UInt8[Tensor, "3 h w"]:

@@ -16,7 +16,6 @@ from pathlib import Path
 from gqn_probe.data.build import build_store, damaged_shards
 from gqn_probe.data.files import file_sizes, resolve
 from gqn_probe.data.own import OwnScenes
-from gqn_probe.data.records import raise_error
 from gqn_probe.data.sources import DatasetFiles, Rendered, Source, fraction_of
 from gqn_probe.data.store import read_index
 
@@ -98,24 +97,22 @@ def main(arguments: Sequence[str]) -> int:
     if not options.out:
         raise ValueError("out= is missing: give the folder of the store")
     folder = Path(options.out)
-    unreadable: list[str] = []
     if not verify:
         source = choose_source(options)
-        skip = options.on_error == "skip"
-        on_error = (lambda error: unreadable.append(str(error))) if skip else raise_error
         pieces = fraction_of(source.pieces(), options.fraction)
-        build_store(source, folder, pieces, workers=options.workers or None, on_error=on_error)
+        skip = options.on_error == "skip"
+        build_store(source, folder, pieces, workers=options.workers or None, skip_unreadable=skip)
     index = read_index(folder)
-    problems = damaged_shards(folder) if verify else []
-    for line in [*unreadable, *problems]:
+    damaged = damaged_shards(folder) if verify else []
+    for line in [*index.unreadable, *damaged]:
         print(line)
     scenes, size = sum(shard.scenes for shard in index.shards), sum(shard.bytes for shard in index.shards)
-    print(f"{folder}: {scenes} scenes in {len(index.shards)} shards, {size / 1e9:.2f} GB")
-    if unreadable:
-        print(f"{len(unreadable)} unreadable records were left out")
-    if problems:
-        print(f"{len(problems)} shards are damaged: delete them and prepare again")
-    return 1 if problems else 0
+    print(f"{folder}: {scenes} scenes in {len(index.shards)} shards, {size / 1e9:.3g} GB")
+    if index.unreadable:
+        print(f"{len(index.unreadable)} unreadable records were left out")
+    if damaged:
+        print(f"{len(damaged)} shards are damaged: delete them and prepare again")
+    return 1 if damaged else 0
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from einops import rearrange
 from jaxtyping import Int, UInt8
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -36,6 +37,7 @@ class Shard:
     scenes: int
     bytes: int
     crc32c: str
+    unreadable: tuple[str, ...] = ()  # records that were left out, by file and offset
 
     @property
     def file(self) -> str:
@@ -43,7 +45,11 @@ class Shard:
 
 
 def write_shard(folder: Path, split: str, piece: str, scenes: Scenes | EncodedScenes) -> Shard:
-    """Write one shard; the file is whole or absent."""
+    """Write one shard; the file is whole or absent.
+
+    Raises:
+        ValueError: where it cannot be written, as on a full disk.
+    """
     shard = Shard(split, piece, len(scenes.cameras), 0, "")
     path = folder / shard.file
     temporary = path.with_suffix(".tmp")  # only one process prepares a folder at a time
@@ -52,6 +58,8 @@ def write_shard(folder: Path, split: str, piece: str, scenes: Scenes | EncodedSc
         temporary.chmod(0o644)  # safetensors leaves it to its owner alone
         shard = replace(shard, bytes=temporary.stat().st_size, crc32c=checksum_of(temporary))
         temporary.replace(path)
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"cannot write {path}: {error}") from None
     finally:
         temporary.unlink(missing_ok=True)
     return shard
@@ -89,13 +97,28 @@ class Index:
 
     source: dict
     shards: tuple[Shard, ...] = ()
+    failed: tuple[str, ...] = ()  # pieces of which nothing could be read
     format: int = FORMAT
 
+    @property
+    def unreadable(self) -> list[str]:
+        """All that was left out."""
+        return [*self.failed, *(line for shard in self.shards for line in shard.unreadable)]
+
     def write(self, folder: Path) -> None:
-        """Replace the index in one step."""
+        """Replace the index in one step.
+
+        Raises:
+            ValueError: where it cannot be written, as on a full disk.
+        """
         temporary = folder / "index.tmp"
-        temporary.write_text(json.dumps(asdict(self), indent=1))
-        temporary.replace(folder / "index.json")
+        try:
+            temporary.write_text(json.dumps(asdict(self), indent=1))
+            temporary.replace(folder / "index.json")
+        except OSError as error:
+            raise ValueError(f"cannot write {folder / 'index.json'}: {error.strerror}") from None
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def read_index(folder: Path) -> Index:
@@ -109,14 +132,14 @@ def read_index(folder: Path) -> Index:
         raise ValueError(f"{folder} is not a store: it has no index.json")
     try:
         content = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
+        if content["format"] > FORMAT:
+            raise ValueError(
+                f"{folder} has format {content['format']}, this version reads up to {FORMAT}: update gqn-probe"
+            )
+        shards = tuple(Shard(**shard | {"unreadable": tuple(shard.get("unreadable", ()))}) for shard in content["shards"])
+        return Index(content["source"], shards, tuple(content.get("failed", ())), content["format"])
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged ({error}): prepare the store again") from None
-    if content["format"] > FORMAT:
-        raise ValueError(
-            f"{folder} has format {content['format']}, this version reads up to {FORMAT}: update gqn-probe"
-        )
-    shards = tuple(Shard(**shard) for shard in content["shards"])
-    return Index(content["source"], shards, content["format"])
 
 
 class StoredScenes:

@@ -1,0 +1,89 @@
+"""People's own images and cameras."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from gqn_probe.data import own
+from gqn_probe.data.own import OwnScenes
+
+HEAD = "scene,image,x,y,z,yaw,pitch,split\n"
+
+
+def folder(path: Path, table: str, size: int = 8) -> Path:
+    path.mkdir(exist_ok=True)
+    (path / "cameras.csv").write_text(table)
+    for row in table.splitlines()[1:]:
+        name = row.split(",")[1]
+        shade = np.full((size, size, 3), 20 * len(name), np.uint8)
+        Image.fromarray(shade).save(path / name)
+    return path
+
+
+TABLE = HEAD + "".join(
+    f"{scene},{scene}{view}.png,1,2,3,{view}.5,-0.25,{split}\n"
+    for scene, split in (("cup", "train"), ("pen", "train"), ("lamp", "test"), ("book", ""), ("key", ""))
+    for view in range(3)
+)
+
+
+def test_images_and_cameras_arrive(tmp_path: Path) -> None:
+    data = own(
+        root=str(folder(tmp_path / "mine", TABLE)),
+        size=None,
+        seed=0,
+        batch_size=2,
+        num_workers=0,
+        camera_order="cos_sin",
+        fraction=1.0,
+        cache=str(tmp_path / "cache"),
+    )
+    assert {split: len(data.scenes(split)) for split in ("train", "val", "test")} == {"train": 3, "val": 1, "test": 1}
+    lamp = data.scenes("test")
+    assert lamp.frames.shape == (1, 3, 3, 8, 8)
+    assert (lamp.frames == 20 * len("lamp0.png")).all()
+    expected = torch.tensor([[[1, 2, 3, view + 0.5, -0.25] for view in range(3)]])
+    torch.testing.assert_close(lamp.cameras, expected)
+
+
+def test_images_are_resized(tmp_path: Path) -> None:
+    source = OwnScenes(str(folder(tmp_path / "mine", TABLE)), 4)
+    assert source.read(source.pieces()[0]).frames.shape == (4, 3, 3, 4, 4)
+
+
+@pytest.mark.parametrize(
+    ("table", "reason"),
+    [
+        ("scene,image,x,y,z,yaw\n", "cameras.csv has no column pitch: expected scene, image"),
+        (HEAD, "different numbers of views: none"),
+        (HEAD + "a,a.png,1,2,3,4,5,\na,b.png,1,2,3,4,5,\nb,c.png,1,2,3,4,5,\n", "different numbers of views"),
+        (HEAD + "a,a.png,1,2,3,4,five,\n", "line 2: expected 5 camera numbers, got .*five"),
+        (HEAD + "a,a.png,1,2,3,4,nan,\n", "line 2: a camera number is not finite"),
+        (HEAD + "a,a.png,1,2,3,4,5,dev\n", "split 'dev' of scene a is not train, val or test"),
+    ],
+)
+def test_a_wrong_table_is_named(tmp_path: Path, table: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        OwnScenes(str(folder(tmp_path / "mine", table)), None).pieces()
+
+
+def test_wrong_images_are_named(tmp_path: Path) -> None:
+    root = folder(tmp_path / "mine", TABLE)
+    source = OwnScenes(str(root), None)
+    (root / "pen1.png").write_bytes(b"text")
+    with pytest.raises(ValueError, match=r"scene pen: .*pen1\.png is no readable image"):
+        source.read(source.pieces()[0])
+    (root / "pen1.png").unlink()
+    with pytest.raises(ValueError, match=r"scene pen: .*pen1\.png does not exist"):
+        source.read(source.pieces()[0])
+    folder(root, TABLE)
+    for view in range(3):
+        Image.new("RGB", (16, 16)).save(root / f"pen{view}.png")
+    with pytest.raises(ValueError, match=r"scene pen: images of different sizes .* set data\.size"):
+        source.read(source.pieces()[0])
+    Image.new("RGB", (8, 8)).save(root / "pen1.png")
+    with pytest.raises(ValueError, match=r"scene pen: images of different sizes"):
+        source.read(source.pieces()[0])
