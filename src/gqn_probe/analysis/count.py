@@ -55,8 +55,9 @@ def run_count(material: Material, count: int, settings: StudySettings, folder: P
     return folder
 
 
+@torch.no_grad()  # for the generator below too: it runs while this one waits for it
 def _reconstruct(material: Material, count: int, settings: StudySettings, folder: Path) -> None:
-    rows, pictures = [], {"reconstruction": [], "sample": []}
+    rows, pictures = [], {"truth": [], "reconstruction": [], "sample": []}
     scene = 0
     for prediction in _predictions(material, count, settings):
         errors = {
@@ -71,14 +72,16 @@ def _reconstruct(material: Material, count: int, settings: StudySettings, folder
             cells = ((metric, float(values[i])) for metric, values in columns.items())
             rows += [(scene + i, count, int(prediction.query_seen), *cell) for cell in cells]
         scene += len(prediction.truth)
-        pictures["reconstruction"].append(_bytes(prediction.reconstruction))
-        pictures["sample"].append(_bytes(prediction.sample))
+        for kind, images in pictures.items():
+            images.append(_bytes(getattr(prediction, kind)))
     write_csv(folder / "reconstruction.csv", ("scene", "count", "query_seen", "metric", "value"), rows)
     shown = {kind: torch.cat(images)[: settings.show].numpy() for kind, images in pictures.items() if images}
-    write_arrays(folder / "reconstructions.npz", shown)
+    some = material.scenes[: len(shown.get("truth", ()))]
+    context = TASKS[settings.protocol](len(some), some.views, count, settings.seed).context
+    frames = rearrange(some.frames[context.scenes, context.views], "n v c h w -> n v h w c")
+    write_arrays(folder / "reconstructions.npz", {"context": frames.numpy(), **shown})
 
 
-@torch.no_grad()
 def _predictions(material: Material, count: int, settings: StudySettings) -> Iterator[Prediction]:
     """The query of the first scenes, predicted in batches of fixed composition."""
     some = material.scenes[: settings.reconstruct]

@@ -54,5 +54,5 @@ def write_pictures(material: Material, jobs: Jobs, settings: StudySettings, fold
     }
     for count, job in zip(jobs.counts, jobs.folders, strict=True):
         with np.load(job / "reconstructions.npz") as pictures:
-            arrays |= {f"{kind}_{count}": pictures[kind] for kind in pictures.files}
+            arrays |= {f"{kind}_{count}": pictures[kind] for kind in ("reconstruction", "sample")}
     write_arrays(folder / "reconstructions.npz", arrays)
