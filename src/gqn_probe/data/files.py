@@ -3,11 +3,22 @@
 import time
 from pathlib import Path
 
-import fsspec
+from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
 
 ATTEMPTS = 4
 PAUSE = 0.5  # seconds before the second attempt; doubles
+
+
+def _open(path: str) -> tuple[AbstractFileSystem, str]:
+    """The file system of a path or URL, and the path in it; public buckets are read anonymously."""
+    options = {"token": "anon"} if path.startswith(("gs://", "gcs://")) else {}
+    try:
+        return url_to_fs(path, **options)
+    except ImportError as error:
+        raise ValueError(f"{path} needs another package ({error}): pip install 'gqn-probe[cloud]' for gs://") from None
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be opened: {error}") from None
 
 
 def fetch(path: str | Path) -> bytes:
@@ -16,15 +27,16 @@ def fetch(path: str | Path) -> bytes:
     Raises:
         ValueError: where it does not exist, or where every attempt to read it breaks.
     """
+    system, place = _open(str(path))
     for attempt in range(ATTEMPTS):
         try:
-            with fsspec.open(str(path), "rb") as file:
-                return file.read()  # pyright: ignore[reportAttributeAccessIssue]
+            with system.open(place, "rb") as file:
+                return file.read()  # pyright: ignore[reportReturnType]
         except FileNotFoundError:
             raise ValueError(f"{path} does not exist") from None
         except IsADirectoryError:
             raise ValueError(f"{path} is a folder: name a file in it") from None
-        except OSError as error:
+        except Exception as error:  # every file system has errors of its own
             if attempt == ATTEMPTS - 1:
                 raise ValueError(f"{path} could not be read in {ATTEMPTS} attempts: {error}") from None
             time.sleep(PAUSE * 2**attempt)
@@ -38,10 +50,12 @@ def resolve(root: str) -> str:
 
 def file_sizes(folder: str, suffix: str) -> dict[str, int]:
     """Names and sizes in bytes of the files in a folder that end in ``suffix``; none where there is no folder."""
-    system, path = url_to_fs(folder)
+    system, path = _open(folder)
     try:
         found = system.ls(path, detail=True)
     except (FileNotFoundError, NotADirectoryError):
         return {}
+    except Exception as error:
+        raise ValueError(f"{folder} cannot be listed: {error}") from None
     sizes = {Path(entry["name"]).name: entry["size"] for entry in found if entry["name"].endswith(suffix)}
     return dict(sorted(sizes.items()))

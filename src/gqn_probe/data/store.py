@@ -136,7 +136,9 @@ def read_index(folder: Path) -> Index:
             raise ValueError(
                 f"{folder} has format {content['format']}, this version reads up to {FORMAT}: update gqn-probe"
             )
-        shards = tuple(Shard(**shard | {"unreadable": tuple(shard.get("unreadable", ()))}) for shard in content["shards"])
+        shards = tuple(
+            Shard(**shard | {"unreadable": tuple(shard.get("unreadable", ()))}) for shard in content["shards"]
+        )
         return Index(content["source"], shards, tuple(content.get("failed", ())), content["format"])
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged ({error}): prepare the store again") from None

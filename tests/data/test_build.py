@@ -1,0 +1,173 @@
+"""Preparation: parallel, resumable, never mixing sources, and what is on disk is always a valid store."""
+
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from gqn_probe.data import build
+from gqn_probe.data.build import build_store, damaged_shards
+from gqn_probe.data.records import raise_error
+from gqn_probe.data.sources import DatasetFiles, Piece, Rendered
+from gqn_probe.data.store import StoredScenes, read_index
+from gqn_probe.types import Scenes
+
+SMALL = Rendered(2, 8, 2, 300, 0, 64, 0, "plain", "scene")
+
+
+class Counting(Rendered):
+    """Counts the pieces that are read, and fails at one."""
+
+    reads: list[Piece]
+    bad: Piece | None
+
+    def read(self, piece: Piece, on_error: Callable[[ValueError], None] = raise_error) -> Scenes:
+        self.reads.append(piece)
+        if piece == self.bad:
+            raise ValueError("piece is bad")
+        return super().read(piece, on_error)
+
+
+def counting(bad: Piece | None = None) -> Counting:
+    source = Counting(*vars(SMALL).values())
+    object.__setattr__(source, "reads", [])
+    object.__setattr__(source, "bad", bad)
+    return source
+
+
+@pytest.fixture(autouse=True)
+def _index_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "INDEX_SECONDS", 0.0)
+
+
+def test_every_piece_arrives_whatever_the_workers(tmp_path: Path) -> None:
+    pieces = SMALL.pieces()
+    one, two = (build_store(SMALL, tmp_path / f"{n}", pieces, workers=n) for n in (1, 2))
+    assert len(one.shards) == len(pieces) == 6
+    assert {shard.crc32c for shard in one.shards} == {shard.crc32c for shard in two.shards}
+    assert damaged_shards(tmp_path / "2") == []
+    train = sorted((shard for shard in two.shards if shard.split == "train"), key=lambda shard: shard.piece)
+    found = StoredScenes(tmp_path / "2", train)[torch.tensor([0, 130])]
+    assert torch.equal(found.frames, SMALL.render(torch.tensor([0, 130]), "train").frames)
+
+
+def test_only_what_lacks_is_read(tmp_path: Path) -> None:
+    pieces = SMALL.pieces()
+    build_store(SMALL, tmp_path, pieces[:3])
+    source = counting()
+    build_store(source, tmp_path, pieces)
+    assert sorted(source.reads) == sorted(pieces[3:])
+    (tmp_path / read_index(tmp_path).shards[1].file).unlink()
+    source = counting()
+    index = build_store(source, tmp_path, pieces)
+    assert len(source.reads) == 1
+    assert len(index.shards) == len(pieces)
+    source = counting()
+    build_store(source, tmp_path, pieces)
+    assert source.reads == []
+
+
+def test_an_error_keeps_what_was_written(tmp_path: Path) -> None:
+    pieces = SMALL.pieces()
+    with pytest.raises(ValueError, match="piece is bad"):
+        build_store(counting(pieces[3]), tmp_path, pieces, workers=1)
+    assert 1 <= len(read_index(tmp_path).shards) <= 5
+    assert damaged_shards(tmp_path) == []
+    assert len(build_store(SMALL, tmp_path, pieces).shards) == 6
+
+
+def test_a_piece_of_which_nothing_is_readable_is_listed_and_tried_again(tmp_path: Path) -> None:
+    pieces = SMALL.pieces()
+    index = build_store(counting(pieces[3]), tmp_path, pieces, skip_unreadable=True)
+    assert index.unreadable == ["piece is bad"]
+    assert len(index.shards) == 5
+    assert build_store(SMALL, tmp_path, pieces, skip_unreadable=True).unreadable == []
+
+
+def test_skipped_records_are_listed_with_file_and_offset(make: Any, tmp_path: Path) -> None:
+    content = bytearray(make.records(make.scene(), make.scene(), make.scene()))
+    content[len(content) // 2] ^= 1
+    make.file(tmp_path / "cubes/train/1-of-1.tfrecord", bytes(content))
+    source = DatasetFiles("deepmind", str(tmp_path / "cubes"), "cubes", None, "jpeg")
+    with pytest.raises(ValueError, match="record 1 at byte"):
+        build_store(source, tmp_path / "stop", source.pieces())
+    index = build_store(source, tmp_path / "skip", source.pieces(), skip_unreadable=True)
+    assert [shard.scenes for shard in index.shards] == [2]
+    assert "1-of-1.tfrecord, record 1 at byte" in index.unreadable[0]
+    assert read_index(tmp_path / "skip").unreadable == index.unreadable
+
+
+def test_sources_are_not_mixed(tmp_path: Path) -> None:
+    build_store(SMALL, tmp_path, SMALL.pieces())
+    other = replace(SMALL, seed=1)
+    with pytest.raises(ValueError, match=r"holds .*'seed': 0.* not .*'seed': 1.*: choose another folder"):
+        build_store(other, tmp_path, other.pieces())
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "delete"])
+def test_verification_finds_damage(tmp_path: Path, damage: str) -> None:
+    index = build_store(SMALL, tmp_path, SMALL.pieces())
+    path = tmp_path / index.shards[2].file
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    if damage == "delete":
+        path.unlink()
+    else:
+        path.write_bytes(content if damage == "flip" else content[:-1])
+    found = damaged_shards(tmp_path)
+    assert len(found) == 1
+    assert path.name in found[0]
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match=r"cannot write in .*file/store: Not a directory"):
+        build_store(SMALL, tmp_path / "file" / "store", SMALL.pieces())
+
+
+COMMAND = [sys.executable, "-m", "gqn_probe.data.prepare", "source=shepard_metzler", "train=4000", "val=0", "test=0"]
+SMALLER = ["size=32", "views=8", "split_by=scene"]
+
+
+@pytest.mark.slow
+def test_a_kill_at_any_moment_leaves_whole_shards(tmp_path: Path) -> None:
+    for seconds in (0.2, 0.7):
+        process = subprocess.Popen([*COMMAND, *SMALLER, f"out={tmp_path}"], stderr=subprocess.DEVNULL)
+        while not list(tmp_path.glob("*.safetensors")):
+            assert process.poll() is None
+            time.sleep(0.05)
+        time.sleep(seconds)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        if (tmp_path / "index.json").exists():
+            assert damaged_shards(tmp_path) == []
+    subprocess.run([*COMMAND, *SMALLER, f"out={tmp_path}"], check=True, capture_output=True)
+    assert sum(shard.scenes for shard in read_index(tmp_path).shards) == 4032
+    assert damaged_shards(tmp_path) == []
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_one_clear_error(tmp_path: Path) -> None:
+    limit = 200_000  # bytes a file; a shard needs more
+
+    def small_files() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    process = subprocess.run(
+        [*COMMAND, f"out={tmp_path}"], preexec_fn=small_files, capture_output=True, text=True, check=False
+    )
+    assert process.returncode == 1
+    assert "error: cannot write" in process.stderr
+    assert "Traceback" not in process.stderr
+    assert read_index(tmp_path).shards == ()
+    assert not list(tmp_path.glob("*.tmp"))

@@ -1,0 +1,196 @@
+"""Splits that share no shape, the same batches for the same seed, and training that resumes where it stopped."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import ModelCheckpoint
+
+from gqn_probe.data import SceneDataModule, dataset_files, encode_cameras, prepared, render_scenes, shepard_metzler
+from gqn_probe.data.build import build_store
+from gqn_probe.types import Batch
+
+
+def rendered(cache: Path, **changes: Any) -> SceneDataModule:
+    settings = {"parts": 5, "size": 8, "views": 3, "train": 70, "val": 10, "test": 20, "background": "plain"}
+    settings |= {"split_by": "shape", "online": False, "seed": 0, "batch_size": 8, "num_workers": 0}
+    settings |= {"camera_order": "cos_sin", "fraction": 1.0, "cache": str(cache)}
+    return shepard_metzler(**settings | changes)
+
+
+def files(root: Path, cache: Path, **changes: Any) -> SceneDataModule:
+    settings = {"kind": "deepmind", "root": str(root), "name": "shepard_metzler_5_parts", "size": None}
+    settings |= {"frames": "jpeg", "seed": 0, "batch_size": 4, "num_workers": 0, "camera_order": "cos_sin"}
+    return dataset_files(**settings | {"fraction": 1.0, "cache": str(cache)} | changes)
+
+
+def test_no_shape_is_in_two_splits(tmp_path: Path) -> None:
+    data = rendered(tmp_path, train=150, val=60, test=128)
+    shapes = {}
+    for split in ("train", "val", "test"):
+        factors = data.scenes(split).factors
+        assert factors is not None
+        shapes[split] = set(factors.mirror_class.tolist())
+    assert {split: len(ids) for split, ids in shapes.items()} == {"train": 8, "val": 2, "test": 4}
+    assert not shapes["train"] & shapes["test"] | shapes["train"] & shapes["val"] | shapes["val"] & shapes["test"]
+    stated = data.provenance()["splits"]
+    assert {split: set(stated[split]["shapes"]) for split in stated} == shapes
+    assert {split: stated[split]["scenes"] for split in stated} == {"train": 150, "val": 60, "test": 128}
+
+
+def test_scenes_are_those_of_the_renderer_and_of_every_later_run(tmp_path: Path) -> None:
+    scenes = rendered(tmp_path).scenes("test", limit=7)
+    expected = render_scenes(7, views=3, size=8, stream="test", split="test")
+    assert torch.equal(scenes.frames, expected.frames)
+    times = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")}
+    assert torch.equal(rendered(tmp_path).scenes("test").frames[:7], expected.frames)
+    assert times == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.safetensors")}
+    by_scene = rendered(tmp_path, split_by="scene")
+    assert not torch.equal(by_scene.scenes("train").cameras[:10], by_scene.scenes("test").cameras[:10])
+
+
+def test_fingerprints_follow_the_content(tmp_path: Path) -> None:
+    first = rendered(tmp_path)
+    assert first.fingerprint("train") == rendered(tmp_path / "elsewhere").fingerprint("train")
+    others = [rendered(tmp_path, seed=1), rendered(tmp_path, train=69), rendered(tmp_path, background="gradient")]
+    assert len({data.fingerprint("train") for data in [first, *others]}) == 4
+    assert first.fingerprint("test") != first.fingerprint("train")
+
+
+def test_batches_are_whole_scenes_with_encoded_cameras(tmp_path: Path) -> None:
+    data = rendered(tmp_path, camera_order="sin_cos")
+    batches = list(data.train_dataloader())
+    assert [len(batch.frames) for batch in batches] == [8] * 8
+    stored = data.scenes("train")
+    for batch in batches:
+        assert torch.equal(batch.frames, stored.frames[batch.scenes])
+        assert torch.equal(batch.cameras, encode_cameras(stored.cameras[batch.scenes], order="sin_cos"))
+    assert torch.cat([batch.scenes for batch in data.val_dataloader()]).tolist() == list(range(10))
+    assert data.views == 3
+
+
+def test_a_fraction_reads_only_its_pieces(fixtures: Path, tmp_path: Path) -> None:
+    root = fixtures / "tfrecords/shepard_metzler_5_parts"
+    half, whole = files(root, tmp_path, fraction=0.5), files(root, tmp_path)
+    assert len(half.scenes("train")) + len(half.scenes("val")) == 4
+    assert len(list(tmp_path.rglob("train-*.safetensors"))) == 1
+    assert len(whole.scenes("train")) + len(whole.scenes("val")) == 8
+    assert len(half.scenes("test")) == len(whole.scenes("test")) == 4
+    with pytest.raises(ValueError, match=r"fraction=1\.5 is not in 0\.\.1"):
+        files(root, tmp_path, fraction=1.5).setup()
+
+
+def test_where_there_is_no_validation_split_training_scenes_are_held_out(fixtures: Path, tmp_path: Path) -> None:
+    data = files(fixtures / "tfrecords", tmp_path)
+    train, val = data.split("train").rows, data.split("val").rows
+    assert sorted(train.tolist() + val.tolist()) == list(range(8))
+    assert len(val) == 1
+    assert torch.equal(files(fixtures / "tfrecords", tmp_path, seed=5).split("val").rows, val)
+
+
+def test_every_source_of_the_same_scenes_gives_the_same(fixtures: Path, tmp_path: Path) -> None:
+    jpeg = files(fixtures / "tfrecords", tmp_path)
+    raw = files(fixtures / "tfrecords", tmp_path, frames="raw")
+    port = files(fixtures / "converted", tmp_path, kind="converted", frames="raw")
+    store = prepared(root=str(jpeg.folder), seed=0, batch_size=4, num_workers=0, camera_order="cos_sin", fraction=1.0)
+    expected = jpeg.scenes("train")
+    for data in (raw, port, store):
+        assert torch.equal(data.scenes("train").frames, expected.frames)
+        assert torch.equal(data.scenes("train").cameras, expected.cameras)
+    assert store.fingerprint("train") == jpeg.fingerprint("train")
+
+
+def test_what_cannot_be_is_refused_in_one_line(fixtures: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"data.root=/nowhere has no shepard_metzler_5_parts/train/\*\.tfrecord: give"):
+        files(Path("/nowhere"), tmp_path).setup()
+    with pytest.raises(ValueError, match=r"data\.camera_order=degrees is not known: use cos_sin or sin_cos"):
+        rendered(tmp_path, camera_order="degrees")
+    with pytest.raises(ValueError, match=r"data\.frames=png is not known: use raw or jpeg"):
+        files(fixtures / "tfrecords", tmp_path, frames="png")
+    with pytest.raises(ValueError, match=r"converted files hold no JPEG, use data\.frames=raw"):
+        files(fixtures / "converted", tmp_path, kind="converted")
+    with pytest.raises(ValueError, match=r"the split 'test' of .* has no scenes"):
+        files(fixtures / "tfrecords", tmp_path, name="jaco").scenes("test")
+    with pytest.raises(ValueError, match="is not a store"):
+        prepared(root=str(tmp_path), seed=0, batch_size=4, num_workers=0, camera_order="cos_sin", fraction=1.0).setup()
+
+
+class Recorder(LightningModule):
+    """Remembers what it was shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+        self.shown: list[tuple[list[int], int]] = []
+
+    def training_step(self, batch: Batch, index: int) -> torch.Tensor:
+        self.shown.append((batch.scenes.tolist(), int(batch.frames.long().sum())))
+        return self.weight.sum()
+
+    def validation_step(self, batch: Batch, index: int) -> None:
+        assert batch.frames.shape[1] == 3
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def fit(data: SceneDataModule, folder: Path, steps: int, *, resume: bool = False) -> list[tuple[list[int], int]]:
+    module = Recorder()
+    trainer = Trainer(
+        accelerator="cpu",
+        max_steps=steps,
+        max_epochs=-1,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        val_check_interval=3,
+        num_sanity_val_steps=0,
+        callbacks=[ModelCheckpoint(folder, save_last=True, every_n_train_steps=1)],
+    )
+    trainer.fit(module, datamodule=data, ckpt_path=str(folder / "last.ckpt") if resume else None)
+    return module.shown
+
+
+@pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers")
+@pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
+@pytest.mark.parametrize("online", [False, True])
+@pytest.mark.parametrize(("stop", "workers"), [(3, 0), (8, 0), pytest.param(13, 2, marks=pytest.mark.slow)])
+def test_resumed_training_sees_what_uninterrupted_training_sees(
+    tmp_path: Path, online: bool, stop: int, workers: int
+) -> None:
+    def data() -> SceneDataModule:
+        return rendered(tmp_path / "cache", online=online, num_workers=workers)
+
+    expected = fit(data(), tmp_path / "whole", 20)
+    begun = fit(data(), tmp_path / "parts", stop)
+    assert begun + fit(data(), tmp_path / "parts", 20, resume=True) == expected
+    ids = [scene for batch, _ in expected for scene in batch]
+    assert len(set(ids)) == 160 if online else len(set(ids)) <= 70
+
+
+def test_online_scenes_are_those_that_would_be_stored(tmp_path: Path) -> None:
+    online, stored = rendered(tmp_path, online=True), rendered(tmp_path)
+    assert torch.equal(online.scenes("train", limit=5).frames, stored.scenes("train", limit=5).frames)
+    empty = next(iter(online.train_dataloader()))
+    assert empty.frames.shape == (8, 0, 3, 8, 8)
+    batch = online.on_after_batch_transfer(empty, 0)
+    assert torch.equal(batch.frames, stored.scenes("train").frames[batch.scenes])
+    assert torch.equal(batch.cameras, encode_cameras(stored.scenes("train").cameras[batch.scenes]))
+    assert not list(rendered(tmp_path / "new", online=True).folder.glob("train-*"))
+    assert online.fingerprint("train") == rendered(tmp_path / "new", online=True).fingerprint("train")
+    assert {batch.frames.shape[1] for batch in online.val_dataloader()} == {3}
+
+
+def test_a_prepared_store_keeps_its_own_validation_split(tmp_path: Path) -> None:
+    source = rendered(tmp_path / "cache").source
+    build_store(source, tmp_path / "store", source.pieces())
+    data = prepared(
+        root=str(tmp_path / "store"), seed=0, batch_size=4, num_workers=0, camera_order="cos_sin", fraction=1.0
+    )
+    assert {split: len(data.scenes(split)) for split in ("train", "val", "test")} == {
+        "train": 128,
+        "val": 64,
+        "test": 64,
+    }
