@@ -17,8 +17,8 @@ def probe(cfg: DictConfig) -> None:
         return study.rebuild(cfg.report)
     folder = run.prepare(cfg)
     settings = run.instantiate(cfg.probe)
-    material = study.open_material(cfg, settings)
-    jobs = study.plan_jobs(cfg, material, folder)
+    jobs = study.plan_jobs(cfg, folder)
+    material = study.open_material(cfg, settings, jobs)
     for job in jobs:
         with tracking.loggers(cfg, job.folder, job_type="count", name=f"context-{job.count}") as loggers:
             study.run_job(job, material, settings)

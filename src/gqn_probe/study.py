@@ -2,10 +2,12 @@
 
 import sys
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
@@ -30,12 +32,15 @@ class Job(NamedTuple):
     folder: Path
 
 
-def open_material(cfg: DictConfig, settings: StudySettings) -> Material:
-    """The network, and scenes of a split that it was not trained on; the same for every job of a sweep."""
+def open_material(cfg: DictConfig, settings: StudySettings, jobs: Sequence[Job] = ()) -> Material:
+    """The network, and scenes of a split that it was not trained on; the same for every job of a sweep.
+
+    ValueError, before any work, where the scenes have too few views for one of ``jobs``.
+    """
     gqn = load_gqn(cfg.checkpoint, steps=cfg.generator_steps)
     data = run.instantiate(cfg.data)
     scenes = data.scenes(cfg.split, limit=settings.objects)
-    return Material(
+    material = Material(
         gqn=gqn.eval(),
         scenes=scenes,
         encode_cameras=data.encode,
@@ -45,13 +50,14 @@ def open_material(cfg: DictConfig, settings: StudySettings) -> Material:
         usable_views=min(scenes.views, max(scenes.views - 1, LARGEST_COUNT)),
         device=("cuda" if torch.cuda.is_available() else "cpu") if cfg.device == "auto" else cfg.device,
     )
+    for job in jobs:
+        material.check(job.count)
+    return material
 
 
-def plan_jobs(cfg: DictConfig, material: Material, folder: Path) -> list[Job]:
-    """A folder for each count of ``context``; ValueError, before any work, where one is out of range."""
+def plan_jobs(cfg: DictConfig, folder: Path) -> list[Job]:
+    """A folder for each count of ``context``; ValueError where it names none."""
     counts = parse_counts(cfg.context)
-    for count in counts:
-        material.check(count)
     if run.in_sweep() and len(counts) == 1:
         return [Job(counts[0], folder)]
     return [Job(count, folder / f"count-{count:02d}") for count in counts]
@@ -85,6 +91,7 @@ class StudyAfterSweep(Callback):
     """After the last job of ``python probe.py -m``: one study for each setting that was swept beside the context."""
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        HydraConfig.instance().set_config(config)  # Hydra has unset the last job's
         folder = Path(config.hydra.sweep.dir).resolve()
         groups: dict[tuple[str, ...], list[Path]] = defaultdict(list)
         for file in sorted(folder.glob("*/.hydra/overrides.yaml"), key=lambda path: int(path.parts[-3])):

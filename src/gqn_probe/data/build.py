@@ -52,7 +52,9 @@ def build_store(
         label, console, written = f"preparing {folder.name}", Console(stderr=True), time.monotonic()
         outcomes = _write_shards(source, folder, missing, workers or torch.get_num_threads(), skip_unreadable)
         try:
-            for outcome in track(outcomes, label, total=len(missing), console=console, disable=not missing):
+            for outcome in track(
+                outcomes, label, total=len(missing), console=console, disable=not (missing and console.is_terminal)
+            ):
                 if isinstance(outcome, Shard):
                     index = replace(index, shards=(*index.shards, outcome))
                 else:
