@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
-from scipy.stats import spearmanr
-from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+from scipy.stats import rankdata, spearmanr
+from sklearn.metrics import balanced_accuracy_score
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_accuracy, multiclass_confusion_matrix
 
@@ -66,7 +66,10 @@ def adjacent_auc(readings: Readings) -> list[float]:
     for low in range(readings.log_probability.shape[1] - 1):
         rows = (readings.labels == low) | (readings.labels == low + 1)
         evidence = readings.log_probability[rows, low + 1] - readings.log_probability[rows, low]
-        areas.append(float(roc_auc_score((readings.labels[rows] == low + 1).numpy(), evidence.numpy())))
+        above = (readings.labels[rows] == low + 1).numpy()
+        ranks = rankdata(evidence.numpy())  # the area is the Mann-Whitney statistic over the number of pairs
+        wins = ranks[above].sum() - above.sum() * (above.sum() + 1) / 2
+        areas.append(float(wins / (above.sum() * (~above).sum())))
     return areas
 
 

@@ -26,7 +26,7 @@ class Reading(NamedTuple):
 
     case: Case
     setting: float  # what validation rows chose
-    train: Readings
+    train: Readings | None  # None where training rows would find themselves
     validation: Readings
     test: Readings
     curves: Curves | None  # of the chosen setting, one value an epoch
@@ -105,22 +105,22 @@ class Neighbours:
 
         def votes(inputs: Float[Tensor, "n f"], voters: int) -> Float[Tensor, "n k"]:
             near = torch.cdist((inputs - mean) / scale, reference).topk(min(voters, len(known)), largest=False)
-            cast = torch.nn.functional.one_hot(labels[near.indices], classes).float()
+            cast = torch.nn.functional.one_hot(labels[near.indices], classes)
             return (cast.sum(dim=1) + 1 / classes).log()  # a share of one more vote keeps every class possible
 
         held = case.split.validation
-        right = [
-            torch.cat([votes(case.inputs[part], voters).argmax(dim=1) for part in held.split(CHUNK)])
-            .eq(case.labels[held])
-            .float()
-            .mean()
-            for voters in self.neighbours
-        ]
-        voters = self.neighbours[int(torch.stack(right).argmax())]
-        return read_parts(case, lambda inputs: votes(inputs, voters), voters, None)
+
+        def right(voters: int) -> int:
+            return sum(
+                int((votes(case.inputs[part], voters).argmax(dim=1) == case.labels[part]).sum())
+                for part in held.split(CHUNK)
+            )
+
+        voters = max(self.neighbours, key=right)
+        return read_parts(case, partial(votes, voters=voters), voters, None, train=False)
 
 
-def read_parts(case: Case, logits: Logits, setting: float, curves: Curves | None) -> Reading:
+def read_parts(case: Case, logits: Logits, setting: float, curves: Curves | None, *, train: bool = True) -> Reading:
     """Read every part of a case in chunks of rows."""
 
     def readings(inputs: Float[Tensor, "n f"], rows: Int[Tensor, " r"]) -> Readings:
@@ -130,7 +130,7 @@ def read_parts(case: Case, logits: Logits, setting: float, curves: Curves | None
     return Reading(
         case=case,
         setting=setting,
-        train=readings(case.inputs, case.split.train),
+        train=readings(case.inputs, case.split.train) if train else None,
         validation=readings(case.inputs, case.split.validation),
         test=readings(case.tested, case.split.test),
         curves=curves,

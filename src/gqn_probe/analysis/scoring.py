@@ -30,9 +30,10 @@ def case_name(probe: str, reading: Reading) -> CaseName:
 def seed_rows(name: CaseName, reading: Reading, counts: Int[Tensor, " k"]) -> Iterator[Result]:
     """What one seed's probe scored on each part."""
     for split in ("train", "validation", "test"):
-        readings: Readings = getattr(reading, split)
-        scores = dict(zip(ROW_METRICS, row_scores(readings, counts).mean(dim=0).tolist(), strict=True))
-        for metric, value in (scores | whole_scores(readings, counts)).items():
+        readings: Readings | None = getattr(reading, split)
+        if readings is None:
+            continue
+        for metric, value in zip(ROW_METRICS, row_scores(readings, counts).mean(dim=0).tolist(), strict=True):
             yield Result(*name, reading.case.seed, split, "", metric, value, n=len(readings.labels))
     yield Result(*name, reading.case.seed, "validation", "", "chosen_setting", reading.setting)
 

@@ -6,12 +6,11 @@ Every choice depends on the seed, the scene and the count alone, so that a job m
 from collections.abc import Callable
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
-SALT = {"order": 1, "independent": 2, "incoherent": 3}
+from gqn_probe.data.draws import scene_keys, uniform
 
 
 class Selection(NamedTuple):
@@ -24,10 +23,9 @@ class Selection(NamedTuple):
 Source = Callable[[int, int, int, int, tuple[Int[Tensor, " _"], ...]], Selection]
 
 
-def view_orders(scenes: int, views: int, seed: int) -> Int[Tensor, "s v"]:
+def view_orders(scenes: int, views: int, seed: int, stream: str = "order") -> Int[Tensor, "s v"]:
     """A permutation of the views of each scene: the first k are the context of count k, the last is the query."""
-    orders = [np.random.default_rng([seed, SALT["order"], scene]).permutation(views) for scene in range(scenes)]
-    return torch.from_numpy(np.stack(orders))
+    return uniform(scene_keys(torch.arange(scenes), seed=seed, stream=stream), views).argsort(dim=1)
 
 
 def nested(scenes: int, views: int, count: int, seed: int, parts: tuple[Int[Tensor, " _"], ...] = ()) -> Selection:
@@ -38,8 +36,7 @@ def nested(scenes: int, views: int, count: int, seed: int, parts: tuple[Int[Tens
 
 def independent(scenes: int, views: int, count: int, seed: int, parts: tuple[Int[Tensor, " _"], ...] = ()) -> Selection:
     """Views drawn anew for every count."""
-    draws = [np.random.default_rng([seed, SALT["independent"], count, scene]) for scene in range(scenes)]
-    chosen = torch.from_numpy(np.stack([draw.permutation(views)[:count] for draw in draws]))
+    chosen = view_orders(scenes, views, seed, f"independent {count}")[:, :count]
     return Selection(_own(chosen), chosen)
 
 
@@ -56,17 +53,16 @@ def incoherent(scenes: int, views: int, count: int, seed: int, parts: tuple[Int[
         ValueError: a part has fewer scenes than the count.
     """
     partners = torch.empty(scenes, count, dtype=torch.int64)
-    chosen = torch.empty(scenes, count, dtype=torch.int64)
     for part in parts:
         if len(part) < count:
             raise ValueError(f"sums of {count} different objects need {count} of them in each part, got {len(part)}")
-        for place, scene in enumerate(part.tolist()):
-            draw = np.random.default_rng([seed, SALT["incoherent"], count, scene])
-            others = draw.choice(len(part) - 1, size=count - 1, replace=False)
-            others = part[torch.from_numpy(others + (others >= place))]  # every place but its own
-            partners[scene] = torch.cat([torch.tensor([scene]), others])
-            chosen[scene] = torch.from_numpy(draw.integers(views, size=count))
-    return Selection(partners, chosen)
+        # in a ring of random order, partners are the same distances ahead of every scene: never one twice
+        ring = part[uniform(scene_keys(part, seed=seed, stream=f"ring {count}"), 1)[:, 0].argsort()]
+        ahead = view_orders(1, len(part) - 1, seed, f"ahead {count}")[0, : count - 1] + 1
+        for i, distance in enumerate([0, *ahead.tolist()]):
+            partners[ring, i] = ring.roll(-distance)
+    keys = scene_keys(torch.arange(scenes), seed=seed, stream=f"incoherent {count}")
+    return Selection(partners, (uniform(keys, count) * views).long())
 
 
 SOURCES: dict[str, Source] = {

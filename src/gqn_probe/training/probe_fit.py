@@ -21,7 +21,7 @@ class ProbeSettings:
     epochs: int
     batch_size: int
     learning_rate: float
-    l2: tuple[float, ...]  # strengths, of which validation rows choose one
+    l2: Sequence[float]  # strengths, of which validation rows choose one
     hidden: int | None = None  # hidden ReLU units; None is linear
     standardize: bool = True  # zero mean and unit deviation, fitted on training rows
     principal: bool = False  # descend along the principal axes of the training rows
@@ -44,15 +44,10 @@ class FittedProbes:
     places: tuple[tuple[int, int], ...]  # of each problem: its stack and its row there
     curves: Curves  # in the order of the problems
 
-    @torch.no_grad()
     def logits(self, problem: int, probe: int, inputs: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
         """The read-out of one problem's ``probe``-th strength for rows of its width."""
         place, row = self.places[problem]
-        stack = self.module.stack(place)
-        outputs = (inputs - stack.mean[row]) / stack.scale[row]
-        for depth, (weight, bias) in enumerate(zip(stack.layers(), stack.biases, strict=True)):
-            outputs = (outputs.relu() if depth else outputs) @ weight[row, probe] + bias[row, probe]
-        return outputs
+        return self.module.stack(place).logits(row, probe, inputs)
 
 
 def fit_probes(
@@ -77,7 +72,6 @@ def fit_probes(
     batches = TrainingBatches(grouped, settings.batch_size)
     module = ProbeModule(
         stacks,
-        classes=classes,
         learning_rate=settings.learning_rate,
         final_rate=settings.final_rate,
         epsilon=settings.epsilon,
@@ -132,17 +126,16 @@ def moments(inputs: Float[Tensor, "n d"], rows: Int[Tensor, " a"]) -> tuple[Floa
 def principal_basis(
     inputs: Float[Tensor, "n d"], rows: Int[Tensor, " a"], mean: Float[Tensor, " d"], scale: Float[Tensor, " d"]
 ) -> Float[Tensor, "d d"]:
-    """Principal axes of the standardised rows, each divided by the fourth root of its variance.
+    """Principal axes of the standardised rows: a rotation, so models and L2 penalty are what they were.
 
-    Half of whitening, split between weights and rows: on sums of views, whose length dominates every other
-    direction, 100 epochs of Adam then come as near to the convex optimum as thousands do without.
+    The length of a sum of views dwarfs every other direction, and lies along no single feature. Adam, which scales
+    each coordinate by itself, needs thousands of epochs across the features and a hundred along these axes.
     """
     covariance = torch.zeros(len(mean), len(mean), dtype=torch.float64)
     for part in rows.split(CHUNK):
         standard = ((inputs[part] - mean) / scale).double()
         covariance += standard.T @ standard / len(rows)
-    variances, axes = torch.linalg.eigh(covariance)
-    return (axes * variances.clamp(min=1e-4) ** -0.25).float()
+    return torch.linalg.eigh(covariance)[1].float()
 
 
 class RowStream:
