@@ -57,8 +57,10 @@ class RangeSweeper(Sweeper):
         self.validate_batch_is_legal(jobs)
         results = self.launcher.launch(jobs, initial_job_idx=0)
         failed = [result for result in results if result.status is not JobStatus.COMPLETED]
+        shared = set.intersection(*(set(job) for job in jobs)) if len(jobs) > 1 else set()
         for result in failed:
-            print(f"job {' '.join(result.overrides or [])} failed: {failure(result)}", file=sys.stderr)
+            own = [override for override in result.overrides or [] if override not in shared]
+            print(f"job {' '.join(own)} failed: {failure(result)}", file=sys.stderr)
         if failed:
             if len(failed) < len(results):  # Hydra calls them only after a sweep that does not raise
                 self.hydra_context.callbacks.on_multirun_end(config=self.config)
@@ -98,6 +100,4 @@ def failure(result: JobReturn) -> Any:
     return result._return_value
 
 
-ConfigStore.instance().store(
-    group="hydra/sweeper", name="range", node=RangeSweeperConfig, provider="gqn-probe"
-)
+ConfigStore.instance().store(group="hydra/sweeper", name="range", node=RangeSweeperConfig, provider="gqn-probe")
