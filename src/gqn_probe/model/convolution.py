@@ -30,5 +30,6 @@ def convolve_with_constant(
 
 def _inside(size: int, kernel: int, like: Tensor) -> Float[Tensor, "size kernel"]:
     """1 where, for an output position (row), a tap of the kernel (column) lies inside the image."""
-    source = torch.arange(size)[:, None] + torch.arange(kernel) - kernel // 2
-    return ((source >= 0) & (source < size)).to(like)
+    output, tap = (torch.arange(length, device=like.device) for length in (size, kernel))
+    source = output[:, None] + tap - kernel // 2
+    return ((source >= 0) & (source < size)).to(like.dtype)

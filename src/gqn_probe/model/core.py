@@ -68,7 +68,7 @@ class Core(nn.Module):
         gates = constant
         if latent is not None and self.latent is not None:
             gates = gates + self.latent(latent)
-        if state and self.recurrent is not None:
+        if state is not None and self.recurrent is not None:
             gates = gates + self.recurrent(torch.cat([*others, state.hidden], dim=1))
         return update(gates, state)
 
@@ -79,6 +79,6 @@ def update(gates: Float[Tensor, "b g y x"], state: State | None) -> State:
     gates = gates.to(torch.promote_types(gates.dtype, torch.float32))
     forget, write, read, candidate = gates.chunk(4, dim=1)
     cell = write.sigmoid() * candidate.tanh()
-    if state:
+    if state is not None:
         cell = cell + forget.sigmoid() * state.cell
     return State(hidden=read.sigmoid() * cell.tanh(), cell=cell)

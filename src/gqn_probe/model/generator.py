@@ -79,8 +79,10 @@ class Generator(Configured):
                 raise ValueError(f"generator {name}={value!r} is none of {', '.join(CHOICES[name])}")
         if core == "released" and not shared:
             raise ValueError('generator core="released" has one core for all steps: set shared=true')
-        self.steps, self.shared, self.canvas_input = steps, shared, canvas_input
-        self.pooled, self.size = pooled, size if core == "spread" else None
+        if steps < 1:
+            raise ValueError(f"generator steps={steps} must be at least 1")
+        self.steps, self.shared, self.pooled, self.size = steps, shared, pooled, size
+        self.fixed_size = size if core == "spread" else None
         self.camera_channels = camera_channels
 
         def make_core(*, latent: int, others: int, image: int, first: bool) -> Core | ReleasedCore:
@@ -142,9 +144,9 @@ class Generator(Configured):
         state_g = state_e = u = None
         hidden, priors, posteriors = [], [], []
         for step, core in enumerate([0] * self.steps if self.shared else range(self.steps)):
-            priors.append(self.prior(state_g.hidden) if state_g else self.prior.of_zeros(len(cameras), grid))
+            seen = [] if state_g is None else [state_g.hidden]
+            priors.append(self.prior(*seen) if seen else self.prior.of_zeros(len(cameras), grid))
             if frames is not None:
-                seen = [state_g.hidden] if state_g else []
                 if views and u is not None:
                     seen.append(torch.einsum("oi,biyx->boyx", views[step - 1], u))
                 state_e = cores_e[core](fixed_e[core], None, seen, state_e)

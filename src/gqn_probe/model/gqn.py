@@ -68,6 +68,10 @@ class GQN(Configured):
     def encode(self, frames: Float[Tensor, "b v c h w"], cameras: Float[Tensor, "b v p"]) -> Float[Tensor, "b v d y x"]:
         """The representation of every view, all in one batch. Frames in 0..1."""
         self._check(frames.shape[-2:], cameras)
+        if frames.shape[:2] != cameras.shape[:2]:
+            raise ValueError(
+                f"frames of {tuple(frames.shape[:2])} scenes and views, cameras of {tuple(cameras.shape[:2])}"
+            )
         phi = self.encoder(rearrange(frames, "b v c h w -> (b v) c h w"), rearrange(cameras, "b v p -> (b v) p"))
         return rearrange(phi, "(b v) d y x -> b v d y x", b=len(frames))
 
@@ -77,7 +81,7 @@ class GQN(Configured):
         """The representation of each scene from its views, or from those that ``mask`` has."""
         if mask is not None:
             phi = phi.masked_fill(~mask[:, :, None, None, None], 0)
-        total = phi.sum(dim=1)
+        total = phi.sum(dim=1, dtype=torch.promote_types(phi.dtype, torch.float32))
         if self.aggregation == "sum":
             return total
         views = torch.full_like(total[:, :1, :1, :1], phi.shape[1]) if mask is None else mask.sum(dim=1)
@@ -123,7 +127,7 @@ class GQN(Configured):
         """
         if size is None:
             positions = representation.shape[-2:]
-            made_for = self.generator.arguments["size"]
+            made_for = self.generator.size
             size = (made_for, made_for) if self.generator.pooled else (SCALE * positions[0], SCALE * positions[1])
         self._check(size, query_cameras)
         grid = size[0] // SCALE, size[1] // SCALE
@@ -163,9 +167,11 @@ class GQN(Configured):
             raise ValueError(f"expected {expected} camera values, got {cameras.shape[-1]}: encode raw cameras first")
         if any(pixels % SCALE for pixels in size):
             raise ValueError(f"image height and width must be divisible by {SCALE}, got {tuple(size)}")
-        made_for = self.generator.size
-        if made_for is not None and tuple(size) != (made_for, made_for):
-            raise ValueError(f"the model was made for {made_for}x{made_for} images, got {tuple(size)}")
+        for part in (self.encoder, self.generator):
+            made_for = part.fixed_size
+            if made_for is not None and tuple(size) != (made_for, made_for):
+                name = type(part).__name__.lower()
+                raise ValueError(f"the {name} was made for {made_for}x{made_for} images, got {tuple(size)}")
 
 
 def _grid(frames: Float[Tensor, "b c h w"]) -> tuple[int, int]:

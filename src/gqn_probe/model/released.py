@@ -57,7 +57,7 @@ class ReleasedCore(nn.Module):
         inputs = others if latent is None else [latent]
         weight, padding = self.gates.weight, self.gates.padding
         gates = constant
-        if state:
+        if state is not None:
             transformed = F.conv2d(state.hidden, self.transform.weight, padding=padding)
             moving, rest = transformed.split([self.moving, transformed.shape[1] - self.moving], dim=1)
             joined = torch.cat([moving + torch.cat(inputs, dim=1), rest], dim=1)

@@ -13,13 +13,15 @@ from gqn_probe.model.settings import Configured
 
 
 class Tower(Configured):
-    """Two blocks with skip connections, at a quarter of the image's size; the camera joins in the second.
+    """Two blocks with skip connections, ending at a quarter of the image's size; the camera joins the second.
 
     Args:
         width: channels inside (the paper: 256).
         channels: channels of the representation (the paper: 256).
         pooled: average over positions, the paper's "pool"; otherwise the representation is h/4 x w/4.
     """
+
+    fixed_size = None  # any height and width divisible by 4
 
     def __init__(
         self,
@@ -70,10 +72,11 @@ class Pyramid(Configured):
         size: height and width of the images (the paper: 64).
     """
 
-    pooled = True
+    pooled = True  # one position
 
     def __init__(self, *, channels: int, size: int, image_channels: int = 3, camera_channels: int = 7) -> None:
         super().__init__()
+        self.fixed_size = size
         self.channels, self.image_channels, self.camera_channels = channels, image_channels, camera_channels
         first, second, third = channels // 8, channels // 4, channels // 2
         self.conv1 = nn.Conv2d(image_channels + camera_channels, first, kernel_size=2, stride=2)

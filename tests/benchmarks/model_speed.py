@@ -1,0 +1,210 @@
+"""How much faster the GQN is than its plain step-by-step form: ``python tests/benchmarks/model_speed.py [--quick]``.
+
+Prints a markdown table. Plain and ours take turns, so that whatever else the machine does meets both; a ratio is the
+median over rounds of the times of one round. The baseline is the plain form in fp32 throughout. A training step is
+forward, backward and Adam: fused for ours, torch's default for the plain form, as the public ports have it. On a GPU
+the batch is 36, TF32 is off for the plain form, and ours is compiled into CUDA graphs.
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+from torch import Tensor, nn
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "model"))
+from plain_gqn import PlainGQN
+
+from gqn_probe.model import GQN
+from gqn_probe.model.objective import gaussian_nll
+
+PRESETS = Path(__file__).parents[2] / "conf" / "model"
+VIEWS, SIZE, SIGMA = 7, 64, 0.7
+
+
+class Row(NamedTuple):
+    """One comparison: what is timed, against what, and the ratios asked for in fp32 and bf16."""
+
+    name: str
+    baseline: Callable[[], object]
+    ours: dict[torch.dtype, Callable[[], object]]
+    targets: tuple[float, float] | None
+
+
+def preset(name: str, **changes: Any) -> GQN:
+    """The model of a YAML preset, with changes to its generator."""
+    config = OmegaConf.create({"model": OmegaConf.load(PRESETS / f"{name}.yaml")})
+    config.model.generator.update(changes)
+    return instantiate(config.model)
+
+
+def scenes(batch: int, device: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    shapes = (batch, VIEWS, 3, SIZE, SIZE), (batch, VIEWS, 7), (batch, 3, SIZE, SIZE), (batch, 7)
+    return tuple(torch.rand(shape, device=device) for shape in shapes)
+
+
+def training_step(model: nn.Module, batch: int, device: str, dtype: torch.dtype) -> Callable[[], object]:
+    """Forward, backward and Adam on one fixed batch."""
+    data = scenes(batch, device)
+    model = model.to(device)
+    ours = isinstance(model, GQN)
+    adam = torch.optim.Adam(model.parameters(), lr=1e-6, fused=ours or None)
+
+    def loss() -> Tensor:
+        with torch.autocast(device, dtype, enabled=dtype != torch.float32):
+            output = model(*data)
+        mean, kl = (output.mean, output.kl) if ours else output[:2]
+        return (gaussian_nll(mean, data[2], SIGMA) + kl).mean()
+
+    compiled = torch.compile(loss, mode="reduce-overhead") if ours and device == "cuda" else loss
+
+    def step() -> None:
+        adam.zero_grad()
+        compiled().backward()
+        adam.step()
+
+    return step
+
+
+def training_row(name: str, ours: GQN, plain: PlainGQN, targets: tuple[float, float] | None, device: str) -> Row:
+    batch = 36 if device == "cuda" else 4
+    steps = {dtype: training_step(ours, batch, device, dtype) for dtype in (torch.float32, torch.bfloat16)}
+    return Row(name, training_step(plain, batch, device, torch.float32), steps, targets)
+
+
+def study_rows(device: str) -> list[Row]:
+    """Representations of one scene for k = 2..15: every set encoded apart, or the whole model run, against one pass."""
+    gqn = preset("released").to(device).eval()
+    plain = PlainGQN(gqn.settings()).to(device)
+    frames, cameras = torch.rand(1, 15, 3, SIZE, SIZE, device=device), torch.randn(1, 15, 7, device=device)
+    masks = (torch.arange(15, device=device) < torch.arange(2, 16, device=device)[:, None]).to(device)
+
+    def once(dtype: torch.dtype) -> Callable[[], object]:
+        def run() -> Tensor:
+            with torch.no_grad(), torch.autocast(device, dtype, enabled=dtype != torch.float32):
+                phi = gqn.encode(frames, cameras)
+                return gqn.aggregate(phi.expand(len(masks), -1, -1, -1, -1), masks)
+
+        return run
+
+    @torch.no_grad()
+    def apart() -> None:
+        for k in range(2, 16):
+            gqn.aggregate(gqn.encode(frames[:, :k], cameras[:, :k]))
+
+    @torch.no_grad()
+    def whole() -> None:
+        for k in range(2, 16):
+            plain(frames[:, :k], cameras[:, :k], frames[:, 0], cameras[:, 0])
+
+    ours = {dtype: once(dtype) for dtype in (torch.float32, torch.bfloat16)}
+    return [
+        Row("k = 2..15: each context set encoded apart", apart, ours, (7.8, 7.8)),
+        Row("k = 2..15: the whole model run for each count", whole, ours, (45, 90)),
+    ]
+
+
+def rows(device: str, quick: bool) -> list[Callable[[], list[Row]]]:
+    """Made one after the other, for the paper's model takes gigabytes."""
+
+    def paper(targets: tuple[float, float] | None, **changes: Any) -> Callable[[], list[Row]]:
+        def make() -> list[Row]:
+            gqn = preset("paper", **changes)
+            cores = "shared" if changes["shared"] else "own"
+            name = f"training step, paper, {cores} cores, L = {changes['steps']}"
+            return [training_row(name, gqn, PlainGQN(gqn.settings()), targets, device)]
+
+        return make
+
+    def against_released(name: str, targets: tuple[float, float]) -> Callable[[], list[Row]]:
+        def make() -> list[Row]:
+            gqn, plain = preset(name), PlainGQN(preset("released").settings())
+            return [training_row(f"training step, {name}, against released", gqn, plain, targets, device)]
+
+        return make
+
+    made = [
+        paper((2.8, 4.6), steps=8, shared=True),
+        paper((3.3, 5.3), steps=12, shared=True),
+        paper(None, steps=4, shared=False),
+        against_released("released", (1.1, 2.1)),
+        against_released("large", (1.7, 3.4)),
+        lambda: study_rows(device),
+    ]
+    return [made[0], made[-1]] if quick else made
+
+
+def timed(function: Callable[[], object], device: str) -> float:
+    start = time.perf_counter()
+    function()
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def measure(row: Row, rounds: int, device: str) -> str:
+    """One line of the table."""
+    functions = {"plain": row.baseline, **row.ours}
+    for function in functions.values():
+        timed(function, device)
+    turns = [{name: timed(function, device) for name, function in functions.items()} for _ in range(rounds)]
+    cells = [row.name, f"{statistics.median(turn['plain'] for turn in turns):.2f} s"]
+    for dtype, target in zip(row.ours, row.targets or (None, None), strict=True):
+        seconds = statistics.median(turn[dtype] for turn in turns)
+        ratio = statistics.median(turn["plain"] / turn[dtype] for turn in turns)
+        asked = f" (asked: {target})" if target else ""
+        cells.append(f"{seconds:.2f} s: **{ratio:.1f}x**{asked}")
+    return f"| {' | '.join(cells)} |"
+
+
+def gpu_report(rounds: int) -> str:
+    """Steps a second, FLOP/s with its share of the measured matrix peak, and memory, of the paper's training step."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    gqn = preset("paper", shared=True)
+    plain_loop = training_step(PlainGQN(gqn.settings()), 36, "cuda", torch.float32)
+    del plain_loop
+    with FlopCounterMode(display=False) as counter:
+        output = gqn.to("cuda")(*scenes(36, "cuda"))
+        (output.mean.sum() + output.kl.sum()).backward()
+    step = training_step(gqn, 36, "cuda", torch.bfloat16)
+    for _ in range(3):
+        timed(step, "cuda")
+    seconds = statistics.median(timed(step, "cuda") for _ in range(rounds))
+    matrix = torch.randn(8192, 8192, device="cuda", dtype=torch.bfloat16)
+    timed(lambda: matrix @ matrix, "cuda")
+    peak = 2 * 8192**3 / statistics.median(timed(lambda: matrix @ matrix, "cuda") for _ in range(10))
+    achieved = counter.get_total_flops() / seconds
+    memory = torch.cuda.max_memory_allocated() / 2**30
+    return (
+        f"{torch.cuda.get_device_name()}: {1 / seconds:.1f} steps/s, {achieved / 1e12:.0f} TFLOP/s, "
+        f"{achieved / peak:.0%} of the matrix peak ({peak / 1e12:.0f} TFLOP/s), {memory:.1f} GiB"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="two comparisons instead of all")
+    parser.add_argument("--rounds", type=int, default=5, help="turns that each takes (default 5)")
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads (default 2)")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    print("| | plain, fp32 | ours, fp32 | ours, bf16 |\n|---|---|---|---|")
+    for make in rows(device, arguments.quick):
+        for row in make():
+            print(measure(row, arguments.rounds, device), flush=True)
+    if device == "cuda":
+        print(gpu_report(arguments.rounds))
+
+
+if __name__ == "__main__":
+    main()
