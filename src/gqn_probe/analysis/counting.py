@@ -59,9 +59,11 @@ def counting_outcome(store: RowStore, settings: StudySettings, bootstrap: Object
         if isinstance(probe, Ridge):
             outcome.results.extend(_extrapolation(probe_name, probe, cases, counts))
     outcome.results.extend(_selectivity(together, bootstrap))
-    full, norm = (together["count", settings.inputs[0], control, settings.headline] for control in HEADLINE)
-    headline = Headline.of(full, norm, bootstrap, chance=1 / len(counts))
-    return outcome._replace(headline=headline.values(), answer=headline.sentence(len(full.objects.unique())))
+    linear = {name[2]: each for name, each in together.items() if name[3] == settings.headline}
+    first = {name[2]: each for name, each in together.items() if name[1::2] == (settings.inputs[0], settings.headline)}
+    headline = Headline.of(linear | first, bootstrap, full=HEADLINE[0], norm=HEADLINE[1], chance=1 / len(counts))
+    objects = len(first[HEADLINE[0]].objects.unique())
+    return outcome._replace(headline=headline.values(), answer=headline.sentence(objects))
 
 
 def all_cases(store: RowStore, settings: StudySettings) -> tuple[list[Case], list[str]]:

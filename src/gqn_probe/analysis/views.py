@@ -13,6 +13,9 @@ from torch import Tensor
 from gqn_probe.data.draws import scene_keys, uniform
 
 
+ORIGINAL_VIEWS = 15  # a scene of the original study
+
+
 class Selection(NamedTuple):
     """The views that the rows of one count sum up; ``i`` is the place in the sum."""
 
@@ -88,14 +91,14 @@ def nested_task(scenes: int, views: int, count: int, seed: int) -> Task:
 
 
 def original_task(scenes: int, views: int, count: int, seed: int) -> Task:
-    """The original study's: ``count`` views drawn anew, of which the last is asked for and the others are context.
+    """The original study's: ``count`` of the first 15 views drawn anew, the last asked for, the others context.
 
     Raises:
         ValueError: a count of 1, which leaves no context.
     """
     if count < 2:
         raise ValueError(f"context={count} leaves no context: the original study counts the query, so begin at 2")
-    drawn = independent(scenes, views, count, seed).views
+    drawn = independent(scenes, min(views, ORIGINAL_VIEWS), count, seed).views
     context = drawn[:, :-1]
     return Task(Selection(_own(context), context), drawn[:, -1], query_seen=False)
 

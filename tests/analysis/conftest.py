@@ -1,0 +1,92 @@
+"""A tiny network, scenes, and study settings for the tests of the analysis."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from gqn_probe.analysis.controls import Control
+from gqn_probe.analysis.material import Material
+from gqn_probe.analysis.probes import Ridge, Softmax
+from gqn_probe.analysis.settings import StudySettings
+from gqn_probe.data import encode_cameras, render_scenes
+from gqn_probe.model import GQN, Generator, Tower
+from gqn_probe.types import Scenes
+
+Planted = Callable[[Tensor], Material]
+
+
+@pytest.fixture
+def tiny_gqn() -> GQN:
+    encoder = Tower(width=4, channels=6, pooled=False)
+    generator = Generator(
+        steps=2, representation_channels=6, pooled=False, size=16, hidden_channels=4, canvas_channels=4,
+        latent_channels=2, kernel=3, shared=True, canvas_input=False, core="project", deviation="softplus",
+        output="linear", normalise=True,
+    )  # fmt: skip
+    return GQN(encoder=encoder, generator=generator, aggregation="sum").eval()
+
+
+@pytest.fixture(scope="session")
+def rendered() -> Scenes:
+    return render_scenes(24, views=6, size=16)
+
+
+@pytest.fixture
+def material(tiny_gqn: GQN, rendered: Scenes, tmp_path: Path) -> Material:
+    return Material(
+        gqn=tiny_gqn,
+        scenes=rendered,
+        encode_cameras=encode_cameras,
+        fingerprint="rendered",
+        cache=tmp_path / "cache",
+        usable_views=5,
+    )
+
+
+@pytest.fixture
+def planted(tiny_gqn: GQN, tmp_path: Path) -> Planted:
+    """Material of as many empty scenes as there are rows of planted features."""
+
+    def make(features: Tensor) -> Material:
+        scenes = Scenes(torch.zeros(len(features), 16, 3, 4, 4, dtype=torch.uint8), torch.zeros(len(features), 16, 5))
+        return Material(tiny_gqn, scenes, encode_cameras, "planted", tmp_path / "cache", usable_views=15)
+
+    return make
+
+
+LINEAR = Softmax(epochs=60, batch_size=256, learning_rate=0.3, l2=(1e-5, 1e-3, 1e-1), principal=True)
+CONTROLS = {
+    "none": Control("r"),
+    "norm": Control("length", transform="norm"),
+    "direction": Control("direction", transform="direction"),
+    "shuffled": Control("shuffled counts", labels="shuffled"),
+    "control_task": Control("label an object", labels="object", split="row"),
+    "repeated": Control("one view", source="repeated"),
+    "transfer": Control("mixtures", source="incoherent", trained_on="nested"),
+    "untrained": Control("untrained", encoder="untrained"),
+    "pixels": Control("pixels", input="pixels"),
+}
+
+
+@pytest.fixture
+def settings() -> StudySettings:
+    """A quick study of everything; tests replace what they are about."""
+    return StudySettings(
+        protocol="study",
+        objects=24,
+        seeds=5,
+        seed=0,
+        inputs=("pooled",),
+        targets=("count",),
+        probes={"linear": LINEAR, "ridge": Ridge(l2=(1e-4, 1e-2))},
+        controls="all",
+        control=CONTROLS,
+        reconstruct=3,
+        show=2,
+        resamples=500,
+        permutations=100,
+        untrained=2,
+    )

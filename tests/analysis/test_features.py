@@ -1,0 +1,62 @@
+"""Every view is encoded once, rightly, and found again."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from gqn_probe.analysis.material import Material
+from gqn_probe.analysis.readouts import readout_names
+from gqn_probe.analysis.sums import sum_views
+from gqn_probe.analysis.views import nested
+from gqn_probe.types import to_unit
+
+
+def test_sum_of_features_is_the_representation(material: Material) -> None:
+    selection = nested(24, 6, 4, seed=0)
+    scene = torch.arange(24)[:, None]
+    frames = to_unit(material.scenes.frames[scene, selection.views])
+    cameras = material.encode_cameras(material.scenes.cameras)[scene, selection.views]
+    with torch.no_grad():
+        expected = material.gqn.aggregate(material.gqn.encode(frames, cameras))
+    maps = material.features(("representation",))["representation"]
+    torch.testing.assert_close(sum_views(maps, selection), expected, atol=1e-5, rtol=1e-4)
+    pooled = sum_views(material.features(("pooled",))["pooled"], selection)
+    torch.testing.assert_close(pooled, expected.mean(dim=(2, 3)), atol=1e-5, rtol=1e-4)
+
+
+def test_encoded_once(material: Material) -> None:
+    calls = []
+    watched = replace(material, progress=lambda *seen: calls.append(seen))
+    first = watched.features(("pooled", "pixels"))["pooled"].clone()
+    done = len(calls)
+    assert torch.equal(watched.features(("pooled",))["pooled"], first)
+    assert done > 0
+    assert len(calls) == done
+    assert not list(material.cache.rglob("*.partial.npy"))
+
+
+def test_other_weights_and_scenes_have_other_features(material: Material) -> None:
+    before = material.features(("pooled",))["pooled"].clone()
+    other = material.untrained(1)
+    assert not torch.allclose(other.features(("pooled",))["pooled"], before)
+    fewer = replace(material, scenes=material.scenes[:3]).features(("pooled",))["pooled"]
+    torch.testing.assert_close(fewer, before[:3])
+
+
+def test_untrained_is_decided_by_its_seed(material: Material) -> None:
+    one, same, other = (material.untrained(seed).gqn.encoder.conv1.weight for seed in (1, 1, 2))
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+
+
+def test_unknown_readout_lists_those_there_are(material: Material) -> None:
+    with pytest.raises(ValueError, match=r"no read-out 'poled'; there are pooled, .*layer\.conv8"):
+        material.features(("poled",))
+
+
+def test_every_readout_can_be_read(material: Material) -> None:
+    names = readout_names(material.gqn)
+    found = material.features(names)
+    assert all(found[name].shape[:2] == (24, 6) for name in names)
+    assert all(found[name].isfinite().all() for name in names)
