@@ -5,6 +5,7 @@ any moment a shard is whole or absent. Reading maps the files into memory and co
 """
 
 import json
+import mmap
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -24,7 +25,7 @@ from gqn_probe.data.tfrecord import EncodedScenes
 from gqn_probe.types import Factors, Scenes
 
 FORMAT = 1
-MAPPED_BYTES = 256 << 20  # how much may be read before the maps are dropped, which returns their memory
+READ_BYTES = 16 << 20  # how much is read before its memory is returned; the kernel maps up to 20 times as much
 DTYPES = {"U8": np.uint8, "F32": np.float32, "I64": np.int64}
 
 
@@ -150,14 +151,15 @@ class StoredScenes:
     def __init__(self, folder: Path, shards: Sequence[Shard]) -> None:
         self.folder, self.shards = folder, tuple(shards)
         self.starts = np.cumsum([0] + [shard.scenes for shard in shards])
-        self._maps: dict[int, dict[str, np.ndarray]] = {}
+        self._maps: dict[int, Mapped] = {}
+        self._touched: set[int] = set()
         self._read = 0
 
     def __len__(self) -> int:
         return int(self.starts[-1])
 
     def __getstate__(self) -> dict:
-        return self.__dict__ | {"_maps": {}}  # workers that are spawned map the files themselves
+        return self.__dict__ | {"_maps": {}, "_touched": set()}  # workers that are spawned map the files themselves
 
     def __getitem__(self, rows: Int[Tensor, " s"]) -> Scenes:
         """A copy of these rows, in their order; frames kept as JPEG are decoded.
@@ -167,8 +169,11 @@ class StoredScenes:
         """
         places = [self._locate(row) for row in rows.tolist()]
         frames = _decode(places) if "jpeg" in places[0].columns else _gather(places, "frames")
+        scenes = Scenes(frames, _gather(places, "cameras"), _factors(places))
         self._read += frames.nbytes
-        return Scenes(frames, _gather(places, "cameras"), _factors(places))
+        if self._read > READ_BYTES:
+            self._return_memory()
+        return scenes
 
     def factors(self, rows: Int[Tensor, " s"]) -> Factors | None:
         """The ground truth of these rows, where it is known."""
@@ -176,12 +181,23 @@ class StoredScenes:
 
     def _locate(self, row: int) -> "Place":
         number = int(np.searchsorted(self.starts, row, side="right")) - 1
-        if self._read > MAPPED_BYTES:
-            self._maps.clear()
-            self._read = 0
         if number not in self._maps:
-            self._maps[number] = _map_columns(self.folder, self.shards[number])
-        return Place(self._maps[number], row - int(self.starts[number]))
+            self._maps[number] = _map_shard(self.folder, self.shards[number])
+        self._touched.add(number)
+        return Place(self._maps[number].columns, row - int(self.starts[number]))
+
+    def _return_memory(self) -> None:
+        for number in self._touched:
+            self._maps[number].memory.madvise(mmap.MADV_DONTNEED)
+        self._touched.clear()
+        self._read = 0
+
+
+class Mapped(NamedTuple):
+    """A shard in memory."""
+
+    columns: dict[str, np.ndarray]
+    memory: mmap.mmap
 
 
 class Place(NamedTuple):
@@ -215,18 +231,19 @@ def _decode(places: Sequence[Place]) -> UInt8[Tensor, "s v c h w"]:
     return rearrange(decode_jpegs(images, height, width), "(s v) c h w -> s v c h w", s=len(places))
 
 
-def _map_columns(folder: Path, shard: Shard) -> dict[str, np.ndarray]:
-    """The tensors of a safetensors file, mapped: 8 bytes of header length, a JSON header, the data."""
+def _map_shard(folder: Path, shard: Shard) -> Mapped:
+    """Map a safetensors file: 8 bytes of header length, a JSON header, the data."""
     path = folder / shard.file
     found = path.stat().st_size if path.exists() else 0
     if found != shard.bytes:
         raise ValueError(f"{path} has {found} bytes where the index says {shard.bytes}: prepare the store again")
-    data = np.memmap(path, mode="r").view(np.ndarray)
-    length = int(data[:8].view("<u8")[0])
-    header = json.loads(bytes(data[8 : 8 + length]))
+    with path.open("rb") as file:
+        memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    length = int.from_bytes(memory[:8], "little")
     columns = {}
-    for name, entry in header.items():
+    for name, entry in json.loads(memory[8 : 8 + length]).items():
         if name != "__metadata__":
-            low, high = (8 + length + offset for offset in entry["data_offsets"])
-            columns[name] = data[low:high].view(DTYPES[entry["dtype"]]).reshape(entry["shape"])
-    return columns
+            dtype, (low, high) = np.dtype(DTYPES[entry["dtype"]]), entry["data_offsets"]
+            column = np.frombuffer(memory, dtype, (high - low) // dtype.itemsize, 8 + length + low)
+            columns[name] = column.reshape(entry["shape"])
+    return Mapped(columns, memory)
