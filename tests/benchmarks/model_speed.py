@@ -2,8 +2,9 @@
 
 Prints a markdown table. Plain and ours take turns, so that whatever else the machine does meets both; a ratio is the
 median over rounds of the times of one round. The baseline is the plain form in fp32 throughout. A training step is
-forward, backward and Adam: fused for ours, torch's default for the plain form, as the public ports have it. On a GPU
-the batch is 36, TF32 is off for the plain form, and ours is compiled into CUDA graphs.
+forward, backward and Adam: fused for ours, torch's default for the plain form, as public ports have it. With
+``--threads 1`` CPU seconds are counted, which other programs hardly change. On a GPU the batch is 36, TF32 is off,
+and ours is compiled into CUDA graphs.
 """
 
 import argparse
@@ -50,33 +51,34 @@ def scenes(batch: int, device: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return tuple(torch.rand(shape, device=device) for shape in shapes)
 
 
-def training_step(model: nn.Module, batch: int, device: str, dtype: torch.dtype) -> Callable[[], object]:
-    """Forward, backward and Adam on one fixed batch."""
-    data = scenes(batch, device)
-    model = model.to(device)
-    ours = isinstance(model, GQN)
+def training_steps(model: nn.Module, device: str, *dtypes: torch.dtype) -> dict[torch.dtype, Callable[[], object]]:
+    """For each precision: forward, backward and Adam on one fixed batch."""
+    data = scenes(36 if device == "cuda" else 4, device)
+    model, ours = model.to(device), isinstance(model, GQN)
     adam = torch.optim.Adam(model.parameters(), lr=1e-6, fused=ours or None)
 
-    def loss() -> Tensor:
-        with torch.autocast(device, dtype, enabled=dtype != torch.float32):
-            output = model(*data)
-        mean, kl = (output.mean, output.kl) if ours else output[:2]
-        return (gaussian_nll(mean, data[2], SIGMA) + kl).mean()
+    def step_in(dtype: torch.dtype) -> Callable[[], object]:
+        def loss() -> Tensor:
+            with torch.autocast(device, dtype, enabled=dtype != torch.float32):
+                output = model(*data)
+            mean, kl = (output.mean, output.kl) if ours else output[:2]
+            return (gaussian_nll(mean, data[2], SIGMA) + kl).mean()
 
-    compiled = torch.compile(loss, mode="reduce-overhead") if ours and device == "cuda" else loss
+        forward = torch.compile(loss, mode="reduce-overhead") if ours and device == "cuda" else loss
 
-    def step() -> None:
-        adam.zero_grad()
-        compiled().backward()
-        adam.step()
+        def step() -> None:
+            adam.zero_grad()
+            forward().backward()
+            adam.step()
 
-    return step
+        return step
+
+    return {dtype: step_in(dtype) for dtype in dtypes}
 
 
 def training_row(name: str, ours: GQN, plain: PlainGQN, targets: tuple[float, float] | None, device: str) -> Row:
-    batch = 36 if device == "cuda" else 4
-    steps = {dtype: training_step(ours, batch, device, dtype) for dtype in (torch.float32, torch.bfloat16)}
-    return Row(name, training_step(plain, batch, device, torch.float32), steps, targets)
+    baseline = training_steps(plain, device, torch.float32)[torch.float32]
+    return Row(name, baseline, training_steps(ours, device, torch.float32, torch.bfloat16), targets)
 
 
 def study_rows(device: str) -> list[Row]:
@@ -142,11 +144,12 @@ def rows(device: str, quick: bool) -> list[Callable[[], list[Row]]]:
 
 
 def timed(function: Callable[[], object], device: str) -> float:
-    start = time.perf_counter()
+    clock = time.process_time if device == "cpu" and torch.get_num_threads() == 1 else time.perf_counter
+    start = clock()
     function()
     if device == "cuda":
         torch.cuda.synchronize()
-    return time.perf_counter() - start
+    return clock() - start
 
 
 def measure(row: Row, rounds: int, device: str) -> str:
@@ -168,13 +171,13 @@ def gpu_report(rounds: int) -> str:
     """Steps a second, FLOP/s with its share of the measured matrix peak, and memory, of the paper's training step."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    gqn = preset("paper", shared=True)
-    plain_loop = training_step(PlainGQN(gqn.settings()), 36, "cuda", torch.float32)
-    del plain_loop
+    gqn = preset("paper", shared=True).to("cuda")
     with FlopCounterMode(display=False) as counter:
-        output = gqn.to("cuda")(*scenes(36, "cuda"))
+        output = gqn(*scenes(36, "cuda"))
         (output.mean.sum() + output.kl.sum()).backward()
-    step = training_step(gqn, 36, "cuda", torch.bfloat16)
+    del output
+    torch.cuda.reset_peak_memory_stats()
+    step = training_steps(gqn, "cuda", torch.bfloat16)[torch.bfloat16]
     for _ in range(3):
         timed(step, "cuda")
     seconds = statistics.median(timed(step, "cuda") for _ in range(rounds))
