@@ -1,9 +1,9 @@
-"""Train a GQN: ``python train.py``, ``python train.py experiment=paper trainer.devices=4``."""
+"""Train a GQN: ``python train.py``, ``python train.py experiment=paper trainer.devices=4``, ``... resume=last``."""
 
 import hydra
 from omegaconf import DictConfig
 
-from gqn_probe import run, tracking
+from gqn_probe import resumption, run, tracking
 from gqn_probe.training.outcome import conclude
 
 
@@ -15,16 +15,17 @@ def main(cfg: DictConfig) -> dict[str, float]:
 def train(cfg: DictConfig) -> dict[str, float]:
     """One training run, from the composed configuration to weights on disk; the last validation's metrics."""
     folder = run.prepare(cfg)
+    past = resumption.past_of(folder, cfg.resume)
     data = run.instantiate(cfg.data)
     module = run.instantiate(cfg.training, gqn=run.instantiate(cfg.model), seed=cfg.seed)
     callbacks = list(run.instantiate(cfg.callbacks).values())
-    with tracking.loggers(cfg, folder, job_type="train") as loggers, run.as_single_run():
+    with tracking.loggers(cfg, folder, job_type="train", past=past) as loggers, run.as_single_run():
         trainer = run.instantiate(cfg.trainer, logger=loggers, callbacks=callbacks, default_root_dir=folder)
-        trainer.fit(module, datamodule=data, ckpt_path=run.checkpoint_to_resume(cfg.resume))
+        trainer.fit(module, datamodule=data, ckpt_path=past.checkpoint)
         metrics = conclude(trainer, module, data, folder)
-        run.write_provenance(folder, cfg, data=data.provenance(), metrics=metrics)
+        run.write_provenance(folder, cfg, continued_from_step=past.step, data=data.provenance(), metrics=metrics)
     return metrics
 
 
 if __name__ == "__main__":
-    run.launch(main)
+    run.launch(main, rewrite=resumption.continued)

@@ -22,10 +22,11 @@ from hydra.errors import ConfigCompositionException, HydraException, Instantiati
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from yaml import YAMLError
 
 STARTED = time.time()
-USER_ERRORS = (HydraException, OmegaConfBaseException, YAMLError, ValueError, FileNotFoundError)
+USER_ERRORS = (HydraException, OmegaConfBaseException, YAMLError, ValueError, FileNotFoundError, FloatingPointError)
 # Processes for further devices inherit the variable that `launch` sets, and the first one speaks for all.
 TRACEBACK_WANTED = os.environ.get("HYDRA_FULL_ERROR") == "1" and "LOCAL_RANK" not in os.environ
 UNQUOTED_RANGE = re.compile(r"(context)=(range\(.*\))")
@@ -33,21 +34,23 @@ UNQUOTED_RANGE = re.compile(r"(context)=(range\(.*\))")
 
 NOISE = (
     r".*isinstance\(treespec, LeafSpec\)",  # Lightning under a newer torch
-    r"Experiment logs directory .* exists and is not empty",  # Hydra made the folder
+    r"Checkpoint directory .* exists and is not empty",  # it is that of the run that goes on
     r"The '\w+_dataloader' does not have many workers",  # reading a batch takes about a millisecond
     r"The number of training batches .* is smaller than the logging interval",
 )
 
 
-def launch(main: Callable[[], Any]) -> None:
+def launch(main: Callable[[], Any], rewrite: Callable[[list[str]], list[str]] = list) -> None:
     """Run a ``hydra.main`` function; a user's mistake becomes one line on stderr and exit status 1.
 
-    With ``HYDRA_FULL_ERROR=1`` in the environment the full traceback is shown instead.
+    With ``HYDRA_FULL_ERROR=1`` in the environment the full traceback is shown instead. ``rewrite`` may change the
+    command line before Hydra reads it.
     """
     if not {"-m", "--multirun"} & set(sys.argv):  # Hydra would take an unquoted range(a,b) for a sweep
         sys.argv[1:] = [UNQUOTED_RANGE.sub(r"\1='\2'", argument) for argument in sys.argv[1:]]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra raises what went wrong instead of printing it
     try:
+        sys.argv[1:] = rewrite(sys.argv[1:])
         main()
     except USER_ERRORS as error:
         if TRACEBACK_WANTED:
@@ -102,6 +105,7 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
     return OmegaConf.to_container(cfg, resolve=True)  # type: ignore[return-value]
 
 
+@rank_zero_only
 def write_provenance(folder: Path, cfg: DictConfig | Mapping[str, Any], **facts: Any) -> Path:
     """``provenance.json``: what was run, on what, from which revision, with which versions, and for how long."""
     record = {
@@ -143,11 +147,12 @@ def as_single_run() -> Iterator[None]:
     """Make the processes that Lightning starts for further devices repeat this job alone.
 
     Lightning starts them with the parent's command line. Under ``-m`` that is the whole sweep, so each would run
-    every job again; here they get the composed configuration and folder of the present job instead.
+    every job again; here they get the composed configuration and folder of the present job instead. Afterwards the
+    environment is as before, so that the next job of a sweep starts processes of its own.
     """
     config = HydraConfig.get()
     folder = config.runtime.output_dir
-    argv, run_folder = sys.argv, config.run.dir
+    argv, run_folder, environment = sys.argv, config.run.dir, dict(os.environ)
     composed = Path(folder) / ".hydra"
     with read_write(config), open_dict(config):
         config.run.dir = folder
@@ -156,24 +161,12 @@ def as_single_run() -> Iterator[None]:
         yield
     finally:
         sys.argv = argv
+        os.environ.clear()
+        os.environ.update(environment)
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
         with read_write(config), open_dict(config):
             config.run.dir = run_folder
-
-
-def checkpoint_to_resume(resume: str | None) -> Path | None:
-    """The last checkpoint of the run folder ``resume``, or of the newest run for ``last``; None starts afresh."""
-    if resume is None:
-        return None
-    root = Path("outputs/train")
-    if resume == "last":
-        found = sorted(root.glob("*/*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
-        if not found:
-            raise ValueError(f"resume=last: no run under {root} has checkpoints/last.ckpt; train one first")
-        return found[-1]
-    checkpoint = Path(resume) / "checkpoints" / "last.ckpt"
-    if not checkpoint.exists():
-        raise ValueError(f"resume={resume}: there is no {checkpoint}; name an output folder of train.py, or `last`")
-    return checkpoint
 
 
 def instantiate(node: DictConfig, **values: Any) -> Any:

@@ -13,26 +13,33 @@ import wandb
 from einops import rearrange
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
-from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
+from pytorch_lightning.loggers import Logger, WandbLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from gqn_probe.report.by_count import decodability_series, reconstruction_series
 from gqn_probe.report.results import read_study
+from gqn_probe.resumption import NO_PAST, Past
 from gqn_probe.run import plain
+from gqn_probe.training.metrics_table import MetricsTable
 
 
 @contextlib.contextmanager
-def loggers(cfg: DictConfig, folder: Path, *, job_type: str, name: str | None = None) -> Iterator[list[Logger]]:
-    """A CSV file and a W&B run, which is finished whatever happens, with the exit code that tells how it went.
+def loggers(
+    cfg: DictConfig, folder: Path, *, job_type: str, name: str | None = None, past: Past = NO_PAST
+) -> Iterator[list[Logger]]:
+    """A W&B run and, in training, a CSV file; the run is finished whatever happens, with the exit code that tells how it went.
 
-    W&B is online when the user is logged in, else offline with a line on how to upload later.
+    W&B is online when the user is logged in, else offline with a line on how to upload later. A training run with a
+    ``past`` goes on in both.
     """
-    table = CSVLogger(save_dir=folder, name="", version="")
+    tables = [MetricsTable(folder / "metrics.csv", first_step=past.step)] if job_type == "train" else []
     if not cfg.logger.wandb or rank_zero_only.rank != 0:
-        yield [table]
+        yield tables
         return
     mode = wandb_mode(cfg.logger.mode)
     wandb_run = wandb.init(
+        id=previous_id(folder) if past.step else None,
+        resume="allow" if past.step and mode == "online" else None,
         project=cfg.logger.project,
         entity=cfg.logger.entity,
         group=cfg.logger.group or sweep_group(),
@@ -45,9 +52,12 @@ def loggers(cfg: DictConfig, folder: Path, *, job_type: str, name: str | None = 
         reinit="finish_previous",  # Hydra runs the jobs of a sweep in one process
         settings=wandb.Settings(silent=True, console="off"),
     )
+    if job_type == "train":
+        wandb_run.define_metric("trainer/global_step")
+        wandb_run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
     code = 1
     try:
-        yield [table, WandbLogger(experiment=wandb_run)]
+        yield [*tables, WandbLogger(experiment=wandb_run)]
         code = 0
     finally:
         wandb_run.finish(exit_code=code)
@@ -64,6 +74,12 @@ def wandb_mode(asked: str) -> str:
     if mode := os.environ.get("WANDB_MODE"):
         return "online" if mode == "online" else "offline"
     return "online" if wandb.login(prompt=False) else "offline"
+
+
+def previous_id(folder: Path) -> str | None:
+    """The id of the W&B run kept in ``folder``, if there is one: its folder's name ends in it."""
+    names = sorted(path.name for path in folder.glob("wandb/*run-*-*"))
+    return names[-1].rpartition("-")[2] if names else None
 
 
 def sweep_group() -> str:

@@ -48,6 +48,7 @@ def tiny_module(**changes) -> GQNModule:
         "reference_count": 2,
         "betas": (0.9, 0.999),
         "eps": 1e-8,
+        "compile": False,
         "seed": 0,
     }
     return GQNModule(gqn, **(settings | changes))

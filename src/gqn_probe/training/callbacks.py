@@ -17,6 +17,7 @@ from torch import Tensor
 
 from gqn_probe.training.gqn_module import GQNModule
 from gqn_probe.training.prediction import held_out_episode
+from gqn_probe.types import Batch
 
 
 class ImageGrid(L.Callback):
@@ -63,6 +64,29 @@ def prediction_grid(module: GQNModule, batch: Any) -> Float[Tensor, "row column 
     return torch.stack(shown, dim=1).clamp(0, 1)
 
 
+class Throughput(L.Callback):
+    """Logs ``train/scenes_per_second`` and ``train/query_images_per_second`` of all devices, validation apart."""
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._restart()
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._restart()
+
+    def _restart(self) -> None:
+        self.started, self.scenes = time.monotonic(), 0
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: GQNModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        self.scenes += len(batch.scenes) * trainer.world_size
+        if trainer.global_step % trainer.log_every_n_steps == 0:
+            rate = self.scenes / (time.monotonic() - self.started)
+            pl_module.log("train/scenes_per_second", rate)
+            pl_module.log("train/query_images_per_second", rate * pl_module.queries)
+            self._restart()
+
+
 class Progress(RichProgressBar):
     """A rich progress bar on a terminal; elsewhere one plain line a validation."""
 
@@ -85,6 +109,4 @@ class Progress(RichProgressBar):
                 "shuffled colour cosine": "val/shuffled/color_cosine",
             }
             numbers = ", ".join(f"{label} {values[key]:.3g}" for label, key in shown.items() if key in values)
-            print(
-                f"step {trainer.global_step}, {time.monotonic() - self.started:.0f} s: {numbers}", flush=True
-            )
+            print(f"step {trainer.global_step}, {time.monotonic() - self.started:.0f} s: {numbers}", flush=True)

@@ -39,6 +39,7 @@ class GQNModule(L.LightningModule):
         validation_counts: numbers of context views at which held-out predictions are scored.
         reference_count: the one of them that gives the headline metrics.
         betas, eps: Adam's.
+        compile: compile encoder and generator with torch.compile: minutes before the first step, faster ones after.
         seed: seeds every episode and every latent sample.
     """
 
@@ -57,17 +58,14 @@ class GQNModule(L.LightningModule):
         reference_count: int,
         betas: Sequence[float],
         eps: float,
+        compile: bool,
         seed: int,
     ) -> None:
         super().__init__()
         if len(context) != 2 or not 1 <= context[0] <= context[1]:
-            raise ValueError(
-                f"training.context={list(context)} must be [least, greatest] with 1 <= least <= greatest"
-            )
+            raise ValueError(f"training.context={list(context)} must be [least, greatest] with 1 <= least <= greatest")
         if reference_count not in validation_counts:
-            raise ValueError(
-                f"training.reference_count={reference_count} is not in {list(validation_counts)}"
-            )
+            raise ValueError(f"training.reference_count={reference_count} is not in {list(validation_counts)}")
         self.gqn = gqn
         self.learning_rate, self.sigma, self.kl_weight = learning_rate, sigma, kl_weight
         self.mode_weight = mode_weight
@@ -76,30 +74,39 @@ class GQNModule(L.LightningModule):
         self.unseen_queries = unseen_queries
         self.reference_count = reference_count
         self.betas, self.eps = (betas[0], betas[1]), eps
+        self.compiled = compile
         self.seed = seed
         self.prediction = PredictionMetrics(tuple(validation_counts), reference_count)
 
     def configure_optimizers(self) -> dict[str, Any]:
         # The schedule gives the step size itself, so the optimiser's own is 1.
-        optimizer = torch.optim.Adam(
-            self.gqn.parameters(), lr=1.0, betas=self.betas, eps=self.eps, fused=True
-        )
+        optimizer = torch.optim.Adam(self.gqn.parameters(), lr=1.0, betas=self.betas, eps=self.eps, fused=True)
         scheduler = LambdaLR(optimizer, lambda step: self.learning_rate(step))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
+    def setup(self, stage: str) -> None:
+        if self.compiled:
+            self.gqn.encoder.compile(dynamic=True)  # the number of views differs from batch to batch
+            self.gqn.generator.compile()
+
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+        step = self.trainer.fit_loop.total_batch_idx  # counts the batches of an accumulated gradient, too
         # The number of context views is the same on all ranks, so that none waits for another.
-        shared = torch.Generator().manual_seed(stream(self.seed, self.global_step))
-        own = torch.Generator().manual_seed(stream(self.seed, self.global_step, self.global_rank, 1))
-        torch.manual_seed(stream(self.seed, self.global_step, self.global_rank, 2))
+        shared = torch.Generator().manual_seed(stream(self.seed, step))
+        own = torch.Generator().manual_seed(stream(self.seed, step, self.global_rank, 1))
+        torch.manual_seed(stream(self.seed, step, self.global_rank, 2))
         least, greatest = self.context
         count = int(torch.randint(least, greatest + 1, (), generator=shared))
         episode = draw_episode(
             batch, context=count, queries=self.queries, unseen_queries=self.unseen_queries, generator=own
         )
         loss, scores = self.objective(episode)
-        self.log_dict({f"train/{name}": value for name, value in scores.items()}, prog_bar=False)
-        self.log("train/loss", loss, prog_bar=True)
+        scores = {"loss": loss.detach(), **scores}
+        means = self.trainer.strategy.reduce(torch.stack([*scores.values()]).detach(), reduce_op="mean")
+        self.logged = dict(zip(scores, means, strict=True))
+        self.scenes = batch.scenes
+        self.log_dict({f"train/{name}": value for name, value in self.logged.items()})
+        self.log("train/sigma", self.sigma(self.global_step))
         self.log("train/learning_rate", self.learning_rate(self.global_step))
         return loss
 
@@ -109,7 +116,21 @@ class GQNModule(L.LightningModule):
         # Lightning refuses to clip for a fused optimiser under mixed precision, on account of fp16's loss scaler,
         # which neither fp32 nor bf16 has.
         limit = float("inf") if gradient_clip_val is None else gradient_clip_val
-        self.log("train/gradient_norm", torch.nn.utils.clip_grad_norm_(self.gqn.parameters(), limit))
+        norm = torch.nn.utils.clip_grad_norm_(self.gqn.parameters(), limit)
+        self.log("train/gradient_norm", norm)
+        self._refuse_non_finite(self.logged["loss"], norm)
+
+    def _refuse_non_finite(self, loss: Tensor, gradient_norm: Tensor) -> None:
+        """Stop before the weights change. FloatingPointError names the step and the scenes of all devices."""
+        if torch.stack([loss, gradient_norm]).isfinite().all():
+            return
+        scenes = self.all_gather(self.scenes).flatten().tolist()  # type: ignore[union-attr]
+        if not self.trainer.is_global_zero:
+            raise SystemExit(0)  # the first process speaks for all
+        raise FloatingPointError(
+            f"step {self.global_step}: loss {loss:.4g} and gradient norm {gradient_norm:.4g} are not both finite, "
+            f"for scenes {', '.join(map(str, scenes))}; lower training.learning_rate or trainer.gradient_clip_val"
+        )
 
     def objective(self, episode: Episode) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss in nats a query image, and what it is made of.
@@ -133,13 +154,12 @@ class GQNModule(L.LightningModule):
         return loss, scores
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
-        torch.manual_seed(
-            stream(self.seed, batch_index, self.global_rank, 3)
-        )  # the same draws at every validation
+        torch.manual_seed(stream(self.seed, batch_index, self.global_rank, 3))  # the same draws at every validation
         episode = held_out_episode(batch, self.reference_count)
         truth, camera = episode.query_frames[:, 0], episode.query_cameras[:, 0]
         output = self.gqn(episode.context_frames, episode.context_cameras, truth, camera)
         scores = elbo_terms(output, truth, self.sigma(self.global_step))
+        scores["sigma"] = torch.tensor(self.sigma(self.global_step))
         scores["elbo"] = -scores["nats"] - scores["kl"]
         scores["reconstruction/mse"] = scores.pop("mse")
         kl_steps = {f"kl_step/{step}": value for step, value in enumerate(output.kl_steps.mean(dim=0))}
@@ -149,10 +169,14 @@ class GQNModule(L.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         scores = self.prediction.compute()
-        self.log_dict({f"val/{name}": value.float() for name, value in scores.items()})
+        self.log_dict({f"val/{name}": value.float() for name, value in scores.items()}, sync_dist=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["gqn_settings"] = self.gqn.settings()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if checkpoint["gqn_settings"] != self.gqn.settings():
+            raise ValueError("the checkpoint holds another network: leave the settings of model as they were")
 
 
 def elbo_terms(output: GQNOutput, truth: Float[Tensor, "b c h w"], sigma: float) -> dict[str, Tensor]:
@@ -166,7 +190,6 @@ def elbo_terms(output: GQNOutput, truth: Float[Tensor, "b c h w"], sigma: float)
         "nats_per_dimension": (nats + kl) / dimensions,
         "kl": kl,
         "mse": torch.mean((output.mean.float() - truth) ** 2),
-        "sigma": torch.tensor(sigma),
     }
 
 

@@ -76,12 +76,8 @@ class PredictionMetrics(nn.Module):
                     self._add(f"{source}/{metric}", value)
 
     @staticmethod
-    def _averaged(
-        gqn: GQN, representation: Tensor, camera: Tensor, draws: int = 4
-    ) -> Float[Tensor, "b c h w"]:
-        return (
-            torch.stack([gqn.sample_from(representation, camera) for _ in range(draws)]).mean(dim=0).float()
-        )
+    def _averaged(gqn: GQN, representation: Tensor, camera: Tensor, draws: int = 4) -> Float[Tensor, "b c h w"]:
+        return torch.stack([gqn.sample_from(representation, camera) for _ in range(draws)]).mean(dim=0).float()
 
     def _add(self, name: str, value: Float[Tensor, " b"]) -> None:
         if name not in self.means:
@@ -107,9 +103,7 @@ def image_scores(
     """Scores of each image: ``mse``, ``object_mse`` (object pixels alone), ``psnr`` in dB, ``ssim``."""
     squared = reduce((prediction - truth) ** 2, "b c h w -> b h w", "mean")
     mask = object_mask(truth)
-    object_squared = (squared * mask).sum(dim=(1, 2)) / mask.sum(
-        dim=(1, 2)
-    )  # NaN, thus ignored, without object
+    object_squared = (squared * mask).sum(dim=(1, 2)) / mask.sum(dim=(1, 2))  # NaN, thus ignored, without object
     psnr = peak_signal_noise_ratio(prediction, truth, data_range=1.0, reduction="none", dim=(1, 2, 3))
     ssim = structural_similarity_index_measure(prediction, truth, data_range=1.0, reduction="none")
     return {

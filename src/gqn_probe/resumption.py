@@ -1,0 +1,67 @@
+"""Continue a training run where it stopped: in its own folder, under the configuration that is stored there."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+ROOT = Path("outputs/train")
+
+
+class Past(NamedTuple):
+    """What a run has behind it: its last checkpoint, if it came that far, and the steps in it."""
+
+    checkpoint: Path | None
+    step: int
+
+
+NO_PAST = Past(None, 0)
+
+
+def continued(arguments: Sequence[str]) -> list[str]:
+    """The command line behind ``train.py``; with ``resume=FOLDER`` or ``resume=last``, the one that continues that run.
+
+    The configuration is read from the run's folder, not composed again, so that a new default in ``conf`` changes no
+    run under way; the other overrides on the command line change it.
+
+    Raises:
+        ValueError: there is no such run, or more is to be changed than single values.
+    """
+    resumed = [argument for argument in arguments if argument.startswith("resume=") and argument != "resume=null"]
+    if not resumed:
+        return list(arguments)
+    if {"-m", "--multirun"} & set(arguments):
+        raise ValueError(f"{resumed[-1]} continues one run: leave out -m")
+    folder = run_folder(resumed[-1].removeprefix("resume="))
+    stored = OmegaConf.load(folder / ".hydra" / "config.yaml")
+    others = [argument for argument in arguments if not argument.startswith("resume=")]
+    for key, _, value in (argument.partition("=") for argument in others):
+        if isinstance(OmegaConf.select(stored, key), DictConfig) and not value.startswith("{"):
+            raise ValueError(f"{key}={value}: a continued run keeps its {key}; change single values, {key}.NAME=VALUE")
+    config = ["--config-path", str(folder / ".hydra"), "--config-name", "config"]
+    return [*config, *others, f'resume="{folder}"', f'hydra.run.dir="{folder}"']
+
+
+def run_folder(resume: str) -> Path:
+    """The output folder that ``resume`` names, absolute; for ``last`` the one most recently trained in."""
+    if resume == "last":
+        trained = sorted(ROOT.rglob("metrics.csv"), key=lambda path: path.stat().st_mtime)
+        if not trained:
+            raise ValueError(f"resume=last: there is no run under {ROOT}; train one first")
+        return trained[-1].parent.resolve()
+    folder = Path(resume).resolve()
+    if not (folder / ".hydra" / "config.yaml").exists():
+        raise ValueError(f"resume={resume} is not an output folder of train.py; name one, or `last`")
+    return folder
+
+
+def past_of(folder: Path, resume: str | None) -> Past:
+    """The past of the run in ``folder``: none unless it is to be continued and came as far as a checkpoint."""
+    checkpoint = folder / "checkpoints" / "last.ckpt"
+    if resume is None or not checkpoint.exists():
+        return NO_PAST
+    if run_folder(resume) != folder.resolve():
+        raise ValueError(f"resume={resume} goes on in that folder, not in {folder}")
+    return Past(checkpoint, torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["global_step"])

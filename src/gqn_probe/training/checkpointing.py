@@ -1,0 +1,94 @@
+"""What lets a training run be continued: a whole checkpoint after each validation, at the end, and on a signal."""
+
+import os
+import signal
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as L
+import torch
+from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+
+
+class AtomicCheckpoints(TorchCheckpointIO):
+    """Writes a checkpoint beside its final name, then renames it, so that a killed run leaves the old or the new one.
+
+    Lightning's own goes through the system's temporary folder; where that is another file system, it is copied.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        unfinished = Path(path).with_name(f".{Path(path).name}.{os.getpid()}")
+        unfinished.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(checkpoint, unfinished)
+        unfinished.replace(path)
+
+
+class LastCheckpoint(Checkpoint):
+    """Keeps ``folder/last.ckpt``: after each validation, after the last step, and when the run is told to end.
+
+    On SIGTERM or SIGUSR1, which schedulers send before they take a machine back, the present step is finished and
+    saved, and the process ends with status 128 + signal, as shells have it. Lightning calls checkpoint callbacks
+    after all others, when an average of the weights holds the step too.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.path = Path(folder) / "last.ckpt"
+        self.signal: int | None = None
+        self.stop = False
+
+    def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        # trainer.max_time is that of one sitting: forget how long the earlier ones took.
+        states: Mapping[str, Any] = checkpoint["callbacks"]
+        checkpoint["callbacks"] = {name: state for name, state in states.items() if not name.startswith("Timer")}
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGUSR1):  # Lightning puts the former handlers back after fit
+                signal.signal(number, self._note)
+
+    def _note(self, number: int, frame: Any) -> None:
+        self.signal = number
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self.stop = self._told_to_stop(trainer)
+        if self.stop or trainer.global_step == trainer.max_steps:
+            self._save(trainer)
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        if self.stop:  # only now, when what the last step logged is on disk
+            self._end(trainer)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.sanity_checking:
+            return
+        self._save(trainer)
+        if self._told_to_stop(trainer):
+            self._end(trainer)
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        """Name the checkpoint to go back to, where the numbers went wrong."""
+        if isinstance(exception, FloatingPointError):
+            kept = self.path if self.path.exists() else "none yet"
+            exception.args = (f"{exception}; last good checkpoint: {kept}",)
+
+    def _told_to_stop(self, trainer: L.Trainer) -> bool:
+        """Whether a signal reached any of the processes."""
+        return trainer.strategy.reduce_boolean_decision(self.signal is not None, all=False)
+
+    def _save(self, trainer: L.Trainer) -> None:
+        trainer.save_checkpoint(self.path)
+
+    def _end(self, trainer: L.Trainer) -> None:
+        if not trainer.is_global_zero:
+            raise SystemExit(0)
+        number = signal.Signals(self.signal or signal.SIGTERM)
+        run = self.path.parent.parent
+        print(f"{number.name} after step {trainer.global_step}: python train.py resume={run} goes on")
+        raise SystemExit(128 + number)

@@ -1,0 +1,64 @@
+"""``metrics.csv``: one row a logged step, on disk at once, which a continued run goes on writing.
+
+Lightning's CSVLogger deletes the file of an earlier run in the same folder, and keeps the last rows in memory.
+"""
+
+import csv
+import os
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning.loggers import Logger
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+
+
+class MetricsTable(Logger):
+    """Writes ``path``, in sorted columns; written by the first process alone.
+
+    Args:
+        first_step: the step at which this run starts. Rows of earlier steps are kept; later ones, which an
+            interrupted run wrote after its last checkpoint, are dropped.
+    """
+
+    def __init__(self, path: Path, first_step: int = 0) -> None:
+        super().__init__()
+        self.path = path
+        self.columns: list[str] = []
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._rewrite(self.columns, first_step)
+
+    @property
+    def name(self) -> str:
+        return ""
+
+    @property
+    def version(self) -> str:
+        return ""
+
+    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+        """The run's folder holds its configuration already."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        row = {"step": step, **metrics}
+        if row.keys() - self.columns:
+            self._rewrite([*row])
+        with self.path.open("a", newline="") as file:
+            csv.DictWriter(file, self.columns).writerow(row)
+
+    @rank_zero_only
+    def _rewrite(self, columns: list[str], first_step: int | None = None) -> None:
+        """Add columns, and drop the rows from ``first_step`` on."""
+        rows = [row for row in self._read() if first_step is None or int(row["step"]) < first_step]
+        self.columns = sorted({*columns, *(rows[0] if rows else ())})
+        unfinished = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+        with unfinished.open("w", newline="") as file:
+            writer = csv.DictWriter(file, self.columns)
+            if self.columns:
+                writer.writeheader()
+            writer.writerows(rows)
+        unfinished.replace(self.path)
+
+    def _read(self) -> list[dict[str, str]]:
+        lines = self.path.read_text().splitlines(keepends=True) if self.path.exists() else []
+        return list(csv.DictReader(line for line in lines if line.endswith("\n")))  # a killed run left half a line

@@ -1,0 +1,117 @@
+"""A run that was killed goes on as if nothing had happened; one that is told to stop saves first."""
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from scripts import call
+from tiny import TINY, rows, train
+
+from gqn_probe.resumption import continued
+
+AVERAGE = [
+    "+callbacks.average._target_=pytorch_lightning.callbacks.EMAWeightAveraging",
+    "+callbacks.average.decay=0.9",
+]
+
+
+def interrupted(place: Path, step: int, number: signal.Signals) -> list[str]:
+    """Overrides that send the signal to the run at the start of a step, once."""
+    values = {"_target_": "interruptions.SignalAt", "step": step, "signal": int(number), "marker": place / "marker"}
+    return [f"+callbacks.interruption.{key}={value}" for key, value in values.items()]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    """The folder of a run that nobody interrupted."""
+    run = tmp_path_factory.mktemp("whole") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(run.parent)
+        result = call("train.py", *TINY, *AVERAGE, f"hydra.run.dir={run}")
+    assert result.code == 0, result.error
+    return run
+
+
+def assert_same(run: Path, whole: Path) -> None:
+    assert rows(run) == rows(whole)
+    ours, theirs = (torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True) for folder in (run, whole))
+    for weights in ("state_dict", "current_model_state"):
+        assert all(torch.equal(ours[weights][name], value) for name, value in theirs[weights].items())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("step", "number", "code"),
+    [
+        (1, signal.SIGKILL, -signal.SIGKILL),  # before the first checkpoint
+        (5, signal.SIGKILL, -signal.SIGKILL),  # in the middle of the second epoch
+        (4, signal.SIGTERM, 128 + signal.SIGTERM),
+    ],
+)
+def test_an_interrupted_run_goes_on_to_the_last_bit(whole, tmp_path, monkeypatch, step, number, code):
+    first = train(
+        tmp_path, *TINY, *AVERAGE, *interrupted(tmp_path, step, number), "hydra.run.dir=outputs/train/day/time"
+    )
+    run = tmp_path / "outputs" / "train" / "day" / "time"
+    assert first.returncode == code
+    if code > 0:
+        assert f"{number.name} after step {step + 1}: python train.py resume={run} goes on" in first.stdout
+        assert torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == step + 1
+    monkeypatch.chdir(tmp_path)
+    second = call("train.py", "resume=last")
+    assert second.code == 0, second.error
+    assert second.error == ""
+    assert_same(run, whole)
+    assert not [path for path in run.rglob(".*") if path.is_file()], "a temporary file was left"
+
+
+@pytest.mark.slow
+def test_a_finished_run_can_be_made_longer(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert call("train.py", *TINY, "trainer.max_steps=5", "hydra.run.dir=run").code == 0
+    result = call("train.py", "resume=run", "trainer.max_steps=8")
+    assert result.code == 0, result.error
+    assert [row["step"] for row in rows(tmp_path / "run") if row["train/loss"]] == [str(step) for step in range(8)]
+    assert json.loads((tmp_path / "run" / "provenance.json").read_text())["continued_from_step"] == 5
+
+
+@pytest.fixture
+def stored(tmp_path, monkeypatch) -> Path:
+    """A folder that holds the configuration of a run."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "outputs" / "train" / "day" / "time"
+    (folder / ".hydra").mkdir(parents=True)
+    (folder / ".hydra" / "config.yaml").write_text("model: {generator: {steps: 4}}\nseed: 0\nresume: null\n")
+    (folder / "metrics.csv").touch()
+    return folder
+
+
+def test_overrides_of_now_come_after_the_stored_configuration(stored):
+    expected = [
+        *("--config-path", str(stored / ".hydra"), "--config-name", "config"),
+        *("seed=3", f'resume="{stored}"', f'hydra.run.dir="{stored}"'),
+    ]
+    assert continued(["resume=last", "seed=3"]) == expected
+    assert continued(["seed=3", "resume=outputs/train/day/time"]) == expected
+    assert continued(["seed=3", "resume=null"]) == ["seed=3", "resume=null"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["resume=elsewhere"], "resume=elsewhere is not an output folder of train.py"),
+        (["-m", "resume=last", "seed=1,2"], "resume=last continues one run: leave out -m"),
+        (["resume=last", "model=paper"], "model=paper: a continued run keeps its model"),
+    ],
+)
+def test_what_cannot_be_continued_is_said(stored, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        continued(arguments)
+
+
+def test_nothing_to_continue(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="resume=last: there is no run under outputs/train"):
+        continued(["resume=last"])
