@@ -9,7 +9,8 @@ from torch import Tensor
 
 from gqn_probe.analysis.controls import Control
 from gqn_probe.analysis.material import Material
-from gqn_probe.analysis.probes import Ridge, Softmax
+from gqn_probe.analysis.probes import Softmax
+from gqn_probe.analysis.ridge import Ridge
 from gqn_probe.analysis.settings import StudySettings
 from gqn_probe.data import encode_cameras, render_scenes
 from gqn_probe.model import GQN, Generator, Tower

@@ -12,6 +12,7 @@ from jaxtyping import Float, UInt8
 from safetensors.torch import save_file
 from torch import Tensor
 
+from gqn_probe.analysis.contexts import check_inputs
 from gqn_probe.analysis.files import write_arrays, write_csv, write_text, written
 from gqn_probe.analysis.material import Material
 from gqn_probe.analysis.settings import StudySettings
@@ -38,9 +39,10 @@ def run_count(material: Material, count: int, settings: StudySettings, folder: P
     """Write the files of one count to ``folder``; ``job.json`` comes last and says that the others are whole.
 
     Raises:
-        ValueError: the scenes have not enough views for the count.
+        ValueError: the scenes have not enough views for the count, or an input is unknown.
     """
     material.check(count)
+    check_inputs(material.gqn, settings.inputs)
     folder.mkdir(parents=True, exist_ok=True)
     scenes = material.scenes
     selection = TASKS[settings.protocol](len(scenes), scenes.views, count, settings.seed).context

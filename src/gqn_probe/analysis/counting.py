@@ -9,11 +9,13 @@ from torch import Tensor
 from gqn_probe.analysis.answer import Headline
 from gqn_probe.analysis.cases import Case
 from gqn_probe.analysis.intervals import ObjectBootstrap, WithinObjectPermutations
+from gqn_probe.analysis.knowledge import Knowledge
 from gqn_probe.analysis.metrics import Readings
 from gqn_probe.analysis.online import code_lengths
 from gqn_probe.analysis.outcome import Outcome
-from gqn_probe.analysis.probes import Reading, Ridge, Softmax
+from gqn_probe.analysis.probes import Reading, Softmax
 from gqn_probe.analysis.results import Result
+from gqn_probe.analysis.ridge import Ridge
 from gqn_probe.analysis.rows import RowStore
 from gqn_probe.analysis.scoring import (
     CaseName,
@@ -45,7 +47,7 @@ def counting_outcome(store: RowStore, settings: StudySettings, bootstrap: Object
     )
     outcome = Outcome([], [], [], list(similarity_rows(store.representations, store.counts)), {}, "", CONVENTION, notes)
     together: dict[CaseName, Readings] = {}
-    for probe_name, probe in settings.probes.items():
+    for probe_name, probe in settings.kept.items():
         readings = probe.read(cases, counts.float(), device)
         for name, members in _grouped(probe_name, readings).items():
             together[name] = Readings.together([member.test for member in members])
@@ -59,6 +61,7 @@ def counting_outcome(store: RowStore, settings: StudySettings, bootstrap: Object
         if isinstance(probe, Ridge):
             outcome.results.extend(_extrapolation(probe_name, probe, cases, counts))
     outcome.results.extend(_selectivity(together, bootstrap))
+    outcome.results.extend(Knowledge(store, settings, bootstrap).rows(notes))
     linear = {name[2]: each for name, each in together.items() if name[3] == settings.headline}
     first = {name[2]: each for name, each in together.items() if name[1::2] == (settings.inputs[0], settings.headline)}
     headline = Headline.of(linear | first, bootstrap, full=HEADLINE[0], norm=HEADLINE[1], chance=1 / len(counts))

@@ -35,8 +35,8 @@ class ObjectBootstrap:
 
     def means(self, sums: Float[Tensor, "s m"], rows: Float[Tensor, "s m"]) -> Float[Tensor, "resample m"]:
         """The means over rows in every resample, from each object's sums and numbers of rows."""
-        both = torch.cat([sums, rows], dim=1).float()
-        drawn = torch.cat([part.float() @ both for part in self.draws.split(CHUNK)])
+        both = torch.cat([sums, rows], dim=1).double()
+        drawn = torch.cat([part.double() @ both for part in self.draws.split(CHUNK)])
         totals, numbers = drawn.chunk(2, dim=1)
         return totals / numbers
 

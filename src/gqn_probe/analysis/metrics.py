@@ -2,9 +2,10 @@
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
-from scipy.stats import rankdata, spearmanr
+from scipy.stats import rankdata
 from sklearn.metrics import balanced_accuracy_score
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_accuracy, multiclass_confusion_matrix
@@ -44,7 +45,7 @@ def whole_scores(readings: Readings, counts: Int[Tensor, " k"]) -> dict[str, flo
     """Scores that are of all rows together."""
     labels, predicted = readings.labels.numpy(), readings.predicted
     constant = len(predicted.unique()) < 2 or len(readings.labels.unique()) < 2
-    spearman = float("nan") if constant else spearmanr(counts[predicted], counts[readings.labels])[0]
+    spearman = float("nan") if constant else np.corrcoef(rankdata(predicted), rankdata(labels))[0, 1]
     return {"balanced_accuracy": float(balanced_accuracy_score(labels, predicted)), "spearman": float(spearman)}
 
 

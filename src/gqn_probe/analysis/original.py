@@ -52,7 +52,7 @@ def original_outcome(
     results: list[Result] = []
     curves: list[CurvePoint] = []
     validated = []
-    probe = settings.probes[settings.headline]
+    probe = settings.kept[settings.headline]
     if not isinstance(probe, Softmax):
         raise ValueError("the original study's classifier is a softmax one: choose probe=original")
     for seed in range(settings.seeds):

@@ -4,6 +4,7 @@ Arrays are files in a scratch folder, mapped into memory: a batch reads its rows
 """
 
 import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -12,12 +13,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gqn_probe.analysis.cases import Case
+from gqn_probe.analysis.contexts import context_rows, generator_names, generator_rows
 from gqn_probe.analysis.controls import LABELS, TRANSFORMS, Control
 from gqn_probe.analysis.material import Material
 from gqn_probe.analysis.settings import StudySettings
 from gqn_probe.analysis.splits import Split, rows_of, split_groups, split_rows
-from gqn_probe.analysis.sums import BLOCK, sum_views
-from gqn_probe.analysis.views import SOURCES
+from gqn_probe.analysis.sums import BLOCK
+from gqn_probe.analysis.views import SOURCES, Selection, nested_task
 
 
 class RowStore:
@@ -68,40 +70,65 @@ class RowStore:
             raise ValueError("a split by shape needs stimuli whose shapes are known, such as rendered ones")
         return factors.mirror_class
 
-    def _inputs(self, input: str, control: Control, source: str, seed: int, parts: Split) -> Tensor:
-        sums_key = (source, *self._readout_key(input, control, seed), seed if source == "incoherent" else None)
-        key = (*sums_key, control.transform, seed if control.transform == "norm_matched" else None)
-        if key not in self.arrays:
-            sums = self._sums(sums_key, input, control, source, seed, parts)
-            if control.transform == "identity":
-                self.arrays[key] = rearrange(sums, "s k f -> (s k) f")
-            else:
-                self.arrays[key] = rearrange(self._transformed(sums, control, seed), "s k f -> (s k) f")
-        return self.arrays[key]
+    def coherent(self, input: str) -> Float[Tensor, "s k f"]:
+        """The input for the study's own contexts."""
+        return self._sums(input, self.settings.control["none"], "nested", 0, ())
 
-    def _readout_key(self, input: str, control: Control, seed: int) -> tuple[object, ...]:
-        encoder = seed % self.settings.untrained if control.encoder == "untrained" else None
-        return (control.input or input, encoder)
+    def _inputs(
+        self, input: str, control: Control, source: str, seed: int, parts: Sequence[Tensor]
+    ) -> Float[Tensor, "n f"]:
+        sums = self._sums(input, control, source, seed, parts)
+        if control.transform != "identity":
+            own_seed = seed if control.transform == "norm_matched" else None
+            key = (id(sums), control.transform, own_seed)
+            if key not in self.arrays:
+                self.arrays[key] = self._transformed(sums, control, seed)
+            sums = self.arrays[key]
+        return rearrange(sums, "s k f -> (s k) f")
 
     def _sums(
-        self, key: tuple[object, ...], input: str, control: Control, source: str, seed: int, parts: Split
+        self, input: str, control: Control, source: str, seed: int, parts: Sequence[Tensor]
     ) -> Float[Tensor, "s k f"]:
-        if key in self.arrays:
-            return self.arrays[key]
-        name, encoder = self._readout_key(input, control, seed)
-        if (source, name, encoder) == ("nested", "pooled", None):
-            self.arrays[key] = self.representations
+        """Rows before any transform, made once for all controls and seeds that share them."""
+        name = control.input or input
+        encoder = seed % self.settings.untrained if control.encoder == "untrained" else None
+        key = (name, source, encoder, seed if source == "incoherent" else None)
+        if key == ("pooled", "nested", None, None):
             return self.representations
-        material = self.material if encoder is None else self.material.untrained(int(str(encoder)))
-        phi = material.features((str(name),))[str(name)].flatten(start_dim=2)
-        scenes, views, width = phi.shape
-        rows = self._array((scenes, len(self.counts), width))
-        aggregation = material.gqn.aggregation if name not in ("pixels", "cameras") else "sum"
+        if key not in self.arrays and name in generator_names(self.material.gqn):
+            if (source, encoder) != ("nested", None):
+                raise ValueError(f"{name} is traced for the study's own contexts alone")
+            self._trace()
+        if key not in self.arrays:
+            material = self.material if encoder is None else self.material.untrained(encoder)
+            self.arrays[key] = self._filled(
+                lambda count: context_rows(material, name, self._selection(source, count, parts))
+            )
+        return self.arrays[key]
+
+    def _selection(self, source: str, count: int, parts: Sequence[Tensor]) -> Selection:
+        scenes = self.material.scenes
+        return SOURCES[source](len(scenes), scenes.views, count, self.settings.seed, tuple(parts))
+
+    def _trace(self) -> None:
+        """All generator read-outs that are asked for, in one pass a count."""
+        scenes = self.material.scenes
+        names = [name for name in self.settings.inputs if name in generator_names(self.material.gqn)]
         for column, count in enumerate(self.counts):
-            selection = SOURCES[source](scenes, views, count, self.settings.seed, tuple(parts))
-            rows[:, column] = sum_views(phi, selection, aggregation=aggregation)
-        self.arrays[key] = rows
-        return rows
+            task = nested_task(len(scenes), scenes.views, count, self.settings.seed)
+            for name, rows in generator_rows(self.material, names, task).items():
+                key = (name, "nested", None, None)
+                if key not in self.arrays:
+                    self.arrays[key] = self._array((len(rows), len(self.counts), rows.shape[1]))
+                self.arrays[key][:, column] = rows
+
+    def _filled(self, rows_of_count: Callable[[int], Float[Tensor, "s f"]]) -> Float[Tensor, "s k f"]:
+        first = rows_of_count(self.counts[0])
+        array = self._array((len(first), len(self.counts), first.shape[1]))
+        array[:, 0] = first
+        for column, count in enumerate(self.counts[1:], start=1):
+            array[:, column] = rows_of_count(count)
+        return array
 
     def _transformed(self, sums: Float[Tensor, "s k f"], control: Control, seed: int) -> Float[Tensor, "s k g"]:
         transform, counts = TRANSFORMS[control.transform], torch.tensor(self.counts)

@@ -6,6 +6,7 @@ from typing import Literal
 
 from gqn_probe.analysis.controls import Control
 from gqn_probe.analysis.probes import Probe
+from gqn_probe.analysis.targets import TARGETS
 
 HEADLINE = ("none", "norm")  # r as it is, and its length
 
@@ -38,9 +39,11 @@ class StudySettings:
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.controls != "all":
             object.__setattr__(self, "controls", tuple(self.controls))
-        object.__setattr__(self, "probes", {name: probe for name, probe in self.probes.items() if probe is not None})
-        if not self.probes:
+        if not self.kept:
             raise ValueError("probe.probes is empty: keep at least one, such as linear")
+        strange = [name for name in self.targets if name not in ("count", *TARGETS)]
+        if strange:
+            raise ValueError(f"no target {', '.join(strange)}; there are count, {', '.join(TARGETS)}")
         unknown = [name for name in self.chosen if name not in self.control]
         if unknown:
             raise ValueError(f"no control {', '.join(unknown)}; there are {', '.join(self.control)}")
@@ -52,6 +55,11 @@ class StudySettings:
         return tuple(dict.fromkeys((*HEADLINE, *names)))
 
     @property
+    def kept(self) -> dict[str, Probe]:
+        """The probes that are not switched off."""
+        return {name: probe for name, probe in self.probes.items() if probe is not None}
+
+    @property
     def headline(self) -> str:
         """The probe that the headline is about: linear, or the first there is."""
-        return "linear" if "linear" in self.probes else next(iter(self.probes))
+        return "linear" if "linear" in self.kept else next(iter(self.kept))

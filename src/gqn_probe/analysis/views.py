@@ -12,7 +12,6 @@ from torch import Tensor
 
 from gqn_probe.data.draws import scene_keys, uniform
 
-
 ORIGINAL_VIEWS = 15  # a scene of the original study
 
 
