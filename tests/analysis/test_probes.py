@@ -1,0 +1,63 @@
+"""Ridge, neighbours and the online code on rows whose answer is known."""
+
+import math
+
+import pytest
+import torch
+from sklearn.linear_model import Ridge as TheirRidge
+
+from gqn_probe.analysis.cases import Case
+from gqn_probe.analysis.neighbours import Neighbours
+from gqn_probe.analysis.online import code_lengths
+from gqn_probe.analysis.probes import Reading, Softmax
+from gqn_probe.analysis.ridge import Ridge, fit_ridge
+from gqn_probe.analysis.splits import Split, rows_of, split_groups
+
+VALUES = torch.tensor([2.0, 3.0, 5.0, 9.0])
+
+
+def _case(noise: float, objects: int = 60) -> Case:
+    labels = torch.arange(4).repeat(objects)
+    inputs = VALUES[labels][:, None] * torch.tensor([1.0, -2.0, 0.5]) + noise * torch.randn(4 * objects, 3)
+    split = Split(*(rows_of(part, 4) for part in split_groups(torch.arange(objects), 0)))
+    return Case("count", "x", "none", 0, inputs, labels, torch.arange(objects).repeat_interleave(4), split, inputs)
+
+
+def _right(reading: Reading) -> float:
+    return float((reading.test.predicted == reading.test.labels).float().mean())
+
+
+def test_ridge_is_scikit_learns() -> None:
+    case = _case(noise=1.0)
+    targets = torch.stack([VALUES[case.labels], case.inputs[:, 0] ** 2], dim=1)
+    fit = fit_ridge(case.inputs, targets, case.split.train, case.split.validation, (0.1,))
+    standard = (case.inputs - fit.mean) / fit.scale
+    train = case.split.train
+    theirs = TheirRidge(alpha=0.1 * len(train)).fit(standard[train], targets[train])
+    expected = torch.from_numpy(theirs.predict(standard)).float()
+    torch.testing.assert_close(fit.predict(case.inputs), expected, atol=1e-3, rtol=1e-4)
+
+
+def test_ridge_reads_the_nearest_count() -> None:
+    assert _right(Ridge(l2=(1e-6,)).read([_case(noise=0.01)], VALUES, "cpu")[0]) == 1
+
+
+def test_ridge_chooses_its_strength_on_validation_rows() -> None:
+    case = _case(noise=0.01)
+    assert Ridge(l2=(1e-6, 100.0)).read([case], VALUES, "cpu")[0].setting == 1e-6
+
+
+def test_neighbours_vote() -> None:
+    probe = Neighbours(neighbours=(1, 5), largest=1000)
+    reading = probe.read([_case(noise=0.01)], VALUES, "cpu")[0]
+    assert _right(reading) == 1
+    assert reading.train is None
+    assert _right(probe.read([_case(noise=100.0)], VALUES, "cpu")[0]) < 0.5
+
+
+def test_code_is_short_for_what_is_easy_and_no_shorter_than_uniform_for_noise() -> None:
+    probe = Softmax(epochs=20, batch_size=64, learning_rate=0.3, l2=(1e-2,), principal=True)
+    easy, noise = (probe.read([_case(noise=each)], VALUES, "cpu")[0] for each in (0.05, 1e4))
+    lengths = code_lengths([easy, noise], probe, classes=4, device="cpu")
+    assert lengths[0] < 1
+    assert lengths[1] > math.log2(4) - 0.05
