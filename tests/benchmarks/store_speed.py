@@ -24,7 +24,8 @@ from PIL import Image
 
 from gqn_probe.data import read_tfrecord, render_scenes
 from gqn_probe.data.records import read_records
-from gqn_probe.data.store import StoredScenes, write_shard
+from gqn_probe.data.store import write_shard
+from gqn_probe.data.stored import StoredScenes
 from gqn_probe.data.tfrecord import EncodedScenes, decode_scenes, parse_scene
 from gqn_probe.types import Scenes, to_unit
 

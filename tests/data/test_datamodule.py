@@ -194,3 +194,14 @@ def test_a_prepared_store_keeps_its_own_validation_split(tmp_path: Path) -> None
         "val": 64,
         "test": 64,
     }
+
+
+def test_shapes_that_are_known_are_held_out_whole(tmp_path: Path) -> None:
+    source = rendered(tmp_path / "cache", train=512, val=0, test=0).source
+    build_store(source, tmp_path / "store", source.pieces())
+    data = prepared(
+        root=str(tmp_path / "store"), seed=0, batch_size=4, num_workers=0, camera_order="cos_sin", fraction=1.0
+    )
+    shapes = [set(part["shapes"]) for part in data.provenance()["splits"].values()]
+    assert len(shapes) == 3
+    assert sum(map(len, shapes)) == len(set.union(*shapes)) == 8

@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from gqn_probe.data import read_tfrecord, render_scenes, store
-from gqn_probe.data.store import Index, StoredScenes, read_index, write_shard
+from gqn_probe.data import stored as stored_module
+from gqn_probe.data.store import Index, read_index, write_shard
+from gqn_probe.data.stored import StoredScenes
 from gqn_probe.data.tfrecord import read_encoded
 
 
@@ -44,7 +46,7 @@ def test_jpeg_shards_keep_the_bytes_of_the_source(fixtures: Path, tmp_path: Path
 def test_memory_is_returned_and_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scenes = render_scenes(6, views=2, size=8)
     shards = [write_shard(tmp_path, "train", f"{i}", scenes[slice(i, i + 1)]) for i in range(6)]
-    monkeypatch.setattr(store, "READ_BYTES", 2 * scenes.frames[0].nbytes)
+    monkeypatch.setattr(stored_module, "READ_BYTES", 2 * scenes.frames[0].nbytes)
     stored = StoredScenes(tmp_path, shards)
     for row in [*range(6), 0, 5]:
         assert torch.equal(stored[torch.tensor([row])].frames[0], scenes.frames[row])

@@ -12,14 +12,14 @@ import torch
 from jaxtyping import Float, Int
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from gqn_probe.data.batches import SceneBatches, SceneLoader
 from gqn_probe.data.build import build_store
 from gqn_probe.data.cameras import ORDERS, encode_cameras
 from gqn_probe.data.draws import scene_keys
+from gqn_probe.data.scenes import OnlineScenes, SplitScenes
 from gqn_probe.data.sources import Piece, PreparedStore, Rendered, Source, choose, fraction_of
-from gqn_probe.data.store import StoredScenes
+from gqn_probe.data.stored import StoredScenes
 from gqn_probe.types import Batch, Scenes
 
 Split = Literal["train", "val", "test"]
@@ -27,41 +27,11 @@ SPLITS: tuple[Split, ...] = ("train", "val", "test")
 HELD_OUT = 0.05  # of the training scenes, for validation, where a source has no validation split
 
 
-class SplitScenes(Dataset):
-    """Some rows of a stored split."""
-
-    def __init__(self, stored: StoredScenes, rows: Int[Tensor, " s"], order: str) -> None:
-        self.stored, self.rows, self.order = stored, rows, order
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, index: Int[Tensor, " b"]) -> Batch:
-        rows = self.rows[index]
-        scenes = self.stored[rows]
-        return Batch(scenes.frames, encode_cameras(scenes.cameras, self.order), rows)
-
-
-class OnlineScenes(Dataset):
-    """Scenes that are rendered once a batch is on its device; until then a batch is their ids and has no views."""
-
-    def __init__(self, source: Rendered) -> None:
-        self.source = source
-
-    def __len__(self) -> int:
-        return self.source.train
-
-    def __getitem__(self, ids: Int[Tensor, " b"]) -> Batch:
-        size = self.source.size
-        frames = torch.empty(len(ids), 0, 3, size, size, dtype=torch.uint8)
-        return Batch(frames, torch.empty(len(ids), 0, 7), ids)
-
-
 class SceneDataModule(LightningDataModule):
     """Scenes of one source in the splits "train", "val" and "test".
 
-    Where the source has no validation or test split, 5 % of its training scenes, at least one, are held out; which
-    ones no setting changes.
+    Where the source has no validation or test split, 5 % of its training scenes, at least one, are held out, by shape
+    where shapes are known; which ones no setting changes.
 
     Args:
         online: render training scenes for each batch on the training device; each epoch has new ones.
@@ -124,13 +94,19 @@ class SceneDataModule(LightningDataModule):
                 self._hold_out(split)
 
     def _hold_out(self, split: Split) -> None:
-        """Move scenes from training to a split that the source does not have, if that leaves any."""
+        """Move scenes, or whole shapes where they are known, from training to a split that the source does not have.
+
+        Training keeps at least one.
+        """
         train = self._splits["train"]
-        count = min(max(1, round(HELD_OUT * len(train))), len(train) - 1)
-        order = scene_keys(train.rows, seed=0, stream=f"held out {split}").argsort()
-        held, kept = train.rows[order[:count].sort().values], train.rows[order[count:].sort().values]
-        self._splits[split] = SplitScenes(train.stored, held, self.camera_order)
-        self._splits["train"] = SplitScenes(train.stored, kept, self.camera_order)
+        factors = train.stored.factors(train.rows)
+        groups = train.rows if factors is None else factors.mirror_class
+        names, sizes = groups.unique(return_counts=True)
+        order = scene_keys(names, seed=0, stream=f"held out {split}").argsort()
+        enough = int((sizes[order].cumsum(0) < HELD_OUT * len(train)).sum()) + 1
+        held = torch.isin(groups, names[order[: min(enough, len(names) - 1)]])
+        self._splits[split] = SplitScenes(train.stored, train.rows[held], self.camera_order)
+        self._splits["train"] = SplitScenes(train.stored, train.rows[~held], self.camera_order)
 
     def split(self, split: Split) -> SplitScenes:
         """The scenes of a split.

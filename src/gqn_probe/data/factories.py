@@ -4,7 +4,8 @@ from typing import Literal
 
 from gqn_probe.data.datamodule import SceneDataModule
 from gqn_probe.data.own import OwnScenes
-from gqn_probe.data.sources import DatasetFiles, PreparedStore, Rendered
+from gqn_probe.data.published import DatasetFiles
+from gqn_probe.data.sources import PreparedStore, Rendered
 
 
 def shepard_metzler(

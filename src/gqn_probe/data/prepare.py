@@ -16,7 +16,8 @@ from pathlib import Path
 from gqn_probe.data.build import build_store, damaged_shards
 from gqn_probe.data.files import file_sizes, resolve
 from gqn_probe.data.own import OwnScenes
-from gqn_probe.data.sources import DatasetFiles, Rendered, Source, fraction_of
+from gqn_probe.data.published import DatasetFiles
+from gqn_probe.data.sources import Rendered, Source, fraction_of
 from gqn_probe.data.store import read_index
 
 

@@ -126,15 +126,23 @@ def draw_shapes(keys: Int[Tensor, " s"], parts: int, split: str | None) -> tuple
     Raises:
         ValueError: where no shape of ``parts`` cubes belongs to the split (as for 1 to 3 cubes).
     """
-    cells = self_avoiding_walks(keys, parts)
-    ids = shape_ids(cells)
-    todo = torch.arange(len(keys), device=keys.device)
-    for attempt in range(200):
-        if split is not None:
-            todo = todo[~in_split(ids.mirror_class[todo], split)]
-        if split is None or not len(todo):
-            return cells, ids
-        again = self_avoiding_walks(mix(keys[todo] + attempt + 1), parts)
-        cells = cells.index_copy(0, todo, again)
-        ids = ShapeIds(*(old.index_copy(0, todo, new) for old, new in zip(ids, shape_ids(again), strict=True)))
-    raise ValueError(f"no shape of {parts} cubes is in the split {split!r}: use data.split_by=scene")
+    cells = torch.empty(len(keys), parts, 3, dtype=torch.int64, device=keys.device)
+    ids = ShapeIds(*(torch.empty_like(keys) for _ in ShapeIds._fields))
+    todo, first = torch.arange(len(keys), device=keys.device), 0
+    while len(todo) and first < 500:
+        # A key's first walk in the split counts, so how many are tried at once only matters for speed.
+        tries = 1 if first == 0 else max(1, min(64, 4096 // len(todo)))
+        attempt = torch.arange(first, first + tries, device=keys.device)
+        own = keys[todo, None]
+        walks = self_avoiding_walks(torch.where(attempt == 0, own, mix(own + attempt)).flatten(), parts)
+        names = shape_ids(walks)
+        fits = torch.ones_like(names.shape, dtype=torch.bool) if split is None else in_split(names.mirror_class, split)
+        fits = rearrange(fits, "(s t) -> s t", t=tries)
+        found = fits.any(dim=1)
+        row = (torch.arange(len(todo), device=keys.device) * tries + fits.long().argmax(dim=1))[found]
+        for target, drawn in zip((cells, *ids), (walks, *names), strict=True):
+            target[todo[found]] = drawn[row]
+        todo, first = todo[~found], first + tries
+    if len(todo):
+        raise ValueError(f"no shape of {parts} cubes is in the split {split!r}: use data.split_by=scene")
+    return cells, ids

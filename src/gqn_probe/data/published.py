@@ -1,0 +1,106 @@
+"""The published datasets: DeepMind's TFRecords, or the PyTorch port's files made of them.
+
+github.com/google-deepmind/gqn-datasets; each file is a piece.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from gqn_probe.data.converted import read_converted
+from gqn_probe.data.files import file_sizes, resolve
+from gqn_probe.data.jpeg import resize_frames
+from gqn_probe.data.records import raise_error
+from gqn_probe.data.sources import Piece, choose
+from gqn_probe.data.tfrecord import EncodedScenes, decode_scenes, read_encoded
+from gqn_probe.types import Scenes
+
+
+class Published(NamedTuple):
+    """What a scene of a published dataset looks like."""
+
+    views: int | None
+    frame: int | None  # pixels
+
+
+# github.com/google-deepmind/gqn-datasets
+DATASETS = {
+    "jaco": Published(11, 64),
+    "mazes": Published(300, 84),
+    "rooms_ring_camera": Published(10, 64),
+    "rooms_free_camera_no_object_rotations": Published(10, 64),
+    "rooms_free_camera_with_object_rotations": Published(10, 128),
+    "shepard_metzler_5_parts": Published(15, 64),
+    "shepard_metzler_7_parts": Published(15, 64),
+}
+
+
+@dataclass(frozen=True)
+class DatasetFiles:
+    """A published dataset, in a folder or behind a URL: DeepMind's TFRecords or the PyTorch port's files.
+
+    Each file of ROOT/{train,test} or ROOT/NAME/{train,test} is a piece.
+    """
+
+    kind: Literal["deepmind", "converted"]
+    root: str
+    name: str
+    size: int | None  # resize frames to it
+    frames: str  # raw or jpeg: jpeg keeps the bytes of the source
+
+    def __post_init__(self) -> None:
+        choose("frames", self.frames, ("raw", "jpeg"))
+        if self.frames == "jpeg" and self.kind == "converted":
+            raise ValueError("data.frames=jpeg: converted files hold no JPEG, use data.frames=raw")
+        if self.frames == "jpeg" and self.size is not None:
+            raise ValueError(
+                f"data.frames=jpeg keeps the frames as they are: use data.frames=raw with data.size={self.size}"
+            )
+
+    def identity(self) -> dict:
+        listing = sorted((piece.split, piece.name, size) for piece, size in self._files.items())
+        digest = hashlib.sha256(json.dumps(listing).encode()).hexdigest()[:16]
+        return asdict(self) | {"root": self._folder, "files": digest}
+
+    @property
+    def _suffix(self) -> str:
+        return {"deepmind": ".tfrecord", "converted": ".pt.gz"}[self.kind]
+
+    @cached_property
+    def _folder(self) -> str:
+        root = resolve(self.root)
+        for folder in (root, f"{root}/{self.name}"):
+            if file_sizes(f"{folder}/train", self._suffix):
+                return folder
+        wanted = f"{self.name}/train/*{self._suffix}"
+        raise ValueError(f"data.root={self.root} has no {wanted}: give the folder of the dataset or the one above")
+
+    @cached_property
+    def _files(self) -> dict[Piece, int]:
+        return {
+            Piece(split, file.removesuffix(self._suffix)): size
+            for split in ("train", "test")
+            for file, size in file_sizes(f"{self._folder}/{split}", self._suffix).items()
+        }
+
+    def pieces(self) -> list[Piece]:
+        return list(self._files)
+
+    def limit(self, split: str) -> None:
+        return None
+
+    def read(self, piece: Piece, on_error: Callable[[ValueError], None] = raise_error) -> Scenes | EncodedScenes:
+        path = f"{self._folder}/{piece.split}/{piece.name}{self._suffix}"
+        if self.kind == "converted":
+            scenes = read_converted(path)
+        else:
+            published = DATASETS.get(Path(self._folder).name, DATASETS.get(self.name, Published(None, None)))
+            encoded = read_encoded(path, views=published.views, frame=published.frame, on_error=on_error)
+            scenes, encoded = decode_scenes(encoded, on_error)
+            if self.frames == "jpeg":
+                return encoded
+        return scenes if self.size is None else replace(scenes, frames=resize_frames(scenes.frames, self.size))
