@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "model"))
@@ -26,7 +26,7 @@ from plain_gqn import PlainGQN
 from gqn_probe.model import GQN
 from gqn_probe.model.objective import gaussian_nll
 
-PRESETS = Path(__file__).parents[2] / "conf" / "model"
+CONF = Path(__file__).parents[2] / "conf"
 VIEWS, SIZE, SIGMA = 7, 64, 0.7
 
 
@@ -41,9 +41,10 @@ class Row(NamedTuple):
 
 def preset(name: str, **changes: Any) -> GQN:
     """The model of a YAML preset, with changes to its generator."""
-    config = OmegaConf.create({"model": OmegaConf.load(PRESETS / f"{name}.yaml")})
-    config.model.generator.update(changes)
-    return instantiate(config.model)
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        model = compose("train", [f"model={name}", "~experiment"]).model
+    model.generator.update(changes)
+    return instantiate(model)
 
 
 def scenes(batch: int, device: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -5,26 +5,31 @@ from pathlib import Path
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
 
 from gqn_probe.model import GQN
 
-PRESETS = Path(__file__).parents[2] / "conf" / "model"
+CONF = Path(__file__).parents[2] / "conf"
+PRESETS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
 
 
-@pytest.mark.parametrize("preset", sorted(PRESETS.glob("*.yaml")), ids=lambda path: path.stem)
-def test_preset(preset: Path) -> None:
-    config = OmegaConf.create({"model": OmegaConf.load(preset)})
-    config.model.generator.steps = 2  # as deep as needed: the paper's 12 cores have 565 million parameters
-    gqn = instantiate(config.model)
+@pytest.mark.parametrize(
+    "overrides",
+    [*([f"model={name}"] for name in PRESETS), *(["model=paper", f"model/encoder={e}"] for e in ("tower", "pyramid"))],
+    ids=" ".join,
+)
+def test_preset(overrides: list[str]) -> None:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        # Small images and two steps: the paper's twelve cores have 565 million parameters at 64x64.
+        small = ["~experiment", "model.generator.steps=2", "model.generator.size=16"]
+        model = compose("train", [*overrides, *small]).model
+    gqn = instantiate(model)
     rebuilt = GQN.from_settings(json.loads(json.dumps(gqn.settings())))
     rebuilt.load_state_dict(gqn.state_dict())
-    frames, cameras = torch.rand(1, 2, 3, 64, 64), torch.randn(1, 2, 7)
+    frames, cameras = torch.rand(1, 2, 3, 16, 16), torch.randn(1, 2, 7)
     with torch.no_grad():
-        one, other = (
-            model(frames, cameras, frames[:, 0], cameras[:, 0], deterministic=True) for model in (gqn, rebuilt)
-        )
+        one, other = (each(frames, cameras, frames[:, 0], cameras[:, 0], deterministic=True) for each in (gqn, rebuilt))
     assert torch.equal(one.mean, other.mean)
     assert one.mean.isfinite().all()
     assert one.kl > 0
