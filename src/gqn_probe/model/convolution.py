@@ -25,7 +25,7 @@ def convolve_with_constant(
     """A "same" convolution of ``maps`` and, as further channels, ``values`` spread over all positions."""
     varying, constant = conv.weight.split([maps.shape[1], values.shape[1]], dim=1)
     spread = convolve_constant(constant, values, maps.shape[2], maps.shape[3])
-    return F.conv2d(maps, varying, conv.bias, padding=conv.padding) + spread
+    return F.conv2d(maps, varying, conv.bias, padding=conv.padding).add_(spread)
 
 
 def _inside(size: int, kernel: int, like: Tensor) -> Float[Tensor, "size kernel"]:

@@ -47,14 +47,14 @@ class Tower(Configured):
     def layers(self, frames: Float[Tensor, "n c h w"], cameras: Float[Tensor, "n p"]) -> dict[str, Tensor]:
         """Every read-out point by name, first to last: ``n channels height width``, after ReLU and skip."""
         points: dict[str, Tensor] = {}
-        points["conv1"] = F.relu(self.conv1(frames))
-        points["conv2"] = F.relu(self.conv2(points["conv1"]))
-        points["conv3"] = F.relu(self.conv3(points["conv1"]))
-        points["conv4"] = F.relu(self.conv4(points["conv3"])) + points["conv2"]
-        points["conv5"] = F.relu(convolve_with_constant(self.conv5, points["conv4"], cameras))
-        points["conv6"] = F.relu(convolve_with_constant(self.conv6, points["conv4"], cameras))
-        points["conv7"] = F.relu(self.conv7(points["conv6"])) + points["conv5"]
-        points["conv8"] = F.relu(self.conv8(points["conv7"]))
+        points["conv1"] = F.relu_(self.conv1(frames))
+        points["conv2"] = F.relu_(self.conv2(points["conv1"]))
+        points["conv3"] = F.relu_(self.conv3(points["conv1"]))
+        points["conv4"] = F.relu_(self.conv4(points["conv3"])) + points["conv2"]
+        points["conv5"] = F.relu_(convolve_with_constant(self.conv5, points["conv4"], cameras))
+        points["conv6"] = F.relu_(convolve_with_constant(self.conv6, points["conv4"], cameras))
+        points["conv7"] = F.relu_(self.conv7(points["conv6"])) + points["conv5"]
+        points["conv8"] = F.relu_(self.conv8(points["conv7"]))
         if self.pooled:
             points["pool"] = points["conv8"].mean(dim=(2, 3), keepdim=True)
         return points
@@ -90,10 +90,10 @@ class Pyramid(Configured):
         # The first kernel meets no border, so the camera adds one number a channel.
         image, camera = self.conv1.weight.split([self.image_channels, self.camera_channels], dim=1)
         shift = torch.einsum("oiyx,ni->no", camera, cameras)[..., None, None]
-        points["conv1"] = F.relu(F.conv2d(frames, image, self.conv1.bias, stride=2) + shift)
-        points["conv2"] = F.relu(self.conv2(points["conv1"]))
-        points["conv3"] = F.relu(self.conv3(points["conv2"]))
-        points["conv4"] = F.relu(self.conv4(points["conv3"]))
+        points["conv1"] = F.relu_(F.conv2d(frames, image, self.conv1.bias, stride=2) + shift)
+        points["conv2"] = F.relu_(self.conv2(points["conv1"]))
+        points["conv3"] = F.relu_(self.conv3(points["conv2"]))
+        points["conv4"] = F.relu_(self.conv4(points["conv3"]))
         return points
 
     def forward(self, frames: Float[Tensor, "n c h w"], cameras: Float[Tensor, "n p"]) -> Float[Tensor, "n d 1 1"]:
