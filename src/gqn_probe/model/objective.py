@@ -1,4 +1,4 @@
-"""The evidence lower bound, term by term, in nats: Eslami et al. 2018, supplement, equations S1 to S3."""
+"""The evidence lower bound, term by term, in nats: the variational bound of Eslami et al. 2018 (supplement, EstimateELBO)."""
 
 import math
 from typing import NamedTuple

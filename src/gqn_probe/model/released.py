@@ -80,10 +80,7 @@ def released_settings(tensors: Mapping[str, Tensor], steps: int) -> dict[str, An
         "image_channels": tensors["representation.conv1.weight"].shape[1],
         "camera_channels": tensors["representation.conv5.weight"].shape[1] - width,
     }
-    canvas, hidden = (
-        tensors["generator.upsample.weight"].shape[1],
-        tensors["generator.upsample.weight"].shape[0],
-    )
+    hidden, canvas = tensors["generator.upsample.weight"].shape[:2]
     heads = tensors["generator.prior_density.weight"].shape
     generator = {
         "class": "Generator",
