@@ -1,4 +1,4 @@
-"""The evidence lower bound, term by term, in nats: the variational bound of Eslami et al. 2018 (supplement, EstimateELBO)."""
+"""The terms of the evidence lower bound, in nats (Eslami et al. 2018, supplement, EstimateELBO)."""
 
 import math
 from typing import NamedTuple
