@@ -19,9 +19,10 @@ def train(cfg: DictConfig) -> dict[str, float]:
     data = run.instantiate(cfg.data)
     module = run.instantiate(cfg.training, gqn=run.instantiate(cfg.model), seed=cfg.seed)
     callbacks = list(run.instantiate(cfg.callbacks).values())
-    with tracking.loggers(cfg, folder, job_type="train", past=past) as loggers, run.as_single_run():
+    with tracking.loggers(cfg, folder, job_type="train", past=past) as loggers:
         trainer = run.instantiate(cfg.trainer, logger=loggers, callbacks=callbacks, default_root_dir=folder)
-        trainer.fit(module, datamodule=data, ckpt_path=past.checkpoint)
+        with run.as_single_run():
+            trainer.fit(module, datamodule=data, ckpt_path=past.checkpoint)
         metrics = conclude(trainer, module, data, folder)
         run.write_provenance(folder, cfg, continued_from_step=past.step, data=data.provenance(), metrics=metrics)
     return metrics

@@ -1,7 +1,8 @@
-"""A callback that ends the process it runs in, once, as a scheduler or a power cut would."""
+"""Callbacks that break the run they are in, as a scheduler, a power cut or a bad batch would."""
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as L
 
@@ -13,6 +14,28 @@ class SignalAt(L.Callback):
         self.step, self.signal, self.marker = step, signal, Path(marker)
 
     def on_train_batch_start(self, trainer: L.Trainer, *args: object) -> None:
-        if trainer.global_step == self.step and not self.marker.exists():
+        if trainer.global_step == self.step and trainer.is_global_zero and not self.marker.exists():
             self.marker.touch()
             os.kill(os.getpid(), self.signal)
+
+
+class NotANumberAt(L.Callback):
+    """Puts a NaN into the cameras of one device's batch at step ``step``."""
+
+    def __init__(self, step: int, rank: int) -> None:
+        self.step, self.rank = step, rank
+
+    def on_train_batch_start(self, trainer: L.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if (trainer.global_step, trainer.global_rank) == (self.step, self.rank):
+            batch.cameras.fill_(float("nan"))
+
+
+class ErrorAt(L.Callback):
+    """Raises a ValueError on one device at step ``step``."""
+
+    def __init__(self, step: int, rank: int) -> None:
+        self.step, self.rank = step, rank
+
+    def on_train_batch_start(self, trainer: L.Trainer, *args: object) -> None:
+        if (trainer.global_step, trainer.global_rank) == (self.step, self.rank):
+            raise ValueError(f"rank {self.rank} broke")

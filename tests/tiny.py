@@ -1,4 +1,4 @@
-"""The smallest training run that exercises everything, and a process to run it in."""
+"""The smallest network, data and training run that exercise everything, and a process to run it in."""
 
 import csv
 import os
@@ -6,7 +6,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+from hydra import compose, initialize_config_dir
 from scripts import ROOT
+
+from gqn_probe import run
+from gqn_probe.data import SceneDataModule
+from gqn_probe.model import GQN, Generator, Tower
+from gqn_probe.training.gqn_module import GQNModule
+from gqn_probe.training.schedules import Schedule
+
+SIZE = 16
 
 TINY = [
     *("data.size=16", "data.views=5", "data.train=24", "data.val=8", "data.test=8", "data.batch_size=8"),
@@ -28,3 +37,52 @@ def rows(folder: Path) -> list[dict[str, str]]:
     """The logged metrics of a run, but for how fast it was."""
     with (folder / "metrics.csv").open(newline="") as file:
         return [{k: v for k, v in row.items() if "per_second" not in k} for row in csv.DictReader(file)]
+
+
+def tiny_data(cache: Path, *overrides: str) -> SceneDataModule:
+    """The data of the run."""
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return run.instantiate(compose("train", [*TINY, f"data.cache={cache}", *overrides]).data)
+
+
+def constant(value: float) -> Schedule:
+    return Schedule(start=value, end=value, steps=1)
+
+
+def tiny_module(**changes) -> GQNModule:
+    gqn = GQN(
+        encoder=Tower(width=8, channels=8, pooled=False),
+        generator=Generator(
+            steps=2,
+            representation_channels=8,
+            pooled=False,
+            size=SIZE,
+            hidden_channels=8,
+            canvas_channels=8,
+            latent_channels=2,
+            kernel=3,
+            shared=True,
+            canvas_input=False,
+            core="project",
+            deviation="softplus",
+            output="linear",
+            normalise=False,
+        ),
+        aggregation="sum",
+    )
+    settings = {
+        "learning_rate": constant(1e-3),
+        "sigma": constant(0.7),
+        "kl_weight": constant(1.0),
+        "mode_weight": 0.0,
+        "context": (1, 3),
+        "queries": 1,
+        "unseen_queries": False,
+        "validation_counts": (1, 2),
+        "reference_count": 2,
+        "betas": (0.9, 0.999),
+        "eps": 1e-8,
+        "compile": False,
+        "seed": 0,
+    }
+    return GQNModule(gqn, **(settings | changes))

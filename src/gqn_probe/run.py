@@ -83,7 +83,8 @@ def one_line(error: BaseException) -> str:
 
 def prepare(cfg: DictConfig) -> Path:
     """Seed everything and silence what users cannot act on; the run's output folder."""
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    for name in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     for message in NOISE:
         warnings.filterwarnings("ignore", message=message)
     L.seed_everything(cfg.seed, workers=True, verbose=False)
@@ -159,6 +160,10 @@ def as_single_run() -> Iterator[None]:
     sys.argv = [argv[0], "--config-path", str(composed), "--config-name", "config"]
     try:
         yield
+    except RuntimeError as error:
+        if "Connection closed by peer" in str(error):
+            raise ValueError("the process of another device failed; it says why itself") from error
+        raise
     finally:
         sys.argv = argv
         os.environ.clear()

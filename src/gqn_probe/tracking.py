@@ -27,12 +27,12 @@ from gqn_probe.training.metrics_table import MetricsTable
 def loggers(
     cfg: DictConfig, folder: Path, *, job_type: str, name: str | None = None, past: Past = NO_PAST
 ) -> Iterator[list[Logger]]:
-    """A W&B run and, in training, a CSV file; the run is finished whatever happens, with the exit code that tells how it went.
+    """A W&B run, which is finished whatever happens, with the exit code that tells how it went; in training a CSV too.
 
     W&B is online when the user is logged in, else offline with a line on how to upload later. A training run with a
     ``past`` goes on in both.
     """
-    tables = [MetricsTable(folder / "metrics.csv", first_step=past.step)] if job_type == "train" else []
+    tables: list[Logger] = [MetricsTable(folder / "metrics.csv", first_step=past.step)] if job_type == "train" else []
     if not cfg.logger.wandb or rank_zero_only.rank != 0:
         yield tables
         return

@@ -2,56 +2,11 @@
 
 import pytest
 import torch
+from tiny import SIZE, constant, tiny_module
 
-from gqn_probe.model import GQN, Generator, Tower
-from gqn_probe.training.gqn_module import GQNModule, elbo_terms, stream
-from gqn_probe.training.schedules import Schedule
+from gqn_probe.model import GQN
+from gqn_probe.training.gqn_module import elbo_terms, stream
 from gqn_probe.types import Episode
-
-SIZE = 16
-
-
-def constant(value: float) -> Schedule:
-    return Schedule(start=value, end=value, steps=1)
-
-
-def tiny_module(**changes) -> GQNModule:
-    gqn = GQN(
-        encoder=Tower(width=8, channels=8, pooled=False),
-        generator=Generator(
-            steps=2,
-            representation_channels=8,
-            pooled=False,
-            size=SIZE,
-            hidden_channels=8,
-            canvas_channels=8,
-            latent_channels=2,
-            kernel=3,
-            shared=True,
-            canvas_input=False,
-            core="project",
-            deviation="softplus",
-            output="linear",
-            normalise=False,
-        ),
-        aggregation="sum",
-    )
-    settings = {
-        "learning_rate": constant(1e-3),
-        "sigma": constant(0.7),
-        "kl_weight": constant(1.0),
-        "mode_weight": 0.0,
-        "context": (1, 3),
-        "queries": 1,
-        "unseen_queries": False,
-        "validation_counts": (1, 2),
-        "reference_count": 2,
-        "betas": (0.9, 0.999),
-        "eps": 1e-8,
-        "compile": False,
-        "seed": 0,
-    }
-    return GQNModule(gqn, **(settings | changes))
 
 
 def episode(queries: int = 1) -> Episode:

@@ -80,7 +80,7 @@ class Throughput(L.Callback):
         self, trainer: L.Trainer, pl_module: GQNModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
         self.scenes += len(batch.scenes) * trainer.world_size
-        if trainer.global_step % trainer.log_every_n_steps == 0:
+        if trainer.global_step % trainer.log_every_n_steps == 0:  # pyright: ignore[reportAttributeAccessIssue]
             rate = self.scenes / (time.monotonic() - self.started)
             pl_module.log("train/scenes_per_second", rate)
             pl_module.log("train/query_images_per_second", rate * pl_module.queries)

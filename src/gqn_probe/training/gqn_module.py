@@ -5,6 +5,7 @@ goes on with the streams it would have had.
 """
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import pytorch_lightning as L
@@ -124,12 +125,14 @@ class GQNModule(L.LightningModule):
         """Stop before the weights change. FloatingPointError names the step and the scenes of all devices."""
         if torch.stack([loss, gradient_norm]).isfinite().all():
             return
-        scenes = self.all_gather(self.scenes).flatten().tolist()  # type: ignore[union-attr]
+        scenes = [self.scenes.tolist()] * self.trainer.world_size
+        if self.trainer.world_size > 1:
+            torch.distributed.all_gather_object(scenes, self.scenes.tolist())
         if not self.trainer.is_global_zero:
             raise SystemExit(0)  # the first process speaks for all
         raise FloatingPointError(
             f"step {self.global_step}: loss {loss:.4g} and gradient norm {gradient_norm:.4g} are not both finite, "
-            f"for scenes {', '.join(map(str, scenes))}; lower training.learning_rate or trainer.gradient_clip_val"
+            f"for scenes {', '.join(map(str, chain(*scenes)))}; lower the learning rate"
         )
 
     def objective(self, episode: Episode) -> tuple[Tensor, dict[str, Tensor]]:
@@ -180,7 +183,7 @@ class GQNModule(L.LightningModule):
 
 
 def elbo_terms(output: GQNOutput, truth: Float[Tensor, "b c h w"], sigma: float) -> dict[str, Tensor]:
-    """Batch means: ``nats`` (negative log-likelihood), ``nats_above_floor``, ``nats_per_dimension``, ``kl``, ``mse``."""
+    """Batch means: ``nats`` (negative log-likelihood), the same above its floor and a dimension, ``kl``, ``mse``."""
     dimensions = truth[0].numel()
     nats = gaussian_nll(output.mean, truth, sigma).mean()
     kl = output.kl.mean()

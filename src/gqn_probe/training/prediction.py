@@ -8,7 +8,7 @@ view, against the mean image, and against the context view whose camera is neare
 import torch
 from einops import rearrange, reduce
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from torchmetrics import MeanMetric
 from torchmetrics.functional.image import (
     peak_signal_noise_ratio,
@@ -37,7 +37,7 @@ def nearest_view(episode: Episode) -> Float[Tensor, "b c h w"]:
     return episode.context_frames[row, distance.argmin(dim=1)]
 
 
-class PredictionMetrics(nn.Module):
+class PredictionMetrics:
     """Means over scenes of the scores of predictions, by source and count of context views.
 
     Names read ``SOURCE/METRIC`` at the reference count and ``context_K/SOURCE/METRIC`` at every count. Errors are
@@ -46,10 +46,9 @@ class PredictionMetrics(nn.Module):
     """
 
     def __init__(self, counts: tuple[int, ...], reference_count: int) -> None:
-        super().__init__()
         self.counts = counts
         self.reference_count = reference_count
-        self.means = nn.ModuleDict()
+        self.means: dict[str, MeanMetric] = {}
 
     def update(self, gqn: GQN, batch: Batch) -> None:
         """Predict the query of each scene from each count of context views."""
@@ -106,6 +105,7 @@ def image_scores(
     object_squared = (squared * mask).sum(dim=(1, 2)) / mask.sum(dim=(1, 2))  # NaN, thus ignored, without object
     psnr = peak_signal_noise_ratio(prediction, truth, data_range=1.0, reduction="none", dim=(1, 2, 3))
     ssim = structural_similarity_index_measure(prediction, truth, data_range=1.0, reduction="none")
+    assert isinstance(ssim, Tensor)
     return {
         "mse": reduce(squared, "b h w -> b", "mean"),
         "object_mse": object_squared,

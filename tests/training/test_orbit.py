@@ -1,0 +1,34 @@
+"""The film of a moving camera."""
+
+import torch
+from PIL import Image
+from tiny import SIZE, tiny_data, tiny_module
+
+from gqn_probe.data import encode_cameras
+from gqn_probe.training.orbit import orbit, orbit_cameras, save_gif
+from gqn_probe.types import to_unit
+
+
+def test_the_camera_stays_on_its_sphere_and_faces_the_object():
+    cameras = orbit_cameras(8)
+    position, yaw, pitch = cameras[:, :3], cameras[:, 3], cameras[:, 4]
+    torch.testing.assert_close(position.norm(dim=1), torch.full((8,), 3.0))
+    forward = torch.stack([yaw.cos() * pitch.cos(), yaw.sin() * pitch.cos(), pitch.sin()], dim=1)
+    torch.testing.assert_close(forward, -position / 3)
+
+
+def test_each_row_is_an_object_and_each_column_a_count(tmp_path):
+    data = tiny_data(tmp_path / "cache", "data.views=4", "data.val=2")
+    gqn = tiny_module().gqn.eval()
+    film = orbit(gqn, data, counts=(1, 3, 10), objects=2, positions=5)  # ten views are not there
+    assert film.shape == (5, 2 * SIZE, 3 * SIZE, 3)
+    scenes = data.scenes("val")
+    r = gqn.aggregate(gqn.encode(to_unit(scenes.frames[:, :3]), data.encode(scenes.cameras[:, :3])))
+    torch.manual_seed(0)
+    sample = gqn.sample_from(r, encode_cameras(orbit_cameras(5)[4:].expand(2, 5))).clamp(0, 1)
+    expected = (255 * sample[1]).round().byte().permute(1, 2, 0)
+    torch.testing.assert_close(film[4, SIZE:, 2 * SIZE :], expected, atol=1, rtol=0)
+
+    save_gif(film, tmp_path / "film.gif")
+    with Image.open(tmp_path / "film.gif") as animation:
+        assert (animation.n_frames, animation.size) == (5, (6 * SIZE, 4 * SIZE))
