@@ -84,7 +84,7 @@ REASONS = {
     "two frames": "expected 3 frames, got 2",
     "short cameras": "expected 15 camera values for 3 frames, got 14",
     "nan": "camera of frame 1 is not finite",
-    "size": "expected frames of 16x16, frame 2 is 32x32",
+    "size": "frame 2 is damaged .expected 16x16 pixels, got 32x32",
     "png": "frame 1 is damaged .not a JPEG",
     "half a jpeg": "frame 2 is damaged",
     "payload bit": "the checksum of its content is wrong",
@@ -126,3 +126,11 @@ def test_files_without_scenes_are_refused(make: Any, tmp_path: Path) -> None:
         read_tfrecord(tmp_path / "missing")
     with pytest.raises(ValueError, match="is a folder"):
         read_tfrecord(tmp_path)
+
+
+def test_a_file_whose_every_frame_is_damaged_is_refused_even_where_errors_are_skipped(
+    make: Any, tmp_path: Path
+) -> None:
+    frames = [frame[:-20] for frame in make.jpegs(3, 16)]
+    with pytest.raises(ValueError, match="no readable scene"):
+        read_tfrecord(make.file(tmp_path / "a", make.records(make.scene(frames))), on_error=lambda error: None)

@@ -16,20 +16,31 @@ from torch.nn.functional import interpolate
 RUN = 64  # images a thread decodes before it takes new ones
 
 
-def jpeg_size(image: bytes) -> tuple[int, int]:
+def jpeg_size(image: bytes | np.ndarray) -> tuple[int, int]:
     """Height and width.
 
     Raises:
         ValueError: for anything but a JPEG.
     """
-    if not image.startswith(b"\xff\xd8"):
+    if bytes(image[:2]) != b"\xff\xd8":
         raise ValueError("not a JPEG")
     height, width, _, _ = simplejpeg.decode_jpeg_header(image)
     return int(height), int(width)
 
 
+def check_size(image: bytes | np.ndarray, height: int, width: int) -> None:
+    """Refuse an image of another size.
+
+    Raises:
+        ValueError: with both.
+    """
+    found = jpeg_size(image)
+    if found != (height, width):
+        raise ValueError(f"expected {height}x{width} pixels, got {found[0]}x{found[1]}")
+
+
 class Damaged(NamedTuple):
-    """An image that cannot be decoded."""
+    """An image that cannot be decoded, or has another size."""
 
     number: int
     reason: str
@@ -52,16 +63,18 @@ def decode_jpegs(
         ValueError: where one is damaged, unless ``on_damaged`` takes it.
     """
     damaged: list[Damaged] = []
-    frames = np.zeros((len(images), 3, height, width), np.uint8)
+    frames = np.empty((len(images), 3, height, width), np.uint8)
 
     def decode(first: int) -> None:
-        pixels = np.zeros((min(RUN, len(images) - first), height, width, 3), np.uint8)
+        pixels = np.empty((min(RUN, len(images) - first), height, width, 3), np.uint8)
         for row, image in enumerate(images[first : first + RUN]):
             try:
+                check_size(image, height, width)
                 # The fast DCT is TensorFlow's default: the bytes are those that DeepMind's reader gives.
                 simplejpeg.decode_jpeg(image, "RGB", fastdct=True, buffer=pixels[row])
             except ValueError as error:
                 damaged.append(Damaged(first + row, str(error)))
+                pixels[row] = 0
         frames[first : first + RUN] = rearrange(pixels, "n h w c -> n c h w")
 
     runs, threads = range(0, len(images), RUN), torch.get_num_threads()

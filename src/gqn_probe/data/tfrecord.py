@@ -52,30 +52,16 @@ def parse_scene(payload: bytes, label: str) -> EncodedScene:
     return EncodedScene(frames, cameras)
 
 
-def frame_size(scene: EncodedScene, number: int, label: str) -> tuple[int, int]:
-    """Height and width of a frame, from its JPEG header.
+def first_size(scene: EncodedScene, label: str) -> tuple[int, int]:
+    """Height and width of the first frame.
 
     Raises:
-        ValueError: where it has none.
+        ValueError: where it is no JPEG.
     """
     try:
-        return jpeg_size(scene.frames[number])
+        return jpeg_size(scene.frames[0])
     except ValueError as error:
-        raise ValueError(f"{label}: frame {number} is damaged ({error})") from None
-
-
-def check_frames(scene: EncodedScene, label: str, *, views: int, size: tuple[int, int]) -> None:
-    """Refuse a scene whose frames differ in number or size from what is expected.
-
-    Raises:
-        ValueError: with both numbers.
-    """
-    if len(scene.frames) != views:
-        raise ValueError(f"{label}: expected {views} frames, got {len(scene.frames)}")
-    for number in range(views):
-        height, width = frame_size(scene, number, label)
-        if (height, width) != size:
-            raise ValueError(f"{label}: expected frames of {size[0]}x{size[1]}, frame {number} is {height}x{width}")
+        raise ValueError(f"{label}: frame 0 is damaged ({error})") from None
 
 
 class EncodedScenes(NamedTuple):
@@ -101,12 +87,12 @@ def read_encoded(
     frame: int | None = None,
     on_error: Callable[[ValueError], None] = raise_error,
 ) -> EncodedScenes:
-    """Check every record of a file, decode none.
+    """Check every record of a file but for the content of its JPEGs.
 
     Args:
         path: a path or any fsspec URL.
         views: how many frames each scene must have; None takes the first scene's number.
-        frame: height and width each frame must have; None takes the first frame's.
+        frame: height and width that decoding will ask of each frame; None takes the first frame's.
 
     Raises:
         ValueError: naming file, record and reason, unless ``on_error`` takes it; where no scene is readable.
@@ -116,8 +102,9 @@ def read_encoded(
     for label, payload in read_records(fetch(path), str(path), on_error):
         try:
             scene = parse_scene(payload, label)
-            views, size = views or len(scene.frames), size or frame_size(scene, 0, label)
-            check_frames(scene, label, views=views, size=size)
+            views, size = views or len(scene.frames), size or first_size(scene, label)
+            if len(scene.frames) != views:
+                raise ValueError(f"{label}: expected {views} frames, got {len(scene.frames)}")
         except ValueError as error:
             on_error(error)
         else:
@@ -133,7 +120,7 @@ def decode_scenes(encoded: EncodedScenes, on_error: Callable[[ValueError], None]
     """Decode every frame.
 
     Raises:
-        ValueError: naming file, record and reason, unless ``on_error`` takes it.
+        ValueError: naming file, record and reason, unless ``on_error`` takes it; where no scene is readable.
     """
     views, damaged = encoded.cameras.shape[1], {}
     images = [frame for frames in encoded.frames for frame in frames]
@@ -144,6 +131,8 @@ def decode_scenes(encoded: EncodedScenes, on_error: Callable[[ValueError], None]
     if not damaged:
         return Decoded(scenes, encoded)
     kept = [scene for scene in range(len(scenes)) if scene not in damaged]
+    if not kept:
+        raise ValueError(f"{encoded.labels[0]} and all after it: no readable scene")
     encoded = EncodedScenes(
         [encoded.frames[scene] for scene in kept],
         encoded.cameras[kept],
