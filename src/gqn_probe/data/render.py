@@ -30,7 +30,7 @@ HUES = tuple(hsv_to_rgb(i / 10, 1.0, 1.0) for i in range(10))
 AMBIENT = 0.45
 LIGHT = (0.35, 0.55, 0.76)  # towards the light; three different numbers, so that all six faces differ
 BACKGROUNDS = {"plain": (0.83, 0.83), "gradient": (0.94, 0.66)}  # grey at the top and at the bottom
-CHUNK = {"cpu": 32, "cuda": 1024}  # images rendered at once: on a CPU, as many as its cache holds
+CHUNK = {"cpu": 32}  # images rendered at once: as many as the cache holds; 1024 on other devices
 
 
 def half_width(parts: int) -> float:
@@ -75,7 +75,7 @@ def render_objects(
 ) -> UInt8[Tensor, "s v 3 {size} {size}"]:
     """Images of objects whose cubes lie on one grid, from ``supersample`` squared rays a pixel; on their device."""
     views = cameras.shape[1]
-    chunk = CHUNK[cameras.device.type]
+    chunk = CHUNK.get(cameras.device.type, 1024)
     positions = repeat(factors.positions, "s n a -> (s v) n a", v=views).split(chunk)
     colors = repeat(factors.colors, "s n a -> (s v) n a", v=views).split(chunk)
     greys = background_grey(size, background).to(cameras.device).long()
