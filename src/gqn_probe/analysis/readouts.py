@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from gqn_probe.model import GQN
 
-PIXEL_GRID = 16  # pixels are averaged down to this many rows and columns
+PIXEL_GRID = 8  # pixels are averaged down to this many rows and columns
 
 Readout = Callable[[GQN, Float[Tensor, "n c h w"], Float[Tensor, "n p"]], Float[Tensor, "n *f"]]
 

@@ -88,7 +88,7 @@ def fit_probes(
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
-    trainer.fit(module, batches, ValidationBatches(grouped, settings.batch_size))
+    trainer.fit(module, batches, ValidationBatches(grouped, 2 * settings.batch_size))
     order = torch.tensor([i for group in groups for i in group]).argsort()
     curves = Curves(*(column[:, order] for column in module.curves()))
     places = {i: (stack, row) for stack, group in enumerate(groups) for row, i in enumerate(group)}
@@ -199,5 +199,5 @@ def _gather(group: list[Problem], rows: list[Int[Tensor, " _"]], size: int) -> S
     labels = torch.full((len(group), size), IGNORED)
     for i, (problem, chosen) in enumerate(zip(group, rows, strict=True)):
         torch.index_select(problem.inputs, 0, chosen, out=inputs[i, : len(chosen)])
-        labels[i, : len(chosen)] = problem.labels[chosen]
+        torch.index_select(problem.labels, 0, chosen, out=labels[i, : len(chosen)])
     return StackBatch(inputs, labels)

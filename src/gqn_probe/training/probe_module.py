@@ -149,7 +149,7 @@ class ProbeModule(lightning.LightningModule):
         self._start_sums()
 
     def configure_optimizers(self):
-        optimizer = torch.optim.Adam(self.parameters(), lr=self.learning_rate, eps=self.epsilon)
+        optimizer = torch.optim.Adam(self.parameters(), lr=self.learning_rate, eps=self.epsilon, fused=True)
         schedule = torch.optim.lr_scheduler.LinearLR(
             optimizer, start_factor=1.0, end_factor=self.final_rate, total_iters=self.steps
         )
@@ -178,11 +178,11 @@ class ProbeModule(lightning.LightningModule):
                 logits.flatten(0, 1), target.flatten(0, 1), ignore_index=IGNORED, reduction="none"
             )
             losses.append(entropy.view_as(target).sum(dim=2))
-            valid = target != IGNORED
-            reached = logits.detach().gather(2, target.clamp(min=0)[:, :, None])
-            first = (logits.detach() >= reached).sum(dim=2) == 1  # several times faster than argmax over few classes
-            corrects.append((first & valid).sum(dim=2))
-            rows.append(valid.sum(dim=2))
+            valid = part.labels != IGNORED
+            reached = logits.detach().gather(2, target.clamp(min=0)[:, :, None])[:, :, 0]
+            right = (reached == logits.detach().amax(dim=2)) & valid[:, None]  # argmax over few classes is slow
+            corrects.append(right.sum(dim=2))
+            rows.append(valid.sum(dim=1, keepdim=True).expand_as(losses[-1]))
         loss, correct, count = torch.cat(losses), torch.cat(corrects), torch.cat(rows)
         sums = zip(self.sums[split], (loss.detach(), correct, count), strict=True)
         self.sums[split] = tuple(old.to(new.device) + new for old, new in sums)  # type: ignore[assignment]

@@ -1,0 +1,79 @@
+"""How much faster probes train side by side: ``python tests/benchmarks/probe_speed.py [--alone 6] [--rounds 3]``.
+
+The grid of the default study's linear probe: cases x seeds x L2 strengths on r of 300 objects at 14 counts, fitted
+at once and, by the same module, one after another. The second is timed on a few probes, drawn evenly, and scaled
+to all; the two take turns, and a ratio is the median of the rounds'. CPU seconds of one thread are counted, which
+other programs hardly change; the worst difference of logits is over the probes that were fitted both ways.
+"""
+
+import argparse
+import logging
+import statistics
+import time
+import warnings
+
+import torch
+
+from gqn_probe.analysis.probes import Softmax
+from gqn_probe.analysis.splits import rows_of, split_groups
+from gqn_probe.training.probe_fit import FittedProbes, fit_probes
+from gqn_probe.training.probe_module import Problem
+
+OBJECTS, COUNTS, SEEDS = 300, 14, 5
+LINEAR = Softmax(epochs=100, batch_size=256, learning_rate=0.3, l2=(1e-5, 1e-3, 1e-2, 1e-1), principal=True)
+
+
+def grid(cases: int, width: int) -> list[Problem]:
+    """Sums of random non-negative views, one draw a case."""
+    labels = torch.arange(COUNTS).repeat(OBJECTS)
+    problems = []
+    for case in range(cases):
+        generator = torch.Generator().manual_seed(case)
+        views = torch.rand(OBJECTS, COUNTS + 1, width, generator=generator)
+        r = views.cumsum(dim=1)[:, 1:].reshape(-1, width)
+        for seed in range(SEEDS):
+            parts = (rows_of(part, COUNTS) for part in split_groups(torch.arange(OBJECTS), seed)[:2])
+            problems.append(Problem(r, labels, *parts, seed))
+    return problems
+
+
+def timed(problems: list[Problem], strengths: torch.Tensor | None = None) -> tuple[float, FittedProbes]:
+    start = time.process_time()
+    fitted = fit_probes(problems, LINEAR, classes=COUNTS, l2=strengths)
+    return time.process_time() - start, fitted
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cases", type=int, default=15, help="inputs and controls")
+    parser.add_argument("--width", type=int, default=64, help="features of r")
+    parser.add_argument("--alone", type=int, default=6, help="probes fitted one after another, a round")
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+    problems = grid(options.cases, options.width)
+    probes = len(problems) * len(LINEAR.l2)
+    chosen = [probes * i // options.alone for i in range(options.alone)]
+    ratios, worst = [], 0.0
+    for _ in range(options.rounds):
+        together, fitted = timed(problems)
+        alone = 0.0
+        for problem, strength in (divmod(probe, len(LINEAR.l2)) for probe in chosen):
+            seconds, single = timed([problems[problem]], torch.tensor([[LINEAR.l2[strength]]]))
+            alone += seconds / options.alone * probes
+            both = (
+                f.logits(i, m, problems[problem].inputs) for f, i, m in ((fitted, problem, strength), (single, 0, 0))
+            )
+            worst = max(worst, float(torch.sub(*(logits.softmax(dim=1) for logits in both)).abs().max()))
+        ratios.append(alone / together)
+        print(
+            f"{probes} probes: together {together:.1f} s, one after another {alone:.0f} s, {ratios[-1]:.1f}x",
+            flush=True,
+        )
+    print(f"median {statistics.median(ratios):.1f}x; probabilities differ by at most {worst:.1e}")
+
+
+if __name__ == "__main__":
+    main()
