@@ -82,3 +82,12 @@ def test_a_checkpoint_says_how_to_rebuild_the_network():
 def test_refuses_settings_that_contradict_each_other(changes, message):
     with pytest.raises(ValueError, match=message):
         tiny_module(**changes)
+
+
+def test_refuses_the_checkpoint_of_another_network():
+    module, checkpoint = tiny_module(), {}
+    module.on_save_checkpoint(checkpoint)
+    module.on_load_checkpoint(checkpoint)
+    checkpoint["gqn_settings"]["aggregation"] = "mean"
+    with pytest.raises(ValueError, match="another network"):
+        module.on_load_checkpoint(checkpoint)
