@@ -20,7 +20,7 @@ def probe(cfg: DictConfig) -> None:
     jobs = study.plan_jobs(cfg, folder)
     material = study.open_material(cfg, settings, jobs)
     for job in jobs:
-        with tracking.loggers(cfg, job.folder, job_type="count", name=f"context-{job.count}") as loggers:
+        with tracking.loggers(cfg, run.root_folder(), job_type="count", name=f"context-{job.count}") as loggers:
             study.run_job(job, material, settings)
             tracking.log_count(loggers, job.folder)
     if not run.in_sweep():

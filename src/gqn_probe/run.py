@@ -101,6 +101,11 @@ def in_sweep() -> bool:
     return HydraConfig.get().mode is RunMode.MULTIRUN
 
 
+def root_folder() -> Path:
+    """The folder that all jobs of a sweep share; that of the run, outside a sweep."""
+    return Path(HydraConfig.get().sweep.dir).resolve() if in_sweep() else output_folder()
+
+
 def plain(cfg: DictConfig) -> dict[str, Any]:
     """The resolved configuration as plain containers, which checkpoints and JSON can hold."""
     return OmegaConf.to_container(cfg, resolve=True)  # type: ignore[return-value]

@@ -71,14 +71,15 @@ def run_job(job: Job, material: Material, settings: StudySettings) -> None:
 def finish(cfg: DictConfig, material: Material, settings: StudySettings, jobs: list[Path], folder: Path) -> None:
     """From the jobs' folders to ``folder/study``: results, figures, report, W&B run; a table in the terminal."""
     home = folder / "study"
-    with tracking.loggers(cfg, home, job_type="study", name="study") as loggers:
+    with tracking.loggers(cfg, folder, job_type="study", name="study") as loggers:
         run_study(material, settings, jobs, home)
         facts = {"data": material.fingerprint, "checkpoint": weights_fingerprint(material.gqn)}
         run.write_provenance(home, cfg, **facts)
         draw_figures(folder)
         build_report(folder)
         tracking.log_study(loggers, folder)
-    print_results(folder)
+        where = tracking.address(loggers)
+    print_results(folder, wandb=where)
 
 
 def rebuild(folder: str) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import wandb
 from einops import rearrange
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from pytorch_lightning.loggers import Logger, WandbLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
@@ -19,7 +18,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from gqn_probe.report.by_count import decodability_series, reconstruction_series
 from gqn_probe.report.results import read_study
 from gqn_probe.resumption import NO_PAST, Past
-from gqn_probe.run import plain
+from gqn_probe.run import plain, root_folder
 from gqn_probe.training.metrics_table import MetricsTable
 
 
@@ -29,13 +28,14 @@ def loggers(
 ) -> Iterator[list[Logger]]:
     """A W&B run, which is finished whatever happens, with the exit code that tells how it went; in training a CSV too.
 
-    W&B is online when the user is logged in, else offline with a line on how to upload later. A training run with a
-    ``past`` goes on in both.
+    W&B is online when the user is logged in, else offline in ``folder/wandb``. A training run with a ``past`` goes on
+    in both.
     """
     tables: list[Logger] = [MetricsTable(folder / "metrics.csv", first_step=past.step)] if job_type == "train" else []
     if not cfg.logger.wandb or rank_zero_only.rank != 0:
         yield tables
         return
+    folder.mkdir(parents=True, exist_ok=True)
     mode = wandb_mode(cfg.logger.mode)
     wandb_run = wandb.init(
         id=previous_id(folder) if past.step else None,
@@ -55,14 +55,23 @@ def loggers(
     if job_type == "train":
         wandb_run.define_metric("trainer/global_step")
         wandb_run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
+    given = [*tables, WandbLogger(experiment=wandb_run)]
     code = 1
     try:
-        yield [*tables, WandbLogger(experiment=wandb_run)]
+        yield given
         code = 0
     finally:
         wandb_run.finish(exit_code=code)
-        if mode == "offline":
-            print(f"W&B run kept offline; upload it with: wandb sync {Path(wandb_run.dir).parent}")
+        if job_type == "train":
+            print(f"W&B: {address(given)}")
+
+
+def address(loggers: list[Logger]) -> str:
+    """Where to find the W&B run: its page, or the command that uploads it and those beside it; empty without one."""
+    if (logger := _wandb_logger(loggers)) is None:
+        return ""
+    kept = Path(logger.experiment.dir).parents[1]
+    return logger.experiment.url or f"kept offline; upload with: wandb sync {kept}/offline-run-*"
 
 
 def wandb_mode(asked: str) -> str:
@@ -84,9 +93,7 @@ def previous_id(folder: Path) -> str | None:
 
 def sweep_group() -> str:
     """The name that the jobs of one sweep share, and a single run has for itself."""
-    config = HydraConfig.get()
-    folder = Path(config.sweep.dir if config.mode.name == "MULTIRUN" else config.runtime.output_dir)
-    return "-".join(folder.parts[-2:])
+    return "-".join(root_folder().parts[-2:])
 
 
 def log_count(loggers: list[Logger], folder: Path) -> None:
