@@ -64,7 +64,7 @@ def generator_rows(material: Material, names: Sequence[str], task: Task) -> dict
     for part in torch.arange(len(scenes)).split(BATCH):
         context = Selection(task.context.scenes[part], task.context.views[part])
         representation = sum_views(maps, context, aggregation=gqn.aggregation).to(device)
-        frames = to_unit(scenes.frames[part, task.query[part]]).to(device)
+        frames = to_unit(scenes[part].frames[torch.arange(len(part)), task.query[part]]).to(device)
         cameras = material.encode_cameras(scenes.cameras[part, task.query[part]]).to(device)
         trace = gqn.trace(representation, frames, cameras)
         for name in names:

@@ -50,9 +50,10 @@ def counting_outcome(store: RowStore, settings: StudySettings, bootstrap: Object
     for probe_name, probe in settings.kept.items():
         readings = probe.read(cases, counts.float(), device)
         for name, members in _grouped(probe_name, readings).items():
-            together[name] = Readings.together([member.test for member in members])
-            outcome.results.extend(pooled_rows(name, together[name], counts, bootstrap, permutations))
-            outcome.confusion.extend(confusion_rows(name, together[name], store.counts))
+            tested = Readings.together([member.test for member in members])
+            outcome.results.extend(pooled_rows(name, tested, counts, bootstrap, permutations))
+            outcome.confusion.extend(confusion_rows(name, tested, store.counts))
+            together[name] = tested.without_probability()
             for member in members:
                 outcome.results.extend(seed_rows(name, member, counts))
                 outcome.curves.extend(curve_rows(name, member))

@@ -17,8 +17,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gqn_probe.analysis.readouts import PIXEL_GRID, read_views, view_readout
+from gqn_probe.analysis.streamed import SceneSource
 from gqn_probe.model import GQN, weights_fingerprint
-from gqn_probe.types import Scenes, to_unit
+from gqn_probe.types import to_unit
 
 LAYOUT = 1  # raised when read-outs of the same name come to hold other numbers
 
@@ -42,7 +43,7 @@ class Features:
 @torch.no_grad()
 def extract_features(
     gqn: GQN,
-    scenes: Scenes,
+    scenes: SceneSource,
     encode_cameras: Callable[[Tensor], Tensor],
     *,
     data: str,
@@ -75,7 +76,7 @@ def extract_features(
     return Features(arrays)
 
 
-def _key(gqn: GQN, scenes: Scenes, encode_cameras: Callable[[Tensor], Tensor], data: str) -> str:
+def _key(gqn: GQN, scenes: SceneSource, encode_cameras: Callable[[Tensor], Tensor], data: str) -> str:
     digest = hashlib.sha256(f"{LAYOUT} {PIXEL_GRID} {weights_fingerprint(gqn)} {data} {len(scenes)}".encode())
     digest.update(encode_cameras(scenes[:1].cameras).numpy().tobytes())  # tells camera conventions apart
     return digest.hexdigest()[:16]
@@ -83,7 +84,7 @@ def _key(gqn: GQN, scenes: Scenes, encode_cameras: Callable[[Tensor], Tensor], d
 
 def _write(
     gqn: GQN,
-    scenes: Scenes,
+    scenes: SceneSource,
     encode_cameras: Callable[[Tensor], Tensor],
     names: Sequence[str],
     home: Path,

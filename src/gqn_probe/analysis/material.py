@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from gqn_probe.analysis.features import Features, Progress, extract_features, no_progress
+from gqn_probe.analysis.streamed import SceneSource
 from gqn_probe.model import GQN
-from gqn_probe.types import Scenes
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Material:
     """The network and the scenes that jobs and the study look at; all of them must be given the same."""
 
     gqn: GQN
-    scenes: Scenes
+    scenes: SceneSource
     encode_cameras: Callable[[Tensor], Tensor]  # raw cameras ``... 5`` to ``... 7``
     fingerprint: str  # of the scenes' source
     cache: Path  # folder of features
@@ -38,7 +38,7 @@ class Material:
                 f"use counts in 1..{self.usable_views}"
             )
 
-    def features(self, readouts: Sequence[str], scenes: Scenes | None = None) -> Features:
+    def features(self, readouts: Sequence[str], scenes: SceneSource | None = None) -> Features:
         """Read-outs of every view, of all scenes or of some first ones."""
         return extract_features(
             self.gqn,

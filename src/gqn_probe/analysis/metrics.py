@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from scipy.stats import rankdata
 from sklearn.metrics import balanced_accuracy_score
 from torch import Tensor
@@ -24,6 +24,10 @@ class Readings(NamedTuple):
         log_probability = logits.log_softmax(dim=-1)
         return cls(objects, labels, log_probability.argmax(dim=-1), log_probability)
 
+    def without_probability(self) -> "Readings":
+        """The same without what takes most memory."""
+        return self._replace(log_probability=self.log_probability[:, :0])
+
     @classmethod
     def together(cls, readings: "list[Readings]") -> "Readings":
         """The readings of all seeds as one."""
@@ -33,7 +37,7 @@ class Readings(NamedTuple):
 ROW_METRICS = ("accuracy", "mean_absolute_error", "within_one", "loss")
 
 
-def row_scores(readings: Readings, counts: Int[Tensor, " k"]) -> Float[Tensor, "n m"]:
+def row_scores(readings: Readings, counts: Shaped[Tensor, " k"]) -> Float[Tensor, "n m"]:
     """The scores of each row, in the order of ``ROW_METRICS``; errors in counts, loss in nats."""
     error = (counts[readings.predicted] - counts[readings.labels]).abs()
     loss = -readings.log_probability.gather(1, readings.labels[:, None])[:, 0]

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gqn_probe.analysis.cases import Case
-from gqn_probe.analysis.metrics import Readings
+from gqn_probe.analysis.metrics import Readings, row_scores
 from gqn_probe.training.probe_fit import CHUNK, ProbeSettings, fit_probes
 from gqn_probe.training.probe_module import Curves
 
@@ -25,8 +25,8 @@ class Reading(NamedTuple):
 
     case: Case
     setting: float  # what validation rows chose
-    train: Readings | None  # None where training rows would find themselves
-    validation: Readings
+    train: Float[Tensor, " m"] | None  # its ``ROW_METRICS``; None where training rows would find themselves
+    validation: Float[Tensor, " m"]
     test: Readings
     curves: Curves | None  # of the chosen setting, one value an epoch
 
@@ -48,22 +48,33 @@ class Softmax(ProbeSettings):
         for i, case in enumerate(cases):
             chosen = int(fitted.curves.validation_loss[-1, i].argmin())
             curves = Curves(*(column[:, i, chosen] for column in fitted.curves))
-            readings.append(read_parts(case, partial(fitted.logits, i, chosen), self.l2[chosen], curves))
+            readings.append(read_parts(case, partial(fitted.logits, i, chosen), values, self.l2[chosen], curves))
         return readings
 
 
-def read_parts(case: Case, logits: Logits, setting: float, curves: Curves | None, *, train: bool = True) -> Reading:
-    """Read every part of a case in chunks of rows."""
+def read_parts(
+    case: Case,
+    logits: Logits,
+    values: Float[Tensor, " k"],
+    setting: float,
+    curves: Curves | None,
+    *,
+    train: bool = True,
+) -> Reading:
+    """Read every part of a case in chunks of rows; of all but the test rows, scores are enough."""
 
     def readings(inputs: Float[Tensor, "n f"], rows: Int[Tensor, " r"]) -> Readings:
-        read = torch.cat([logits(inputs[part]) for part in rows.split(CHUNK)])
-        return Readings.of(case.objects[rows], case.labels[rows], read)
+        return Readings.of(case.objects[rows], case.labels[rows], logits(inputs[rows]))
+
+    def scores(rows: Int[Tensor, " r"]) -> Float[Tensor, " m"]:
+        parts = [row_scores(readings(case.inputs, part), values).sum(dim=0) for part in rows.split(CHUNK)]
+        return torch.stack(parts).sum(dim=0) / len(rows)
 
     return Reading(
         case=case,
         setting=setting,
-        train=readings(case.inputs, case.split.train) if train else None,
-        validation=readings(case.inputs, case.split.validation),
-        test=readings(case.tested, case.split.test),
+        train=scores(case.split.train) if train else None,
+        validation=scores(case.split.validation),
+        test=Readings.together([readings(case.tested, part) for part in case.split.test.split(CHUNK)]),
         curves=curves,
     )

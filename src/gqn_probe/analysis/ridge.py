@@ -32,7 +32,7 @@ class Ridge:
         def logits(inputs: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
             return -0.5 * (fit.predict(inputs) - values) ** 2 / fit.spread  # of a Gaussian about the prediction
 
-        return read_parts(case, logits, fit.strength, None)
+        return read_parts(case, logits, values, fit.strength, None)
 
 
 class RidgeFit(NamedTuple):

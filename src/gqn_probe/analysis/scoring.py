@@ -29,13 +29,18 @@ def case_name(probe: str, reading: Reading) -> CaseName:
 
 def seed_rows(name: CaseName, reading: Reading, counts: Int[Tensor, " k"]) -> Iterator[Result]:
     """What one seed's probe scored on each part."""
-    for split in ("train", "validation", "test"):
-        readings: Readings | None = getattr(reading, split)
-        if readings is None:
-            continue
-        for metric, value in zip(ROW_METRICS, row_scores(readings, counts).mean(dim=0).tolist(), strict=True):
-            yield Result(*name, reading.case.seed, split, "", metric, value, n=len(readings.labels))
-    yield Result(*name, reading.case.seed, "validation", "", "chosen_setting", reading.setting)
+    case = reading.case
+    scores = {
+        "train": reading.train,
+        "validation": reading.validation,
+        "test": row_scores(reading.test, counts).mean(dim=0),
+    }
+    for split, rows in zip(scores, case.split, strict=True):
+        found = scores[split]
+        if found is not None:
+            for metric, value in zip(ROW_METRICS, found.tolist(), strict=True):
+                yield Result(*name, case.seed, split, "", metric, value, n=len(rows))
+    yield Result(*name, case.seed, "validation", "", "chosen_setting", reading.setting)
 
 
 def pooled_rows(

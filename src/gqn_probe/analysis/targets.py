@@ -12,8 +12,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+from gqn_probe.analysis.streamed import SceneSource
 from gqn_probe.analysis.views import Selection
-from gqn_probe.types import Factors, Scenes
+from gqn_probe.types import Factors
 
 
 class Classes(NamedTuple):
@@ -29,47 +30,47 @@ class Values(NamedTuple):
     values: Float[Tensor, "s t"]
 
 
-def _shape(scenes: Scenes, views: Selection) -> Classes:
+def _shape(scenes: SceneSource, views: Selection) -> Classes:
     """The shape up to rotation; mirror images differ."""
     return _classes(_factors(scenes, "shape").shape)
 
 
-def _chirality(scenes: Scenes, views: Selection) -> Classes:
+def _chirality(scenes: SceneSource, views: Selection) -> Classes:
     """Left, right, or its own mirror image."""
     return _classes(_factors(scenes, "chirality").chirality)
 
 
-def _parts(scenes: Scenes, views: Selection) -> Classes:
+def _parts(scenes: SceneSource, views: Selection) -> Classes:
     """The number of cubes."""
     return _classes(_factors(scenes, "parts").parts)
 
 
-def _positions(scenes: Scenes, views: Selection) -> Values:
+def _positions(scenes: SceneSource, views: Selection) -> Values:
     """Where the cubes are, one after another along the object; world units."""
     return Values(_complete(rearrange(_factors(scenes, "positions").positions, "s n x -> s (n x)")))
 
 
-def _colors(scenes: Scenes, views: Selection) -> Values:
+def _colors(scenes: SceneSource, views: Selection) -> Values:
     """The cubes' colours, one after another along the object; RGB in 0..1."""
     return Values(_complete(rearrange(_factors(scenes, "colors").colors, "s n c -> s (n c)")))
 
 
-def _color(scenes: Scenes, views: Selection) -> Values:
+def _color(scenes: SceneSource, views: Selection) -> Values:
     """The mean of the cubes' colours; RGB in 0..1."""
     return Values(_factors(scenes, "color").colors.nanmean(dim=1))
 
 
-def _direction(scenes: Scenes, views: Selection) -> Values:
+def _direction(scenes: SceneSource, views: Selection) -> Values:
     """The mean direction that the object was seen from, of unit vectors to the cameras."""
     return Values(_toward(scenes, views).mean(dim=1))
 
 
-def _coverage(scenes: Scenes, views: Selection) -> Values:
+def _coverage(scenes: SceneSource, views: Selection) -> Values:
     """How far round the object the views go: 0 all from one side, 1 evenly from all (one less the mean's length)."""
     return Values(1 - _toward(scenes, views).mean(dim=1).norm(dim=1, keepdim=True))
 
 
-TARGETS: dict[str, Callable[[Scenes, Selection], Classes | Values]] = {
+TARGETS: dict[str, Callable[[SceneSource, Selection], Classes | Values]] = {
     "shape": _shape,
     "chirality": _chirality,
     "parts": _parts,
@@ -81,7 +82,7 @@ TARGETS: dict[str, Callable[[Scenes, Selection], Classes | Values]] = {
 }
 
 
-def _factors(scenes: Scenes, target: str) -> Factors:
+def _factors(scenes: SceneSource, target: str) -> Factors:
     if scenes.factors is None:
         raise ValueError(f"target {target!r} needs stimuli whose objects are known, such as rendered ones")
     return scenes.factors
@@ -99,5 +100,5 @@ def _complete(values: Float[Tensor, "s t"]) -> Float[Tensor, "s t"]:
     return values[:, ~values.isnan().any(dim=0)]
 
 
-def _toward(scenes: Scenes, views: Selection) -> Float[Tensor, "s i 3"]:
+def _toward(scenes: SceneSource, views: Selection) -> Float[Tensor, "s i 3"]:
     return functional.normalize(scenes.cameras[views.scenes, views.views, :3], dim=-1)
