@@ -14,9 +14,12 @@ from gqn_probe import tracking
 
 
 def inspect(folder: Path) -> dict:
-    """What ``wandb leet`` tells of the run kept in ``folder``."""
-    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--summary", "--json", str(folder)]
-    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    """What ``wandb leet`` tells of the run kept in ``folder``: its summary, and its record of how it was started."""
+    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(folder)]
+    summary = subprocess.run([*command, "--summary"], capture_output=True, text=True, check=True).stdout
+    records = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    (start,) = (record["run"] for record in map(json.loads, records) if record["type"] == "run")
+    return json.loads(summary) | {"start": start}
 
 
 @pytest.mark.slow
@@ -26,6 +29,8 @@ def test_a_sweep_is_a_group_of_finished_runs(study):  # noqa: F811
     runs = {run["name"]: run for run in map(inspect, sorted(folder.glob("wandb/offline-run-*")))}
     assert set(runs) == {"context-2", "context-3", "study"}
     assert {run["state"] for run in runs.values()} == {"finished"}
+    assert len({run["start"]["run_group"] for run in runs.values()}) == 1
+    assert [runs[name]["start"]["job_type"] for name in sorted(runs)] == ["count", "count", "study"]
     assert runs["context-2"]["summary"]["context"] == 2
     assert runs["context-2"]["summary"]["sample/rmse"] > 0
     assert runs["context-2"]["config"]["context"]
@@ -42,7 +47,7 @@ def test_a_run_whose_job_fails_is_finished_and_says_so(study):  # noqa: F811
 
 
 def test_an_unknown_mode_is_refused():
-    with pytest.raises(ValueError, match="logger.mode=sometimes is not one of auto, online, offline"):
+    with pytest.raises(ValueError, match=r"logger\.mode=sometimes is not one of auto, online, offline"):
         tracking.wandb_mode("sometimes")
 
 

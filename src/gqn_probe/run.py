@@ -156,7 +156,7 @@ def as_single_run() -> Iterator[None]:
     every job again; here they get the composed configuration and folder of the present job instead. Afterwards the
     environment is as before, so that the next job of a sweep starts processes of its own.
     """
-    config = HydraConfig.get()
+    config: Any = HydraConfig.get()
     folder = config.runtime.output_dir
     argv, run_folder, environment = sys.argv, config.run.dir, dict(os.environ)
     composed = Path(folder) / ".hydra"

@@ -15,6 +15,7 @@ from gqn_probe import run, tracking
 from gqn_probe.analysis.count import run_count
 from gqn_probe.analysis.material import Material
 from gqn_probe.analysis.settings import StudySettings
+from gqn_probe.analysis.streamed import StreamedScenes
 from gqn_probe.analysis.study import run_study
 from gqn_probe.counts import parse_counts
 from gqn_probe.model import load_gqn, weights_fingerprint
@@ -39,7 +40,8 @@ def open_material(cfg: DictConfig, settings: StudySettings, jobs: Sequence[Job] 
     """
     gqn = load_gqn(cfg.checkpoint, steps=cfg.generator_steps)
     data = run.instantiate(cfg.data)
-    scenes = data.scenes(cfg.split, limit=settings.objects)
+    split = data.split(cfg.split)
+    scenes = StreamedScenes(split.stored, split.rows[: settings.objects])
     material = Material(
         gqn=gqn.eval(),
         scenes=scenes,
@@ -96,8 +98,8 @@ class StudyAfterSweep(Callback):
         folder = Path(config.hydra.sweep.dir).resolve()
         groups: dict[tuple[str, ...], list[Path]] = defaultdict(list)
         for file in sorted(folder.glob("*/.hydra/overrides.yaml"), key=lambda path: int(path.parts[-3])):
-            overrides = tuple(item for item in OmegaConf.load(file) if not item.startswith("context="))
-            groups[overrides].append(file.parent.parent)
+            overrides = (str(item) for item in OmegaConf.load(file))
+            groups[tuple(item for item in overrides if not item.startswith("context="))].append(file.parent.parent)
         for overrides, jobs in groups.items():
             name = "" if len(groups) == 1 else ",".join(overrides).replace("/", "-")
             try:

@@ -7,6 +7,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import wandb
@@ -74,14 +75,14 @@ def address(loggers: list[Logger]) -> str:
     return logger.experiment.url or f"kept offline; upload with: wandb sync {kept}/offline-run-*"
 
 
-def wandb_mode(asked: str) -> str:
+def wandb_mode(asked: str) -> Literal["online", "offline"]:
     """``online`` or ``offline``; ``auto`` is online when the user is logged in."""
     if asked not in ("auto", "online", "offline"):
         raise ValueError(f"logger.mode={asked} is not one of auto, online, offline")
+    if asked == "auto":
+        asked = os.environ.get("WANDB_MODE") or asked
     if asked != "auto":
-        return asked
-    if mode := os.environ.get("WANDB_MODE"):
-        return "online" if mode == "online" else "offline"
+        return "online" if asked == "online" else "offline"
     return "online" if wandb.login(prompt=False) else "offline"
 
 

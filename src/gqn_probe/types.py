@@ -17,9 +17,7 @@ class Factors:
     """Ground truth of rendered objects; one row a scene. Objects with fewer cubes than ``n`` end in NaN rows."""
 
     shape: Int[Tensor, " s"]  # canonical shape id under the 24 rotations; mirror images differ
-    mirror_class: Int[
-        Tensor, " s"
-    ]  # canonical id that mirror images share: what shape-disjoint splits hold out
+    mirror_class: Int[Tensor, " s"]  # canonical id that mirror images share: what shape-disjoint splits hold out
     chirality: Int[Tensor, " s"]  # -1 or +1 for the two mirror images of a chiral shape, 0 for an achiral one
     parts: Int[Tensor, " s"]  # number of cubes
     positions: Float[Tensor, "s n 3"]  # cube centres in the scene's world units, centred on the origin

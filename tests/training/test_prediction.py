@@ -44,3 +44,11 @@ def test_scores_of_known_errors():
 def test_an_image_without_object_has_no_object_error():
     flat = torch.full((1, 3, 16, 16), 0.5)
     assert image_scores(flat, flat)["object_mse"].isnan().all()
+
+
+def test_similarity_does_not_suffer_from_mixed_precision():
+    truth = torch.rand(2, 3, 16, 16)
+    close = (truth + 0.01).clamp(0, 1)
+    expected = image_scores(close, truth)["ssim"]
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(image_scores(close, truth)["ssim"], expected)

@@ -22,9 +22,7 @@ class Schedule:
         if self.shape not in ("linear", "cosine"):
             raise ValueError(f"schedule shape {self.shape!r} is neither 'linear' nor 'cosine'")
         if self.steps < 1 or not 0 <= self.warmup < self.steps:
-            raise ValueError(
-                f"a schedule needs 0 <= warmup < steps, got warmup={self.warmup}, steps={self.steps}"
-            )
+            raise ValueError(f"a schedule needs 0 <= warmup < steps, got warmup={self.warmup}, steps={self.steps}")
 
     def __call__(self, step: int) -> float:
         if step < self.warmup:

@@ -18,6 +18,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import CompactHydraException
+from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
@@ -37,6 +38,10 @@ class RangeSweeperConfig:
 
 class RangeSweeper(Sweeper):
     """The Cartesian product of all swept values, each one job; ``ranges`` names the keys that take ``a..b``."""
+
+    config: DictConfig
+    hydra_context: HydraContext
+    launcher: Launcher
 
     def __init__(self, ranges: Sequence[str]) -> None:
         self.ranges = tuple(ranges)
