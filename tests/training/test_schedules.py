@@ -20,7 +20,12 @@ def test_cosine_after_warmup():
     assert rate(110) == pytest.approx(0.0)
 
 
-@pytest.mark.parametrize("values", [{"steps": 0}, {"steps": 5, "warmup": 5}, {"steps": 5, "shape": "step"}])
+def test_a_run_shorter_than_its_warmup_only_warms_up():
+    rate = Schedule(start=1.0, end=0.0, steps=3, warmup=9)
+    assert [rate(step) for step in range(3)] == pytest.approx([0.1, 0.2, 0.3])
+
+
+@pytest.mark.parametrize("values", [{"steps": 0}, {"steps": 5, "warmup": -1}, {"steps": 5, "shape": "step"}])
 def test_refuses_what_is_no_schedule(values):
     with pytest.raises(ValueError, match="schedule"):
         Schedule(start=1.0, end=0.0, **values)

@@ -21,13 +21,13 @@ class Schedule:
     def __post_init__(self) -> None:
         if self.shape not in ("linear", "cosine"):
             raise ValueError(f"schedule shape {self.shape!r} is neither 'linear' nor 'cosine'")
-        if self.steps < 1 or not 0 <= self.warmup < self.steps:
-            raise ValueError(f"a schedule needs 0 <= warmup < steps, got warmup={self.warmup}, steps={self.steps}")
+        if self.steps < 1 or self.warmup < 0:
+            raise ValueError(f"a schedule needs steps >= 1 and warmup >= 0, got {self.steps} and {self.warmup}")
 
     def __call__(self, step: int) -> float:
         if step < self.warmup:
             return self.start * (step + 1) / (self.warmup + 1)
-        done = min(1.0, (step - self.warmup) / (self.steps - self.warmup))
+        done = min(1.0, (step - self.warmup) / max(1, self.steps - self.warmup))
         if self.shape == "cosine":
             done = 0.5 - 0.5 * math.cos(math.pi * done)
         return self.start + (self.end - self.start) * done
