@@ -27,8 +27,10 @@ def _right(reading: Reading) -> float:
     return float((reading.test.predicted == reading.test.labels).float().mean())
 
 
-def test_ridge_is_scikit_learns() -> None:
-    case = _case(noise=1.0)
+@pytest.mark.parametrize("objects", [60, 5])
+def test_ridge_is_scikit_learns(objects: int) -> None:
+    case = _case(noise=1.0, objects=objects)
+    case = case._replace(inputs=torch.cat([case.inputs, torch.randn(len(case.inputs), 20)], dim=1))
     targets = torch.stack([VALUES[case.labels], case.inputs[:, 0] ** 2], dim=1)
     fit = fit_ridge(case.inputs, targets, case.split.train, case.split.validation, (0.1,))
     standard = (case.inputs - fit.mean) / fit.scale

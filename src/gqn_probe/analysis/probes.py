@@ -3,7 +3,7 @@
 Whatever can be chosen (L2 strength, number of neighbours) is chosen on validation rows; test rows are read once.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -16,6 +16,8 @@ from gqn_probe.analysis.cases import Case
 from gqn_probe.analysis.metrics import Readings, row_scores
 from gqn_probe.training.probe_fit import CHUNK, ProbeSettings, fit_probes
 from gqn_probe.training.probe_module import Curves
+
+LARGEST_STEP = 1 << 26  # numbers read in a step of training
 
 Logits = Callable[[Float[Tensor, "n f"]], Float[Tensor, "n k"]]
 
@@ -43,6 +45,19 @@ class Softmax(ProbeSettings):
     """Multinomial logistic regression, or with ``hidden`` a perceptron: all cases and strengths in one fit."""
 
     def read(self, cases: Sequence[Case], values: Float[Tensor, " k"], device: str) -> list[Reading]:
+        return [each for some in self._that_fit(cases) for each in self._read(some, values, device)]
+
+    def _that_fit(self, cases: Sequence[Case]) -> Iterator[list[Case]]:
+        """All cases together, unless the rows of one step would not fit into memory."""
+        some: list[Case] = []
+        for case in cases:
+            if some and self.batch_size * sum(each.inputs.shape[1] for each in [*some, case]) > LARGEST_STEP:
+                yield some
+                some = []
+            some.append(case)
+        yield some
+
+    def _read(self, cases: Sequence[Case], values: Float[Tensor, " k"], device: str) -> list[Reading]:
         fitted = fit_probes([case.problem() for case in cases], self, classes=len(values), device=device)
         readings = []
         for i, case in enumerate(cases):

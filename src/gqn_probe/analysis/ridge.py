@@ -56,22 +56,54 @@ def fit_ridge(
     validation: Int[Tensor, " e"],
     strengths: Sequence[float],
 ) -> RidgeFit:
-    """All strengths from one eigendecomposition of the training rows, which are streamed."""
+    """All strengths from one eigendecomposition, of features or of rows, whichever are fewer."""
     mean, scale = moments(inputs, train)
     offset = values[train].double().mean(dim=0)
-    gram = torch.zeros(len(mean), len(mean), dtype=torch.float64)
-    moment = torch.zeros(len(mean), values.shape[1], dtype=torch.float64)
-    for part in train.split(CHUNK):
-        standard = ((inputs[part] - mean) / scale).double()
-        gram += standard.T @ standard
-        moment += standard.T @ (values[part] - offset)
+    few_rows = len(train) < len(mean)
+    gram, moment = (_between_rows if few_rows else _between_features)(inputs, values - offset, train, mean, scale)
     variances, axes = torch.linalg.eigh(gram)
     fits = []
     for strength in strengths:
         damped = variances.clamp(min=0) + max(strength, 1e-12) * len(train)
-        weights = (axes @ ((axes.T @ moment) / rearrange(damped, "f -> f 1"))).float()
+        weights = axes @ ((axes.T @ moment) / rearrange(damped, "f -> f 1"))
+        if few_rows:  # what was found are the weights of rows
+            parts = zip(train.split(CHUNK), weights.split(CHUNK), strict=True)
+            weights = torch.stack([((inputs[rows] - mean) / scale).double().T @ w for rows, w in parts]).sum(dim=0)
+        weights = weights.float()
         fit = RidgeFit(mean, scale, weights, offset.float(), strength, 0.0)
         errors = [(fit.predict(inputs[part]) - values[part]).square().sum() for part in validation.split(CHUNK)]
         spread = float(torch.stack(errors).sum()) / values[validation].numel()
         fits.append(fit._replace(spread=max(spread, 1e-6)))
     return min(fits, key=lambda fit: fit.spread)
+
+
+def _between_features(
+    inputs: Float[Tensor, "n f"],
+    wanted: Float[Tensor, "n t"],
+    train: Int[Tensor, " a"],
+    mean: Float[Tensor, " f"],
+    scale: Float[Tensor, " f"],
+) -> tuple[Float[Tensor, "f f"], Float[Tensor, "f t"]]:
+    """Products of features with each other and with what is wanted, streamed over training rows."""
+    gram = torch.zeros(len(mean), len(mean), dtype=torch.float64)
+    moment = torch.zeros(len(mean), wanted.shape[1], dtype=torch.float64)
+    for part in train.split(CHUNK):
+        standard = ((inputs[part] - mean) / scale).double()
+        gram += standard.T @ standard
+        moment += standard.T @ wanted[part].double()
+    return gram, moment
+
+
+def _between_rows(
+    inputs: Float[Tensor, "n f"],
+    wanted: Float[Tensor, "n t"],
+    train: Int[Tensor, " a"],
+    mean: Float[Tensor, " f"],
+    scale: Float[Tensor, " f"],
+) -> tuple[Float[Tensor, "a a"], Float[Tensor, "a t"]]:
+    """Products of training rows with each other, streamed over features; and what is wanted of them."""
+    gram = torch.zeros(len(train), len(train), dtype=torch.float64)
+    for part in torch.arange(len(mean)).split(CHUNK):
+        standard = ((inputs[train][:, part] - mean[part]) / scale[part]).double()
+        gram += standard @ standard.T
+    return gram, wanted[train].double()

@@ -36,6 +36,7 @@ class RowStore:
         self.material, self.counts, self.settings, self.scratch = material, counts, settings, scratch
         self.arrays: dict[tuple[object, ...], Tensor] = {}
         self.representations = representations
+        self.owners = torch.arange(len(representations)).repeat_interleave(len(counts))
         scratch.mkdir(parents=True, exist_ok=True)
 
     def close(self) -> None:
@@ -55,12 +56,17 @@ class RowStore:
         parts = split_groups(groups, seed)
         by_row = control.split == "row"
         split = split_rows(objects, counts, seed) if by_row else Split(*(rows_of(part, counts) for part in parts))
-        labels = LABELS[control.labels](objects, counts, self._generator(seed, 1))
         tested = self._inputs(input, control, control.source, seed, parts)
         trained = self._inputs(input, control, control.trained_on or control.source, seed, parts)
-        owners = torch.arange(objects).repeat_interleave(counts)
-        labels = rearrange(labels, "s k -> (s k)").contiguous()
-        return Case("count", input, name, seed, trained, labels, owners, split, tested)
+        labels = self._labels(control.labels, seed)
+        return Case("count", input, name, seed, trained, labels, self.owners, split, tested)
+
+    def _labels(self, name: str, seed: int) -> Int[Tensor, " n"]:
+        key = ("labels", name, None if name == "count" else seed)
+        if key not in self.arrays:
+            labels = LABELS[name](len(self.material.scenes), len(self.counts), self._generator(seed, 1))
+            self.arrays[key] = rearrange(labels, "s k -> (s k)").contiguous()
+        return self.arrays[key]
 
     def _groups(self, control: Control) -> Int[Tensor, " s"]:
         factors = self.material.scenes.factors
