@@ -71,8 +71,10 @@ def address(loggers: list[Logger]) -> str:
     """Where to find the W&B run: its page, or the command that uploads it and those beside it; empty without one."""
     if (logger := _wandb_logger(loggers)) is None:
         return ""
-    kept = Path(logger.experiment.dir).parents[1]
-    return logger.experiment.url or f"kept offline; upload with: wandb sync {kept}/offline-run-*"
+    wandb_run = logger.experiment
+    if wandb_run.offline:
+        return f"kept offline; upload with: wandb sync {Path(wandb_run.dir).parents[1]}/offline-run-*"
+    return wandb_run.url or ""
 
 
 def wandb_mode(asked: str) -> Literal["online", "offline"]:
