@@ -59,7 +59,6 @@ def test_neighbours_vote() -> None:
 
 def test_code_is_short_for_what_is_easy_and_no_shorter_than_uniform_for_noise() -> None:
     probe = Softmax(epochs=20, batch_size=64, learning_rate=0.3, l2=(1e-2,), principal=True)
-    easy, noise = (probe.read([_case(noise=each)], VALUES, "cpu")[0] for each in (0.05, 1e4))
-    lengths = code_lengths([easy, noise], probe, classes=4, device="cpu")
+    lengths = code_lengths([_case(noise=0.05), _case(noise=1e4)], probe, classes=4, device="cpu")
     assert lengths[0] < 1
     assert lengths[1] > math.log2(4) - 0.05

@@ -58,7 +58,7 @@ def counting_outcome(store: RowStore, settings: StudySettings, bootstrap: Object
                 outcome.results.extend(seed_rows(name, member, counts))
                 outcome.curves.extend(curve_rows(name, member))
         if isinstance(probe, Softmax) and probe.hidden is None:
-            outcome.results.extend(_description_lengths(probe_name, probe, readings, len(counts), device))
+            outcome.results.extend(_description_lengths(probe_name, probe, cases, len(counts), device))
         if isinstance(probe, Ridge):
             outcome.results.extend(_extrapolation(probe_name, probe, cases, counts))
     outcome.results.extend(_selectivity(together, bootstrap))
@@ -93,12 +93,13 @@ def _grouped(probe: str, readings: Sequence[Reading]) -> dict[CaseName, list[Rea
 
 
 def _description_lengths(
-    probe_name: str, probe: Softmax, readings: Sequence[Reading], classes: int, device: str
+    probe_name: str, probe: Softmax, cases: Sequence[Case], classes: int, device: str
 ) -> Iterator[Result]:
     """Bits a label by online code, for the first seed."""
-    first = [reading for reading in readings if reading.case.seed == 0]
-    for reading, bits in zip(first, code_lengths(first, probe, classes=classes, device=device), strict=True):
-        yield Result(*case_name(probe_name, reading), 0, "train", "", "description_length", bits)
+    first = [case for case in cases if case.seed == 0]
+    for case, bits in zip(first, code_lengths(first, probe, classes=classes, device=device), strict=True):
+        name = (case.target, case.input, case.control, probe_name)
+        yield Result(*name, case.seed, "train", "", "description_length", bits)
 
 
 def _extrapolation(probe_name: str, probe: Ridge, cases: Sequence[Case], counts: Int[Tensor, " k"]) -> Iterator[Result]:

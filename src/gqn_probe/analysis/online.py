@@ -8,42 +8,33 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
-import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from gqn_probe.analysis.probes import Reading, Softmax
+from gqn_probe.analysis.cases import Case
+from gqn_probe.analysis.probes import Softmax
 from gqn_probe.training.probe_fit import CHUNK, fit_probes
-from gqn_probe.training.probe_module import Problem
 
 SHARES = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)  # of the training objects, at the end of each block
 
 
-def code_lengths(readings: Sequence[Reading], probe: Softmax, *, classes: int, device: str) -> list[float]:
-    """Bits a row of each case's training rows, in one fit, each with the L2 strength that its validation chose."""
-    problems, strengths, blocks = [], [], []
-    for reading in readings:
-        case = reading.case
-        ends = _ends(case.objects, case.split.train)
-        rows = case.split.train[case.objects[case.split.train].argsort(stable=True)]
-        for known, upto in pairwise(ends):
-            validation = rows[known:upto]
-            problems.append(Problem(case.inputs, case.labels, rows[:known], validation, case.seed))
-            strengths.append([reading.setting])
-            blocks.append(validation)
-    fitted = fit_probes(problems, probe, classes=classes, l2=torch.tensor(strengths), device=device)
-    lengths, i = [], 0
-    for reading in readings:
-        case = reading.case
-        ends = _ends(case.objects, case.split.train)
-        bits = ends[0] * math.log2(classes)
-        for _ in ends[1:]:
-            for part in blocks[i].split(CHUNK):
-                log_probability = fitted.logits(i, 0, case.inputs[part]).log_softmax(dim=1)
-                bits -= float(log_probability.gather(1, case.labels[part][:, None]).sum()) / math.log(2)
-            i += 1
-        lengths.append(bits / ends[-1])
-    return lengths
+def code_lengths(cases: Sequence[Case], probe: Softmax, *, classes: int, device: str) -> list[float]:
+    """Bits a row of each case's training rows, in one fit of all blocks and L2 strengths.
+
+    Each block has the strength that its case's validation rows choose: few rows need another than many.
+    """
+    ends = [_ends(case.objects, case.split.train) for case in cases]
+    rows = [case.split.train[case.objects[case.split.train].argsort(stable=True)] for case in cases]
+    blocks = [(i, known, upto) for i in range(len(cases)) for known, upto in pairwise(ends[i])]
+    problems = [cases[i].problem()._replace(train=rows[i][:known]) for i, known, _ in blocks]
+    fitted = fit_probes(problems, probe, classes=classes, device=device)
+    chosen = fitted.curves.validation_loss[-1].argmin(dim=1).tolist()
+    bits = [own[0] * math.log2(classes) for own in ends]
+    for place, (i, known, upto) in enumerate(blocks):
+        for part in rows[i][known:upto].split(CHUNK):
+            log_probability = fitted.logits(place, chosen[place], cases[i].inputs[part]).log_softmax(dim=1)
+            bits[i] -= float(log_probability.gather(1, cases[i].labels[part][:, None]).sum()) / math.log(2)
+    return [total / own[-1] for total, own in zip(bits, ends, strict=True)]
 
 
 def _ends(objects: Int[Tensor, " n"], train: Int[Tensor, " a"]) -> list[int]:
