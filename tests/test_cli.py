@@ -97,6 +97,7 @@ def test_a_sweep_and_one_process_agree_to_the_last_digit(study, tmp_path):
     assert "answer" in json.loads((sweep / "study" / "summary.json").read_text())
 
 
+@pytest.mark.slow
 def test_a_job_that_fails_is_named_and_the_study_runs_on_the_rest(study):
     result = study("-m", "context=2,3,16")
     assert result.code == 1
@@ -106,6 +107,7 @@ def test_a_job_that_fails_is_named_and_the_study_runs_on_the_rest(study):
     assert len(summary["failed"]) == 1
 
 
+@pytest.mark.slow
 def test_a_report_is_rebuilt_from_result_files_alone(study):
     assert study("context=2..3").code == 0
     folder = only_run("probe")
