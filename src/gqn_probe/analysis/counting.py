@@ -30,6 +30,7 @@ from gqn_probe.analysis.settings import HEADLINE, StudySettings
 from gqn_probe.analysis.similarity import similarity_rows
 from gqn_probe.analysis.splits import Split
 
+FEW = 50  # objects, below which a study is a trial run
 CONVENTION = "A count is the number of context images that r is formed from; the query is not counted."
 
 
@@ -42,6 +43,8 @@ def counting_outcome(store: RowStore, settings: StudySettings, bootstrap: Object
     counts = torch.tensor(store.counts)
     objects, device = bootstrap.draws.shape[1], store.material.device
     cases, notes = all_cases(store, settings)
+    if objects < FEW:
+        notes.append(f"{objects} objects are few: intervals are rough, and every probe has little to learn from.")
     permutations = WithinObjectPermutations(
         objects, len(counts), permutations=settings.permutations, seed=settings.seed
     )

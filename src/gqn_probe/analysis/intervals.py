@@ -47,7 +47,9 @@ class ObjectBootstrap:
 
 
 def interval(value: float, resampled: Float[Tensor, " resample"]) -> Interval:
-    low, high = np.nanquantile(resampled.numpy(), [0.025, 0.975])
+    """The interval that 95 % of the resamples with any rows lie in; NaN where none has."""
+    there = resampled[~resampled.isnan()].numpy()
+    low, high = np.quantile(there, [0.025, 0.975]) if len(there) else (np.nan, np.nan)
     return Interval(value, float(low), float(high))
 
 

@@ -6,9 +6,8 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int, Shaped
 from scipy.stats import rankdata
-from sklearn.metrics import balanced_accuracy_score
 from torch import Tensor
-from torchmetrics.functional.classification import multiclass_accuracy, multiclass_confusion_matrix
+from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 
 class Readings(NamedTuple):
@@ -50,13 +49,9 @@ def whole_scores(readings: Readings, counts: Int[Tensor, " k"]) -> dict[str, flo
     labels, predicted = readings.labels.numpy(), readings.predicted
     constant = len(predicted.unique()) < 2 or len(readings.labels.unique()) < 2
     spearman = float("nan") if constant else np.corrcoef(rankdata(predicted), rankdata(labels))[0, 1]
-    return {"balanced_accuracy": float(balanced_accuracy_score(labels, predicted)), "spearman": float(spearman)}
-
-
-def accuracy(readings: Readings) -> float:
-    """The share of rows read rightly."""
-    classes = readings.log_probability.shape[1]
-    return float(multiclass_accuracy(readings.predicted, readings.labels, num_classes=classes, average="micro"))
+    table = confusion(readings).double()
+    recall = (table.diagonal() / table.sum(dim=1))[table.sum(dim=1) > 0]  # of the classes that there are rows of
+    return {"balanced_accuracy": float(recall.mean()), "spearman": float(spearman)}
 
 
 def confusion(readings: Readings) -> Int[Tensor, "k k"]:

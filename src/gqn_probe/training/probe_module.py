@@ -15,6 +15,7 @@ from einops import rearrange, reduce, repeat
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
+from torchmetrics import Metric
 
 IGNORED = -1  # the label of padding
 
@@ -117,6 +118,30 @@ class ProbeStack(nn.Module):
         return [first if self.basis is None else torch.bmm(first, rearrange(self.basis, "t d e -> t e d")), *others]
 
 
+class ProbeScores(Metric):
+    """Mean loss and accuracy of every probe over the rows since the last reset; stacks one after another."""
+
+    full_state_update = False
+    loss: Tensor
+    correct: Tensor
+    rows: Tensor
+
+    def __init__(self, stacks: list[torch.Size]) -> None:
+        super().__init__()
+        shape = sum(stack[0] for stack in stacks), stacks[0][1]
+        for name in ("loss", "correct", "rows"):
+            self.add_state(name, torch.zeros(shape), dist_reduce_fx="sum")
+
+    def update(self, loss: Float[Tensor, "t m"], correct: Int[Tensor, "t m"], rows: Int[Tensor, "t m"]) -> None:
+        """Sums over the rows of a batch."""
+        self.loss += loss
+        self.correct += correct
+        self.rows += rows
+
+    def compute(self) -> tuple[Float[Tensor, "t m"], Float[Tensor, "t m"]]:
+        return self.loss / self.rows, self.correct / self.rows
+
+
 class ProbeModule(lightning.LightningModule):
     """Trains stacks of probes with Adam on cross-entropy plus L2, the rate falling linearly to ``final_rate``."""
 
@@ -133,20 +158,22 @@ class ProbeModule(lightning.LightningModule):
         self.stacks = nn.ModuleList(stacks)
         self.steps, self.epsilon = steps, epsilon
         self.learning_rate, self.final_rate = learning_rate, final_rate
+        shapes = [stack.l2.shape for stack in stacks]
+        self.train_scores, self.validation_scores = ProbeScores(shapes), ProbeScores(shapes)
         self.history: dict[str, list[Tensor]] = {name: [] for name in Curves._fields}
-        self._start_sums()
 
     def training_step(self, batch: list[StackBatch], _: int) -> Tensor:
-        return self._losses(batch, "train")
+        return self._losses(batch, self.train_scores)
 
     def validation_step(self, batch: list[StackBatch], _: int) -> None:
-        self._losses(batch, "validation")
+        self._losses(batch, self.validation_scores)
 
     def on_train_epoch_end(self) -> None:  # Lightning runs the validation of an epoch before this
-        for split, (loss, correct, rows) in self.sums.items():
-            self.history[f"{split}_loss"].append((loss / rows).cpu())
-            self.history[f"{split}_accuracy"].append((correct / rows).cpu())
-        self._start_sums()
+        for split, scores in (("train", self.train_scores), ("validation", self.validation_scores)):
+            for name, value in zip(("loss", "accuracy"), scores.compute(), strict=True):
+                value = value.reshape(scores.rows.shape)  # torchmetrics makes a scalar of a single number
+                self.history[f"{split}_{name}"].append(value.cpu())
+            scores.reset()
 
     def configure_optimizers(self):
         optimizer = torch.optim.Adam(self.parameters(), lr=self.learning_rate, eps=self.epsilon, fused=True)
@@ -163,11 +190,7 @@ class ProbeModule(lightning.LightningModule):
     def curves(self) -> Curves:
         return Curves(**{name: torch.stack(values) for name, values in self.history.items()})
 
-    def _start_sums(self) -> None:
-        zero = torch.zeros(())
-        self.sums = {"train": (zero, zero, zero), "validation": (zero, zero, zero)}
-
-    def _losses(self, batch: list[StackBatch], split: str) -> Tensor:
+    def _losses(self, batch: list[StackBatch], scores: ProbeScores) -> Tensor:
         """The sum over probes of mean loss and penalty in this batch; adds the losses up for the curves."""
         losses, penalties, corrects, rows = [], [], [], []
         for stack, part in zip(self.stacks, batch, strict=True):
@@ -183,9 +206,8 @@ class ProbeModule(lightning.LightningModule):
             right = (reached == logits.detach().amax(dim=2)) & valid[:, None]  # argmax over few classes is slow
             corrects.append(right.sum(dim=2))
             rows.append(valid.sum(dim=1, keepdim=True).expand_as(losses[-1]))
-        loss, correct, count = torch.cat(losses), torch.cat(corrects), torch.cat(rows)
-        sums = zip(self.sums[split], (loss.detach(), correct, count), strict=True)
-        self.sums[split] = tuple(old.to(new.device) + new for old, new in sums)  # type: ignore[assignment]
+        loss, count = torch.cat(losses), torch.cat(rows)
+        scores.update(loss.detach(), torch.cat(corrects), count)
         return (loss / count.clamp(min=1)).sum() + torch.stack(penalties).sum()
 
 
