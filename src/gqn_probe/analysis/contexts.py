@@ -32,6 +32,11 @@ def generator_names(gqn: GQN) -> list[str]:
     return [f"{state}.{step}" for state in STATES for step in range(1, gqn.generator.steps + 1)] + ["kl"]
 
 
+def is_sum(gqn: GQN, name: str) -> bool:
+    """Whether the read-out of a context is the sum of its views'."""
+    return name != "views" and name not in generator_names(gqn)
+
+
 def check_inputs(gqn: GQN, names: Sequence[str]) -> None:
     """Refuse unknown read-out points."""
     known = input_names(gqn)

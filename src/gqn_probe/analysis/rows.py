@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gqn_probe.analysis.cases import Case
-from gqn_probe.analysis.contexts import context_rows, generator_names, generator_rows
+from gqn_probe.analysis.contexts import context_rows, generator_names, generator_rows, is_sum
 from gqn_probe.analysis.controls import LABELS, TRANSFORMS, Control
 from gqn_probe.analysis.material import Material
 from gqn_probe.analysis.settings import StudySettings
@@ -83,6 +83,8 @@ class RowStore:
     def _inputs(
         self, input: str, control: Control, source: str, seed: int, parts: Sequence[Tensor]
     ) -> Float[Tensor, "n f"]:
+        if control.transform == "divided" and not is_sum(self.material.gqn, control.input or input):
+            raise ValueError(f"{input} is no sum, and dividing it would tell the count")
         sums = self._sums(input, control, source, seed, parts)
         if control.transform != "identity":
             own_seed = seed if control.transform == "norm_matched" else None
