@@ -61,6 +61,7 @@ def test_hydra_discovers_it():
     assert "RangeSweeper" in {plugin.__name__ for plugin in Plugins.instance().discover(Sweeper)}
 
 
+@pytest.mark.slow
 def test_range_becomes_jobs_and_a_failed_one_is_named(app):
     result = app("-m", "context=2..4", "x=1,2")
     assert jobs(result) == ["JOB 2 1", "JOB 2 2", "JOB 4 1", "JOB 4 2"]
@@ -69,6 +70,7 @@ def test_range_becomes_jobs_and_a_failed_one_is_named(app):
     assert result.stderr.splitlines()[-1] == "error: 2 of 6 jobs of the sweep failed"
 
 
+@pytest.mark.slow
 def test_a_mistake_is_one_line_and_no_traceback(app):
     for arguments, message in [
         (("context=3",), "error: context=3 is refused; use 4"),
@@ -84,5 +86,6 @@ def test_a_mistake_is_one_line_and_no_traceback(app):
         assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_an_unquoted_range_is_read_without_multirun(app):
     assert jobs(app("context=range(5,7)")) == ["JOB range(5,7) 0"]
