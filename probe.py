@@ -4,6 +4,7 @@ import hydra
 from omegaconf import DictConfig
 
 from gqn_probe import run, study, tracking
+from gqn_probe.analysis.count import run_count
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="probe")
@@ -21,7 +22,7 @@ def probe(cfg: DictConfig) -> None:
     material = study.open_material(cfg, settings, jobs)
     for job in jobs:
         with tracking.loggers(cfg, run.root_folder(), job_type="count", name=f"context-{job.count}") as loggers:
-            study.run_job(job, material, settings)
+            run_count(material, job.count, settings, job.folder)
             tracking.log_count(loggers, job.folder)
     if not run.in_sweep():
         study.finish(cfg, material, settings, [job.folder for job in jobs], folder)

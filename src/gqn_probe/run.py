@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -112,7 +112,7 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
 
 
 @rank_zero_only
-def write_provenance(folder: Path, cfg: DictConfig | Mapping[str, Any], **facts: Any) -> Path:
+def write_provenance(folder: Path, cfg: DictConfig, **facts: Any) -> Path:
     """``provenance.json``: what was run, on what, from which revision, with which versions, and for how long."""
     record = {
         "command": " ".join([Path(sys.executable).name, *sys.argv]),
@@ -125,7 +125,7 @@ def write_provenance(folder: Path, cfg: DictConfig | Mapping[str, Any], **facts:
         "threads": torch.get_num_threads(),
         "seconds": round(time.time() - STARTED, 1),
         **facts,
-        "config": plain(cfg) if isinstance(cfg, DictConfig) else dict(cfg),
+        "config": plain(cfg),
     }
     return write_text(folder / "provenance.json", json.dumps(record, indent=2, default=str))
 

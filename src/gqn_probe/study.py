@@ -12,7 +12,6 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from gqn_probe import run, tracking
-from gqn_probe.analysis.count import run_count
 from gqn_probe.analysis.material import Material
 from gqn_probe.analysis.settings import StudySettings
 from gqn_probe.analysis.streamed import StreamedScenes
@@ -43,7 +42,7 @@ def open_material(cfg: DictConfig, settings: StudySettings, jobs: Sequence[Job] 
     split = data.split(cfg.split)
     scenes = StreamedScenes(split.stored, split.rows[: settings.objects])
     material = Material(
-        gqn=gqn.eval(),
+        gqn=gqn,
         scenes=scenes,
         encode_cameras=data.encode,
         fingerprint=data.fingerprint(cfg.split),
@@ -63,11 +62,6 @@ def plan_jobs(cfg: DictConfig, folder: Path) -> list[Job]:
     if run.in_sweep() and len(counts) == 1:
         return [Job(counts[0], folder)]
     return [Job(count, folder / f"count-{count:02d}") for count in counts]
-
-
-def run_job(job: Job, material: Material, settings: StudySettings) -> None:
-    """Form the representations of one count and predict queries from them."""
-    run_count(material, job.count, settings, job.folder)
 
 
 def finish(cfg: DictConfig, material: Material, settings: StudySettings, jobs: list[Path], folder: Path) -> None:
