@@ -20,7 +20,7 @@ def probe(cfg: DictConfig) -> None:
     settings = run.instantiate(cfg.probe)
     jobs = study.plan_jobs(cfg, folder)
     material = study.open_material(cfg, settings, jobs)
-    for job in jobs:
+    for job in study.in_turn(jobs):
         with tracking.loggers(cfg, run.root_folder(), job_type="count", name=f"context-{job.count}") as loggers:
             run_count(material, job.count, settings, job.folder)
             tracking.log_count(loggers, job.folder)

@@ -1,8 +1,10 @@
 """The context-count study around its jobs: what all of them share, and what follows the last."""
 
+import atexit
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,9 +20,11 @@ from gqn_probe.analysis.streamed import StreamedScenes
 from gqn_probe.analysis.study import run_study
 from gqn_probe.counts import parse_counts
 from gqn_probe.model import load_gqn, weights_fingerprint
+from gqn_probe.progress import progress
 from gqn_probe.report.figures import draw_figures
 from gqn_probe.report.page import build_report
 from gqn_probe.report.terminal import print_results
+from hydra_plugins.gqn_probe_range.range_sweeper import expand
 
 LARGEST_COUNT = 15  # of the study
 
@@ -64,6 +68,17 @@ def plan_jobs(cfg: DictConfig, folder: Path) -> list[Job]:
     return [Job(count, folder / f"count-{count:02d}") for count in counts]
 
 
+def in_turn(jobs: Sequence[Job]) -> Iterator[Job]:
+    """The jobs of one process, behind a bar where there are several; those of a sweep have one already."""
+    if len(jobs) == 1:
+        yield from jobs
+        return
+    with progress("counts", len(jobs), "counts") as advance:
+        for job in jobs:
+            yield job
+            advance(1)
+
+
 def finish(cfg: DictConfig, material: Material, settings: StudySettings, jobs: list[Path], folder: Path) -> None:
     """From the jobs' folders to ``folder/study``: results, figures, report, W&B run; a table in the terminal."""
     home = folder / "study"
@@ -87,7 +102,20 @@ def rebuild(folder: str) -> None:
 class StudyAfterSweep(Callback):
     """After the last job of ``python probe.py -m``: one study for each setting that was swept beside the context."""
 
+    def __init__(self) -> None:
+        self.bar = ExitStack()
+        self.advance: Callable[[int], None] = lambda done: None
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        jobs = len(expand(config.hydra.overrides.task, config.hydra.sweeper.ranges))
+        self.advance = self.bar.enter_context(progress("jobs of the sweep", jobs, "jobs"))
+        atexit.register(self.bar.close)  # a sweep of which every job fails has no end
+
+    def on_job_end(self, config: DictConfig, job_return: Any, **kwargs: Any) -> None:
+        self.advance(1)
+
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        self.bar.close()
         HydraConfig.instance().set_config(config)  # Hydra has unset the last job's
         folder = Path(config.hydra.sweep.dir).resolve()
         groups: dict[tuple[str, ...], list[Path]] = defaultdict(list)

@@ -18,6 +18,7 @@ from gqn_probe.analysis.material import Material
 from gqn_probe.analysis.settings import StudySettings
 from gqn_probe.analysis.sums import sum_views
 from gqn_probe.analysis.views import TASKS, Selection
+from gqn_probe.progress import progress
 from gqn_probe.types import to_unit
 
 BATCH = 8  # scenes predicted at a time: part of what the prior's draws depend on
@@ -98,21 +99,23 @@ def _predictions(material: Material, count: int, settings: StudySettings) -> Ite
     cameras = material.encode_cameras(some.cameras)
     nearest = _nearest(cameras, task.context, query)
     generator_devices = [] if device == "cpu" else [torch.device(device)]
-    for part in everyone.split(BATCH):
-        truth = to_unit(some.frames[part, query[part]]).to(device)
-        camera = cameras[part, query[part]].to(device)
-        r = representation[part].to(device)
-        other = representation[(part + 1) % len(some)].to(device)
-        predicted = gqn.predict(r, truth, camera, deterministic=True)
-        with torch.random.fork_rng(devices=generator_devices):
-            draw = np.random.SeedSequence([settings.seed, count, int(part[0])]).generate_state(1)[0]
-            torch.manual_seed(int(draw))
-            size = truth.shape[-2], truth.shape[-1]
-            sample, shuffled = (gqn.sample_from(each, camera, size=size) for each in (r, other))
-        images = (truth, predicted.mean, sample, shuffled, to_unit(some.frames[part, nearest[part]]))
-        yield Prediction(
-            *(image.float().cpu() for image in images), kl=predicted.kl.float().cpu(), query_seen=task.query_seen
-        )
+    with progress(f"reconstructing from {count}", len(some), "views") as advance:
+        for part in everyone.split(BATCH):
+            truth = to_unit(some.frames[part, query[part]]).to(device)
+            camera = cameras[part, query[part]].to(device)
+            r = representation[part].to(device)
+            other = representation[(part + 1) % len(some)].to(device)
+            predicted = gqn.predict(r, truth, camera, deterministic=True)
+            with torch.random.fork_rng(devices=generator_devices):
+                draw = np.random.SeedSequence([settings.seed, count, int(part[0])]).generate_state(1)[0]
+                torch.manual_seed(int(draw))
+                size = truth.shape[-2], truth.shape[-1]
+                sample, shuffled = (gqn.sample_from(each, camera, size=size) for each in (r, other))
+            images = (truth, predicted.mean, sample, shuffled, to_unit(some.frames[part, nearest[part]]))
+            yield Prediction(
+                *(image.float().cpu() for image in images), kl=predicted.kl.float().cpu(), query_seen=task.query_seen
+            )
+            advance(len(part))
 
 
 def _nearest(cameras: Float[Tensor, "s v p"], selection: Selection, query: Tensor) -> Tensor:

@@ -19,15 +19,10 @@ from torch import Tensor
 from gqn_probe.analysis.readouts import PIXEL_GRID, read_views, view_readout
 from gqn_probe.analysis.streamed import SceneSource
 from gqn_probe.model import GQN, weights_fingerprint
+from gqn_probe.progress import progress
 from gqn_probe.types import to_unit
 
 LAYOUT = 1  # raised when read-outs of the same name come to hold other numbers
-
-Progress = Callable[[str, int, int], None]  # what is being done, how much is done, of how much
-
-
-def no_progress(_what: str, _done: int, _total: int) -> None:
-    """Say nothing."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +46,6 @@ def extract_features(
     readouts: Sequence[str] = ("pooled",),
     batch_size: int = 16,
     device: str = "cpu",
-    progress: Progress = no_progress,
 ) -> Features:
     """The read-outs of every view, from the cache in ``folder`` where they are there.
 
@@ -70,7 +64,7 @@ def extract_features(
     with FileLock(home / "lock"):
         missing = [name for name in readouts if not (home / f"{name}.npy").exists()]
         if missing:
-            _write(gqn.to(device).eval(), scenes, encode_cameras, missing, home, batch_size, device, progress)
+            _write(gqn.to(device).eval(), scenes, encode_cameras, missing, home, batch_size, device)
     # copy-on-write, because torch refuses read-only arrays
     arrays = {name: torch.from_numpy(np.load(home / f"{name}.npy", mmap_mode="c")) for name in readouts}
     return Features(arrays)
@@ -90,23 +84,23 @@ def _write(
     home: Path,
     batch_size: int,
     device: str,
-    progress: Progress,
 ) -> None:
     """Encode all scenes into temporary files and rename them when whole."""
     drafts = {name: home / f"{name}.partial.npy" for name in names}
     files: dict[str, np.memmap] = {}
     try:
-        for start in range(0, len(scenes), batch_size):
-            part = scenes[start : start + batch_size]
-            frames = rearrange(to_unit(part.frames.to(device)), "s v c h w -> (s v) c h w")
-            cameras = rearrange(encode_cameras(part.cameras).to(device), "s v p -> (s v) p")
-            for name, values in zip(names, read_views(gqn, names, frames, cameras), strict=True):
-                values = values.unflatten(0, (len(part), part.views)).numpy()
-                if name not in files:
-                    shape = (len(scenes), *values.shape[1:])
-                    files[name] = np.lib.format.open_memmap(drafts[name], "w+", np.float32, shape)
-                files[name][start : start + len(part)] = values
-            progress("encoding views", start + len(part), len(scenes))
+        with progress("encoding views", len(scenes) * scenes.views, "views") as advance:
+            for start in range(0, len(scenes), batch_size):
+                part = scenes[start : start + batch_size]
+                frames = rearrange(to_unit(part.frames.to(device)), "s v c h w -> (s v) c h w")
+                cameras = rearrange(encode_cameras(part.cameras).to(device), "s v p -> (s v) p")
+                for name, values in zip(names, read_views(gqn, names, frames, cameras), strict=True):
+                    values = values.unflatten(0, (len(part), part.views)).numpy()
+                    if name not in files:
+                        shape = (len(scenes), *values.shape[1:])
+                        files[name] = np.lib.format.open_memmap(drafts[name], "w+", np.float32, shape)
+                    files[name][start : start + len(part)] = values
+                advance(len(frames))
         for name in names:
             files.pop(name).flush()
             drafts[name].replace(home / f"{name}.npy")

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from gqn_probe.analysis.features import Features, Progress, extract_features, no_progress
+from gqn_probe.analysis.features import Features, extract_features
 from gqn_probe.analysis.streamed import SceneSource
 from gqn_probe.model import GQN
 
@@ -24,7 +24,6 @@ class Material:
     usable_views: int  # the largest count: all views, less one where one is kept for the query
     device: str = "cpu"
     batch_size: int = 16  # scenes encoded at a time
-    progress: Progress = no_progress
 
     def __post_init__(self) -> None:
         if not 0 < self.usable_views <= self.scenes.views:
@@ -49,7 +48,6 @@ class Material:
             readouts=readouts,
             batch_size=self.batch_size,
             device=self.device,
-            progress=self.progress,
         )
 
     def untrained(self, seed: int) -> "Material":

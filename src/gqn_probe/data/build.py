@@ -8,11 +8,10 @@ from pathlib import Path
 
 import torch
 from filelock import FileLock
-from rich.console import Console
-from rich.progress import track
 
 from gqn_probe.data.sources import Piece, Source
 from gqn_probe.data.store import Index, Shard, checksum_of, read_index, write_shard
+from gqn_probe.progress import progress
 
 INDEX_SECONDS = 1.0  # how often the index is written while shards arrive
 
@@ -49,19 +48,19 @@ def build_store(
         missing = _missing(index, folder, pieces)
         whole = tuple(shard for shard in index.shards if Piece(shard.split, shard.piece) not in missing)
         index = replace(index, shards=whole, failed=())
-        label, console, written = f"preparing {folder.name}", Console(stderr=True), time.monotonic()
-        outcomes = _write_shards(source, folder, missing, workers or torch.get_num_threads(), skip_unreadable)
+        written = time.monotonic()
         try:
-            for outcome in track(
-                outcomes, label, total=len(missing), console=console, disable=not (missing and console.is_terminal)
-            ):
-                if isinstance(outcome, Shard):
-                    index = replace(index, shards=(*index.shards, outcome))
-                else:
-                    index = replace(index, failed=(*index.failed, str(outcome)))
-                if time.monotonic() > written + INDEX_SECONDS:
-                    index.write(folder)
-                    written = time.monotonic()
+            with progress("preparing scenes", len(missing), "shards") as advance:
+                workers = workers or torch.get_num_threads()
+                for outcome in _write_shards(source, folder, missing, workers, skip_unreadable):
+                    if isinstance(outcome, Shard):
+                        index = replace(index, shards=(*index.shards, outcome))
+                    else:
+                        index = replace(index, failed=(*index.failed, str(outcome)))
+                    if time.monotonic() > written + INDEX_SECONDS:
+                        index.write(folder)
+                        written = time.monotonic()
+                    advance(1)
         finally:
             index.write(folder)
     return index
@@ -111,13 +110,18 @@ def damaged_shards(folder: Path) -> list[str]:
     Raises:
         ValueError: where the folder is no store.
     """
-    damaged = []
-    for shard in track(read_index(folder).shards, f"checking {folder.name}", console=Console(stderr=True)):
-        path = folder / shard.file
-        if not path.exists():
-            damaged.append(f"{path} is missing")
-        elif path.stat().st_size != shard.bytes:
-            damaged.append(f"{path} has {path.stat().st_size} bytes where the index says {shard.bytes}")
-        elif checksum_of(path) != shard.crc32c:
-            damaged.append(f"{path} has another checksum than the index says")
-    return damaged
+    shards = read_index(folder).shards
+    with progress("checking shards", len(shards), "shards") as advance:
+        found = []
+        for shard in shards:
+            found.append(_damage(folder / shard.file, shard))
+            advance(1)
+    return [damage for damage in found if damage]
+
+
+def _damage(path: Path, shard: Shard) -> str | None:
+    if not path.exists():
+        return f"{path} is missing"
+    if path.stat().st_size != shard.bytes:
+        return f"{path} has {path.stat().st_size} bytes where the index says {shard.bytes}"
+    return None if checksum_of(path) == shard.crc32c else f"{path} has another checksum than the index says"

@@ -1,6 +1,6 @@
 """Fitting a grid of probes in one Lightning run: batches for every problem at once, and the fitted result."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import pytorch_lightning as lightning
@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gqn_probe.progress import progress
 from gqn_probe.training.probe_module import IGNORED, Curves, ProbeModule, ProbeStack, Problem, StackBatch
 
 CHUNK = 8192  # rows read at a time outside of training
@@ -57,7 +58,6 @@ def fit_probes(
     classes: int,
     l2: Float[Tensor, "t m"] | None = None,
     device: str = "cpu",
-    callbacks: Sequence[lightning.Callback] = (),
 ) -> FittedProbes:
     """Train every problem with every strength of its row of ``l2`` (default: ``settings.l2`` for each) at once.
 
@@ -77,18 +77,19 @@ def fit_probes(
         epsilon=settings.epsilon,
         steps=settings.epochs * len(batches),
     )
-    trainer = lightning.Trainer(
-        accelerator="cpu" if device == "cpu" else "gpu",
-        devices=1,
-        max_epochs=settings.epochs,
-        logger=False,
-        callbacks=list(callbacks),
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-    )
-    trainer.fit(module, batches, ValidationBatches(grouped, 2 * settings.batch_size))
+    with progress(f"fitting {l2.numel()} probes", settings.epochs, "epochs") as advance:
+        trainer = lightning.Trainer(
+            accelerator="cpu" if device == "cpu" else "gpu",
+            devices=1,
+            max_epochs=settings.epochs,
+            logger=False,
+            callbacks=[Epochs(advance)],
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+        )
+        trainer.fit(module, batches, ValidationBatches(grouped, 2 * settings.batch_size))
     order = torch.tensor([i for group in groups for i in group]).argsort()
     curves = Curves(*(column[:, order] for column in module.curves()))
     places = {i: (stack, row) for stack, group in enumerate(groups) for row, i in enumerate(group)}
@@ -136,6 +137,16 @@ def principal_basis(
         standard = ((inputs[part] - mean) / scale).double()
         covariance += standard.T @ standard / len(rows)
     return torch.linalg.eigh(covariance)[1].float()
+
+
+class Epochs(lightning.Callback):
+    """Reports each epoch that is done."""
+
+    def __init__(self, advance: Callable[[int], None]) -> None:
+        self.advance = advance
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        self.advance(1)
 
 
 class RowStream:

@@ -55,7 +55,7 @@ class RangeSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:
         """Launch every job; when some fail, let the callbacks work on the rest, then raise, naming how many."""
-        jobs = self.expand(arguments)
+        jobs = expand(arguments, self.ranges)
         folder = Path(self.config.hydra.sweep.dir)
         folder.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(self.config, folder / "multirun.yaml")
@@ -72,25 +72,25 @@ class RangeSweeper(Sweeper):
             raise CompactHydraException(f"{len(failed)} of {len(results)} jobs of the sweep failed")
         return results
 
-    def expand(self, arguments: Sequence[str]) -> list[list[str]]:
-        """The overrides of every job, in order: the last argument varies fastest."""
-        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
-        choices: dict[str, list[str]] = {}
-        for override in parser.parse_overrides(list(arguments)):
-            key = override.get_key_element()
-            if override.is_discrete_sweep():
-                choices[key] = [f"{key}={choice}" for choice in override.sweep_string_iterator()]
-            elif override.is_sweep_override():
-                raise CompactHydraException(
-                    f"{override.input_line}: the range sweeper takes a..b, a,b,c and range(a,b); "
-                    "for other sweeps choose another sweeper with hydra/sweeper=NAME"
-                )
-            elif key in self.ranges:
-                counts = counts_of(key, override.get_value_element_as_str())
-                choices[key] = [f"{key}={count}" for count in counts]
-            else:
-                choices[key] = [f"{key}={override.get_value_element_as_str()}"]
-        return [list(job) for job in itertools.product(*choices.values())]
+
+def expand(arguments: Sequence[str], ranges: Sequence[str]) -> list[list[str]]:
+    """The overrides of every job, in order: the last argument varies fastest."""
+    choices: dict[str, list[str]] = {}
+    for override in OverridesParser.create().parse_overrides(list(arguments)):
+        key = override.get_key_element()
+        if override.is_discrete_sweep():
+            choices[key] = [f"{key}={choice}" for choice in override.sweep_string_iterator()]
+        elif override.is_sweep_override():
+            raise CompactHydraException(
+                f"{override.input_line}: the range sweeper takes a..b, a,b,c and range(a,b); "
+                "for other sweeps choose another sweeper with hydra/sweeper=NAME"
+            )
+        elif key in ranges:
+            counts = counts_of(key, override.get_value_element_as_str())
+            choices[key] = [f"{key}={count}" for count in counts]
+        else:
+            choices[key] = [f"{key}={override.get_value_element_as_str()}"]
+    return [list(job) for job in itertools.product(*choices.values())]
 
 
 def counts_of(key: str, value: str) -> list[int]:
