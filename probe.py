@@ -21,9 +21,11 @@ def probe(cfg: DictConfig) -> None:
     jobs = study.plan_jobs(cfg, folder)
     material = study.open_material(cfg, settings, jobs)
     for job in study.in_turn(jobs):
-        with tracking.loggers(cfg, run.root_folder(), job_type="count", name=f"context-{job.count}") as loggers:
+        name, facts = f"context-{job.count}", material.fingerprints
+        with tracking.loggers(cfg, run.root_folder(), job_type="count", name=name, facts=facts) as loggers:
             run_count(material, job.count, settings, job.folder)
             tracking.log_count(loggers, job.folder)
+            tracking.log_lineage(loggers, uses=study.weights(cfg, material), makes=study.features(material))
     if not run.in_sweep():
         study.finish(cfg, material, settings, [job.folder for job in jobs], folder)
     return None

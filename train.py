@@ -24,6 +24,7 @@ def train(cfg: DictConfig) -> dict[str, float]:
         with run.as_single_run():
             trainer.fit(module, datamodule=data, ckpt_path=past.checkpoint)
         metrics = conclude(trainer, module, data, folder)
+        tracking.log_weights(loggers, folder / "weights.safetensors")
         run.write_provenance(folder, cfg, continued_from_step=past.step, data=data.provenance(), metrics=metrics)
     return metrics
 

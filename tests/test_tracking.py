@@ -4,11 +4,13 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from omegaconf import DictConfig
 from scripts import only_run
 from test_cli import place, study, trained  # noqa: F401  (fixtures)
+from wandb.errors import CommError
 
 from gqn_probe import tracking
 
@@ -18,8 +20,11 @@ def inspect(folder: Path) -> dict:
     command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(folder)]
     summary = subprocess.run([*command, "--summary"], capture_output=True, text=True, check=True).stdout
     records = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-    (start,) = (record["run"] for record in map(json.loads, records) if record["type"] == "run")
-    return json.loads(summary) | {"start": start}
+    told = [json.loads(record) for record in records]
+    (start,) = (record["run"] for record in told if record["type"] == "run")
+    made = [record["artifact"]["type"] for record in told if record["type"] == "artifact"]
+    made = [kind for kind in made if kind != "run_table"]
+    return json.loads(summary) | {"start": start, "artifacts": made}
 
 
 @pytest.mark.slow
@@ -36,6 +41,27 @@ def test_a_sweep_is_a_group_of_finished_runs(study):  # noqa: F811
     assert runs["context-2"]["config"]["context"]
     assert 0 <= runs["study"]["summary"]["headline/accuracy"] <= 1
     assert "accuracy/norm" in runs["study"]["summary"]
+    assert len({run["config"]["checkpoint_fingerprint"] for run in runs.values()}) == 1
+    assert [runs[name]["artifacts"] for name in sorted(runs)] == [["features"], ["features"], ["study"]]
+
+
+def test_a_server_that_does_not_answer_fails_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    unreachable = Mock(side_effect=CommError("connection\nrefused"))
+    monkeypatch.setattr(tracking.wandb, "login", unreachable)
+    assert tracking.wandb_mode("auto") == "offline"
+    assert tracking.wandb_mode("auto") == "offline"
+    assert unreachable.call_count == 1
+    assert capsys.readouterr().err == "W&B cannot be reached, runs are kept offline: connection refused\n"
+
+
+def test_a_run_that_cannot_be_online_is_offline(tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "online")
+    offline = Mock(spec=tracking.wandb.Run)
+    started = Mock(side_effect=[CommError("no answer"), offline])
+    monkeypatch.setattr(tracking.wandb, "init", started)
+    assert tracking._start("online", dir=tmp_path, resume="allow") is offline
+    assert started.call_args.kwargs["mode"] == "offline"
 
 
 @pytest.mark.slow

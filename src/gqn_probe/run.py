@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -115,7 +116,7 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
 def write_provenance(folder: Path, cfg: DictConfig, **facts: Any) -> Path:
     """``provenance.json``: what was run, on what, from which revision, with which versions, and for how long."""
     record = {
-        "command": " ".join([Path(sys.executable).name, *sys.argv]),
+        "command": shlex.join([Path(sys.executable).name, *sys.argv]),
         "revision": git_revision(),
         "versions": {
             name: version(name) for name in ("gqn-probe", "torch", "pytorch-lightning", "hydra-core", "numpy")

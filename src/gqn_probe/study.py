@@ -19,11 +19,12 @@ from gqn_probe.analysis.settings import StudySettings
 from gqn_probe.analysis.streamed import StreamedScenes
 from gqn_probe.analysis.study import run_study
 from gqn_probe.counts import parse_counts
-from gqn_probe.model import load_gqn, weights_fingerprint
+from gqn_probe.model import load_gqn, weights_path
 from gqn_probe.progress import progress
 from gqn_probe.report.figures import draw_figures
 from gqn_probe.report.page import build_report
 from gqn_probe.report.terminal import print_results
+from gqn_probe.tracking import Product
 from hydra_plugins.gqn_probe_range.range_sweeper import expand
 
 LARGEST_COUNT = 15  # of the study
@@ -79,16 +80,28 @@ def in_turn(jobs: Sequence[Job]) -> Iterator[Job]:
             advance(1)
 
 
+def weights(cfg: DictConfig, material: Material) -> Product:
+    """What the jobs of a study start from."""
+    return Product("model", material.fingerprints["checkpoint"], weights_path(cfg.checkpoint))
+
+
+def features(material: Material) -> Product:
+    """What the jobs of a study share, and the study is made of."""
+    return Product("features", material.features_folder.name, material.features_folder)
+
+
 def finish(cfg: DictConfig, material: Material, settings: StudySettings, jobs: list[Path], folder: Path) -> None:
     """From the jobs' folders to ``folder/study``: results, figures, report, W&B run; a table in the terminal."""
     home = folder / "study"
-    with tracking.loggers(cfg, folder, job_type="study", name="study") as loggers:
+    facts = material.fingerprints
+    with tracking.loggers(cfg, folder, job_type="study", name="study", facts=facts) as loggers:
         run_study(material, settings, jobs, home)
-        facts = {"data": material.fingerprint, "checkpoint": weights_fingerprint(material.gqn)}
         run.write_provenance(home, cfg, **facts)
         draw_figures(folder)
         build_report(folder)
         tracking.log_study(loggers, folder)
+        made = Product("study", "-".join(folder.parts[-2:]), home)
+        tracking.log_lineage(loggers, uses=features(material), makes=made)
         where = tracking.address(loggers)
     print_results(folder, wandb=where)
 

@@ -4,10 +4,12 @@ import contextlib
 import csv
 import json
 import os
+import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Literal
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import wandb
@@ -15,7 +17,9 @@ from einops import rearrange
 from omegaconf import DictConfig
 from pytorch_lightning.loggers import Logger, WandbLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
+from wandb.errors import CommError
 
+from gqn_probe.model import load_gqn, weights_fingerprint
 from gqn_probe.report.by_count import decodability_series, reconstruction_series
 from gqn_probe.report.results import read_study
 from gqn_probe.resumption import NO_PAST, Past
@@ -25,12 +29,18 @@ from gqn_probe.training.metrics_table import MetricsTable
 
 @contextlib.contextmanager
 def loggers(
-    cfg: DictConfig, folder: Path, *, job_type: str, name: str | None = None, past: Past = NO_PAST
+    cfg: DictConfig,
+    folder: Path,
+    *,
+    job_type: str,
+    name: str | None = None,
+    facts: Mapping[str, str] = MappingProxyType({}),
+    past: Past = NO_PAST,
 ) -> Iterator[list[Logger]]:
     """A W&B run, which is finished whatever happens, with the exit code that tells how it went; in training a CSV too.
 
-    W&B is online when the user is logged in, else offline in ``folder/wandb``. A training run with a ``past`` goes on
-    in both.
+    W&B is online when the user is logged in and it answers, else offline in ``folder/wandb``. The run's configuration
+    is that of the job, and ``facts``. A training run with a ``past`` goes on in both.
     """
     tables: list[Logger] = [MetricsTable(folder / "metrics.csv", first_step=past.step)] if job_type == "train" else []
     if not cfg.logger.wandb or rank_zero_only.rank != 0:
@@ -38,7 +48,8 @@ def loggers(
         return
     folder.mkdir(parents=True, exist_ok=True)
     mode = wandb_mode(cfg.logger.mode)
-    wandb_run = wandb.init(
+    wandb_run = _start(
+        mode,
         id=previous_id(folder) if past.step else None,
         resume="allow" if past.step and mode == "online" else None,
         project=cfg.logger.project,
@@ -47,9 +58,8 @@ def loggers(
         job_type=job_type,
         name=name,
         dir=folder,
-        mode=mode,
         tags=list(cfg.logger.tags),
-        config=plain(cfg),
+        config=plain(cfg) | {f"{fact}_fingerprint": value for fact, value in facts.items()},
         reinit="finish_previous",  # Hydra runs the jobs of a sweep in one process
         settings=wandb.Settings(silent=True, console="off"),
     )
@@ -65,6 +75,20 @@ def loggers(
         wandb_run.finish(exit_code=code)
         if job_type == "train":
             print(f"W&B: {address(given)}")
+
+
+def _start(mode: Literal["online", "offline"], **settings: Any) -> wandb.Run:
+    """A W&B run; one that was to be online is kept offline when W&B does not answer."""
+    try:
+        return wandb.init(mode=mode, **settings)
+    except CommError as error:
+        _keep_offline(error)
+        return wandb.init(mode="offline", **settings | {"resume": None})
+
+
+def _keep_offline(error: CommError) -> None:
+    print(f"W&B cannot be reached, runs are kept offline: {' '.join(str(error).split())}", file=sys.stderr)
+    os.environ["WANDB_MODE"] = "offline"  # for later jobs, that each need not find out for itself
 
 
 def address(loggers: list[Logger]) -> str:
@@ -85,7 +109,11 @@ def wandb_mode(asked: str) -> Literal["online", "offline"]:
         asked = os.environ.get("WANDB_MODE") or asked
     if asked != "auto":
         return "online" if asked == "online" else "offline"
-    return "online" if wandb.login(prompt=False) else "offline"
+    try:
+        return "online" if wandb.login(prompt=False) else "offline"
+    except CommError as error:
+        _keep_offline(error)
+        return "offline"
 
 
 def previous_id(folder: Path) -> str | None:
@@ -158,10 +186,41 @@ def log_study(loggers: list[Logger], folder: Path) -> None:
     wandb_run.log(
         {f"figures/{path.stem}": wandb.Image(str(path)) for path in sorted((study.folder / "figures").glob("*.png"))}
     )
-    artifact = wandb.Artifact(f"study-{wandb_run.id}", type="study", metadata=study.provenance)
-    for path in sorted(study.folder.glob("*.*")):
-        artifact.add_file(str(path))
-    wandb_run.log_artifact(artifact)
+
+
+class Product(NamedTuple):
+    """What one run makes and another uses; what has the same kind and name is one artifact on W&B."""
+
+    kind: str  # model, features or study
+    name: str
+    path: Path  # a file, or a folder of files
+
+    def artifact(self) -> wandb.Artifact:
+        """Its files, but for features, which are referred to where they are: there may be gigabytes."""
+        artifact = wandb.Artifact(f"{self.kind}-{self.name}", type=self.kind)
+        if self.kind == "features":
+            artifact.add_reference(self.path.resolve().as_uri(), checksum=False)
+        elif self.path.is_dir():
+            for path in sorted(self.path.glob("*.*")):
+                artifact.add_file(str(path))
+        else:
+            artifact.add_file(str(self.path))
+        return artifact
+
+
+def log_weights(loggers: list[Logger], path: Path) -> None:
+    """The weights that training exported."""
+    if _wandb_logger(loggers) is not None:
+        log_lineage(loggers, makes=Product("model", weights_fingerprint(load_gqn(path)), path))
+
+
+def log_lineage(loggers: list[Logger], *, makes: Product, uses: Product | None = None) -> None:
+    """What the run made, and from what; the latter only online, for W&B has no way to note it offline."""
+    if (logger := _wandb_logger(loggers)) is None:
+        return
+    if uses is not None and not logger.experiment.offline:
+        logger.experiment.use_artifact(uses.artifact())
+    logger.experiment.log_artifact(makes.artifact())
 
 
 def _wandb_logger(loggers: list[Logger]) -> WandbLogger | None:

@@ -155,7 +155,6 @@ SUMMARY = {
     "convention": "count = number of context images",
     "notes": ["At 15 of 15 views the query is one of the context images."],
     "settings": {"probes": {"linear": {"epochs": 100}}, "seeds": 5, "resamples": 1000, "permutations": 200},
-    "commands": ["python probe.py -m context=2..15"],
     "labels": LABELS,
 }  # fmt: skip
 

@@ -59,7 +59,7 @@ def extract_features(
     """
     for name in readouts:
         view_readout(gqn, name)
-    home = folder / _key(gqn, scenes, encode_cameras, data)
+    home = features_folder(gqn, scenes, encode_cameras, data=data, folder=folder)
     home.mkdir(parents=True, exist_ok=True)
     with FileLock(home / "lock"):
         missing = [name for name in readouts if not (home / f"{name}.npy").exists()]
@@ -70,10 +70,13 @@ def extract_features(
     return Features(arrays)
 
 
-def _key(gqn: GQN, scenes: SceneSource, encode_cameras: Callable[[Tensor], Tensor], data: str) -> str:
+def features_folder(
+    gqn: GQN, scenes: SceneSource, encode_cameras: Callable[[Tensor], Tensor], *, data: str, folder: Path
+) -> Path:
+    """Where in the cache ``folder`` these features are; its name is their fingerprint."""
     digest = hashlib.sha256(f"{LAYOUT} {PIXEL_GRID} {weights_fingerprint(gqn)} {data} {len(scenes)}".encode())
     digest.update(encode_cameras(scenes[:1].cameras).numpy().tobytes())  # tells camera conventions apart
-    return digest.hexdigest()[:16]
+    return folder / digest.hexdigest()[:16]
 
 
 def _write(

@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from gqn_probe.analysis.features import Features, extract_features
+from gqn_probe.analysis.features import Features, extract_features, features_folder
 from gqn_probe.analysis.streamed import SceneSource
-from gqn_probe.model import GQN
+from gqn_probe.model import GQN, weights_fingerprint
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,16 @@ class Material:
             batch_size=self.batch_size,
             device=self.device,
         )
+
+    @cached_property
+    def features_folder(self) -> Path:
+        """Where the features of all scenes are kept."""
+        return features_folder(self.gqn, self.scenes, self.encode_cameras, data=self.fingerprint, folder=self.cache)
+
+    @cached_property
+    def fingerprints(self) -> dict[str, str]:
+        """What the results depend on beside the settings."""
+        return {"data": self.fingerprint, "checkpoint": weights_fingerprint(self.gqn)}
 
     def untrained(self, seed: int) -> "Material":
         """The same with newly initialised weights."""

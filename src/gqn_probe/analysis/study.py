@@ -29,14 +29,12 @@ def run_study(
     folder: Path,
     *,
     failed: Sequence[str] = (),
-    commands: Sequence[str] = (),
 ) -> Path:
     """Study all counts whose jobs ended well; write the result files to ``folder``.
 
     Args:
         jobs: job folders, in any order; one without ``job.json`` counts as failed.
         failed: names of jobs that failed before they had a folder.
-        commands: the command lines that led here, for the summary.
 
     Raises:
         ValueError: no job ended well, or there are too few objects for the splits.
@@ -61,7 +59,6 @@ def run_study(
         "convention": outcome.convention,
         "notes": outcome.notes,
         "settings": asdict(settings),
-        "commands": list(commands),
         "labels": {name: settings.control[name].description for name in settings.chosen},
     }
     write_text(folder / "summary.json", json.dumps(summary, indent=1))

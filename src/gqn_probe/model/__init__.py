@@ -1,6 +1,6 @@
 """The Generative Query Network: encoders, generator, objective, and the files that hold their weights."""
 
-from gqn_probe.model.checkpoint import load_gqn, save_weights, weights_fingerprint
+from gqn_probe.model.checkpoint import load_gqn, save_weights, weights_fingerprint, weights_path
 from gqn_probe.model.generator import Generator
 from gqn_probe.model.gqn import GQN, GQNOutput, Trace
 from gqn_probe.model.representation import Pyramid, Tower
@@ -15,4 +15,5 @@ __all__ = [
     "load_gqn",
     "save_weights",
     "weights_fingerprint",
+    "weights_path",
 ]

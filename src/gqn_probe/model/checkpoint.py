@@ -34,7 +34,7 @@ def load_gqn(path_or_name: str | os.PathLike[str], steps: int | None = None) -> 
     Raises:
         ValueError: no such file, not a model, or a model that does not fit; the message says what is wrong.
     """
-    path = PRETRAINED if path_or_name == "pretrained" else Path(path_or_name)
+    path = weights_path(path_or_name)
     if not path.is_file():
         hint = "this installation has no bundled weights; train some" if path == PRETRAINED else "give a file"
         raise ValueError(f"no checkpoint at {path}: {hint}, or name the released model-checkpoint.pth")
@@ -48,6 +48,11 @@ def load_gqn(path_or_name: str | os.PathLike[str], steps: int | None = None) -> 
     _refuse_misfit(tensors, {name: value.shape for name, value in gqn.state_dict().items()}, path)
     gqn.load_state_dict(tensors)
     return gqn.eval()
+
+
+def weights_path(path_or_name: str | os.PathLike[str]) -> Path:
+    """The file that ``load_gqn`` reads, whether there is one or not."""
+    return PRETRAINED if path_or_name == "pretrained" else Path(path_or_name)
 
 
 def save_weights(gqn: GQN, path: str | os.PathLike[str], metadata: dict[str, str]) -> None:

@@ -180,8 +180,8 @@ def _methods(study: Study, drawings: dict[str, str]) -> str:
 
 
 def _reproduce(study: Study, drawings: dict[str, str]) -> str:
-    commands = study.summary.get("commands") or [study.provenance.get("command", "")]
-    parts = ["<pre>" + "\n".join(escape(c) for c in commands) + "</pre>"] if any(commands) else []
+    command = study.provenance.get("command")
+    parts = [f"<pre>{escape(command)}</pre>"] if command else []
     rest = {k: v for k, v in study.provenance.items() if k not in ("config", "command")}
     if rest:
         parts.append(settings(rest))
