@@ -81,6 +81,7 @@ def test_exported_weights_are_the_best_checkpoint(trained):
     assert all(np.array_equal(exported[name], best[name]) for name in best)
 
 
+@pytest.mark.slow
 def test_a_sweep_and_one_process_agree_to_the_last_digit(study, tmp_path):
     assert study("context=2..4").code == 0
     once = only_run("probe")

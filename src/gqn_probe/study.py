@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
@@ -120,7 +121,10 @@ class StudyAfterSweep(Callback):
         self.advance: Callable[[int], None] = lambda done: None
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        jobs = len(expand(config.hydra.overrides.task, config.hydra.sweeper.ranges))
+        try:
+            jobs = len(expand(config.hydra.overrides.task, config.hydra.sweeper.ranges))
+        except HydraException:  # which the sweeper is about to report
+            return
         self.advance = self.bar.enter_context(progress("jobs of the sweep", jobs, "jobs"))
         atexit.register(self.bar.close)  # a sweep of which every job fails has no end
 

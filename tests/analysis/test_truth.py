@@ -20,9 +20,9 @@ OBJECTS = 100
 
 
 def _study(r: Tensor, planted: Planted, settings: StudySettings, folder: Path, *controls: str) -> Outcome:
-    settings = replace(settings, controls=controls, probes={"linear": settings.probes["linear"]})
+    settings = replace(settings, controls=controls, probes={"linear": settings.probes["linear"]}, seeds=3)
     store = RowStore(planted(r), COUNTS, settings, folder / "rows", r)
-    return counting_outcome(store, settings, ObjectBootstrap(len(r), resamples=2000, seed=0))
+    return counting_outcome(store, settings, ObjectBootstrap(len(r), resamples=1000, seed=0))
 
 
 def _accuracy(outcome: Outcome, control: str) -> float:

@@ -30,7 +30,7 @@ class Prediction(NamedTuple):
     value: float
 
 
-def find_jobs(folders: Sequence[Path], failed: Sequence[str] = ()) -> Jobs:
+def find_jobs(folders: Sequence[Path]) -> Jobs:
     """Sort job folders by what their ``job.json`` says; a folder without one is a job that failed.
 
     Raises:
@@ -47,8 +47,7 @@ def find_jobs(folders: Sequence[Path], failed: Sequence[str] = ()) -> Jobs:
     setups = {json.dumps({**note, "count": None}) for note in notes.values()}
     if len(setups) > 1:
         raise ValueError(f"jobs do not belong together: {' and '.join(sorted(setups))}")
-    missing = [folder.name for folder in folders if folder not in notes]
-    return Jobs(counts, tuple(ordered), (*missing, *failed))
+    return Jobs(counts, tuple(ordered), tuple(folder.name for folder in folders if folder not in notes))
 
 
 def read_representations(jobs: Jobs) -> Float[Tensor, "s k d"]:

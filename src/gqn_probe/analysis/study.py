@@ -27,20 +27,17 @@ def run_study(
     settings: StudySettings,
     jobs: Sequence[Path],
     folder: Path,
-    *,
-    failed: Sequence[str] = (),
 ) -> Path:
     """Study all counts whose jobs ended well; write the result files to ``folder``.
 
     Args:
         jobs: job folders, in any order; one without ``job.json`` counts as failed.
-        failed: names of jobs that failed before they had a folder.
 
     Raises:
         ValueError: no job ended well, or there are too few objects for the splits.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    found = find_jobs(jobs, failed)
+    found = find_jobs(jobs)
     representations = read_representations(found)
     bootstrap = ObjectBootstrap(len(representations), resamples=settings.resamples, seed=settings.seed)
     outcome = _outcome(material, settings, found, representations, bootstrap, folder)
