@@ -43,7 +43,7 @@ class StoredScenes:
         Raises:
             ValueError: where a shard is not the file that the index describes, or a frame cannot be decoded.
         """
-        places = [self._locate(row) for row in rows.tolist()]
+        places = self._locate(rows)
         frames = _decode(places) if "jpeg" in places[0].columns else _gather(places, "frames")
         scenes = Scenes(frames, _gather(places, "cameras"), _factors(places))
         self._read += frames.nbytes
@@ -53,14 +53,19 @@ class StoredScenes:
 
     def factors(self, rows: Int[Tensor, " s"]) -> Factors | None:
         """The ground truth of these rows, where it is known."""
-        return _factors([self._locate(row) for row in rows.tolist()])
+        return _factors(self._locate(rows))
 
-    def _locate(self, row: int) -> "Place":
-        number = int(np.searchsorted(self.starts, row, side="right")) - 1
-        if number not in self._maps:
-            self._maps[number] = _map_shard(self.folder, self.shards[number])
-        self._touched.add(number)
-        return Place(self._maps[number].columns, row - int(self.starts[number]))
+    def _locate(self, rows: Int[Tensor, " s"]) -> list["Place"]:
+        numbers = np.searchsorted(self.starts, rows.numpy(), side="right") - 1
+        own_rows = rows.numpy() - self.starts[numbers]
+        for number in set(numbers.tolist()):
+            if number not in self._maps:
+                self._maps[number] = _map_shard(self.folder, self.shards[number])
+            self._touched.add(number)
+        return [
+            Place(self._maps[number].columns, row)
+            for number, row in zip(numbers.tolist(), own_rows.tolist(), strict=True)
+        ]
 
     def _return_memory(self) -> None:
         for number in self._touched:
