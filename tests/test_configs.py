@@ -13,9 +13,7 @@ from gqn_probe.training.gqn_module import GQNModule
 from gqn_probe.types import Batch
 
 CONF = Path(__file__).parents[1] / "conf"
-STEMS = {
-    group: sorted(path.stem for path in (CONF / group).glob("*.yaml")) for group in ("experiment", "data")
-}
+STEMS = {group: sorted(path.stem for path in (CONF / group).glob("*.yaml")) for group in ("experiment", "data")}
 OF_PROBE = [name for name in STEMS["experiment"] if "override /probe" in (CONF / f"experiment/{name}.yaml").read_text()]
 OF_TRAINING = [name for name in STEMS["experiment"] if name not in OF_PROBE]
 

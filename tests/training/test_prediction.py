@@ -2,8 +2,9 @@
 
 import pytest
 import torch
+from tiny import tiny_module
 
-from gqn_probe.training.prediction import held_out_episode, image_scores, nearest_view
+from gqn_probe.training.prediction import PredictionMetrics, held_out_episode, image_scores, nearest_view
 from gqn_probe.types import Batch
 
 
@@ -27,6 +28,15 @@ def test_nearest_view_is_nearest_in_position():
     cameras[:, 1, :3] = cameras[:, 3, :3] + 0.01
     episode = held_out_episode(scenes._replace(cameras=cameras), 3)
     torch.testing.assert_close(nearest_view(episode), episode.context_frames[:, 1])
+
+
+def test_the_mean_image_holds_nothing_of_its_target():
+    """On independent noise it errs as the noise's mean does, however few scenes a batch has."""
+    gqn = tiny_module().gqn
+    metrics = PredictionMetrics((1,), 1)
+    with torch.no_grad():
+        metrics.update(gqn, batch(views=40))
+    assert float(metrics.compute()["mean_image/rmse"]) == pytest.approx(255 * (1 / 12) ** 0.5, rel=0.03)
 
 
 def test_scores_of_known_errors():

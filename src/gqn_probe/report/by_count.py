@@ -9,19 +9,7 @@ from matplotlib.figure import Figure
 from gqn_probe.report import style
 from gqn_probe.report.results import Result, Study
 
-PREFERRED = (
-    "accuracy",
-    "r2",
-    "cosine",
-    "spearman",
-    "balanced_accuracy",
-)  # a target's own metric, first found
-UNITS = {
-    "accuracy": "accuracy",
-    "r2": "variance explained (R²)",
-    "cosine": "cosine",
-    "spearman": "Spearman ρ",
-}
+KNOWLEDGE = {"accuracy": "accuracy", "r2": "variance explained (R²)"}  # of classes, of values
 
 ERRORS = {
     "rmse": "reconstruction",
@@ -78,35 +66,38 @@ def reconstruction_series(study: Study, metric: str = "rmse") -> list[Result]:
 
 
 def decodability(study: Study) -> Figure | None:
-    """How well a linear read-out of r tells the object's own properties, a panel a metric."""
+    """How well a linear read-out of r tells the object and the views, a panel a metric, beside knowing nothing."""
     panels: dict[str, list[tuple[str, list[Result]]]] = {}
     for target, metric, rows in decodability_series(study):
         panels.setdefault(metric, []).append((target, rows))
     if not panels:
         return None
-    figure = style.blank(5.2, 0.4 + 2.6 * len(panels))
+    figure = style.blank(5.2, 0.4 + 2.9 * len(panels))
     for axes, (metric, lines) in zip(figure.subplots(len(panels), squeeze=False)[:, 0], panels.items(), strict=True):
         for i, (target, rows) in enumerate(lines):
             _line(axes, rows, study.label(target), i)
+            commonest = study.series("chance", target=target, probe=rows[0].probe)
+            color = style.SERIES[i % len(style.SERIES)][0]
+            axes.plot([r.count for r in commonest], [r.value for r in commonest], color=color, **style.GUESS)
+        if metric == "r2":
+            axes.axhline(0, color=style.MUTED, **style.GUESS)
         style.count_axis(
             axes, sorted({r.count for _, rows in lines for r in rows if r.count is not None}), study.count_axis
         )
-        axes.set_ylabel(UNITS.get(metric, metric.replace("_", " ")))
+        axes.set_ylabel(KNOWLEDGE[metric])
         style.legend_above(axes)
     return figure
 
 
 def decodability_series(study: Study) -> list[tuple[str, str, list[Result]]]:
-    """For each property of the object: its name, the metric that suits it best, and that metric by count."""
-    found = []
-    for target in object_targets(study):
-        series = ((metric, study.series(metric, target=target, probe=study.probe)) for metric in PREFERRED)
-        found += [(target, metric, rows) for metric, rows in series if rows][:1]
-    return found
+    """For each property of the object or the views: its name, its metric, and that metric by count."""
+    read = dict.fromkeys((r.target, r.metric, r.probe) for r in study.results if r.target in object_targets(study))
+    series = ((t, metric, study.series(metric, target=t, probe=probe)) for t, metric, probe in read)
+    return [each for each in series if each[1] in KNOWLEDGE and each[2]]
 
 
 def object_targets(study: Study) -> list[str]:
-    """The properties of the object that the study decoded, in the order of the file."""
+    """The properties of the object and the views that the study decoded, in the order of the file."""
     return list(dict.fromkeys(r.target for r in study.results if r.target not in ("count", "reconstruction")))
 
 

@@ -125,7 +125,10 @@ def _confusion(study: Study, drawings: dict[str, str]) -> str:
 
 def _knowledge(study: Study, drawings: dict[str, str]) -> str:
     names = ", ".join(study.label(target) for target in object_targets(study))
-    caption = f"How well a probe on r tells {names} of unseen objects, by count. Bands: 95 % interval."
+    caption = (
+        f"How well a linear read-out of r tells {names} of unseen objects, by count. Bands: 95 % interval. "
+        "Thin lines: naming the commonest class, or the mean."
+    )
     return figures(figure(drawings.get("decodability", ""), caption))
 
 

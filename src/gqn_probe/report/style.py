@@ -25,6 +25,7 @@ SERIES = (
     (ORANGE, "v", "-"),
 )
 BAND = 0.16  # opacity of an interval
+GUESS: dict[str, Any] = {"linewidth": 1, "linestyle": (0, (1, 2))}  # the line of what guessing gives
 
 # What the page's style sheet calls each colour, so that inline SVG turns dark with the page.
 _THEMED = {
@@ -89,7 +90,7 @@ def chance_line(axes: Axes, chance: float | None, vertical: bool = False) -> Non
     if chance is None:
         return
     line = axes.axvline if vertical else axes.axhline
-    line(chance, color=MUTED, linewidth=1, linestyle=(0, (1, 2)))
+    line(chance, color=MUTED, **GUESS)
     place = (chance, 1.0) if vertical else (1.0, chance)
     coordinates = axes.get_xaxis_transform() if vertical else axes.get_yaxis_transform()
     axes.annotate("chance", place, xycoords=coordinates, xytext=(0, 2), textcoords="offset points",

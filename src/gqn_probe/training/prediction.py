@@ -18,7 +18,7 @@ from torchmetrics.functional.image import (
 from gqn_probe.data.episodes import make_episode
 from gqn_probe.model import GQN
 from gqn_probe.training.foreground import color_cosine, object_mask
-from gqn_probe.types import Batch, Episode
+from gqn_probe.types import Batch, Episode, to_unit
 
 
 def held_out_episode(batch: Batch, count: int) -> Episode:
@@ -52,18 +52,20 @@ class PredictionMetrics:
 
     def update(self, gqn: GQN, batch: Batch) -> None:
         """Predict the query of each scene from each count of context views."""
+        # Of the batch's other views: a mean of its few queries would hold a good part of each.
+        mean_image = to_unit(batch.frames[:, :-1]).mean(dim=(0, 1))
         for count in self.counts:
             if count < batch.frames.shape[1]:
-                self._update_count(gqn, held_out_episode(batch, count), count)
+                self._update_count(gqn, held_out_episode(batch, count), count, mean_image)
 
-    def _update_count(self, gqn: GQN, episode: Episode, count: int) -> None:
+    def _update_count(self, gqn: GQN, episode: Episode, count: int, mean_image: Float[Tensor, "c h w"]) -> None:
         truth, camera = episode.query_frames[:, 0], episode.query_cameras[:, 0]
         representation = gqn.aggregate(gqn.encode(episode.context_frames, episode.context_cameras))
         sample = gqn.sample_from(representation, camera)
         shuffled = gqn.sample_from(representation.roll(1, dims=0), camera)
         predictions = {"sample": sample, "shuffled": shuffled, "nearest_view": nearest_view(episode)}
         if count == self.reference_count:
-            predictions["mean_image"] = truth.mean(dim=0, keepdim=True).expand_as(truth)
+            predictions["mean_image"] = mean_image.expand_as(truth)
             predictions["other_camera"] = gqn.sample_from(representation, camera.roll(1, dims=0))
             self._add("sample/color_cosine", color_cosine(self._averaged(gqn, representation, camera), truth))
             other = self._averaged(gqn, representation.roll(1, dims=0), camera)
