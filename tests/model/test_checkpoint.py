@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gqn_probe.model import GQN, load_gqn, save_weights, weights_fingerprint
-from gqn_probe.model.checkpoint import PRETRAINED
+from gqn_probe.model import GQN, checkpoint, load_gqn, save_weights, weights_fingerprint, weights_path
 
 
 def equal(one: GQN, other: GQN) -> bool:
@@ -80,13 +79,12 @@ def test_what_is_not_a_checkpoint_is_refused(tmp_path: Path, small_gqn: GQN) -> 
             load_gqn(tmp_path / "wrong.ckpt")
 
 
-@pytest.mark.skipif(PRETRAINED.exists(), reason="bundled weights are there")
-def test_absent_bundled_weights() -> None:
+def test_absent_bundled_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint, "PRETRAINED", tmp_path / "none.safetensors")
     with pytest.raises(ValueError, match="no bundled weights"):
         load_gqn("pretrained")
 
 
-@pytest.mark.skipif(not PRETRAINED.exists(), reason="no bundled weights yet")
 def test_bundled_weights() -> None:
-    assert PRETRAINED.stat().st_size < 16e6
+    assert weights_path("pretrained").stat().st_size < 16e6
     assert load_gqn("pretrained").encoder.camera_channels == 7

@@ -1,0 +1,34 @@
+"""Make exported weights the package's own, in half precision: ``python -m gqn_probe.weights.bundle WEIGHTS``."""
+
+import sys
+from pathlib import Path
+
+from safetensors import safe_open
+
+from gqn_probe.model import load_gqn, save_weights, weights_path
+
+LARGEST = 16_000_000  # bytes: what a package may weigh
+
+
+def bundle(weights: Path, path: Path = weights_path("pretrained")) -> Path:
+    """Write the model of a ``weights.safetensors`` to ``path`` as float16; it is loaded as float32.
+
+    Raises:
+        ValueError: for what is no such file, or a model too large for a package.
+    """
+    gqn = load_gqn(weights)
+    if (size := 2 * sum(parameter.numel() for parameter in gqn.parameters())) > LARGEST:
+        raise ValueError(f"{weights} takes {size / 1e6:.0f} MB in half precision, more than {LARGEST / 1e6:.0f}")
+    with safe_open(weights, framework="pt") as file:
+        metadata = {name: text for name, text in file.metadata().items() if name != "gqn_settings"}
+    save_weights(gqn.half(), path, metadata)
+    return path
+
+
+if __name__ == "__main__":
+    try:
+        print(bundle(Path(sys.argv[1])))
+    except IndexError:
+        sys.exit(f"error: {__doc__}")
+    except ValueError as error:
+        sys.exit(f"error: {error}")
