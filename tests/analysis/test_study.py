@@ -11,6 +11,8 @@ from safetensors.torch import load_file
 
 from gqn_probe.analysis import Material, StudySettings, run_count, run_study
 from gqn_probe.analysis.probes import Softmax
+from gqn_probe.analysis.views import nested_task
+from gqn_probe.types import to_unit
 
 
 def _table(path: Path) -> list[dict[str, str]]:
@@ -104,3 +106,16 @@ def test_original_protocol_keeps_its_labels(material: Material, quick: StudySett
     assert {(row["split"], row["metric"]) for row in curves} == {
         (split, metric) for split in ("train", "validation") for metric in ("accuracy", "loss")
     }
+
+
+def test_the_mean_image_is_of_views_that_are_not_asked_for(
+    material: Material, quick: StudySettings, tmp_path: Path
+) -> None:
+    job = run_count(material, 2, quick, tmp_path / "job")
+    some = material.scenes[: quick.reconstruct]
+    query = nested_task(len(some), some.views, 2, quick.seed).query.tolist()
+    images = to_unit(some.frames)
+    others = torch.stack([images[s, v] for s in range(len(some)) for v in range(some.views) if v != query[s]])
+    expected = [float(((others.mean(dim=0) - images[s, v]) ** 2).mean()) for s, v in enumerate(query)]
+    rows = [float(row["value"]) for row in _table(job / "reconstruction.csv") if row["metric"] == "mean_mse"]
+    assert rows == pytest.approx(expected, rel=1e-4)

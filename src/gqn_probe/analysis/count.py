@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from einops import rearrange, reduce
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -32,6 +32,7 @@ class Prediction(NamedTuple):
     sample: Float[Tensor, "b c h w"]  # by the prior
     shuffled: Float[Tensor, "b c h w"]  # by the prior, from the representation of another scene
     nearest: Float[Tensor, "b c h w"]  # the context view of the nearest camera
+    mean: Float[Tensor, "b c h w"]  # of all views that no one is asked for
     kl: Float[Tensor, " b"]  # nats
     query_seen: bool
 
@@ -68,6 +69,7 @@ def _reconstruct(material: Material, count: int, settings: StudySettings, folder
             "sample_": prediction.sample,
             "shuffled_": prediction.shuffled,
             "nearest_": prediction.nearest,
+            "mean_": prediction.mean,
         }
         columns = {f"{name}mse": _mse(image, prediction.truth) for name, image in errors.items()}
         columns["kl"] = prediction.kl
@@ -98,6 +100,7 @@ def _predictions(material: Material, count: int, settings: StudySettings) -> Ite
     everyone = torch.arange(len(some))
     cameras = material.encode_cameras(some.cameras)
     nearest = _nearest(cameras, task.context, query)
+    mean = _mean_image(some.frames, query)
     generator_devices = [] if device == "cpu" else [torch.device(device)]
     with progress(f"reconstructing from {count}", len(some), "views") as advance:
         for part in everyone.split(BATCH):
@@ -111,7 +114,8 @@ def _predictions(material: Material, count: int, settings: StudySettings) -> Ite
                 torch.manual_seed(int(draw))
                 size = truth.shape[-2], truth.shape[-1]
                 sample, shuffled = (gqn.sample_from(each, camera, size=size) for each in (r, other))
-            images = (truth, predicted.mean, sample, shuffled, to_unit(some.frames[part, nearest[part]]))
+            nearest_view = to_unit(some.frames[part, nearest[part]])
+            images = (truth, predicted.mean, sample, shuffled, nearest_view, mean.expand_as(truth))
             yield Prediction(
                 *(image.float().cpu() for image in images), kl=predicted.kl.float().cpu(), query_seen=task.query_seen
             )
@@ -124,6 +128,13 @@ def _nearest(cameras: Float[Tensor, "s v p"], selection: Selection, query: Tenso
     positions = cameras[everyone[:, None], selection.views, :3]
     distance = (positions - cameras[everyone, query][:, None, :3]).norm(dim=-1)
     return selection.views[everyone, distance.argmin(dim=1)]
+
+
+def _mean_image(frames: UInt8[Tensor, "s v c h w"], query: Int[Tensor, " s"]) -> Float[Tensor, "c h w"]:
+    """Of all views but the queries, so that it holds nothing of them."""
+    total = frames.sum(dim=(0, 1), dtype=torch.float64)
+    asked = frames[torch.arange(len(frames)), query].sum(dim=0, dtype=torch.float64)
+    return ((total - asked) / (255 * len(frames) * (frames.shape[1] - 1))).float()
 
 
 def _mse(image: Float[Tensor, "b c h w"], truth: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:

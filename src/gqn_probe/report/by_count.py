@@ -16,6 +16,7 @@ ERRORS = {
     "sample_rmse": "prior sample",
     "shuffled_rmse": "sample, another scene's r",
     "nearest_rmse": "nearest context view",
+    "mean_rmse": "mean image",
 }
 
 

@@ -87,7 +87,8 @@ def _reconstructions(study: Study, drawings: dict[str, str]) -> str:
         figure(
             drawings.get("reconstruction-error", ""),
             "Root mean squared error of the held-out view by count, in grey levels, beside samples from the "
-            "representation of another scene and the context view of the nearest camera. Bands: 95 % interval.",
+            "representation of another scene, the context view of the nearest camera, and the mean image. Bands: "
+            "95 % interval.",
         ),
     )
 
