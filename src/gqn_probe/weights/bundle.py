@@ -5,12 +5,13 @@ from pathlib import Path
 
 from safetensors import safe_open
 
-from gqn_probe.model import load_gqn, save_weights, weights_path
+from gqn_probe.model import load_gqn, save_weights
+from gqn_probe.model.checkpoint import PRETRAINED
 
 LARGEST = 16_000_000  # bytes: what a package may weigh
 
 
-def bundle(weights: Path, path: Path = weights_path("pretrained")) -> Path:
+def bundle(weights: Path, path: Path = PRETRAINED) -> Path:
     """Write the model of a ``weights.safetensors`` to ``path`` as float16; it is loaded as float32.
 
     Raises:
