@@ -1,11 +1,21 @@
 """What conf/data/*.yaml name: one flat list of settings to a data module."""
 
-from typing import Literal
+from typing import Literal, TypedDict, Unpack
 
 from gqn_probe.data.datamodule import SceneDataModule
 from gqn_probe.data.own import OwnScenes
 from gqn_probe.data.published import DatasetFiles
 from gqn_probe.data.sources import PreparedStore, Rendered
+
+
+class Serving(TypedDict):
+    """How scenes are served, whatever their source; see ``SceneDataModule``."""
+
+    seed: int
+    batch_size: int
+    num_workers: int
+    camera_order: str
+    fraction: float
 
 
 def shepard_metzler(
@@ -19,24 +29,12 @@ def shepard_metzler(
     background: str,
     split_by: str,
     online: bool,
-    seed: int,
-    batch_size: int,
-    num_workers: int,
-    camera_order: str,
-    fraction: float,
     cache: str,
+    **serving: Unpack[Serving],
 ) -> SceneDataModule:
     """Shepard-Metzler objects rendered by us: once, or anew for each batch (``online``)."""
-    return SceneDataModule(
-        source=Rendered(parts, size, views, train, val, test, seed, background, split_by),
-        online=online,
-        seed=seed,
-        batch_size=batch_size,
-        num_workers=num_workers,
-        camera_order=camera_order,
-        fraction=fraction,
-        cache=cache,
-    )
+    source = Rendered(parts, size, views, train, val, test, serving["seed"], background, split_by)
+    return SceneDataModule(source=source, online=online, cache=cache, **serving)
 
 
 def dataset_files(
@@ -46,67 +44,18 @@ def dataset_files(
     name: str,
     size: int | None,
     frames: str,
-    seed: int,
-    batch_size: int,
-    num_workers: int,
-    camera_order: str,
-    fraction: float,
     cache: str,
+    **serving: Unpack[Serving],
 ) -> SceneDataModule:
     """A published dataset in DeepMind's format or the PyTorch port's."""
-    return SceneDataModule(
-        source=DatasetFiles(kind, root, name, size, frames),
-        online=False,
-        seed=seed,
-        batch_size=batch_size,
-        num_workers=num_workers,
-        camera_order=camera_order,
-        fraction=fraction,
-        cache=cache,
-    )
+    return SceneDataModule(source=DatasetFiles(kind, root, name, size, frames), online=False, cache=cache, **serving)
 
 
-def own(
-    *,
-    root: str,
-    size: int | None,
-    seed: int,
-    batch_size: int,
-    num_workers: int,
-    camera_order: str,
-    fraction: float,
-    cache: str,
-) -> SceneDataModule:
+def own(*, root: str, size: int | None, cache: str, **serving: Unpack[Serving]) -> SceneDataModule:
     """Your images and cameras."""
-    return SceneDataModule(
-        source=OwnScenes(root, size),
-        online=False,
-        seed=seed,
-        batch_size=batch_size,
-        num_workers=num_workers,
-        camera_order=camera_order,
-        fraction=fraction,
-        cache=cache,
-    )
+    return SceneDataModule(source=OwnScenes(root, size), online=False, cache=cache, **serving)
 
 
-def prepared(
-    *,
-    root: str,
-    seed: int,
-    batch_size: int,
-    num_workers: int,
-    camera_order: str,
-    fraction: float,
-) -> SceneDataModule:
+def prepared(*, root: str, **serving: Unpack[Serving]) -> SceneDataModule:
     """A store made by ``python -m gqn_probe.data.prepare``."""
-    return SceneDataModule(
-        source=PreparedStore(root),
-        online=False,
-        seed=seed,
-        batch_size=batch_size,
-        num_workers=num_workers,
-        camera_order=camera_order,
-        fraction=fraction,
-        cache=root,
-    )
+    return SceneDataModule(source=PreparedStore(root), online=False, cache=root, **serving)

@@ -44,7 +44,7 @@ def sections(study: Study, drawings: dict[str, str]) -> list[Section]:
         "reconstructions": ("What the model draws", _reconstructions),
         "controls": ("What else tells the count", _controls),
         "confusion": ("Which counts are mistaken", _confusion),
-        "knowledge": ("What r knows of the object", _knowledge),
+        "knowledge": ("What r knows of the object and the views", _knowledge),
         "similarity": ("How alike the counts are", _similarity),
         "training": ("Training the classifier", _training),
         "methods": ("Methods", _methods),
