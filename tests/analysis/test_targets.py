@@ -42,7 +42,7 @@ def test_targets_of_rendered_objects(rendered: Scenes) -> None:
     assert _values(TARGETS["positions"](rendered, views)).shape == (24, 15)
     with pytest.raises(ValueError, match="all objects are alike"):
         TARGETS["parts"](rendered, views)
-    with pytest.raises(ValueError, match="'color' needs stimuli whose objects are known"):
+    with pytest.raises(ValueError, match="the objects are not known"):
         TARGETS["color"](replace(rendered, factors=None), views)
 
 
@@ -60,7 +60,7 @@ def test_r_that_holds_the_colour_is_found_to(material: Material, settings: Study
     assert float(told[5].low) <= told[5].value <= float(told[5].high)
     assert {row.target for row in rows} == {"color", "shape"}
     assert {row.count for row in rows if row.target == "shape" and row.metric == "accuracy"} == set(COUNTS)
-    assert notes == ["Target parts was left out: all objects are alike in it."]
+    assert notes == ["What r knows of parts was left out: all objects are alike in it."]
 
 
 def test_generator_states_are_those_of_the_trace(material: Material) -> None:

@@ -35,12 +35,13 @@ class Knowledge:
     def rows(self, notes: list[str]) -> Iterator[Result]:
         """Every target but the count; one that the stimuli cannot give becomes a note."""
         scenes = self.store.material.scenes
+        left_out: dict[str, list[str]] = {}
         chosen = [nested(len(scenes), scenes.views, count, self.settings.seed) for count in self.store.counts]
         for target in (name for name in self.settings.targets if name != "count"):
             try:
                 truths = [TARGETS[target](scenes, views) for views in chosen]
             except ValueError as error:
-                notes.append(f"Target {target} was left out: {error}.")
+                left_out.setdefault(str(error), []).append(target)
                 continue
             for given in self.settings.inputs:
                 inputs = [each.contiguous() for each in self.store.coherent(given).unbind(dim=1)]
@@ -50,6 +51,7 @@ class Knowledge:
                 else:
                     name = (target, given, "none", "ridge")
                     yield from self._values(name, inputs, [t for t in truths if isinstance(t, Values)])
+        notes += [f"What r knows of {', '.join(names)} was left out: {why}." for why, names in left_out.items()]
 
     def _classes(
         self, name: CaseName, inputs: Sequence[Float[Tensor, "s f"]], truths: Sequence[Classes]

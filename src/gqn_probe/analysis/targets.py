@@ -32,32 +32,32 @@ class Values(NamedTuple):
 
 def _shape(scenes: SceneSource, views: Selection) -> Classes:
     """The shape up to rotation; mirror images differ."""
-    return _classes(_factors(scenes, "shape").shape)
+    return _classes(_factors(scenes).shape)
 
 
 def _chirality(scenes: SceneSource, views: Selection) -> Classes:
     """Left, right, or its own mirror image."""
-    return _classes(_factors(scenes, "chirality").chirality)
+    return _classes(_factors(scenes).chirality)
 
 
 def _parts(scenes: SceneSource, views: Selection) -> Classes:
     """The number of cubes."""
-    return _classes(_factors(scenes, "parts").parts)
+    return _classes(_factors(scenes).parts)
 
 
 def _positions(scenes: SceneSource, views: Selection) -> Values:
     """Where the cubes are, one after another along the object; world units."""
-    return Values(_complete(rearrange(_factors(scenes, "positions").positions, "s n x -> s (n x)")))
+    return Values(_complete(rearrange(_factors(scenes).positions, "s n x -> s (n x)")))
 
 
 def _colors(scenes: SceneSource, views: Selection) -> Values:
     """The cubes' colours, one after another along the object; RGB in 0..1."""
-    return Values(_complete(rearrange(_factors(scenes, "colors").colors, "s n c -> s (n c)")))
+    return Values(_complete(rearrange(_factors(scenes).colors, "s n c -> s (n c)")))
 
 
 def _color(scenes: SceneSource, views: Selection) -> Values:
     """The mean of the cubes' colours; RGB in 0..1."""
-    return Values(_factors(scenes, "color").colors.nanmean(dim=1))
+    return Values(_factors(scenes).colors.nanmean(dim=1))
 
 
 def _direction(scenes: SceneSource, views: Selection) -> Values:
@@ -82,9 +82,9 @@ TARGETS: dict[str, Callable[[SceneSource, Selection], Classes | Values]] = {
 }
 
 
-def _factors(scenes: SceneSource, target: str) -> Factors:
+def _factors(scenes: SceneSource) -> Factors:
     if scenes.factors is None:
-        raise ValueError(f"target {target!r} needs stimuli whose objects are known, such as rendered ones")
+        raise ValueError("the objects are not known, as those of rendered stimuli are")
     return scenes.factors
 
 
