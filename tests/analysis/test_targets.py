@@ -63,6 +63,13 @@ def test_r_that_holds_the_colour_is_found_to(material: Material, settings: Study
     assert notes == ["What r knows of parts was left out: all objects are alike in it."]
 
 
+def test_values_without_ridge_are_a_note(material: Material, settings: StudySettings, tmp_path: Path) -> None:
+    settings = replace(settings, targets=("count", "color"), probes={"linear": settings.probes["linear"]})
+    store, notes = RowStore(material, COUNTS, settings, tmp_path / "rows", torch.randn(24, 3, 6)), []
+    assert not list(Knowledge(store, settings, ObjectBootstrap(24, resamples=200, seed=0)).rows(notes))
+    assert notes == ["What r knows of color was left out: values are read by ridge, which is not among probe.probes."]
+
+
 def test_generator_states_are_those_of_the_trace(material: Material) -> None:
     names = generator_names(material.gqn)
     task = nested_task(24, 6, 3, seed=0)

@@ -32,14 +32,20 @@ class Knowledge:
     settings: StudySettings
     bootstrap: ObjectBootstrap
 
+    @property
+    def _ridge(self) -> Ridge | None:
+        return next((probe for probe in self.settings.kept.values() if isinstance(probe, Ridge)), None)
+
     def rows(self, notes: list[str]) -> Iterator[Result]:
-        """Every target but the count; one that the stimuli cannot give becomes a note."""
+        """Every target but the count; one that the stimuli cannot give, or no probe can read, becomes a note."""
         scenes = self.store.material.scenes
         left_out: dict[str, list[str]] = {}
         chosen = [nested(len(scenes), scenes.views, count, self.settings.seed) for count in self.store.counts]
         for target in (name for name in self.settings.targets if name != "count"):
             try:
                 truths = [TARGETS[target](scenes, views) for views in chosen]
+                if isinstance(truths[0], Values) and self._ridge is None:
+                    raise ValueError("values are read by ridge, which is not among probe.probes")
             except ValueError as error:
                 left_out.setdefault(str(error), []).append(target)
                 continue
@@ -76,15 +82,13 @@ class Knowledge:
     def _values(
         self, name: CaseName, inputs: Sequence[Float[Tensor, "s f"]], truths: Sequence[Values]
     ) -> Iterator[Result]:
-        ridge = self.settings.kept.get("ridge")
-        if not isinstance(ridge, Ridge):
-            raise ValueError(f"target {name[0]!r} is read by ridge regression: keep ridge among probe.probes")
+        assert self._ridge is not None
         objects = torch.arange(len(inputs[0]))
         for count, rows, truth in zip(self.store.counts, inputs, truths, strict=True):
             missed, spread = torch.zeros(len(objects), 1), torch.zeros(len(objects), 1)
             for seed in range(self.settings.seeds):
                 train, validation, test = split_groups(objects, seed)
-                fit = fit_ridge(rows, truth.values, train, validation, ridge.l2)
+                fit = fit_ridge(rows, truth.values, train, validation, self._ridge.l2)
                 wanted = truth.values[test]
                 missed[test] += (fit.predict(rows[test]) - wanted).square().sum(dim=1, keepdim=True)
                 spread[test] += (wanted - truth.values.mean(dim=0)).square().sum(dim=1, keepdim=True)
