@@ -198,13 +198,13 @@ class Product(NamedTuple):
     def artifact(self) -> wandb.Artifact:
         """Its files, but for features, which are referred to where they are: there may be gigabytes."""
         artifact = wandb.Artifact(f"{self.kind}-{self.name}", type=self.kind)
-        if self.kind == "features":
-            artifact.add_reference(self.path.resolve().as_uri(), checksum=False)
-        elif self.path.is_dir():
-            for path in sorted(self.path.glob("*.*")):
-                artifact.add_file(str(path))
-        else:
-            artifact.add_file(str(self.path))
+        if self.path.is_file():  # named by its kind, for the same weights have many file names
+            artifact.add_file(str(self.path), name=self.kind + self.path.suffix, policy="immutable")
+        for path in sorted(self.path.glob("*.*")):
+            if self.kind == "features":
+                artifact.add_reference(path.resolve().as_uri(), name=path.name, checksum=False)
+            else:
+                artifact.add_file(str(path), policy="immutable")
         return artifact
 
 
