@@ -51,16 +51,26 @@ class PredictionMetrics:
         self.means: dict[str, MeanMetric] = {}
 
     def update(self, gqn: GQN, batch: Batch) -> None:
-        """Predict the query of each scene from each count of context views."""
+        """Predict the query of each scene from each count of context views that leaves one; each view encoded once."""
+        counts = [count for count in self.counts if count < batch.frames.shape[1]]
+        if not counts:
+            return
+        widest = held_out_episode(batch, max(counts))
+        phi = gqn.encode(widest.context_frames, widest.context_cameras)
         # Of the batch's other views: a mean of its few queries would hold a good part of each.
         mean_image = to_unit(batch.frames[:, :-1]).mean(dim=(0, 1))
-        for count in self.counts:
-            if count < batch.frames.shape[1]:
-                self._update_count(gqn, held_out_episode(batch, count), count, mean_image)
+        for count in counts:
+            self._update_count(gqn, held_out_episode(batch, count), gqn.aggregate(phi[:, :count]), mean_image)
 
-    def _update_count(self, gqn: GQN, episode: Episode, count: int, mean_image: Float[Tensor, "c h w"]) -> None:
+    def _update_count(
+        self,
+        gqn: GQN,
+        episode: Episode,
+        representation: Float[Tensor, "b d y x"],
+        mean_image: Float[Tensor, "c h w"],
+    ) -> None:
+        count = episode.context_frames.shape[1]
         truth, camera = episode.query_frames[:, 0], episode.query_cameras[:, 0]
-        representation = gqn.aggregate(gqn.encode(episode.context_frames, episode.context_cameras))
         sample = gqn.sample_from(representation, camera)
         shuffled = gqn.sample_from(representation.roll(1, dims=0), camera)
         predictions = {"sample": sample, "shuffled": shuffled, "nearest_view": nearest_view(episode)}
