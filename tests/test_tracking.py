@@ -8,6 +8,7 @@ from unittest.mock import Mock
 
 import pytest
 from omegaconf import DictConfig
+from pytorch_lightning.loggers import WandbLogger
 from scripts import only_run
 from test_cli import place, study, trained  # noqa: F401  (fixtures)
 from wandb.errors import CommError
@@ -70,6 +71,20 @@ def test_a_run_whose_job_fails_is_finished_and_says_so(study):  # noqa: F811
     runs = [inspect(run) for run in only_run("probe").glob("wandb/offline-run-*")]
     assert runs
     assert all(run["exit_code"] is not None for run in runs)
+
+
+def test_online_a_run_notes_what_it_used_and_a_refusal_fails_nothing(tmp_path, capsys):
+    (tmp_path / "pretrained.safetensors").write_bytes(b"weights")
+    weights = tracking.Product("model", "abc", tmp_path / "pretrained.safetensors")
+    run = Mock(offline=False)
+    logger = Mock(spec=WandbLogger, experiment=run)
+    tracking.log_lineage([logger], uses=weights, makes=weights)
+    used = run.use_artifact.call_args.args[0]
+    assert (used.name, used.type, list(used.manifest.entries)) == ("model-abc", "model", ["model.safetensors"])
+    run.use_artifact.side_effect = ValueError("quota exceeded")
+    tracking.log_lineage([logger], uses=weights, makes=weights)
+    assert run.log_artifact.call_count == 2
+    assert capsys.readouterr().err == "W&B has no record of what this run used: quota exceeded\n"
 
 
 def test_an_unknown_mode_is_refused():

@@ -18,6 +18,7 @@ from omegaconf import DictConfig
 from pytorch_lightning.loggers import Logger, WandbLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from wandb.errors import CommError
+from wandb.errors import Error as WandbError
 
 from gqn_probe.model import load_gqn, weights_fingerprint
 from gqn_probe.report.by_count import decodability_series, reconstruction_series
@@ -219,7 +220,10 @@ def log_lineage(loggers: list[Logger], *, makes: Product, uses: Product | None =
     if (logger := _wandb_logger(loggers)) is None:
         return
     if uses is not None and not logger.experiment.offline:
-        logger.experiment.use_artifact(uses.artifact())
+        try:
+            logger.experiment.use_artifact(uses.artifact())
+        except (WandbError, ValueError) as error:  # the server refused it; the results are none the worse
+            print(f"W&B has no record of what this run used: {error}", file=sys.stderr)
     logger.experiment.log_artifact(makes.artifact())
 
 
