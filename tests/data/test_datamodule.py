@@ -57,6 +57,16 @@ def test_scenes_are_those_of_the_renderer_and_of_every_later_run(tmp_path: Path)
     assert not torch.equal(by_scene.scenes("train").cameras[:10], by_scene.scenes("test").cameras[:10])
 
 
+def test_a_rendered_split_is_made_without_the_others(tmp_path: Path) -> None:
+    data = rendered(tmp_path)
+    expected = data.fingerprint("test")
+    assert {path.name.split("-")[0] for path in tmp_path.rglob("*.safetensors")} == {"test"}
+    data.setup()
+    assert {path.name.split("-")[0] for path in tmp_path.rglob("*.safetensors")} == {"train", "val", "test"}
+    assert data.fingerprint("test") == expected
+    assert len(data.split("train")) == 70
+
+
 def test_fingerprints_follow_the_content(shared: Path, tmp_path: Path) -> None:
     first = rendered(shared)
     assert first.fingerprint("train") == rendered(tmp_path).fingerprint("train")

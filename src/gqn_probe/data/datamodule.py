@@ -5,6 +5,7 @@ Every source goes through the same store, so that reading never depends on where
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -24,6 +25,7 @@ from gqn_probe.types import Batch, Scenes
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
+HELD_OUT_SPLITS: tuple[Split, ...] = ("val", "test")
 HELD_OUT = 0.05  # of the training scenes, for validation, where a source has no validation split
 
 
@@ -78,19 +80,24 @@ class SceneDataModule(LightningDataModule):
 
     def setup(self, stage: str | None = None) -> None:
         """Open the store, which is prepared first where it has to be."""
-        if self._splits:
+        self._open(SPLITS)
+
+    def _open(self, splits: Sequence[Split]) -> None:
+        """Open these splits where they are rendered, and do not need each other; all of them where they are files."""
+        rendered = isinstance(self.source, Rendered)
+        wanted: list[Split] = [split for split in (splits if rendered else SPLITS) if split not in self._splits]
+        if not wanted:
             return
-        pieces = self._pieces()
+        pieces = [piece for piece in self._pieces() if piece.split in wanted]
         index = build_store(self.source, self.folder, pieces)
         shards = {(shard.split, shard.piece): shard for shard in index.shards}
-        for split in SPLITS:
+        for split in wanted:
             stored = StoredScenes(self.folder, [shards[piece] for piece in pieces if piece.split == split])
             limit = self.source.limit(split)
             rows = torch.arange(len(stored) if limit is None else min(limit, len(stored)))
             self._splits[split] = SplitScenes(stored, rows, self.camera_order)
-        held_out: tuple[Split, ...] = ("val", "test")
-        for split in held_out:
-            if not len(self._splits[split]) and not isinstance(self.source, Rendered):
+        for split in HELD_OUT_SPLITS:
+            if not rendered and not len(self._splits[split]):
                 self._hold_out(split)
 
     def _hold_out(self, split: Split) -> None:
@@ -114,7 +121,7 @@ class SceneDataModule(LightningDataModule):
         Raises:
             ValueError: where it is empty.
         """
-        self.setup()
+        self._open([split])
         if not len(self._splits[split]):
             raise ValueError(f"the split {split!r} of {self.source} has no scenes")
         return self._splits[split]
