@@ -138,3 +138,16 @@ def test_inline_svg_follows_the_theme_and_keeps_its_ids_apart(study: Study):
     assert 'aria-label="a &lt; b"' in one
     ids = {part.split('"')[0] for part in one.split('id="')[1:]}
     assert ids.isdisjoint(part.split('"')[0] for part in two.split('id="')[1:])
+
+
+def test_knowledge_is_a_panel_a_metric_with_what_guessing_gives(study: Study):
+    """A target may have the name of a control, and is not called what the control is called."""
+    named = replace(study, summary=study.summary | {"labels": {"shape": "shapes held out"}})
+    chance = [r._replace(metric="chance", value=0.3) for r in study.series("accuracy", target="shape", probe="linear")]
+    figure = by_count.decodability(replace(named, results=(*study.results, *chance)))
+    assert figure is not None
+    panels = [(axes.get_ylabel(), [line.get_label() for line in axes.lines[:1]]) for axes in figure.axes]
+    assert panels == [("variance explained (R²)", ["mean colour"]), ("accuracy", ["shape"])]
+    guess = np.asarray(figure.axes[1].lines[1].get_ydata())
+    assert guess == pytest.approx(0.3)
+    assert np.asarray(figure.axes[0].lines[-1].get_ydata()) == pytest.approx(0)

@@ -61,6 +61,7 @@ def save_weights(gqn: GQN, path: str | os.PathLike[str], metadata: dict[str, str
     unfinished = path.with_name(path.name + f".{os.getpid()}.tmp")
     tensors = {name: value.detach().cpu().contiguous() for name, value in gqn.state_dict().items()}
     save_file(tensors, unfinished, metadata={**metadata, "gqn_settings": json.dumps(gqn.settings())})
+    unfinished.chmod(0o644)  # safetensors leaves it to its owner alone
     unfinished.replace(path)
 
 

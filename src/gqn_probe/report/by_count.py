@@ -10,6 +10,14 @@ from gqn_probe.report import style
 from gqn_probe.report.results import Result, Study
 
 KNOWLEDGE = {"accuracy": "accuracy", "r2": "variance explained (R²)"}  # of classes, of values
+TARGETS = {
+    "parts": "number of cubes",
+    "positions": "cubes' positions",
+    "color": "mean colour",
+    "colors": "cubes' colours",
+    "direction": "mean viewing direction",
+    "coverage": "coverage of directions",
+}  # whose names alone would not do
 
 ERRORS = {
     "rmse": "reconstruction",
@@ -76,7 +84,7 @@ def decodability(study: Study) -> Figure | None:
     figure = style.blank(5.2, 0.4 + 2.9 * len(panels))
     for axes, (metric, lines) in zip(figure.subplots(len(panels), squeeze=False)[:, 0], panels.items(), strict=True):
         for i, (target, rows) in enumerate(lines):
-            _line(axes, rows, study.label(target), i)
+            _line(axes, rows, TARGETS.get(target, target), i)
             commonest = study.series("chance", target=target, probe=rows[0].probe)
             color = style.SERIES[i % len(style.SERIES)][0]
             axes.plot([r.count for r in commonest], [r.value for r in commonest], color=color, **style.GUESS)

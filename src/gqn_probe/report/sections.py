@@ -4,7 +4,7 @@ import base64
 from collections.abc import Callable
 from typing import NamedTuple
 
-from gqn_probe.report.by_count import object_targets, reconstruction_series
+from gqn_probe.report.by_count import TARGETS, object_targets, reconstruction_series
 from gqn_probe.report.controls import control_name, control_rows
 from gqn_probe.report.elements import (
     Cell,
@@ -125,9 +125,9 @@ def _confusion(study: Study, drawings: dict[str, str]) -> str:
 
 
 def _knowledge(study: Study, drawings: dict[str, str]) -> str:
-    names = ", ".join(study.label(target) for target in object_targets(study))
+    names = ", ".join(TARGETS.get(target, target) for target in object_targets(study))
     caption = (
-        f"How well a linear read-out of r tells {names} of unseen objects, by count. Bands: 95 % interval. "
+        f"How well a linear read-out of r tells {names} for unseen objects, by count. Bands: 95 % interval. "
         "Thin lines: naming the commonest class, or the mean."
     )
     return figures(figure(drawings.get("decodability", ""), caption))
