@@ -120,8 +120,8 @@ def rows(device: str, quick: bool) -> list[Callable[[], list[Row]]]:
     def paper(targets: tuple[float, float] | None, **changes: Any) -> Callable[[], list[Row]]:
         def make() -> list[Row]:
             gqn = preset("paper", **changes)
-            cores = "shared" if changes["shared"] else "own (nothing to hoist)"
-            name = f"training step, paper, {cores} cores, L = {changes['steps']}"
+            cores = "shared cores" if changes["shared"] else "own cores (nothing to hoist)"
+            name = f"training step, paper, {cores}, L = {changes['steps']}"
             return [training_row(name, gqn, PlainGQN(gqn.settings()), targets, device)]
 
         return make
