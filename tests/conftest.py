@@ -7,6 +7,9 @@ import torch
 from jaxtyping import install_import_hook
 
 os.environ.setdefault("WANDB_MODE", "offline")
+if "PYTEST_XDIST_WORKER" in os.environ:  # the other cores are the other workers'
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    torch.set_num_threads(1)
 # An int is a float to callers (PEP 484), so it is to the checks.
 hook = install_import_hook("gqn_probe", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
 
