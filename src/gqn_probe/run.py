@@ -26,6 +26,8 @@ from omegaconf.errors import OmegaConfBaseException
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from yaml import YAMLError
 
+from gqn_probe.files import write_text
+
 STARTED = time.time()
 USER_ERRORS = (HydraException, OmegaConfBaseException, YAMLError, ValueError, FileNotFoundError, FloatingPointError)
 # Processes for further devices inherit the variable that `launch` sets, and the first one speaks for all.
@@ -113,7 +115,7 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
 
 
 @rank_zero_only
-def write_provenance(folder: Path, cfg: DictConfig, **facts: Any) -> Path:
+def write_provenance(folder: Path, cfg: DictConfig, **facts: Any) -> None:
     """``provenance.json``: what was run, on what, from which revision, with which versions, and for how long."""
     record = {
         "command": shlex.join([Path(sys.executable).name, *sys.argv]),
@@ -128,14 +130,7 @@ def write_provenance(folder: Path, cfg: DictConfig, **facts: Any) -> Path:
         **facts,
         "config": plain(cfg),
     }
-    return write_text(folder / "provenance.json", json.dumps(record, indent=2, default=str))
-
-
-def write_text(path: Path, text: str) -> Path:
-    """Write under a temporary name, then rename, so that a reader never sees half a file."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text)
-    return temporary.replace(path)
+    write_text(folder / "provenance.json", json.dumps(record, indent=2, default=str))
 
 
 def git_revision() -> str:

@@ -13,11 +13,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from gqn_probe.analysis.contexts import check_inputs
-from gqn_probe.analysis.files import write_arrays, write_csv, write_text, written
 from gqn_probe.analysis.material import Material
 from gqn_probe.analysis.settings import StudySettings
 from gqn_probe.analysis.sums import sum_views
 from gqn_probe.analysis.views import TASKS, Selection
+from gqn_probe.files import write_arrays, write_csv, write_text, written
 from gqn_probe.progress import progress
 from gqn_probe.types import to_unit
 

@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from einops import rearrange
 
-from gqn_probe.analysis.files import write_arrays
 from gqn_probe.analysis.intervals import Interval, ObjectBootstrap
 from gqn_probe.analysis.jobs import Jobs, read_predictions
 from gqn_probe.analysis.material import Material
 from gqn_probe.analysis.results import Result
 from gqn_probe.analysis.settings import StudySettings
 from gqn_probe.analysis.views import TASKS
+from gqn_probe.files import write_arrays
 
 NAME = ("reconstruction", "", "", "")
 

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from gqn_probe.analysis.answer import ONE_COUNT, QUESTION
 from gqn_probe.analysis.counting import CONVENTION, counting_outcome
-from gqn_probe.analysis.files import write_csv, write_text
 from gqn_probe.analysis.intervals import ObjectBootstrap
 from gqn_probe.analysis.jobs import Jobs, find_jobs, read_representations
 from gqn_probe.analysis.material import Material
@@ -20,6 +19,7 @@ from gqn_probe.analysis.pictures import prediction_rows, write_pictures
 from gqn_probe.analysis.results import ConfusionCell, CurvePoint, Likeness, Result
 from gqn_probe.analysis.rows import RowStore
 from gqn_probe.analysis.settings import StudySettings
+from gqn_probe.files import write_csv, write_text
 
 
 def run_study(

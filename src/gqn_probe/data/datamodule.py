@@ -25,7 +25,6 @@ from gqn_probe.types import Batch, Scenes
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
-HELD_OUT_SPLITS: tuple[Split, ...] = ("val", "test")
 HELD_OUT = 0.05  # of the training scenes, for validation, where a source has no validation split
 
 
@@ -96,7 +95,7 @@ class SceneDataModule(LightningDataModule):
             limit = self.source.limit(split)
             rows = torch.arange(len(stored) if limit is None else min(limit, len(stored)))
             self._splits[split] = SplitScenes(stored, rows, self.camera_order)
-        for split in HELD_OUT_SPLITS:
+        for split in SPLITS[1:]:
             if not rendered and not len(self._splits[split]):
                 self._hold_out(split)
 

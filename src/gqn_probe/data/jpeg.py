@@ -1,4 +1,4 @@
-"""JPEG bytes to frames, with libjpeg-turbo (simplejpeg) on every core; decoding frees the GIL."""
+"""JPEG bytes to frames, with libjpeg-turbo (simplejpeg), in threads: decoding frees the GIL, if only for moments."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor

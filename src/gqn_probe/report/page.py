@@ -3,13 +3,13 @@
 ``python -m gqn_probe.report.page FOLDER`` writes it again from the result files.
 """
 
-import os
 import sys
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 
+from gqn_probe.files import write_text
 from gqn_probe.report import style
 from gqn_probe.report.elements import escape, figure
 from gqn_probe.report.figures import FIGURES
@@ -26,9 +26,8 @@ def build_report(folder: str | Path) -> Path:
     """
     study = read_study(folder)
     path = study.folder / "report.html"
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(render(study), encoding="utf-8")
-    return temporary.replace(path)
+    write_text(path, render(study))
+    return path
 
 
 def render(study: Study) -> str:

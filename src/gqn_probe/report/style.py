@@ -5,7 +5,6 @@ Colours are those of Okabe & Ito, "Color universal design" (2008), told apart by
 
 import html
 import io
-import os
 import re
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -14,6 +13,8 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from gqn_probe.files import written
 
 INK, MUTED, RULE, PAPER = "#1c1f23", "#5f666e", "#dcdcd6", "#ffffff"
 BLUE, VERMILION, GREEN, PURPLE, ORANGE = "#0072b2", "#d55e00", "#009e73", "#b0568f", "#b77c00"
@@ -105,9 +106,8 @@ def legend_above(axes: Axes) -> None:
 def write_png(figure: Figure, path: Path) -> Path:
     """Save at twice a screen's resolution, under a temporary name first."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    figure.savefig(temporary, format="png", dpi=192)
-    temporary.replace(path)
+    with written(path) as draft:
+        figure.savefig(draft, format="png", dpi=192)
     return path
 
 

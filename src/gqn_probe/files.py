@@ -22,7 +22,7 @@ def written(path: Path) -> Iterator[Path]:
 
 def write_text(path: Path, text: str) -> None:
     with written(path) as draft:
-        draft.write_text(text)
+        draft.write_text(text, encoding="utf-8")
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
