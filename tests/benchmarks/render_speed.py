@@ -2,7 +2,7 @@
 
 Against every ray tested with every cube, in the same arithmetic, on 64x64 images with 2x2 rays a pixel. Both take
 turns, so that whatever else the machine does meets both; a ratio is the median over rounds. Last, the rate at which
-a store is filled, which renders on several threads and writes.
+a store is filled, which renders in several processes and writes.
 """
 
 import argparse
@@ -91,7 +91,7 @@ def main() -> None:
     if device == "cpu":
         with tempfile.TemporaryDirectory() as folder:
             taken = seconds(lambda: build_store(OURS, Path(folder), OURS.pieces(), workers=arguments.threads), device)
-        print(f"| filling a store, {arguments.threads} threads | {1024 * VIEWS / taken:,.0f} images/s | |")
+        print(f"| filling a store, {arguments.threads} processes | {1024 * VIEWS / taken:,.0f} images/s | |")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """How fast scenes are read: ``python tests/benchmarks/store_speed.py [--rounds 7]``. Prints a markdown table.
 
-The store against gunzip-and-unpickle of the PyTorch port's files of 64 scenes, and TFRecords against Pillow on one
-core, both on scenes of 15 views of 64x64. Each pair takes turns, so that whatever else the machine does meets both; a
-ratio is the median over rounds.
+The store against gunzip-and-unpickle of the PyTorch port's files of 64 scenes, and TFRecords in one and two processes
+against Pillow in one, both on scenes of 15 views of 64x64. Each pair takes turns, so that whatever else the machine
+does meets both; a ratio is the median over rounds.
 """
 
 import argparse
@@ -12,7 +12,8 @@ import statistics
 import struct
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import google_crc32c
@@ -21,6 +22,8 @@ import simplejpeg
 import torch
 from einops import rearrange
 from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 from gqn_probe.data import read_tfrecord, render_scenes
 from gqn_probe.data.records import read_records
@@ -29,7 +32,8 @@ from gqn_probe.data.stored import StoredScenes
 from gqn_probe.data.tfrecord import EncodedScenes, decode_scenes, parse_scene
 from gqn_probe.types import Scenes, to_unit
 
-SCENES = 64
+SCENES = 64  # in a file
+FILES = 32  # TFRecords
 BATCH = 32  # scenes that are made floats at once
 
 
@@ -39,11 +43,13 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def compare(name: str, ours: Callable[[], object], baseline: Callable[[], object], rounds: int, target: float) -> None:
+def compare(
+    name: str, ours: Callable[[], object], baseline: Callable[[], object], rounds: int, target: float, files: int = 1
+) -> None:
     """Print how many times faster ours is."""
     ours(), baseline()
     ratios = [seconds(baseline) / seconds(ours) for _ in range(rounds)]
-    rate = SCENES / statistics.median(seconds(ours) for _ in range(rounds))
+    rate = files * SCENES / statistics.median(seconds(ours) for _ in range(rounds))
     print(f"| {name} | {statistics.median(ratios):.1f}x | {target:g}x | {rate:,.0f} scenes/s |", flush=True)
 
 
@@ -85,6 +91,19 @@ def tfrecord(encoded: EncodedScenes, path: Path) -> None:
                 file.write(part + struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF))
 
 
+class Reading(Dataset[int]):
+    """Files that are read as they are asked for."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths = paths
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, number: int) -> int:
+        return len(read_tfrecord(self.paths[number]))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=7)
@@ -95,7 +114,9 @@ def main() -> None:
         encoded = jpeg_scenes()
         scenes = decode_scenes(encoded).scenes
         port_file(scenes, folder / "scenes.pt.gz")
-        tfrecord(encoded, folder / "scenes.tfrecord")
+        paths = [folder / f"{number}.tfrecord" for number in range(FILES)]
+        for path in paths:
+            tfrecord(encoded, path)
         shards = [write_shard(folder, "train", str(number), scenes) for number in range(8)]
         stored = StoredScenes(folder, shards)
         rows = torch.randint(len(stored), (SCENES,))
@@ -104,27 +125,30 @@ def main() -> None:
             with gzip.open(folder / "scenes.pt.gz") as file:
                 return torch.load(io.BytesIO(file.read()), weights_only=False)
 
-        def unpickle_floats() -> list[torch.Tensor]:
+        def unpickle_floats() -> list[Tensor]:
             frames = torch.from_numpy(np.stack([frames for frames, _ in unpickle()]))
             return [to_unit(part.permute(0, 1, 4, 2, 3)) for part in frames.split(BATCH)]
 
-        def floats() -> list[torch.Tensor]:
+        def floats() -> list[Tensor]:
             return [to_unit(stored[part].frames) for part in rows.split(BATCH)]
 
-        def pillow() -> torch.Tensor:
+        def pillow(path: Path) -> Tensor:
             scenes = []
-            for label, payload in read_records((folder / "scenes.tfrecord").read_bytes(), "pillow"):
+            for label, payload in read_records(path.read_bytes(), "pillow"):
                 frames = parse_scene(payload, label).frames
                 scenes.append(np.stack([np.asarray(Image.open(io.BytesIO(frame)).convert("RGB")) for frame in frames]))
             return torch.from_numpy(np.stack(scenes))
 
+        def read(processes: int) -> None:
+            """With workers, which are started anew each time, as ``gqn_probe.data.build`` does."""
+            assert list(DataLoader(Reading(paths), batch_size=None, num_workers=processes)) == [SCENES] * FILES
+
         torch.set_num_threads(1)
         compare("store, uint8, against .pt.gz", lambda: stored[rows], unpickle, rounds, 60)
         compare("store, floats, against .pt.gz", floats, unpickle_floats, rounds, 14)
-        for threads, target in ((1, 3), (2, 6)):
-            torch.set_num_threads(threads)
-            label = f"TFRecord on {threads} cores, against Pillow on one"
-            compare(label, lambda: read_tfrecord(folder / "scenes.tfrecord"), pillow, rounds, target)
+        for processes, cores, target in ((0, "one core", 3), (2, "two cores", 6)):
+            label, ours = f"TFRecord on {cores}, against Pillow on one", partial(read, processes)
+            compare(label, ours, lambda: [pillow(path) for path in paths], rounds, target, FILES)
 
 
 if __name__ == "__main__":

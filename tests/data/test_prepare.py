@@ -113,7 +113,7 @@ def test_a_broken_transfer_is_tried_again(
     remote: MemoryFileSystem, tmp_path: Path, expected: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = Breaking(remote, 2, monkeypatch)
-    assert main(["source=memory://bucket/shepard_metzler_5_parts", f"out={tmp_path}"]) == 0
+    assert main(["source=memory://bucket/shepard_metzler_5_parts", f"out={tmp_path}", "workers=0"]) == 0
     assert set(broken.opened.values()) == {3}
     assert same_scenes(train_frames(tmp_path), expected)
 

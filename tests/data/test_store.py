@@ -47,6 +47,7 @@ def test_memory_is_returned_and_read_again(tmp_path: Path, monkeypatch: pytest.M
     scenes = render_scenes(6, views=2, size=8)
     shards = [write_shard(tmp_path, "train", f"{i}", scenes[slice(i, i + 1)]) for i in range(6)]
     monkeypatch.setattr(stored_module, "READ_BYTES", 2 * scenes.frames[0].nbytes)
+    monkeypatch.setattr(stored_module, "KEPT_BYTES", 2 * shards[0].bytes)
     stored = StoredScenes(tmp_path, shards)
     for row in [*range(6), 0, 5]:
         assert torch.equal(stored[torch.tensor([row])].frames[0], scenes.frames[row])

@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from filelock import FileLock
+from torch.utils.data import DataLoader, Dataset
 
+from gqn_probe.data.records import raise_error
 from gqn_probe.data.sources import Piece, Source
 from gqn_probe.data.store import Index, Shard, checksum_of, read_index, write_shard
 from gqn_probe.progress import progress
@@ -29,7 +30,7 @@ def build_store(
     One process builds at a time and others wait; after a kill the next one goes on from the shards in the index.
 
     Args:
-        workers: threads; None takes as many as torch uses. Reading, rendering and decoding free the GIL.
+        workers: processes; 0 works in this one, and None takes as many as torch uses threads.
         skip_unreadable: leave unreadable records out and list them in the index, rather than stop at the first.
 
     Raises:
@@ -44,6 +45,8 @@ def build_store(
     except OSError as error:
         raise ValueError(f"cannot write in {folder}: {error.strerror}") from None
     with lock:
+        for abandoned in folder.glob("*.tmp"):
+            abandoned.unlink()
         index = _open(source, folder)
         missing = _missing(index, folder, pieces)
         whole = tuple(shard for shard in index.shards if Piece(shard.split, shard.piece) not in missing)
@@ -51,12 +54,15 @@ def build_store(
         written = time.monotonic()
         try:
             with progress("preparing scenes", len(missing), "shards") as advance:
-                workers = workers or torch.get_num_threads()
-                for outcome in _write_shards(source, folder, missing, workers, skip_unreadable):
-                    if isinstance(outcome, Shard):
-                        index = replace(index, shards=(*index.shards, outcome))
-                    else:
-                        index = replace(index, failed=(*index.failed, str(outcome)))
+                writing = Writing(source, folder, missing, skip_unreadable)
+                for outcome in _outcomes(writing, torch.get_num_threads() if workers is None else workers):
+                    match outcome:
+                        case Shard():
+                            index = replace(index, shards=(*index.shards, outcome))
+                        case str():
+                            index = replace(index, failed=(*index.failed, outcome))
+                        case ValueError():
+                            raise outcome
                     if time.monotonic() > written + INDEX_SECONDS:
                         index.write(folder)
                         written = time.monotonic()
@@ -78,30 +84,44 @@ def _missing(index: Index, folder: Path, pieces: Sequence[Piece]) -> list[Piece]
     return [piece for piece in pieces if piece not in present]
 
 
-def _write_shards(
-    source: Source, folder: Path, pieces: Sequence[Piece], workers: int, skip_unreadable: bool
-) -> Iterator[Shard | ValueError]:
-    """The shards as they are written; the first error stops those not begun."""
+@dataclass(frozen=True)
+class Writing(Dataset[Shard | str | ValueError]):
+    """Pieces that become shards as they are asked for, each on its own."""
 
-    def write(piece: Piece) -> Shard | ValueError:
+    source: Source
+    folder: Path
+    pieces: Sequence[Piece]
+    skip_unreadable: bool
+
+    def __len__(self) -> int:
+        return len(self.pieces)
+
+    def __getitem__(self, number: int) -> Shard | str | ValueError:
+        """The shard that was written; or why nothing of the piece is readable, where that is skipped; or an error.
+
+        It is returned, because a DataLoader adds the worker's traceback to the message of an error that is raised.
+        """
+        piece = self.pieces[number]
         unreadable: list[ValueError] = []
-        if not skip_unreadable:
-            return write_shard(folder, piece.split, piece.name, source.read(piece))
         try:
-            scenes = source.read(piece, unreadable.append)
+            scenes = self.source.read(piece, unreadable.append if self.skip_unreadable else raise_error)
+        except ValueError as error:
+            return str(error) if self.skip_unreadable else error
+        try:
+            shard = write_shard(self.folder, piece.split, piece.name, scenes)
         except ValueError as error:
             return error
-        shard = write_shard(folder, piece.split, piece.name, scenes)
         return replace(shard, unreadable=tuple(map(str, unreadable)))
 
-    # torch's own threads would contend with these.
-    pool = ThreadPoolExecutor(workers, "build", initializer=torch.set_num_threads, initargs=(1,))
-    try:
-        written: list[Future[Shard | ValueError]] = [pool.submit(write, piece) for piece in pieces]
-        for outcome in as_completed(written):
-            yield outcome.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+
+def _outcomes(writing: Writing, workers: int) -> Iterator[Shard | str | ValueError]:
+    """What comes of the pieces, in any order; those not begun are left alone where no more is asked for.
+
+    In processes, because decoding and parsing hold the GIL too often for threads.
+    """
+    own = torch.Generator()  # a DataLoader draws a seed, which must not come from the caller's random numbers
+    workers = min(workers, len(writing))
+    return iter(DataLoader(writing, batch_size=None, num_workers=workers, in_order=False, generator=own))
 
 
 def damaged_shards(folder: Path) -> list[str]:

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+import torch
+
 from gqn_probe.data.build import build_store, damaged_shards
 from gqn_probe.data.files import file_sizes, resolve
 from gqn_probe.data.own import OwnScenes
@@ -28,7 +30,7 @@ class Options:
     source: str = ""
     out: str = ""
     on_error: str = "stop"  # or skip: go on without unreadable records and list them
-    workers: int = 0  # threads; 0 for one a core
+    workers: int = torch.get_num_threads()  # processes
     fraction: float = 1.0  # of the training files
     name: str = ""  # of the dataset, where the folder has another
     frames: str = ""  # raw, or jpeg (a ninth of the space, decoded on the fly), which is the default for TFRecords
@@ -102,7 +104,7 @@ def main(arguments: Sequence[str]) -> int:
         source = choose_source(options)
         pieces = fraction_of(source.pieces(), options.fraction)
         skip = options.on_error == "skip"
-        build_store(source, folder, pieces, workers=options.workers or None, skip_unreadable=skip)
+        build_store(source, folder, pieces, workers=options.workers, skip_unreadable=skip)
     index = read_index(folder)
     damaged = damaged_shards(folder) if verify else []
     for line in [*index.unreadable, *damaged]:

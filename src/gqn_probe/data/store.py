@@ -5,6 +5,7 @@ any moment a shard is whole or absent.
 """
 
 import json
+import os
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def write_shard(folder: Path, split: str, piece: str, scenes: Scenes | EncodedSc
     """
     shard = Shard(split, piece, len(scenes.cameras), 0, "")
     path = folder / shard.file
-    temporary = path.with_suffix(".tmp")  # only one process prepares a folder at a time
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")  # the workers of a killed process may still be writing
     try:
         save_file(_columns(scenes), temporary)
         temporary.chmod(0o644)  # safetensors leaves it to its owner alone

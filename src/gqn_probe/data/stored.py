@@ -18,6 +18,7 @@ from gqn_probe.data.store import Shard
 from gqn_probe.types import Factors, Scenes
 
 READ_BYTES = 16 << 20  # how much is read before its memory is returned; the kernel maps up to 20 times as much
+KEPT_BYTES = 256 << 20  # shards of this size together stay in memory: it takes time to map them again
 DTYPES = {"U8": np.uint8, "F32": np.float32, "I64": np.int64}
 
 
@@ -47,7 +48,7 @@ class StoredScenes:
         frames = _decode(places) if "jpeg" in places[0].columns else _gather(places, "frames")
         scenes = Scenes(frames, _gather(places, "cameras"), _factors(places))
         self._read += frames.nbytes
-        if self._read > READ_BYTES:
+        if self._read > READ_BYTES and sum(self.shards[number].bytes for number in self._touched) > KEPT_BYTES:
             self._return_memory()
         return scenes
 
