@@ -55,6 +55,13 @@ def test_probe_experiment_composes(name):
     assert run.instantiate(cfg.probe).objects > 0
 
 
+@pytest.mark.parametrize("data", ["deepmind", "converted", "own", "prepared"])
+@pytest.mark.parametrize("name", OF_TRAINING)
+def test_every_training_experiment_takes_every_source(name, data):
+    data = run.instantiate(composed("train", f"experiment={name}", f"data={data}", "data.root=nowhere").data)
+    assert data.source.root == "nowhere"
+
+
 @pytest.mark.parametrize("script", ["train", "probe"])
 @pytest.mark.parametrize("data", STEMS["data"])
 def test_data_composes(script, data):

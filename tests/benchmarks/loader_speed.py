@@ -2,7 +2,8 @@
 
 Prints the share of a training step that the DataLoader takes, and the share that rendering a batch online takes
 instead. A step is forward, backward and Adam on 8 context views and a query of each scene, at the default settings of
-``train.py``. Loading and stepping take turns; a share is the ratio of the medians.
+``train.py``, or with others such as ``data=deepmind data.root=FOLDER``. Loading and stepping take turns; a share is the
+ratio of the medians.
 """
 
 import argparse
@@ -38,17 +39,15 @@ def main() -> None:
     parser.add_argument("--model", default="small")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("overrides", nargs="*", help="of train.py, such as data.size=64")
+    parser.add_argument("overrides", nargs="*", default=["data.train=640", "data.val=64", "data.test=64"])
     arguments = parser.parse_args()
     device = arguments.device
     torch.set_num_threads(arguments.threads)
     with tempfile.TemporaryDirectory() as cache, initialize_config_dir(str(CONF), version_base="1.3"):
-        overrides = [f"model={arguments.model}", "data.train=640", "data.val=64", "data.test=64", f"data.cache={cache}"]
-        config = compose("train", [*overrides, *arguments.overrides])
+        config = compose("train", [f"model={arguments.model}", f"data.cache={cache}", *arguments.overrides])
         stored: SceneDataModule = instantiate(config.data)
-        online: SceneDataModule = instantiate(config.data, online=True)
         stored.setup()
-        online.setup()
+        online: SceneDataModule = instantiate(compose("train", ["data.online=true"]).data)
         gqn = instantiate(config.model).to(device)
         adam = torch.optim.Adam(gqn.parameters(), lr=1e-6)
 

@@ -32,6 +32,11 @@ def files(root: Path, cache: Path, **changes: Any) -> SceneDataModule:
     return dataset_files(**settings | {"fraction": 1.0, "cache": str(cache)} | changes)
 
 
+def store(root: Path, **changes: Any) -> SceneDataModule:
+    settings = {"root": str(root), "size": None, "seed": 0, "batch_size": 4, "num_workers": 0}
+    return prepared(**settings | {"camera_order": "cos_sin", "fraction": 1.0} | changes)
+
+
 def test_no_shape_is_in_two_splits(tmp_path: Path) -> None:
     data = rendered(tmp_path, train=150, val=60, test=128)
     shapes = {}
@@ -110,12 +115,22 @@ def test_every_source_of_the_same_scenes_gives_the_same(fixtures: Path, tmp_path
     jpeg = files(fixtures / "tfrecords", tmp_path)
     raw = files(fixtures / "tfrecords", tmp_path, frames="raw")
     port = files(fixtures / "converted", tmp_path, kind="converted", frames="raw")
-    store = prepared(root=str(jpeg.folder), seed=0, batch_size=4, num_workers=0, camera_order="cos_sin", fraction=1.0)
     expected = jpeg.scenes("train")
-    for data in (raw, port, store):
+    for data in (raw, port, store(jpeg.folder)):
         assert torch.equal(data.scenes("train").frames, expected.frames)
         assert torch.equal(data.scenes("train").cameras, expected.cameras)
-    assert store.fingerprint("train") == jpeg.fingerprint("train")
+    assert store(jpeg.folder).fingerprint("train") == jpeg.fingerprint("train")
+
+
+@pytest.mark.parametrize("frames", ["jpeg", "raw"])
+def test_a_store_is_resized_as_it_is_read(fixtures: Path, tmp_path: Path, frames: str) -> None:
+    small = files(fixtures / "tfrecords", tmp_path, frames=None, size=32)
+    large = files(fixtures / "tfrecords", tmp_path, frames=frames)
+    large.prepare_data()
+    data = store(large.folder, size=32)
+    assert next(iter(data.train_dataloader())).frames.shape[-2:] == (32, 32)
+    assert torch.equal(data.scenes("train").frames, small.scenes("train").frames)
+    assert data.fingerprint("train") != large.fingerprint("train")
 
 
 def test_what_cannot_be_is_refused_in_one_line(fixtures: Path, tmp_path: Path) -> None:
@@ -130,7 +145,7 @@ def test_what_cannot_be_is_refused_in_one_line(fixtures: Path, tmp_path: Path) -
     with pytest.raises(ValueError, match=r"the split 'test' of .* has no scenes"):
         files(fixtures / "tfrecords", tmp_path, name="jaco").scenes("test")
     with pytest.raises(ValueError, match="is not a store"):
-        prepared(root=str(tmp_path), seed=0, batch_size=4, num_workers=0, camera_order="cos_sin", fraction=1.0).setup()
+        store(tmp_path).setup()
 
 
 class Recorder(LightningModule):
@@ -203,9 +218,7 @@ def test_online_scenes_are_those_that_would_be_stored(shared: Path, tmp_path: Pa
 def test_a_prepared_store_keeps_its_own_validation_split(tmp_path: Path) -> None:
     source = rendered(tmp_path / "cache").source
     build_store(source, tmp_path / "store", source.pieces())
-    data = prepared(
-        root=str(tmp_path / "store"), seed=0, batch_size=4, num_workers=0, camera_order="cos_sin", fraction=1.0
-    )
+    data = store(tmp_path / "store")
     assert {split: len(data.scenes(split)) for split in ("train", "val", "test")} == {
         "train": 128,
         "val": 64,
@@ -216,9 +229,7 @@ def test_a_prepared_store_keeps_its_own_validation_split(tmp_path: Path) -> None
 def test_shapes_that_are_known_are_held_out_whole(tmp_path: Path) -> None:
     source = rendered(tmp_path / "cache", train=512, val=0, test=0).source
     build_store(source, tmp_path / "store", source.pieces())
-    data = prepared(
-        root=str(tmp_path / "store"), seed=0, batch_size=4, num_workers=0, camera_order="cos_sin", fraction=1.0
-    )
+    data = store(tmp_path / "store")
     shapes = [set(part["shapes"]) for part in data.provenance()["splits"].values()]
     assert len(shapes) == 3
     assert sum(map(len, shapes)) == len(set.union(*shapes)) == 8

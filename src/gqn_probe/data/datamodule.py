@@ -89,9 +89,11 @@ class SceneDataModule(LightningDataModule):
             return
         pieces = [piece for piece in self._pieces() if piece.split in wanted]
         index = build_store(self.source, self.folder, pieces)
+        size = self.source.size if isinstance(self.source, PreparedStore) else None
         shards = {(shard.split, shard.piece): shard for shard in index.shards}
         for split in wanted:
-            stored = StoredScenes(self.folder, [shards[piece] for piece in pieces if piece.split == split])
+            own = [shards[piece] for piece in pieces if piece.split == split]
+            stored = StoredScenes(self.folder, own, size)
             limit = self.source.limit(split)
             rows = torch.arange(len(stored) if limit is None else min(limit, len(stored)))
             self._splits[split] = SplitScenes(stored, rows, self.camera_order)
@@ -187,7 +189,9 @@ class SceneDataModule(LightningDataModule):
         if self.online and split == "train":
             return _digest(self.source.identity())
         chosen = self.split(split)
-        return _digest([chosen.rows.tolist(), [(shard.scenes, shard.crc32c) for shard in chosen.stored.shards]])
+        resized = [] if chosen.stored.size is None else [chosen.stored.size]
+        shards = [(shard.scenes, shard.crc32c) for shard in chosen.stored.shards]
+        return _digest([chosen.rows.tolist(), shards, *resized])
 
     def provenance(self) -> dict:
         """What stands beside every result: the source, and of each split its size, content and, if known, shapes."""

@@ -1,10 +1,10 @@
 """What conf/data/*.yaml name: one flat list of settings to a data module."""
 
-from typing import Literal, TypedDict, Unpack
+from typing import TypedDict, Unpack
 
 from gqn_probe.data.datamodule import SceneDataModule
 from gqn_probe.data.own import OwnScenes
-from gqn_probe.data.published import DatasetFiles
+from gqn_probe.data.published import DatasetFiles, Kind, kept_frames
 from gqn_probe.data.sources import PreparedStore, Rendered
 
 
@@ -39,16 +39,17 @@ def shepard_metzler(
 
 def dataset_files(
     *,
-    kind: Literal["deepmind", "converted"],
+    kind: Kind,
     root: str,
     name: str,
     size: int | None,
-    frames: str,
+    frames: str | None,
     cache: str,
     **serving: Unpack[Serving],
 ) -> SceneDataModule:
     """A published dataset in DeepMind's format or the PyTorch port's."""
-    return SceneDataModule(source=DatasetFiles(kind, root, name, size, frames), online=False, cache=cache, **serving)
+    source = DatasetFiles(kind, root, name, size, frames or kept_frames(kind, size))
+    return SceneDataModule(source=source, online=False, cache=cache, **serving)
 
 
 def own(*, root: str, size: int | None, cache: str, **serving: Unpack[Serving]) -> SceneDataModule:
@@ -56,6 +57,6 @@ def own(*, root: str, size: int | None, cache: str, **serving: Unpack[Serving]) 
     return SceneDataModule(source=OwnScenes(root, size), online=False, cache=cache, **serving)
 
 
-def prepared(*, root: str, **serving: Unpack[Serving]) -> SceneDataModule:
+def prepared(*, root: str, size: int | None, **serving: Unpack[Serving]) -> SceneDataModule:
     """A store made by ``python -m gqn_probe.data.prepare``."""
-    return SceneDataModule(source=PreparedStore(root), online=False, cache=root, **serving)
+    return SceneDataModule(source=PreparedStore(root, size), online=False, cache=root, **serving)

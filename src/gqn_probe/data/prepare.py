@@ -18,7 +18,7 @@ import torch
 from gqn_probe.data.build import build_store, damaged_shards
 from gqn_probe.data.files import file_sizes, resolve
 from gqn_probe.data.own import OwnScenes
-from gqn_probe.data.published import DatasetFiles
+from gqn_probe.data.published import SUFFIXES, DatasetFiles, kept_frames
 from gqn_probe.data.sources import Rendered, Source, fraction_of
 from gqn_probe.data.store import read_index
 
@@ -86,10 +86,9 @@ def choose_source(options: Options) -> Source:
         return OwnScenes(root, size)
     name = options.name or Path(root).name
     for folder in (root, f"{root}/{name}"):
-        if file_sizes(f"{folder}/train", ".pt.gz"):
-            return DatasetFiles("converted", root, name, size, "raw")
-        if file_sizes(f"{folder}/train", ".tfrecord"):
-            return DatasetFiles("deepmind", root, name, size, options.frames or ("raw" if size else "jpeg"))
+        for kind, suffix in SUFFIXES.items():
+            if file_sizes(f"{folder}/train", suffix):
+                return DatasetFiles(kind, root, name, size, options.frames or kept_frames(kind, size))
     raise ValueError(f"source={options.source} holds no cameras.csv, train/*.tfrecord or train/*.pt.gz")
 
 

@@ -39,6 +39,15 @@ DATASETS = {
 }
 
 
+Kind = Literal["deepmind", "converted"]
+SUFFIXES: dict[Kind, str] = {"deepmind": ".tfrecord", "converted": ".pt.gz"}
+
+
+def kept_frames(kind: Kind, size: int | None) -> str:
+    """How a store keeps frames unless told: JPEGs as they are, and everything else raw."""
+    return "jpeg" if kind == "deepmind" and size is None else "raw"
+
+
 @dataclass(frozen=True)
 class DatasetFiles:
     """A published dataset, in a folder or behind a URL: DeepMind's TFRecords or the PyTorch port's files.
@@ -46,7 +55,7 @@ class DatasetFiles:
     Each file of ROOT/{train,test} or ROOT/NAME/{train,test} is a piece.
     """
 
-    kind: Literal["deepmind", "converted"]
+    kind: Kind
     root: str
     name: str
     size: int | None  # resize frames to it
@@ -68,7 +77,7 @@ class DatasetFiles:
 
     @property
     def _suffix(self) -> str:
-        return {"deepmind": ".tfrecord", "converted": ".pt.gz"}[self.kind]
+        return SUFFIXES[self.kind]
 
     @cached_property
     def _folder(self) -> str:

@@ -123,6 +123,7 @@ class PreparedStore:
     """A store that is complete already."""
 
     root: str
+    size: int | None = None  # resize frames to it as they are read
 
     @cached_property
     def _index(self) -> Index:

@@ -13,7 +13,7 @@ from einops import rearrange
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
-from gqn_probe.data.jpeg import decode_jpegs
+from gqn_probe.data.jpeg import decode_jpegs, resize_frames
 from gqn_probe.data.store import Shard
 from gqn_probe.types import Factors, Scenes
 
@@ -23,10 +23,10 @@ DTYPES = {"U8": np.uint8, "F32": np.float32, "I64": np.int64}
 
 
 class StoredScenes:
-    """The scenes of some shards, by row."""
+    """The scenes of some shards, by row; frames are resized to ``size`` pixels unless it is None."""
 
-    def __init__(self, folder: Path, shards: Sequence[Shard]) -> None:
-        self.folder, self.shards = folder, tuple(shards)
+    def __init__(self, folder: Path, shards: Sequence[Shard], size: int | None = None) -> None:
+        self.folder, self.shards, self.size = folder, tuple(shards), size
         self.starts = np.cumsum([0] + [shard.scenes for shard in shards])
         self._maps: dict[int, Mapped] = {}
         self._touched: set[int] = set()
@@ -46,8 +46,9 @@ class StoredScenes:
         """
         places = self._locate(rows)
         frames = _decode(places) if "jpeg" in places[0].columns else _gather(places, "frames")
-        scenes = Scenes(frames, _gather(places, "cameras"), _factors(places))
         self._read += frames.nbytes
+        frames = frames if self.size is None else resize_frames(frames, self.size)
+        scenes = Scenes(frames, _gather(places, "cameras"), _factors(places))
         if self._read > READ_BYTES and sum(self.shards[number].bytes for number in self._touched) > KEPT_BYTES:
             self._return_memory()
         return scenes
