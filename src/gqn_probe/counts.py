@@ -19,6 +19,8 @@ def parse_counts(value: int | str | Sequence[int | str]) -> list[int]:
         counts = _parse_text(text)
     elif isinstance(value, int):
         text, counts = str(value), [value]
+    elif not isinstance(value, Sequence):
+        raise ValueError(f"{value!r} is not a context count; {REMEDY}")
     else:
         text, counts = str(list(value)), [count for item in value for count in parse_counts(item)]
     if not counts:

@@ -107,18 +107,48 @@ def test_where_there_is_no_validation_split_training_scenes_are_held_out(fixture
     data = files(fixtures / "tfrecords", tmp_path)
     train, val = data.split("train").rows, data.split("val").rows
     assert sorted(train.tolist() + val.tolist()) == list(range(8))
-    assert len(val) == 1
+    assert 1 <= len(val) < 4
     assert torch.equal(files(fixtures / "tfrecords", tmp_path, seed=5).split("val").rows, val)
+
+
+def test_what_is_held_out_depends_on_no_other_file(make: Any, tmp_path: Path) -> None:
+    scene = make.scene(views=1)
+    for number in range(20):
+        make.file(tmp_path / f"cubes/train/{number:02d}.tfrecord", make.records(*[scene] * 20))
+    whole, half = (files(tmp_path / "cubes", tmp_path, name="cubes", fraction=part) for part in (1.0, 0.5))
+    held = whole.split("val").rows
+    assert 10 <= len(held) <= 30
+    assert len(held.div(20, rounding_mode="floor").unique()) > 5
+    assert torch.equal(half.split("val").rows, held[held < 200])
+
+
+def test_a_store_without_training_scenes_is_opened(tmp_path: Path) -> None:
+    source = rendered(tmp_path / "cache", train=0, val=0).source
+    build_store(source, tmp_path / "store", source.pieces())
+    assert len(store(tmp_path / "store").scenes("test")) == 64
+
+
+def test_reading_a_store_never_changes_it(tmp_path: Path) -> None:
+    source = rendered(tmp_path / "cache").source
+    index = build_store(source, tmp_path, source.pieces())
+    (tmp_path / index.shards[0].file).unlink()
+    before = (tmp_path / "index.json").read_bytes()
+    data = store(tmp_path)
+    data.prepare_data()
+    with pytest.raises(ValueError, match=r"has 0 bytes where the index says \d+: prepare the store again"):
+        data.provenance()
+    assert (tmp_path / "index.json").read_bytes() == before
 
 
 def test_every_source_of_the_same_scenes_gives_the_same(fixtures: Path, tmp_path: Path) -> None:
     jpeg = files(fixtures / "tfrecords", tmp_path)
     raw = files(fixtures / "tfrecords", tmp_path, frames="raw")
     port = files(fixtures / "converted", tmp_path, kind="converted", frames="raw")
-    expected = jpeg.scenes("train")
-    for data in (raw, port, store(jpeg.folder)):
-        assert torch.equal(data.scenes("train").frames, expected.frames)
-        assert torch.equal(data.scenes("train").cameras, expected.cameras)
+    for split, sources in {"train": (raw, store(jpeg.folder)), "test": (raw, store(jpeg.folder), port)}.items():
+        expected = jpeg.scenes(split)
+        for data in sources:
+            assert torch.equal(data.scenes(split).frames, expected.frames)
+            assert torch.equal(data.scenes(split).cameras, expected.cameras)
     assert store(jpeg.folder).fingerprint("train") == jpeg.fingerprint("train")
 
 
@@ -138,6 +168,10 @@ def test_what_cannot_be_is_refused_in_one_line(fixtures: Path, tmp_path: Path) -
         files(Path("/nowhere"), tmp_path).setup()
     with pytest.raises(ValueError, match=r"data\.camera_order=degrees is not known: use cos_sin or sin_cos"):
         rendered(tmp_path, camera_order="degrees")
+    with pytest.raises(ValueError, match=r"data\.views=0 is too small: the least is 1"):
+        rendered(tmp_path, views=0)
+    with pytest.raises(ValueError, match=r"data\.fraction=0\.5 means nothing where scenes are new: set data\.train"):
+        rendered(tmp_path, online=True, fraction=0.5)
     with pytest.raises(ValueError, match=r"data\.frames=png is not known: use raw or jpeg"):
         files(fixtures / "tfrecords", tmp_path, frames="png")
     with pytest.raises(ValueError, match=r"converted files hold no JPEG, use data\.frames=raw"):

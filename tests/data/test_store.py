@@ -1,5 +1,6 @@
 """The store gives back what was put in, in any order, and notices what is wrong with it."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,19 @@ def test_memory_is_returned_and_read_again(tmp_path: Path, monkeypatch: pytest.M
     for row in [*range(6), 0, 5]:
         assert torch.equal(stored[torch.tensor([row])].frames[0], scenes.frames[row])
         assert len(stored._touched) <= 2
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="descriptors are counted in /proc")
+def test_few_shards_are_open_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scenes = render_scenes(6, views=2, size=8)
+    shards = [write_shard(tmp_path, "train", f"{i}", scenes[slice(i, i + 1)]) for i in range(6)]
+    monkeypatch.setattr(stored_module, "OPEN_SHARDS", 2)
+    stored, rows = StoredScenes(tmp_path, shards), torch.tensor([5, 0, 3, 1, 2, 4, 5])
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(2):
+        assert torch.equal(stored[rows].frames, scenes.frames[rows])
+        assert torch.equal(stored.factors(rows).positions, scenes[rows].factors.positions)
+        assert len(os.listdir("/proc/self/fd")) == before + 2
 
 
 def test_a_shard_of_another_length_is_named(tmp_path: Path) -> None:

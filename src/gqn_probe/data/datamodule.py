@@ -5,10 +5,12 @@ Every source goes through the same store, so that reading never depends on where
 
 import hashlib
 import json
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from pytorch_lightning import LightningDataModule
@@ -17,22 +19,23 @@ from torch import Tensor
 from gqn_probe.data.batches import SceneBatches, SceneLoader
 from gqn_probe.data.build import build_store
 from gqn_probe.data.cameras import ORDERS, encode_cameras
-from gqn_probe.data.draws import scene_keys
+from gqn_probe.data.draws import scene_keys, uniform
 from gqn_probe.data.scenes import OnlineScenes, SplitScenes
 from gqn_probe.data.sources import Piece, PreparedStore, Rendered, Source, choose, fraction_of
+from gqn_probe.data.store import Index
 from gqn_probe.data.stored import StoredScenes
 from gqn_probe.types import Batch, Scenes
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
-HELD_OUT = 0.05  # of the training scenes, for validation, where a source has no validation split
+HELD_OUT = 0.05  # of the training scenes, for each split that a source does not have
 
 
 class SceneDataModule(LightningDataModule):
     """Scenes of one source in the splits "train", "val" and "test".
 
-    Where the source has no validation or test split, 5 % of its training scenes, at least one, are held out, by shape
-    where shapes are known; which ones no setting changes.
+    Where the source has no validation or test split, each training scene is held out for it with a chance of 5 %, and
+    at least one is; by shape where shapes are known. A scene's lot depends on its piece and its place in it alone.
 
     Args:
         online: render training scenes for each batch on the training device; each epoch has new ones.
@@ -54,6 +57,8 @@ class SceneDataModule(LightningDataModule):
         cache: str,
     ) -> None:
         super().__init__()
+        if online and fraction != 1:
+            raise ValueError(f"data.fraction={fraction} means nothing where scenes are new: set data.train")
         choose("camera_order", camera_order, ORDERS)
         self.source, self.online, self.cache = source, online, Path(cache)
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
@@ -75,7 +80,13 @@ class SceneDataModule(LightningDataModule):
 
     def prepare_data(self) -> None:
         """Render, read or convert what the store lacks."""
-        build_store(self.source, self.folder, self._pieces())
+        self._index(self._pieces())
+
+    def _index(self, pieces: Sequence[Piece]) -> Index:
+        """The index of a store that holds these pieces."""
+        if isinstance(self.source, PreparedStore):
+            return self.source.index
+        return build_store(self.source, self.folder, pieces)
 
     def setup(self, stage: str | None = None) -> None:
         """Open the store, which is prepared first where it has to be."""
@@ -88,7 +99,7 @@ class SceneDataModule(LightningDataModule):
         if not wanted:
             return
         pieces = [piece for piece in self._pieces() if piece.split in wanted]
-        index = build_store(self.source, self.folder, pieces)
+        index = self._index(pieces)
         size = self.source.size if isinstance(self.source, PreparedStore) else None
         shards = {(shard.split, shard.piece): shard for shard in index.shards}
         for split in wanted:
@@ -107,12 +118,14 @@ class SceneDataModule(LightningDataModule):
         Training keeps at least one.
         """
         train = self._splits["train"]
+        if not len(train):
+            return
         factors = train.stored.factors(train.rows)
-        groups = train.rows if factors is None else factors.mirror_class
-        names, sizes = groups.unique(return_counts=True)
-        order = scene_keys(names, seed=0, stream=f"held out {split}").argsort()
-        enough = int((sizes[order].cumsum(0) < HELD_OUT * len(train)).sum()) + 1
-        held = torch.isin(groups, names[order[: min(enough, len(names) - 1)]])
+        names, groups = (_lots(train) if factors is None else factors.mirror_class).unique(return_inverse=True)
+        if len(names) < 2:
+            return
+        draws = uniform(scene_keys(names, seed=0, stream=f"held out {split}"), 1)[:, 0]
+        held = ((draws < HELD_OUT) | (draws == draws.min()))[groups]
         self._splits[split] = SplitScenes(train.stored, train.rows[held], self.camera_order)
         self._splits["train"] = SplitScenes(train.stored, train.rows[~held], self.camera_order)
 
@@ -209,6 +222,13 @@ class SceneDataModule(LightningDataModule):
             "fraction": self.fraction,
             "splits": splits,
         }
+
+
+def _lots(scenes: SplitScenes) -> Int[Tensor, " s"]:
+    """A number for each scene that depends on its piece and its place in it."""
+    shards, rows = scenes.stored.places(scenes.rows)
+    pieces = np.array([zlib.crc32(f"{shard.split}-{shard.piece}".encode()) for shard in scenes.stored.shards])
+    return torch.from_numpy((pieces[shards] << 24) + rows)
 
 
 def _digest(content: object) -> str:

@@ -14,21 +14,22 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 RUN = 120  # images a thread decodes before it takes new ones
+RESIZED = 1000  # images at once, which takes up to ten times their memory
 
 
-def jpeg_size(image: bytes | np.ndarray) -> tuple[int, int]:
+def jpeg_size(image: bytes) -> tuple[int, int]:
     """Height and width.
 
     Raises:
         ValueError: for anything but a JPEG.
     """
-    if bytes(image[:2]) != b"\xff\xd8":
+    if image[:2] != b"\xff\xd8":
         raise ValueError("not a JPEG")
     height, width, _, _ = simplejpeg.decode_jpeg_header(image)
     return int(height), int(width)
 
 
-def check_size(image: bytes | np.ndarray, height: int, width: int) -> None:
+def check_size(image: bytes, height: int, width: int) -> None:
     """Refuse an image of another size.
 
     Raises:
@@ -52,7 +53,7 @@ def raise_damaged(damaged: Damaged) -> NoReturn:
 
 
 def decode_jpegs(
-    images: Sequence[bytes | np.ndarray],
+    images: Sequence[bytes],
     height: int,
     width: int,
     on_damaged: Callable[[Damaged], None] = raise_damaged,
@@ -82,7 +83,7 @@ def decode_jpegs(
     return torch.from_numpy(frames)
 
 
-def _decode_into(pixels: UInt8[np.ndarray, "h w 3"], image: bytes | np.ndarray) -> None:
+def _decode_into(pixels: UInt8[np.ndarray, "h w 3"], image: bytes) -> None:
     # Each call gives the GIL away and waits to have it back, so the header is read apart only to say what is wrong.
     try:
         # The fast DCT is TensorFlow's default: the bytes are those that DeepMind's reader gives.
@@ -103,5 +104,6 @@ def resize_frames(frames: UInt8[Tensor, "*n c h w"], size: int) -> UInt8[Tensor,
     """Frames of another size, anti-aliased."""
     if frames.shape[-2:] == (size, size):
         return frames
-    resized = interpolate(frames.flatten(0, -4), (size, size), mode="bilinear", antialias=True)
+    parts = frames.flatten(0, -4).split(RESIZED)
+    resized = torch.cat([interpolate(part, (size, size), mode="bilinear", antialias=True) for part in parts])
     return resized.unflatten(0, frames.shape[:-3])

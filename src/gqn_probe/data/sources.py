@@ -81,6 +81,9 @@ class Rendered:
     split_by: str
 
     def __post_init__(self) -> None:
+        for name, least in {"parts": 1, "size": 1, "views": 1, "train": 0, "val": 0, "test": 0}.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"data.{name}={getattr(self, name)} is too small: the least is {least}")
         choose("background", self.background, tuple(BACKGROUNDS))
         choose("split_by", self.split_by, ("shape", "scene"))
 
@@ -126,14 +129,14 @@ class PreparedStore:
     size: int | None = None  # resize frames to it as they are read
 
     @cached_property
-    def _index(self) -> Index:
+    def index(self) -> Index:
         return read_index(Path(self.root))
 
     def identity(self) -> dict:
-        return self._index.source
+        return self.index.source
 
     def pieces(self) -> list[Piece]:
-        return [Piece(shard.split, shard.piece) for shard in sorted(self._index.shards, key=lambda shard: shard.file)]
+        return [Piece(shard.split, shard.piece) for shard in sorted(self.index.shards, key=lambda shard: shard.file)]
 
     def limit(self, split: str) -> None:
         return None

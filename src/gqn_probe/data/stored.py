@@ -2,8 +2,9 @@
 
 import json
 import mmap
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +20,31 @@ from gqn_probe.types import Factors, Scenes
 
 READ_BYTES = 16 << 20  # how much is read before its memory is returned; the kernel maps up to 20 times as much
 KEPT_BYTES = 256 << 20  # shards of this size together stay in memory: it takes time to map them again
+OPEN_SHARDS = 256  # each takes a file descriptor, of which a process may have no more than 1024
+OF_JPEGS = ("jpeg", "ends", "size")
 DTYPES = {"U8": np.uint8, "F32": np.float32, "I64": np.int64}
+
+
+class Mapped(NamedTuple):
+    """A shard in memory."""
+
+    columns: dict[str, np.ndarray]
+    memory: mmap.mmap
+
+
+class Places(NamedTuple):
+    """Where rows are: number of the shard, and row in it."""
+
+    shards: Int[np.ndarray, " s"]
+    rows: Int[np.ndarray, " s"]
+
+
+class Part(NamedTuple):
+    """What one shard has of the rows asked for: places among them, and rows in the shard."""
+
+    columns: dict[str, np.ndarray]
+    places: list[int]
+    rows: list[int]
 
 
 class StoredScenes:
@@ -28,7 +53,7 @@ class StoredScenes:
     def __init__(self, folder: Path, shards: Sequence[Shard], size: int | None = None) -> None:
         self.folder, self.shards, self.size = folder, tuple(shards), size
         self.starts = np.cumsum([0] + [shard.scenes for shard in shards])
-        self._maps: dict[int, Mapped] = {}
+        self._maps: dict[int, Mapped] = {}  # by number of the shard; the last used comes last
         self._touched: set[int] = set()
         self._read = 0
 
@@ -44,30 +69,62 @@ class StoredScenes:
         Raises:
             ValueError: where a shard is not the file that the index describes, or a frame cannot be decoded.
         """
-        places = self._locate(rows)
-        frames = _decode(places) if "jpeg" in places[0].columns else _gather(places, "frames")
+        columns = self._gather(rows)
+        frames = columns["frames"] if "frames" in columns else self._decode(rows)
         self._read += frames.nbytes
-        frames = frames if self.size is None else resize_frames(frames, self.size)
-        scenes = Scenes(frames, _gather(places, "cameras"), _factors(places))
         if self._read > READ_BYTES and sum(self.shards[number].bytes for number in self._touched) > KEPT_BYTES:
             self._return_memory()
-        return scenes
+        resized = frames if self.size is None else resize_frames(frames, self.size)
+        return Scenes(resized, columns["cameras"], _factors(columns))
 
     def factors(self, rows: Int[Tensor, " s"]) -> Factors | None:
         """The ground truth of these rows, where it is known."""
-        return _factors(self._locate(rows))
+        return _factors(self._gather(rows, "factors."))
 
-    def _locate(self, rows: Int[Tensor, " s"]) -> list["Place"]:
-        numbers = np.searchsorted(self.starts, rows.numpy(), side="right") - 1
-        own_rows = rows.numpy() - self.starts[numbers]
-        for number in set(numbers.tolist()):
-            if number not in self._maps:
-                self._maps[number] = _map_shard(self.folder, self.shards[number])
-            self._touched.add(number)
-        return [
-            Place(self._maps[number].columns, row)
-            for number, row in zip(numbers.tolist(), own_rows.tolist(), strict=True)
-        ]
+    def places(self, rows: Int[Tensor, " s"]) -> Places:
+        """Where these rows are."""
+        shards = np.searchsorted(self.starts, rows.numpy(), side="right") - 1
+        return Places(shards, rows.numpy() - self.starts[shards])
+
+    def _by_shard(self, rows: Int[Tensor, " s"]) -> Iterator[Part]:
+        """What one shard after the other has of these rows, so that few need to be open."""
+        shards, own_rows = self.places(rows)
+        order = np.argsort(shards, kind="stable")
+        for places in np.split(order, np.flatnonzero(np.diff(shards[order])) + 1) if len(rows) else ():
+            yield Part(self._columns(int(shards[places[0]])), places.tolist(), own_rows[places].tolist())
+
+    def _gather(self, rows: Int[Tensor, " s"], prefix: str = "") -> dict[str, Tensor]:
+        gathered: dict[str, np.ndarray] = {}
+        for columns, places, own_rows in self._by_shard(rows):
+            for name, column in columns.items():
+                if name in OF_JPEGS or not name.startswith(prefix):
+                    continue
+                if name not in gathered:
+                    gathered[name] = np.empty((len(rows), *column.shape[1:]), column.dtype)
+                for place, row in zip(places, own_rows, strict=True):
+                    gathered[name][place] = column[row]
+        return {name: torch.from_numpy(column) for name, column in gathered.items()}
+
+    def _decode(self, rows: Int[Tensor, " s"]) -> UInt8[Tensor, "s v c h w"]:
+        images: dict[int, list[bytes]] = {}
+        height = width = 0
+        for columns, places, own_rows in self._by_shard(rows):
+            height, width = columns["size"].tolist()
+            for place, row in zip(places, own_rows, strict=True):
+                ends = [columns["ends"][row - 1, -1] if row else 0, *columns["ends"][row]]
+                images[place] = [columns["jpeg"][low:high].tobytes() for low, high in pairwise(ends)]
+        in_order = [image for place in range(len(rows)) for image in images[place]]
+        return rearrange(decode_jpegs(in_order, height, width), "(s v) c h w -> s v c h w", s=len(rows))
+
+    def _columns(self, number: int) -> dict[str, np.ndarray]:
+        mapped = self._maps.pop(number, None) or _map_shard(self.folder, self.shards[number])
+        self._maps[number] = mapped
+        self._touched.add(number)
+        if len(self._maps) > OPEN_SHARDS:
+            oldest = next(iter(self._maps))
+            del self._maps[oldest]
+            self._touched.discard(oldest)
+        return mapped.columns
 
     def _return_memory(self) -> None:
         for number in self._touched:
@@ -76,42 +133,10 @@ class StoredScenes:
         self._read = 0
 
 
-class Mapped(NamedTuple):
-    """A shard in memory."""
-
-    columns: dict[str, np.ndarray]
-    memory: mmap.mmap
-
-
-class Place(NamedTuple):
-    """Where a scene is: the columns of its shard, and its row in them."""
-
-    columns: dict[str, np.ndarray]
-    row: int
-
-
-def _gather(places: Sequence[Place], name: str) -> Tensor:
-    first = places[0].columns[name]
-    gathered = np.empty((len(places), *first.shape[1:]), first.dtype)
-    for row, place in enumerate(places):
-        gathered[row] = place.columns[name][place.row]
-    return torch.from_numpy(gathered)
-
-
-def _factors(places: Sequence[Place]) -> Factors | None:
-    if "factors.shape" not in places[0].columns:
+def _factors(columns: Mapping[str, Tensor]) -> Factors | None:
+    if "factors.shape" not in columns:
         return None
-    return Factors(*(_gather(places, f"factors.{f.name}") for f in fields(Factors)))
-
-
-def _decode(places: Sequence[Place]) -> UInt8[Tensor, "s v c h w"]:
-    images = []
-    for columns, row in places:
-        first = columns["ends"][row - 1, -1] if row else 0
-        starts = [first, *columns["ends"][row, :-1]]
-        images += [columns["jpeg"][low:high] for low, high in zip(starts, columns["ends"][row], strict=True)]
-    height, width = places[0].columns["size"].tolist()
-    return rearrange(decode_jpegs(images, height, width), "(s v) c h w -> s v c h w", s=len(places))
+    return Factors(*(columns[f"factors.{f.name}"] for f in fields(Factors)))
 
 
 def _map_shard(folder: Path, shard: Shard) -> Mapped:
