@@ -1,5 +1,6 @@
 """Preparation: parallel, resumable, never mixing sources, and what is on disk is always a valid store."""
 
+import multiprocessing
 import os
 import resource
 import signal
@@ -11,6 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import joblib
+import numpy as np
 import pytest
 import torch
 
@@ -115,6 +118,55 @@ def test_skipped_records_are_listed_with_file_and_offset(make: Any, tmp_path: Pa
     assert [shard.scenes for shard in index.shards] == [2]
     assert "1-of-1.tfrecord, record 1 at byte" in index.unreadable[0]
     assert read_index(tmp_path / "skip").unreadable == index.unreadable
+
+
+def test_files_of_which_nothing_is_readable_keep_all_their_reasons(make: Any, tmp_path: Path) -> None:
+    broken = make.records(make.scene(cameras=np.full(15, np.nan)), make.scene(cameras=np.full(15, np.inf)))
+    make.file(tmp_path / "cubes/train/1-of-1.tfrecord", broken)
+    source = DatasetFiles("deepmind", str(tmp_path / "cubes"), "cubes", None, "jpeg")
+    index = build_store(source, tmp_path / "store", source.pieces(), skip_unreadable=True)
+    assert index.shards == ()
+    assert all(reason in index.failed[0] for reason in ("record 0 at byte", "record 1 at byte", "no readable scene"))
+
+
+def test_files_of_other_sizes_are_refused(make: Any, tmp_path: Path) -> None:
+    for name, size in (("1-of-2", 16), ("2-of-2", 32)):
+        make.file(tmp_path / f"cubes/train/{name}.tfrecord", make.records(make.scene(make.jpegs(3, size))))
+    source = DatasetFiles("deepmind", str(tmp_path / "cubes"), "cubes", None, "jpeg")
+    with pytest.raises(ValueError, match=r"has scenes of 3 views of 16x16, .* of 3 views of 32x32: set a size for all"):
+        build_store(source, tmp_path / "store", source.pieces(), workers=0)
+
+
+def test_a_shard_that_was_cut_short_is_made_again(tmp_path: Path) -> None:
+    index = build_store(SMALL, tmp_path, SMALL.pieces())
+    path = tmp_path / index.shards[2].file
+    path.write_bytes(path.read_bytes()[:-5])
+    build_store(SMALL, tmp_path, SMALL.pieces())
+    assert damaged_shards(tmp_path) == []
+
+
+class Killing(Rendered):
+    """Its reader is killed, as by a system that is out of memory."""
+
+    def read(self, piece: Piece, on_error: Callable[[ValueError], None] = raise_error) -> Scenes:
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
+
+
+def test_a_worker_that_is_killed_is_one_clear_error(tmp_path: Path) -> None:
+    source = Killing(*vars(SMALL).values())
+    with pytest.raises(ValueError, match=r"worker .* if memory was short, prepare it with fewer workers than 1"):
+        build_store(source, tmp_path, source.pieces(), workers=1)
+
+
+def _build(folder: Path) -> int:
+    return len(build_store(SMALL, folder, SMALL.pieces(), workers=2).shards)
+
+
+def test_stores_are_built_within_the_processes_of_launchers_and_pools(tmp_path: Path) -> None:
+    assert joblib.Parallel(2)([joblib.delayed(_build)(tmp_path / "joblib")]) == [6]
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        assert pool.map(_build, [tmp_path / "pool"]) == [6]
 
 
 def test_sources_are_not_mixed(tmp_path: Path) -> None:

@@ -121,7 +121,7 @@ def test_a_broken_transfer_is_tried_again(
 
 
 def test_a_transfer_that_stays_broken_is_named(
-    remote: MemoryFileSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    remote: MemoryFileSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Breaking(remote, 99, monkeypatch)
     arguments = ["source=memory://bucket/shepard_metzler_5_parts", f"out={tmp_path}", "workers=1"]
@@ -129,7 +129,8 @@ def test_a_transfer_that_stays_broken_is_named(
         ValueError, match=r"memory://bucket/.*\.tfrecord could not be read in 4 attempts: connection reset"
     ):
         main(arguments)
-    assert main([*arguments, "on_error=skip"]) == 0
+    assert main([*arguments, "on_error=skip"]) == 1
+    assert "of 3 files nothing could be read" in capsys.readouterr().out
     assert len(read_index(tmp_path).unreadable) == 3
 
 
@@ -143,6 +144,8 @@ def test_a_transfer_that_stays_broken_is_named(
         (["sorce=x"], "'sorce=x' is not understood: expected KEY=VALUE with a key among source, out"),
         (["source=shepard_metzler", "out=x", "parts=two"], "parts=two: 'two' is no int"),
         (["source=shepard_metzler", "out=x", "split_by=color"], "split_by=color is not known: use shape or scene"),
+        (["source=shepard_metzler", "out=x", "frames=raw"], "frames=raw means nothing for source=shepard_metzler"),
+        (["source=.", "out=x", "train=2"], r"train=2 means nothing for source=\.: leave it out"),
         (["source=shepard_metzler", "out=x", "fraction=0"], r"fraction=0\.0 is not in 0\.\.1"),
         (["source=shepard_metzler", "out=x", "on_error=go"], "on_error=go is not known: use stop or skip"),
         (["--verify", "out=nowhere"], "nowhere is not a store"),

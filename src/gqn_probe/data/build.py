@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 from gqn_probe.data.records import raise_error
 from gqn_probe.data.sources import Piece, Source
 from gqn_probe.data.store import Index, Shard, checksum_of, read_index, write_shard
+from gqn_probe.data.workers import in_processes
 from gqn_probe.progress import progress
 
 INDEX_SECONDS = 1.0  # how often the index is written while shards arrive
@@ -46,28 +47,30 @@ def build_store(
         raise ValueError(f"cannot write in {folder}: {error.strerror}") from None
     with lock:
         for abandoned in folder.glob("*.tmp"):
-            abandoned.unlink()
+            abandoned.unlink(missing_ok=True)  # its writer, whose parent was killed, may be about to rename it
         index = _open(source, folder)
         missing = _missing(index, folder, pieces)
-        whole = tuple(shard for shard in index.shards if Piece(shard.split, shard.piece) not in missing)
-        index = replace(index, shards=whole, failed=())
+        shards = {(shard.split, shard.piece): shard for shard in index.shards}
+        failed: list[str] = []
         written = time.monotonic()
         try:
             with progress("preparing scenes", len(missing), "shards") as advance:
-                writing = Writing(source, folder, missing, skip_unreadable)
-                for outcome in _outcomes(writing, torch.get_num_threads() if workers is None else workers):
+                for outcome in outcomes(Writing(source, folder, missing, skip_unreadable), workers):
                     match outcome:
                         case Shard():
-                            index = replace(index, shards=(*index.shards, outcome))
+                            _check_shape(outcome, next(iter(shards.values()), outcome))
+                            shards[outcome.split, outcome.piece] = outcome
                         case str():
-                            index = replace(index, failed=(*index.failed, outcome))
+                            failed.append(outcome)
                         case ValueError():
                             raise outcome
                     if time.monotonic() > written + INDEX_SECONDS:
+                        index = replace(index, shards=tuple(shards.values()), failed=tuple(failed))
                         index.write(folder)
                         written = time.monotonic()
                     advance(1)
         finally:
+            index = replace(index, shards=tuple(shards.values()), failed=tuple(failed))
             index.write(folder)
     return index
 
@@ -80,8 +83,14 @@ def _open(source: Source, folder: Path) -> Index:
 
 
 def _missing(index: Index, folder: Path, pieces: Sequence[Piece]) -> list[Piece]:
-    present = {(shard.split, shard.piece) for shard in index.shards if (folder / shard.file).exists()}
+    present = {(shard.split, shard.piece) for shard in index.shards if shard.size_in(folder) == shard.bytes}
     return [piece for piece in pieces if piece not in present]
+
+
+def _check_shape(shard: Shard, first: Shard) -> None:
+    if first.shape and shard.shape != first.shape:
+        shapes = [f"{views} views of {height}x{width}" for views, height, width in (first.shape, shard.shape)]
+        raise ValueError(f"{first.file} has scenes of {shapes[0]}, {shard.file} of {shapes[1]}: set a size for all")
 
 
 @dataclass(frozen=True)
@@ -106,7 +115,7 @@ class Writing(Dataset[Shard | str | ValueError]):
         try:
             scenes = self.source.read(piece, unreadable.append if self.skip_unreadable else raise_error)
         except ValueError as error:
-            return str(error) if self.skip_unreadable else error
+            return "; ".join(map(str, [*unreadable, error])) if self.skip_unreadable else error
         try:
             shard = write_shard(self.folder, piece.split, piece.name, scenes)
         except ValueError as error:
@@ -114,14 +123,21 @@ class Writing(Dataset[Shard | str | ValueError]):
         return replace(shard, unreadable=tuple(map(str, unreadable)))
 
 
-def _outcomes(writing: Writing, workers: int) -> Iterator[Shard | str | ValueError]:
+def outcomes(writing: Writing, workers: int | None) -> Iterator[Shard | str | ValueError]:
     """What comes of the pieces, in any order; those not begun are left alone where no more is asked for.
 
     In processes, because decoding and parsing hold the GIL too often for threads.
     """
     own = torch.Generator()  # a DataLoader draws a seed, which must not come from the caller's random numbers
-    workers = min(workers, len(writing))
-    return iter(DataLoader(writing, batch_size=None, num_workers=workers, in_order=False, generator=own))
+    workers = min(torch.get_num_threads() if workers is None else workers, len(writing))
+    try:
+        yield from DataLoader(writing, batch_size=None, in_order=False, generator=own, **in_processes(workers))
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        yield ValueError(
+            f"{writing.folder}: {error}; if memory was short, prepare it with fewer workers than {workers}"
+        )
 
 
 def damaged_shards(folder: Path) -> list[str]:

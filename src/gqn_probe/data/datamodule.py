@@ -24,6 +24,7 @@ from gqn_probe.data.scenes import OnlineScenes, SplitScenes
 from gqn_probe.data.sources import Piece, PreparedStore, Rendered, Source, choose, fraction_of
 from gqn_probe.data.store import Index
 from gqn_probe.data.stored import StoredScenes
+from gqn_probe.data.workers import in_processes
 from gqn_probe.types import Batch, Scenes
 
 Split = Literal["train", "val", "test"]
@@ -168,6 +169,7 @@ class SceneDataModule(LightningDataModule):
         fresh = self.online and split == "train"
         scenes = OnlineScenes(self._rendered) if fresh else self.split(split)
         world, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
+        workers = in_processes(self.num_workers)
         train = split == "train"
         batches = SceneBatches(
             len(scenes), self.batch_size, seed=self.seed, train=train, fresh=fresh, rank=rank, world=world
@@ -176,9 +178,9 @@ class SceneDataModule(LightningDataModule):
             scenes,
             batch_size=None,
             sampler=batches,
-            num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
+            persistent_workers=workers["num_workers"] > 0,
             pin_memory=torch.cuda.is_available(),
+            **workers,
         )
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:

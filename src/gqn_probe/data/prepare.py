@@ -45,6 +45,10 @@ class Options:
     split_by: str = "shape"
 
 
+OF_FILES = ("name", "frames")
+OF_RENDERING = ("parts", "views", "train", "val", "test", "seed", "background", "split_by")
+
+
 def parse(arguments: Sequence[str]) -> Options:
     """Options from ``key=value`` words.
 
@@ -76,6 +80,10 @@ def choose_source(options: Options) -> Source:
     if not options.source:
         raise ValueError("source= is missing: give shepard_metzler, a folder or a URL")
     size = options.size or None
+    unused = OF_FILES if options.source == "shepard_metzler" else OF_RENDERING
+    for name in unused:
+        if getattr(options, name) != getattr(Options, name):
+            raise ValueError(f"{name}={getattr(options, name)} means nothing for source={options.source}: leave it out")
     if options.source == "shepard_metzler":
         counts = (options.train, options.val, options.test)
         return Rendered(
@@ -110,11 +118,13 @@ def main(arguments: Sequence[str]) -> int:
         print(line)
     scenes, size = sum(shard.scenes for shard in index.shards), sum(shard.bytes for shard in index.shards)
     print(f"{folder}: {scenes} scenes in {len(index.shards)} shards, {size / 1e9:.3g} GB")
-    if index.unreadable:
-        print(f"{len(index.unreadable)} unreadable records were left out")
+    if left_out := len(index.unreadable) - len(index.failed):
+        print(f"{left_out} unreadable records were left out")
+    if index.failed:
+        print(f"of {len(index.failed)} files nothing could be read: the same command tries them again")
     if damaged:
-        print(f"{len(damaged)} shards are damaged: delete them and prepare again")
-    return 1 if damaged else 0
+        print(f"{len(damaged)} shards are damaged: prepare again, after deleting those of another checksum")
+    return 1 if damaged or index.failed else 0
 
 
 if __name__ == "__main__":

@@ -32,10 +32,16 @@ class Shard:
     bytes: int
     crc32c: str
     unreadable: tuple[str, ...] = ()  # records that were left out, by file and offset
+    shape: tuple[int, ...] = ()  # views, height and width
 
     @property
     def file(self) -> str:
         return f"{self.split}-{self.piece}.safetensors"
+
+    def size_in(self, folder: Path) -> int:
+        """The bytes that the file really has; 0 where there is none."""
+        path = folder / self.file
+        return path.stat().st_size if path.exists() else 0
 
 
 def write_shard(folder: Path, split: str, piece: str, scenes: Scenes | EncodedScenes) -> Shard:
@@ -44,7 +50,8 @@ def write_shard(folder: Path, split: str, piece: str, scenes: Scenes | EncodedSc
     Raises:
         ValueError: where it cannot be written, as on a full disk.
     """
-    shard = Shard(split, piece, len(scenes.cameras), 0, "")
+    size = scenes.size if isinstance(scenes, EncodedScenes) else scenes.frames.shape[-2:]
+    shard = Shard(split, piece, len(scenes.cameras), 0, "", shape=(scenes.cameras.shape[1], *size))
     path = folder / shard.file
     temporary = path.with_suffix(f".{os.getpid()}.tmp")  # the workers of a killed process may still be writing
     try:
@@ -130,8 +137,9 @@ def read_index(folder: Path) -> Index:
             raise ValueError(
                 f"{folder} has format {content['format']}, this version reads up to {FORMAT}: update gqn-probe"
             )
+        lists = ("unreadable", "shape")
         shards = tuple(
-            Shard(**shard | {"unreadable": tuple(shard.get("unreadable", ()))}) for shard in content["shards"]
+            Shard(**shard | {name: tuple(shard.get(name, ())) for name in lists}) for shard in content["shards"]
         )
         return Index(content["source"], shards, tuple(content.get("failed", ())), content["format"])
     except (json.JSONDecodeError, KeyError, TypeError) as error:

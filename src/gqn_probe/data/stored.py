@@ -142,7 +142,7 @@ def _factors(columns: Mapping[str, Tensor]) -> Factors | None:
 def _map_shard(folder: Path, shard: Shard) -> Mapped:
     """Map a safetensors file: 8 bytes of header length, a JSON header, the data."""
     path = folder / shard.file
-    found = path.stat().st_size if path.exists() else 0
+    found = shard.size_in(folder)
     if found != shard.bytes:
         raise ValueError(f"{path} has {found} bytes where the index says {shard.bytes}: prepare the store again")
     with path.open("rb") as file:
