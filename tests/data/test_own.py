@@ -54,6 +54,36 @@ def test_images_are_resized(tmp_path: Path) -> None:
     assert source.read(source.pieces()[0]).frames.shape == (4, 3, 3, 4, 4)
 
 
+def test_a_changed_image_makes_another_store(tmp_path: Path) -> None:
+    root = folder(tmp_path, TABLE)
+    before = OwnScenes(str(root), None).identity()
+    assert OwnScenes(str(root), None).identity() == before
+    Image.new("RGB", (8, 8), "red").save(root / "cup0.png")
+    assert OwnScenes(str(root), None).identity() != before
+
+
+@pytest.mark.parametrize(
+    ("image", "reason"),
+    [
+        (Image.fromarray(np.full((8, 8), 40_000, np.uint16)), r"more than 8 bits a channel \(I;16\): convert it"),
+        (Image.new("RGBA", (8, 8), (255, 0, 0, 128)), "is transparent in places: flatten it"),
+    ],
+)
+def test_images_that_have_no_certain_colour_are_refused(tmp_path: Path, image: Image.Image, reason: str) -> None:
+    root = folder(tmp_path, TABLE)
+    image.save(root / "cup0.png")
+    source = OwnScenes(str(root), None)
+    with pytest.raises(ValueError, match=rf"scene cup: .*cup0\.png .*{reason}"):
+        source.read(source.pieces()[0])
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_scene_whose_rows_stand_apart_is_refused(tmp_path: Path, split: str) -> None:
+    root = folder(tmp_path, TABLE + f"cup,cup9.png,1,2,3,0,0,{split}\n")
+    with pytest.raises(ValueError, match="the rows of scene cup stand apart or in several splits"):
+        OwnScenes(str(root), None).pieces()
+
+
 @pytest.mark.parametrize(
     ("table", "reason"),
     [

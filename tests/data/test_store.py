@@ -64,7 +64,10 @@ def test_few_shards_are_open_at_a_time(tmp_path: Path, monkeypatch: pytest.Monke
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(2):
         assert torch.equal(stored[rows].frames, scenes.frames[rows])
-        assert torch.equal(stored.factors(rows).positions, scenes[rows].factors.positions)
+        factors, expected = stored.factors(rows), scenes[rows].factors
+        assert factors is not None
+        assert expected is not None
+        assert torch.equal(factors.positions, expected.positions)
         assert len(os.listdir("/proc/self/fd")) == before + 2
 
 

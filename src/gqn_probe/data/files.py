@@ -7,6 +7,7 @@ from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
 
 ATTEMPTS = 4
+VERSION = ("size", "mtime", "md5Hash", "ETag", "LastModified")  # local, gs, s3 and http
 PAUSE = 0.5  # seconds before the second attempt; doubles
 
 
@@ -46,6 +47,19 @@ def fetch(path: str | Path) -> bytes:
 def resolve(root: str) -> str:
     """A URL as it is; a folder as an absolute path."""
     return root.rstrip("/") if "://" in root else str(Path(root).expanduser().absolute())
+
+
+def file_versions(folder: str) -> dict[str, str]:
+    """What tells whether a file was changed, of all files below a folder, by their path in it."""
+    system, path = _open(folder)
+    try:
+        found = system.find(path, detail=True)
+    except Exception as error:
+        raise ValueError(f"{folder} cannot be listed: {error}") from None
+    return {
+        name.removeprefix(path).lstrip("/"): " ".join(str(entry.get(fact)) for fact in VERSION)
+        for name, entry in found.items()
+    }
 
 
 def file_sizes(folder: str, suffix: str) -> dict[str, int]:

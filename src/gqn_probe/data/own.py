@@ -2,11 +2,12 @@
 
 ``cameras.csv`` has the columns ``scene,image,x,y,z,yaw,pitch`` and, if wanted, ``split`` (train, val or test): one row
 an image, its path relative to the folder, in radians; rows of one scene stand together and all scenes have as many.
-Images are anything that Pillow reads.
+Images are anything that Pillow reads, of 8 bits a channel and opaque.
 """
 
 import csv
 import hashlib
+import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,10 +19,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from jaxtyping import UInt8
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
-from gqn_probe.data.files import fetch, resolve
+from gqn_probe.data.files import fetch, file_versions, resolve
 from gqn_probe.data.jpeg import resize_frames
 from gqn_probe.data.records import raise_error
 from gqn_probe.data.sources import Piece
@@ -53,8 +54,15 @@ class OwnScenes:
     size: int | None  # resize frames to it
 
     def identity(self) -> dict:
-        table = hashlib.sha256(self._table).hexdigest()[:16]
-        return {"kind": "own", "root": resolve(self.root), "size": self.size, "cameras": table}
+        digest = hashlib.sha256(self._table)
+        digest.update(json.dumps(self._images()).encode())
+        return {"kind": "own", "root": resolve(self.root), "size": self.size, "content": digest.hexdigest()[:16]}
+
+    def _images(self) -> list[str]:
+        """The version of each image in the table."""
+        versions = file_versions(resolve(self.root))
+        images = {view.image for scenes in self._scenes.values() for scene in scenes for view in scene.views}
+        return [f"{image} {versions.get(image)}" for image in sorted(images)]
 
     @cached_property
     def _table(self) -> bytes:
@@ -71,9 +79,13 @@ class OwnScenes:
             )
         splits: dict[str, list[OwnScene]] = {"train": [], "val": [], "test": []}
         rows = [(number, row) for number, row in enumerate(reader, start=2)]
+        names: set[str] = set()
         for (split, name), group in groupby(rows, lambda item: (item[1].get("split") or "train", item[1]["scene"])):
             if split not in splits:
                 raise ValueError(f"{self.root}/cameras.csv: split {split!r} of scene {name} is not train, val or test")
+            if name in names:
+                raise ValueError(f"{self.root}/cameras.csv: the rows of scene {name} stand apart or in several splits")
+            names.add(name)
             splits[split].append(OwnScene(name, [_view(row, f"{self.root}/cameras.csv, line {n}") for n, row in group]))
         counts = {len(scene.views): scene.name for scenes in splits.values() for scene in scenes}
         if len(counts) != 1:
@@ -110,10 +122,17 @@ class OwnScenes:
 
     def _image(self, name: str) -> UInt8[Tensor, "3 h w"]:
         path = f"{resolve(self.root)}/{name}"
+        content = BytesIO(fetch(path))
         try:
-            pixels = np.array(Image.open(BytesIO(fetch(path))).convert("RGB"))
-        except (UnidentifiedImageError, OSError) as error:
+            image = Image.open(content)
+            image.load()
+        except Exception as error:  # every format has errors of its own
             raise ValueError(f"{path} is no readable image ({error})") from None
+        if image.mode.startswith(("I", "F")):
+            raise ValueError(f"{path} has more than 8 bits a channel ({image.mode}): convert it")
+        if image.has_transparency_data and np.array(image.convert("RGBA"))[..., 3].min() < 255:
+            raise ValueError(f"{path} is transparent in places: flatten it onto a background")
+        pixels = np.array(image.convert("RGB"))
         frame = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
         return frame if self.size is None else resize_frames(frame[None], self.size)[0]
 
