@@ -15,12 +15,12 @@ import warnings
 import torch
 
 from gqn_probe.analysis.probes import Softmax
-from gqn_probe.analysis.splits import rows_of, split_groups
+from gqn_probe.analysis.splits import rows_of, split_groups, trained_rows
 from gqn_probe.training.probe_fit import FittedProbes, fit_probes
 from gqn_probe.training.probe_module import Problem
 
 OBJECTS, COUNTS, SEEDS = 300, 14, 5
-LINEAR = Softmax(epochs=100, batch_size=256, learning_rate=0.3, l2=(1e-5, 1e-3, 1e-2, 1e-1), principal=True)
+LINEAR = Softmax(epochs=100, batch_size=256, learning_rate=3.0, l2=(1e-8, 1e-5, 1e-3, 1e-1), principal=True)
 
 
 def grid(cases: int, width: int) -> list[Problem]:
@@ -39,7 +39,7 @@ def grid(cases: int, width: int) -> list[Problem]:
 
 def timed(problems: list[Problem], strengths: torch.Tensor | None = None) -> tuple[float, FittedProbes]:
     start = time.process_time()
-    fitted = fit_probes(problems, LINEAR, classes=COUNTS, l2=strengths)
+    fitted = fit_probes(problems, LINEAR, classes=COUNTS, rows=trained_rows(OBJECTS * COUNTS), l2=strengths)
     return time.process_time() - start, fitted
 
 

@@ -24,10 +24,10 @@ def test_side_by_side_as_alone(hidden: int | None) -> None:
         epochs=8, batch_size=32, learning_rate=0.05, l2=(1e-3, 1e-1), hidden=hidden, principal=hidden is None
     )
     problems = [_problem(0), _problem(1, width=4), _problem(2), _problem(3, width=4)]
-    together = fit_probes(problems, settings, classes=3)
+    together = fit_probes(problems, settings, classes=3, rows=84)
     for i, problem in enumerate(problems):
         for m, strength in enumerate(settings.l2):
-            alone = fit_probes([problem], settings, classes=3, l2=torch.tensor([[strength]]))
+            alone = fit_probes([problem], settings, classes=3, rows=84, l2=torch.tensor([[strength]]))
             expected = alone.logits(0, 0, problem.inputs)
             torch.testing.assert_close(together.logits(i, m, problem.inputs), expected, atol=1e-4, rtol=1e-4)
             for ours, theirs in zip(together.curves, alone.curves, strict=True):
@@ -37,7 +37,7 @@ def test_side_by_side_as_alone(hidden: int | None) -> None:
 def test_linear_comes_to_scikit_learns_optimum() -> None:
     problem, strength = _problem(0, width=8), 0.01
     settings = ProbeSettings(epochs=200, batch_size=84, learning_rate=0.1, l2=(strength,), principal=True)
-    fitted = fit_probes([problem], settings, classes=3)
+    fitted = fit_probes([problem], settings, classes=3, rows=84)
     mean, scale = moments(problem.inputs, problem.train)
     standard, labels = ((problem.inputs - mean) / scale)[problem.train], problem.labels[problem.train]
     theirs = LogisticRegression(C=1 / (strength * len(labels)), tol=1e-8, max_iter=1000).fit(standard, labels)
@@ -47,7 +47,7 @@ def test_linear_comes_to_scikit_learns_optimum() -> None:
 
 def test_curves_count_every_row_once() -> None:
     problem = _problem(0)
-    fitted = fit_probes([problem], SETTINGS, classes=3)
+    fitted = fit_probes([problem], SETTINGS, classes=3, rows=84)
     held = fitted.logits(0, 1, problem.inputs[problem.validation])
     right = (held.argmax(dim=1) == problem.labels[problem.validation]).float().mean()
     assert fitted.curves.validation_accuracy[-1, 0, 1] == pytest.approx(float(right))
@@ -58,10 +58,13 @@ def test_curves_count_every_row_once() -> None:
 
 def test_problems_of_unequal_size_do_not_dilute_each_other() -> None:
     small = _problem(0)._replace(train=torch.arange(20), validation=torch.arange(84, 90))
-    fitted = fit_probes([small, _problem(1)], SETTINGS, classes=3)
+    fitted = fit_probes([small, _problem(1)], SETTINGS, classes=3, rows=84)
     held = fitted.logits(0, 0, small.inputs[84:90])
     right = (held.argmax(dim=1) == small.labels[84:90]).float().mean()
     assert fitted.curves.validation_accuracy[-1, 0, 0] == pytest.approx(float(right))
+    alone = fit_probes([small], SETTINGS, classes=3, rows=84)
+    for m in range(len(SETTINGS.l2)):
+        torch.testing.assert_close(fitted.logits(0, m, small.inputs), alone.logits(0, m, small.inputs))
 
 
 def test_standardisation_sees_training_rows_alone() -> None:

@@ -30,6 +30,7 @@ from gqn_probe.analysis.settings import HEADLINE, StudySettings
 from gqn_probe.analysis.similarity import similarity_rows
 from gqn_probe.analysis.splits import Split
 
+OF_COUNTS = ("mean_absolute_error", "within_one", "spearman", "adjacent_auc")  # not of other labels
 FEW = 50  # objects, below which a study is a trial run
 CONVENTION = "A count is the number of context images that r is formed from; the query is not counted."
 
@@ -54,16 +55,20 @@ def counting_outcome(store: RowStore, settings: StudySettings, bootstrap: Object
         readings = probe.read(cases, counts.float(), device)
         for name, members in _grouped(probe_name, readings).items():
             tested = Readings.together([member.test for member in members])
-            outcome.results.extend(pooled_rows(name, tested, counts, bootstrap, permutations))
-            outcome.confusion.extend(confusion_rows(name, tested, store.counts))
+            rows = [*pooled_rows(name, tested, counts, bootstrap, permutations)]
+            rows += [row for member in members for row in seed_rows(name, member, counts)]
+            if settings.control[name[2]].labels == "object":
+                rows = [row for row in rows if row.count == "" and row.metric not in OF_COUNTS]
+            else:
+                outcome.confusion.extend(confusion_rows(name, tested, store.counts))
+            outcome.results.extend(rows)
+            outcome.curves.extend(point for member in members for point in curve_rows(name, member))
             together[name] = tested.without_probability()
-            for member in members:
-                outcome.results.extend(seed_rows(name, member, counts))
-                outcome.curves.extend(curve_rows(name, member))
         if isinstance(probe, Softmax) and probe.hidden is None:
             outcome.results.extend(_description_lengths(probe_name, probe, cases, len(counts), device))
         if isinstance(probe, Ridge):
-            outcome.results.extend(_extrapolation(probe_name, probe, cases, counts))
+            of_counts = [case for case in cases if settings.control[case.control].labels != "object"]
+            outcome.results.extend(_extrapolation(probe_name, probe, of_counts, counts))
     outcome.results.extend(_selectivity(together, bootstrap))
     outcome.results.extend(Knowledge(store, settings, bootstrap).rows(notes))
     linear = {name[2]: each for name, each in together.items() if name[3] == settings.headline}
@@ -127,10 +132,10 @@ def _extrapolation(probe_name: str, probe: Ridge, cases: Sequence[Case], counts:
 
 
 def _selectivity(together: dict[CaseName, Readings], bootstrap: ObjectBootstrap) -> Iterator[Result]:
-    """Accuracy less that on the control task: how much of it the probe could not have memorised."""
+    """Accuracy on r less that on the control task, which has the same rows: what could not have been memorised."""
     for name, readings in together.items():
         target, given, control, probe = name
         task = together.get((target, given, "control_task", probe))
-        if control in HEADLINE and task is not None:
+        if control == HEADLINE[0] and task is not None:
             found = paired_difference(readings, task, bootstrap)
             yield Result.pooled(name, "selectivity", found, n=len(readings.labels))

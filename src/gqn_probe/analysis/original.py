@@ -57,7 +57,7 @@ def original_outcome(
         raise ValueError("the original study's classifier is a softmax one: choose probe=original")
     for seed in range(settings.seeds):
         problem = Problem(inputs, labels, rows[:trained], rows[trained:], seed)
-        fitted = fit_probes([problem], probe, classes=LABELS, device=device)
+        fitted = fit_probes([problem], probe, classes=LABELS, rows=trained, device=device)
         logits = fitted.logits(0, 0, inputs[trained:])
         validated.append(Readings.of(rows[trained:] // labels_an_object, labels[trained:], logits))
         for column, values in fitted.curves._asdict().items():
@@ -66,7 +66,7 @@ def original_outcome(
             curves += [CurvePoint(*CASE, seed, epoch, split, metric, value) for epoch, value in points]
             results.append(Result(*CASE, seed, split, "", metric, float(values[-1])))
     readings = Readings.together(validated)
-    results += _score(readings, torch.arange(LABELS), counts)
+    results += _score(readings, torch.arange(LABELS), counts, settings.seeds)
     cells = [
         ConfusionCell(*CASE[1:], true, predicted, n)
         for true, row in enumerate(confusion(readings).tolist())
@@ -88,7 +88,7 @@ def original_outcome(
     return Outcome(results, curves, cells, [], headline, answer, CONVENTION, [])
 
 
-def _score(readings: Readings, counts: Tensor, labels: tuple[int, ...]) -> list[Result]:
+def _score(readings: Readings, counts: Tensor, labels: tuple[int, ...], seeds: int) -> list[Result]:
     n = len(readings.labels)
     scores = row_scores(readings, counts).mean(dim=0).tolist()
     found = [
@@ -96,7 +96,6 @@ def _score(readings: Readings, counts: Tensor, labels: tuple[int, ...]) -> list[
         for metric, value in zip(("mean_absolute_error", "within_one"), scores[1:3], strict=True)
     ]
     right = readings.predicted == readings.labels
-    seeds = n // max(1, len(readings.objects.unique()) * len(labels))
     found.append(Result.pooled(CASE, "accuracy", _share(right, seeds), n=n, split="validation"))
     for label in labels:
         here = right[readings.labels == label]

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gqn_probe.analysis.cases import Case
 from gqn_probe.analysis.metrics import Readings, row_scores
+from gqn_probe.analysis.splits import trained_rows
 from gqn_probe.training.probe_fit import CHUNK, ProbeSettings, fit_probes
 from gqn_probe.training.probe_module import Curves
 
@@ -58,7 +59,8 @@ class Softmax(ProbeSettings):
         yield some
 
     def _read(self, cases: Sequence[Case], values: Float[Tensor, " k"], device: str) -> list[Reading]:
-        fitted = fit_probes([case.problem() for case in cases], self, classes=len(values), device=device)
+        rows = trained_rows(len(cases[0].labels))
+        fitted = fit_probes([case.problem() for case in cases], self, classes=len(values), rows=rows, device=device)
         readings = []
         for i, case in enumerate(cases):
             chosen = int(fitted.curves.validation_loss[-1, i].argmin())

@@ -1,6 +1,6 @@
 """Train, validation and test: by object or shape, so that nothing of a test object is ever trained on.
 
-Each seed holds out another fifth, so that five seeds test every object once.
+Each seed holds out another fifth, so that five seeds test every object once; of fewer than five shapes, another shape.
 """
 
 from typing import NamedTuple
@@ -13,6 +13,11 @@ from torch import Tensor
 
 FOLDS = 5  # a fifth is tested
 VALIDATION = 0.2  # of what is left
+
+
+def trained_rows(rows: int) -> int:
+    """How many of so many rows a split by object trains on, about."""
+    return round((1 - 1 / FOLDS) * (1 - VALIDATION) * rows)
 
 
 class Split(NamedTuple):

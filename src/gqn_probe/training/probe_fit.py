@@ -56,20 +56,22 @@ def fit_probes(
     settings: ProbeSettings,
     *,
     classes: int,
+    rows: int,
     l2: Float[Tensor, "t m"] | None = None,
     device: str = "cpu",
 ) -> FittedProbes:
     """Train every problem with every strength of its row of ``l2`` (default: ``settings.l2`` for each) at once.
 
-    An epoch has as many steps as the problem with the most training rows needs; smaller ones begin their next pass
-    meanwhile.
+    Args:
+        rows: how many training rows of each problem an epoch reads; smaller problems begin their next pass meanwhile.
+            It is given, not taken from the problems, so that how long one is trained depends on no other.
     """
     if l2 is None:
         l2 = torch.tensor(settings.l2).expand(len(problems), -1)
     groups = _by_width(problems)
     stacks = [_stack([problems[i] for i in group], settings, classes=classes, l2=l2[list(group)]) for group in groups]
     grouped = [[problems[i] for i in group] for group in groups]
-    batches = TrainingBatches(grouped, settings.batch_size)
+    batches = TrainingBatches(grouped, settings.batch_size, rows)
     module = ProbeModule(
         stacks,
         learning_rate=settings.learning_rate,
@@ -167,12 +169,11 @@ class RowStream:
 
 
 class TrainingBatches:
-    """One pass over the rows of the largest problem; the last batch may be shorter."""
+    """An epoch of ``rows`` training rows of each problem; the last batch may be shorter."""
 
-    def __init__(self, groups: list[list[Problem]], batch_size: int) -> None:
+    def __init__(self, groups: list[list[Problem]], batch_size: int, rows: int) -> None:
         self.groups = groups
         self.streams = [[RowStream(problem) for problem in group] for group in groups]
-        rows = max(len(problem.train) for group in groups for problem in group)
         self.sizes = [min(batch_size, rows - start) for start in range(0, rows, batch_size)]
 
     def __len__(self) -> int:
