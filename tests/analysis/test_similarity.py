@@ -3,23 +3,29 @@
 import pytest
 import torch
 
-from gqn_probe.analysis.similarity import debiased_cka, participation_ratio, similarity_rows
+from gqn_probe.analysis.similarity import participation_ratio, similarity_rows
+
+
+def _cka(*r: torch.Tensor) -> float:
+    """Of two counts, as the study has it."""
+    rows = similarity_rows(torch.stack(r, dim=1), (2, 3))
+    return next(row.value for row in rows if (row.metric, row.count_a, row.count_b) == ("cka", 2, 3))
 
 
 def test_cka_sees_through_rotation_scale_and_shift() -> None:
     x = torch.randn(40, 6)
     rotation = torch.linalg.qr(torch.randn(6, 6))[0]
-    assert debiased_cka(x, 3 * x @ rotation + 5) == pytest.approx(1, abs=1e-6)
+    assert _cka(x, 3 * x @ rotation + 5) == pytest.approx(1, abs=1e-6)
 
 
 def test_cka_of_strangers_is_zero_even_with_many_features() -> None:
-    found = [debiased_cka(torch.randn(50, 200), torch.randn(50, 200)) for _ in range(20)]
+    found = [_cka(torch.randn(50, 200), torch.randn(50, 200)) for _ in range(20)]
     assert sum(found) / 20 == pytest.approx(0, abs=0.03)  # the biased estimate gives about 0.8
 
 
-def test_cka_needs_four_objects() -> None:
-    with pytest.raises(ValueError, match="4 objects or more, got 3"):
-        debiased_cka(torch.randn(3, 2), torch.randn(3, 2))
+def test_below_four_objects_there_is_no_cka() -> None:
+    metrics = {row.metric for row in similarity_rows(torch.randn(3, 2, 2), (2, 3))}
+    assert metrics == {"drift", "turn", "participation_ratio"}
 
 
 def test_participation_ratio_counts_dimensions() -> None:

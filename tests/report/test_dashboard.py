@@ -81,7 +81,7 @@ def test_the_workspace_plots_against_the_count():
     sections = spec["section"]["panelBankConfig"]["sections"]
     plots = [p["config"] for s in sections for p in s["panels"] if p["viewType"] == "Run History Line Plot"]
     axes = {metric: plot["xAxis"] for plot in plots for metric in plot["metrics"] or []}
-    assert axes["accuracy/linear"] == axes["accuracy/norm"] == axes["sample/rmse"] == "context"
+    assert axes["accuracy/headline"] == axes["accuracy/norm"] == axes["sample/rmse"] == "context"
     assert axes["train/loss"] == "trainer/global_step"
 
 

@@ -84,8 +84,7 @@ def test_geometry_has_a_panel_a_measure(study: Study):
 
 
 def test_the_original_protocol_counts_the_query(study: Study):
-    original = replace(study, summary=study.summary | {"settings": {"protocol": "original", "headline": "mlp"}})
-    assert original.probe == "mlp"
+    original = replace(study, summary=study.summary | {"settings": {"protocol": "original"}})
     figure = by_count.reconstruction_error(original)
     assert figure is not None
     assert figure.axes[0].get_xlabel() == "images drawn, the query among them"
@@ -109,6 +108,49 @@ def test_similarity_is_filled_on_both_sides(study: Study):
 def test_strip_shows_the_usual_counts_and_stars_a_seen_query(study: Study):
     assert pictures.shown_counts(study) == [2, 4, 8, 15]
     assert [pictures.count_title(study, k) for k in (8, 15)] == ["8 images", "15 images*"]
+
+
+def _with_own_queries(study: Study) -> Study:
+    """Each count asked for a grey view of its own, which the posterior reconstructs without error."""
+    grey = {k: np.full((4, 16, 16, 3), 10 * k, np.uint8) for k in range(2, 16)}
+    own = {f"{kind}_{k}": image for k, image in grey.items() for kind in ("truth", "reconstruction")}
+    return replace(study, pictures=study.pictures | own)
+
+
+def test_a_query_that_all_counts_share_is_shown_once(study: Study):
+    figure = pictures.reconstructions(study, scenes=2)
+    assert figure is not None
+    assert len(figure.axes) == 2 * 2 * (1 + 4)
+    assert [axes.get_title() for axes in figure.axes[:5]][:2] == ["true view", "2 images"]
+
+
+def test_predictions_are_compared_with_the_query_of_their_own_count(study: Study):
+    figure = pictures.reconstructions(_with_own_queries(study), scenes=1)
+    assert figure is not None
+    truths, posteriors, priors = (figure.axes[i : i + 4] for i in (0, 4, 8))
+    assert [axes.get_ylabel() for axes in (truths[0], posteriors[0], priors[0])] == ["true view", "posterior", "prior"]
+    assert [int(np.asarray(axes.images[0].get_array())[0, 0, 0]) for axes in truths] == [20, 40, 80, 150]
+    assert [axes.get_xlabel() for axes in posteriors] == ["RMSE 0"] * 4
+    assert "RMSE 0" not in [axes.get_xlabel() for axes in priors]
+
+
+def test_readme_picture_is_of_one_query(study: Study):
+    with pytest.raises(ValueError, match="another query at each count"):
+        pictures.readme_picture(_with_own_queries(study))
+
+
+def test_curves_of_another_probe_than_the_headlines_say_so(study: Study):
+    headline = {"probe": "knn", "input": "pooled"}
+    figure = curves.model_loss(replace(study, summary=study.summary | {"headline": headline}))
+    assert figure is not None
+    assert figure.axes[0].get_title() == "model loss, linear"
+
+
+def test_no_other_input_stands_in_for_the_headlines(study: Study):
+    headline = {"probe": "linear", "input": "layer.conv4"}
+    other = replace(study, summary=study.summary | {"headline": headline})
+    for draw in (by_count.accuracy_by_count, curves.model_loss, matrices.confusion, by_count.decodability):
+        assert draw(other) is None
 
 
 def test_rmse_is_in_grey_levels():

@@ -56,8 +56,9 @@ def test_one_count_alone_has_a_page_of_its_reconstructions(study_folder: Path):
     study = read_study(study_folder)
     seven = tuple(r for r in study.results if r.target == "reconstruction" and r.count == 7)
     pictures = study.pictures | {"counts": np.array([7]), "query_seen": np.zeros((4, 1), bool)}
+    headline = {"probe": "linear", "input": "pooled"}
     lone = replace(study, results=seven, curves=(), confusion=(), similarity=(), pictures=pictures)
-    text = page.render(replace(lone, summary=study.summary | {"headline": {}, "counts": [7]}))
+    text = page.render(replace(lone, summary=study.summary | {"headline": headline, "counts": [7]}))
     assert re.findall(r'<section id="(\w+)"', text) == ["counts", "reconstructions", "methods", "reproduce"]
     assert "7 images" in text
 

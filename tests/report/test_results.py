@@ -17,7 +17,7 @@ def test_series_holds_out_and_ascends(study_folder: Path):
 
 
 def test_overall_never_mixes_splits(study_folder: Path):
-    found = read_study(study_folder).overall("accuracy", probe="linear")
+    found = read_study(study_folder).overall("accuracy", probe="linear", input="pooled")
     assert found is not None
     assert (found.value, found.split) == (0.71, "test")
 
@@ -47,4 +47,14 @@ def test_a_missing_column_is_named(tmp_path: Path):
 def test_nan_is_left_out(tmp_path: Path):
     head = "target,input,control,probe,seed,split,count,metric,value,low,high,n\n"
     (tmp_path / "results.csv").write_text(head + "count,pooled,none,linear,,test,2,accuracy,nan,,,4\n")
+    (tmp_path / "summary.json").write_text('{"headline": {"probe": "linear", "input": "pooled"}}')
     assert read_study(tmp_path).results == ()
+
+
+@pytest.mark.parametrize("summary", [None, "{}", '{"headline": {"probe": "linear"}}'])
+def test_a_headline_of_nothing_in_particular_is_refused(study_folder: Path, tmp_path: Path, summary: str | None):
+    (tmp_path / "results.csv").write_bytes((study_folder / "study" / "results.csv").read_bytes())
+    if summary is not None:
+        (tmp_path / "summary.json").write_text(summary)
+    with pytest.raises(ValueError, match=r"summary\.json does not say which probe and input .* run probe\.py again"):
+        read_study(tmp_path)

@@ -71,9 +71,17 @@ def counting_outcome(store: RowStore, settings: StudySettings, bootstrap: Object
             outcome.results.extend(_extrapolation(probe_name, probe, of_counts, counts))
     outcome.results.extend(_selectivity(together, bootstrap))
     outcome.results.extend(Knowledge(store, settings, bootstrap).rows(notes))
-    linear = {name[2]: each for name, each in together.items() if name[3] == settings.headline}
-    first = {name[2]: each for name, each in together.items() if name[1::2] == (settings.inputs[0], settings.headline)}
-    headline = Headline.of(linear | first, bootstrap, full=HEADLINE[0], norm=HEADLINE[1], chance=1 / len(counts))
+    given, probe = settings.inputs[0], settings.headline
+    first = {name[2]: each for name, each in together.items() if name[1::2] == (given, probe)}
+    headline = Headline.of(
+        first,
+        bootstrap,
+        full=HEADLINE[0],
+        norm=HEADLINE[1],
+        chance=1 / len(counts),
+        probe=probe,
+        input=given,
+    )
     objects = len(first[HEADLINE[0]].objects.unique())
     return outcome._replace(headline=headline.values(), answer=headline.sentence(objects))
 

@@ -19,7 +19,6 @@ from gqn_probe.analysis.splits import split_groups
 from gqn_probe.analysis.targets import TARGETS, Classes, Values
 from gqn_probe.analysis.views import nested
 
-
 ALIKE = 1e-5  # deviation below which values differ by rounding alone
 
 

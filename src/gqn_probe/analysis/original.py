@@ -75,6 +75,8 @@ def original_outcome(
     ]
     reached = _share(readings.predicted == readings.labels, settings.seeds)
     headline = {
+        "probe": CASE[3],
+        "input": CASE[1],
         "accuracy": reached.value,
         "accuracy_low": reached.low,
         "accuracy_high": reached.high,

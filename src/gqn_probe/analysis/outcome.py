@@ -12,7 +12,7 @@ class Outcome(NamedTuple):
     curves: list[CurvePoint]
     confusion: list[ConfusionCell]
     similarity: list[Likeness]
-    headline: dict[str, float]
+    headline: dict[str, float | str]  # with the names of its probe and input
     answer: str
     convention: str
     notes: list[str]

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from einops import rearrange
 
 from gqn_probe.analysis.intervals import Interval, ObjectBootstrap
 from gqn_probe.analysis.jobs import Jobs, read_predictions
@@ -39,20 +38,17 @@ def prediction_rows(jobs: Jobs, bootstrap: ObjectBootstrap) -> Iterator[Result]:
 
 
 def write_pictures(material: Material, jobs: Jobs, settings: StudySettings, folder: Path) -> None:
-    """The first scenes: all views in context order, the query, and what was predicted at each count."""
+    """The first scenes: context views in order, and at each count the query and what was predicted of it."""
     some = material.scenes[: min(settings.show, settings.reconstruct)]
     if not len(some):
         return
-    frames = rearrange(some.frames, "s v c h w -> s v h w c")
     tasks = [TASKS[settings.protocol](len(some), some.views, count, settings.seed) for count in jobs.counts]
-    everyone = torch.arange(len(some))
     arrays = {
-        "context": frames[everyone[:, None], tasks[-1].context.views].numpy(),
-        "truth": frames[everyone, tasks[-1].query].numpy(),
         "counts": np.array(jobs.counts),
         "query_seen": np.tile(np.array([task.query_seen for task in tasks]), (len(some), 1)),
     }
     for count, job in zip(jobs.counts, jobs.folders, strict=True):
         with np.load(job / "reconstructions.npz") as pictures:
-            arrays |= {f"{kind}_{count}": pictures[kind] for kind in ("reconstruction", "sample")}
+            arrays |= {f"{kind}_{count}": pictures[kind] for kind in ("truth", "reconstruction", "sample")}
+            arrays["context"] = pictures["context"]  # the largest count's stays
     write_arrays(folder / "reconstructions.npz", arrays)

@@ -13,27 +13,13 @@ from gqn_probe.analysis.results import Likeness
 LARGEST = 1000  # objects compared: the similarity of n objects needs n x n products
 
 
-def debiased_cka(x: Float[Tensor, "s f"], y: Float[Tensor, "s g"]) -> float:
-    """Linear centred kernel alignment with the unbiased estimate of HSIC; 1 for equal geometry, 0 for none shared.
-
-    Song et al. 2012, "Feature selection via dependence maximization", equation 5; Nguyen, Raghu & Kornblith 2021,
-    "Do wide and deep networks learn the same things?", equation 3.
-
-    Raises:
-        ValueError: fewer than four objects.
-    """
-    if len(x) < 4:
-        raise ValueError(f"debiased CKA needs 4 objects or more, got {len(x)}")
-    first, second = _centred_gram(x), _centred_gram(y)
-    return float(_hsic(first, second) / (_hsic(first, first) * _hsic(second, second)).sqrt())
-
-
 def _centred_gram(x: Float[Tensor, "s f"]) -> Float[Tensor, "s s"]:
     x = x.double() - x.double().mean(dim=0)  # the estimate does not see a shift; this keeps its sums small
     return (x @ x.T).fill_diagonal_(0)
 
 
 def _hsic(first: Float[Tensor, "s s"], second: Float[Tensor, "s s"]) -> Float[Tensor, ""]:
+    """The unbiased estimate: Song et al. 2012, "Feature selection via dependence maximization", equation 5."""
     n = len(first)
     alike = (first * second).sum() + first.sum() * second.sum() / ((n - 1) * (n - 2))
     return (alike - 2 * first.sum(dim=0) @ second.sum(dim=1) / (n - 2)) / (n * (n - 3))
@@ -52,6 +38,8 @@ def participation_ratio(x: Float[Tensor, "s f"]) -> float:
 def similarity_rows(representations: Float[Tensor, "s k d"], counts: tuple[int, ...]) -> Iterator[Likeness]:
     """CKA of all pairs of counts; drift of the mean from one count to the next; dimension at each count.
 
+    ``cka`` is linear centred kernel alignment, debiased: 1 for equal geometry, 0 for none shared (Nguyen, Raghu &
+    Kornblith 2021, "Do wide and deep networks learn the same things?", equation 3); left out below four objects.
     ``drift`` is the distance of the means over the length of the earlier one; ``turn`` is their angle in degrees.
     """
     some = rearrange(representations[:LARGEST], "s k d -> k s d")

@@ -73,7 +73,8 @@ def _outcome(
     if settings.protocol == "original":
         return original_outcome(representations, jobs.counts, settings, device=material.device)
     if len(jobs.counts) == 1:
-        return Outcome([], [], [], [], {}, ONE_COUNT, CONVENTION, [])
+        read: dict[str, float | str] = {"probe": settings.headline, "input": settings.inputs[0]}
+        return Outcome([], [], [], [], read, ONE_COUNT, CONVENTION, [])
     store = RowStore(material, jobs.counts, settings, folder / ".rows", representations)
     try:
         return counting_outcome(store, settings, bootstrap)

@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
@@ -53,7 +54,7 @@ def file_versions(folder: str) -> dict[str, str]:
     """What tells whether a file was changed, of all files below a folder, by their path in it."""
     system, path = _open(folder)
     try:
-        found = system.find(path, detail=True)
+        found: Any = system.find(path, detail=True)
     except Exception as error:
         raise ValueError(f"{folder} cannot be listed: {error}") from None
     return {

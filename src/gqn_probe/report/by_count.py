@@ -41,8 +41,8 @@ def draw_accuracy(study: Study, axes: Axes) -> None:
     """The lines of ``accuracy_by_count`` on axes of the caller's."""
     whole = study.series("accuracy", probe=study.probe)
     norm = study.series("accuracy", control="norm", probe=study.probe)
-    _line(axes, whole, f"{study.label(study.probe)} probe on r", 0)
-    _line(axes, norm, study.label("norm"), 1)
+    _line(axes, whole, f"{study.label(study.probe)} probe on {study.given}", 0)
+    _line(axes, norm, study.control_label("norm", study.input), 1)
     style.chance_line(axes, study.chance)
     style.count_axis(axes, sorted({r.count for r in whole + norm if r.count is not None}), study.count_axis)
     axes.set_ylabel("accuracy")
@@ -75,7 +75,7 @@ def reconstruction_series(study: Study, metric: str = "rmse") -> list[Result]:
 
 
 def decodability(study: Study) -> Figure | None:
-    """How well a linear read-out of r tells the object and the views, a panel a metric, beside knowing nothing."""
+    """How well r tells the object and the views, a panel a metric, beside knowing nothing."""
     panels: dict[str, list[tuple[str, list[Result]]]] = {}
     for target, metric, rows in decodability_series(study):
         panels.setdefault(metric, []).append((target, rows))

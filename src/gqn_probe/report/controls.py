@@ -31,7 +31,7 @@ def controls(study: Study) -> Figure | None:
         ]
         axes.plot(*zip(*places, strict=True), marker, color=style.MUTED, fillstyle="none", markersize=4.5,
                   markeredgewidth=0.9, label=study.label(probe))  # fmt: skip
-    axes.set_yticks(range(len(main)), [control_name(study, row) for row in reversed(main)])
+    axes.set_yticks(range(len(main)), [study.control_label(row.control, row.input) for row in reversed(main)])
     axes.set_ylim(-0.7, len(main) - 0.3)
     axes.set_xlim(-0.01, 1.01)
     axes.set_xlabel("accuracy")
@@ -53,9 +53,3 @@ def control_rows(study: Study) -> list[Result]:
     )
     found = [study.overall("accuracy", control=c, probe=p, input=i) for c, p, i in keys]
     return sorted((r for r in found if r is not None), key=lambda r: -r.value)
-
-
-def control_name(study: Study, row: Result) -> str:
-    """The control in words, with its input where that is neither pooled r nor what the control is called after."""
-    named = row.input in ("pooled", row.control)
-    return study.label(row.control) if named else f"{study.label(row.control)}, {study.label(row.input)}"

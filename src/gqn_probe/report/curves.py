@@ -23,7 +23,7 @@ def model_loss(study: Study) -> Figure | None:
 
 
 def _plot(study: Study, metric: str) -> Figure | None:
-    points = [p for p in _headline_probe(study) if p.metric == metric]
+    points = [p for p in _of_one_probe(study) if p.metric == metric]
     if not points:
         return None
     figure = style.blank(5.2, 3.5)
@@ -32,18 +32,19 @@ def _plot(study: Study, metric: str) -> Figure | None:
         epochs, low, mean, high = _over_seeds([p for p in points if p.split == split])
         axes.plot(epochs, mean, color=color, linestyle=dash, label=split)
         axes.fill_between(epochs, low, high, color=color, alpha=style.BAND, linewidth=0)
-    axes.set_title(f"model {metric}")
+    other = "" if points[0].probe == study.probe else f", {study.label(points[0].probe)}"
+    axes.set_title(f"model {metric}{other}")
     axes.set_xlabel("epoch")
     axes.set_ylabel(metric + (" (nats)" if metric == "loss" else ""))
     axes.legend(loc="upper left" if metric == "accuracy" else "upper right")
     return figure
 
 
-def _headline_probe(study: Study) -> list[CurvePoint]:
-    """The curves of the headline's probe; of the first probe recorded where that one left none."""
-    own = [p for p in study.curves if p.target == "count" and p.control == "none"]
-    first = next((p for p in own if p.probe == study.probe and p.input == "pooled"), own[0] if own else None)
-    return [p for p in own if first and (p.probe, p.input) == (first.probe, first.input)]
+def _of_one_probe(study: Study) -> list[CurvePoint]:
+    """The curves of the headline's probe; of the first that has any, which the title names, where that has none."""
+    own = [p for p in study.curves if (p.target, p.input, p.control) == ("count", study.input, "none")]
+    probes = list(dict.fromkeys(p.probe for p in own))
+    return [p for p in own if p.probe == (study.probe if study.probe in probes else probes[0])]
 
 
 def _over_seeds(points: list[CurvePoint]) -> tuple[list[int], list[float], list[float], list[float]]:

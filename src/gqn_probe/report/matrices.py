@@ -16,17 +16,12 @@ GEOMETRY = {
 
 def confusion(study: Study) -> Figure | None:
     """Share of the rows of each true count that were read as each count; rows sum to one."""
-    cells = [
-        (c.true, c.predicted, c.n)
-        for c in study.confusion
-        if (c.input, c.control, c.probe) == ("pooled", "none", study.probe)
-    ]
-    if not cells:
+    if not study.headline_confusion:
         return None
-    counts, table = _square(cells)
+    counts, table = _square(study.headline_confusion)
     share = np.nan_to_num(table / np.maximum(np.nansum(table, axis=1, keepdims=True), 1))
     figure = _heat_map(counts, share, "share of the true count's rows", low=0.0)
-    figure.axes[0].set(xlabel="count read from r", ylabel="true count")
+    figure.axes[0].set(xlabel=f"count read from {study.given}", ylabel="true count")
     return figure
 
 

@@ -64,10 +64,10 @@ def _drawings(study: Study) -> dict[str, str]:
 
 def _stats(study: Study) -> str:
     """The headline's numbers with their intervals."""
-    headline = study.summary.get("headline", {})
+    headline = study.summary["headline"]
     names = {
-        "accuracy": (f"{study.label(study.probe)} probe", "{:.1%}"),
-        "norm_only": (study.label("norm"), "{:.1%}"),
+        "accuracy": (f"{study.label(study.probe)} probe on {study.given}", "{:.1%}"),
+        "norm_only": (study.control_label("norm", study.input), "{:.1%}"),
         "difference": ("difference in points, paired", "{:+.1%}"),
         "chance": ("chance", "{:.1%}"),
     }

@@ -31,17 +31,18 @@ def parts() -> list[Part]:
     return [
         Part(
             "Does r tell the count?",
-            "Accuracy of a linear probe on the summed representation r, beside a probe that sees only the norm of r.",
+            "Accuracy of the headline's probe on its input (headline/probe, headline/input), beside the same probe on "
+            "its length alone.",
             "study",
             [
-                _by_count("Accuracy by count", ["accuracy/linear", "accuracy/norm"], "accuracy", top=1.0),
+                _by_count("Accuracy by count", ["accuracy/headline", "accuracy/norm"], "accuracy", top=1.0),
                 reports.MediaBrowser(title="Controls and confusions", media_keys=FIGURES, num_columns=2),
                 *(reports.ScalarChart(title=key.split("/")[1].replace("_", " "), metric=key) for key in HEADLINE),
             ],
         ),
         Part(
             "What r knows of the object",
-            "Linear read-out of the object's own properties, by count.",
+            "Read-out of the object's own properties, by count.",
             "study",
             [
                 _by_count("Decodability by count", None, "score", regex="^decodability/"),

@@ -5,6 +5,7 @@
 
 import sys
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -17,27 +18,31 @@ from gqn_probe.report.by_count import draw_accuracy
 from gqn_probe.report.results import Study, read_study
 
 SHOWN = (2, 4, 8, 15)  # the counts a strip shows, where the study has them
-KINDS = {"reconstruction": "posterior", "sample": "prior"}
+KINDS = {"truth": "true view", "reconstruction": "posterior", "sample": "prior"}
 
 
 def reconstructions(study: Study, scenes: int = 3) -> Figure | None:
-    """For a few scenes: the true view, then what the model draws at each shown count, with its RMSE."""
+    """For a few scenes: the true view, then what the model draws at each shown count, with its RMSE.
+
+    The true view is a column where all counts are asked for the same, as in the study; a row where each has its own.
+    """
     counts = shown_counts(study)
-    kinds = [kind for kind in KINDS if counts and f"{kind}_{counts[0]}" in study.pictures]
-    if not kinds:
+    if not counts:
         return None
-    truth = study.pictures["truth"][:scenes]
-    figure = style.blank(5.2, 0.5 + 0.98 * len(truth) * len(kinds))
-    grid = figure.subplots(len(truth) * len(kinds), 1 + len(counts), squeeze=False)
-    for scene, true in enumerate(truth):
-        for offset, kind in enumerate(kinds):
-            row = grid[scene * len(kinds) + offset]
-            show(row[0], true)
-            row[0].set_ylabel(KINDS[kind], fontsize=8.5)
-            for axes, count in zip(row[1:], counts, strict=True):
-                drawn = study.pictures[f"{kind}_{count}"][scene]
-                show(axes, drawn, f"RMSE {rmse(drawn, true):.0f}")
-    for axes, title in zip(grid[0], ["true view", *(count_title(study, k) for k in counts)], strict=True):
+    shared = one_query(study)
+    kinds = list(KINDS)[shared:]
+    shown = range(len(study.pictures[f"truth_{counts[0]}"][:scenes]))
+    figure = style.blank(5.2, 0.5 + 0.98 * len(shown) * len(kinds))
+    grid = figure.subplots(len(shown) * len(kinds), shared + len(counts), squeeze=False)
+    for row, (scene, kind) in zip(grid, product(shown, kinds), strict=True):
+        if shared:
+            show(row[0], study.pictures[f"truth_{counts[0]}"][scene])
+        row[0].set_ylabel(KINDS[kind], fontsize=8.5)
+        for axes, count in zip(row[shared:], counts, strict=True):
+            drawn, true = (study.pictures[f"{each}_{count}"][scene] for each in (kind, "truth"))
+            show(axes, drawn, "" if kind == "truth" else f"RMSE {rmse(drawn, true):.0f}")
+    titles = [KINDS["truth"]] * shared + [count_title(study, k) for k in counts]
+    for axes, title in zip(grid[0], titles, strict=True):
         axes.set_title(title, fontsize=9)
     return figure
 
@@ -45,16 +50,18 @@ def reconstructions(study: Study, scenes: int = 3) -> Figure | None:
 def readme_picture(study: Study) -> Figure:
     """Accuracy by count beside, for two scenes, context views and the samples they lead to.
 
-    Raises ValueError where the study wrote no pictures.
+    Raises ValueError where the study wrote no pictures, or each count has a query of its own.
     """
     counts = shown_counts(study)
     if not counts or not study.series("accuracy", probe=study.probe):
         raise ValueError(f"{study.folder} has no pictures or no accuracies: run probe.py with reconstructions")
+    if not one_query(study):
+        raise ValueError(f"{study.folder} has another query at each count: this picture is of the study's protocol")
     figure = style.blank(11.0, 4.2)
     left, right = figure.subfigures(1, 2, width_ratios=(1.05, 1))
     left.suptitle("How many context images is r formed of?", x=0.02, ha="left", fontsize=11)
     draw_accuracy(study, left.add_subplot())
-    context, truth = study.pictures["context"][:2], study.pictures["truth"][:2]
+    context, truth = study.pictures["context"][:2], study.pictures[f"truth_{counts[0]}"][:2]
     grid = right.subplots(2 * len(truth), 1 + len(counts), squeeze=False)
     for scene, (views, true) in enumerate(zip(context, truth, strict=True)):
         seen, sought = grid[2 * scene : 2 * scene + 2]
@@ -70,12 +77,18 @@ def readme_picture(study: Study) -> Figure:
 
 def shown_counts(study: Study) -> list[int]:
     """2, 4, 8 and 15 as far as the study has pictures of them, else its own counts, four at most."""
-    if "truth" not in study.pictures:
+    if "counts" not in study.pictures:
         return []
     counts = [int(k) for k in np.atleast_1d(study.pictures["counts"])]
     usual = [k for k in SHOWN if k in counts]
     spread = [counts[i] for i in np.unique(np.linspace(0, len(counts) - 1, 4).round().astype(int))]
     return usual if len(usual) >= 2 else spread
+
+
+def one_query(study: Study) -> bool:
+    """Whether every count is asked for the same view of a scene; the original study draws another for each."""
+    first, *rest = (study.pictures[f"truth_{count}"] for count in np.atleast_1d(study.pictures["counts"]))
+    return all(np.array_equal(first, other) for other in rest)
 
 
 def count_title(study: Study, count: int) -> str:

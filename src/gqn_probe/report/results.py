@@ -81,15 +81,15 @@ class Study:
     pictures: dict[str, np.ndarray]  # the arrays of reconstructions.npz
 
     def series(
-        self, metric: str, *, target: str = "count", control: str = "none", probe: str, input: str = "pooled"
+        self, metric: str, *, target: str = "count", control: str = "none", probe: str, input: str | None = None
     ) -> list[Result]:
-        """A metric by count: one row a count, ascending; held-out rows, pooled over seeds."""
-        wanted = (target, input, control, probe, metric)
+        """A metric by count: one row a count, ascending; held-out rows, pooled over seeds; of the headline's input."""
+        wanted = (target, self.input if input is None else input, control, probe, metric)
         found = [r for r in self.results if r.count is not None and _key(r) == wanted]
         return sorted(_held_out(found), key=lambda r: r.count or 0)
 
     def overall(
-        self, metric: str, *, target: str = "count", control: str = "none", probe: str, input: str = "pooled"
+        self, metric: str, *, target: str = "count", control: str = "none", probe: str, input: str
     ) -> Result | None:
         """A metric over all counts, or None where the study did not measure it."""
         wanted = (target, input, control, probe, metric)
@@ -98,9 +98,24 @@ class Study:
 
     @property
     def probe(self) -> str:
-        """The probe that the headline is about: as the settings say, else the first that read r itself."""
-        names = [r.probe for r in self.results if r.target == "count" and r.control == "none"]
-        return self.summary.get("settings", {}).get("headline") or next(iter(names), "linear")
+        """The probe that the headline is about."""
+        return self.summary["headline"]["probe"]
+
+    @property
+    def input(self) -> str:
+        """The input that the headline is about, and all that is said of no other."""
+        return self.summary["headline"]["input"]
+
+    @property
+    def given(self) -> str:
+        """The headline's input as people call it."""
+        return "r" if self.input == "pooled" else self.input
+
+    @property
+    def headline_confusion(self) -> list[tuple[int, int, float]]:
+        """True count, count read and number of rows, of the headline's probe and input."""
+        wanted = (self.input, "none", self.probe)
+        return [(c.true, c.predicted, c.n) for c in self.confusion if (c.input, c.control, c.probe) == wanted]
 
     @property
     def count_axis(self) -> str:
@@ -111,13 +126,17 @@ class Study:
     @property
     def chance(self) -> float | None:
         """The accuracy of a guess: as the summary says, else one over the number of counts."""
-        stated = self.summary.get("headline", {}).get("chance")
+        stated = self.summary["headline"].get("chance")
         counts = {r.count for r in self.results if r.count is not None and r.target == "count"}
         return stated if stated is not None else (1 / len(counts) if counts else None)
 
     def label(self, name: str) -> str:
         """What people call a control, probe or target: the summary's label, else the name itself."""
         return str(self.summary.get("labels", {}).get(name, LABELS.get(name, name.replace("_", " "))))
+
+    def control_label(self, control: str, input: str) -> str:
+        """The control in words, with its input where that is neither pooled r nor what the control is called after."""
+        return self.label(control) if input in ("pooled", control) else f"{self.label(control)}, {input}"
 
 
 LABELS = {"none": "r as it is", "norm": "length of r only", "mlp": "MLP", "knn": "nearest neighbours"}
@@ -126,7 +145,7 @@ LABELS = {"none": "r as it is", "norm": "length of r only", "mlp": "MLP", "knn":
 def read_study(folder: str | Path) -> Study:
     """Read the study in ``folder``, or in its ``study`` folder.
 
-    Raises ValueError when there is no ``results.csv`` or a file does not have its columns.
+    Raises ValueError when there is no ``results.csv``, a file does not have its columns, or the summary no headline.
     """
     folder = Path(folder)
     home = next((f for f in (folder / "study", folder) if (f / "results.csv").is_file()), None)
@@ -140,7 +159,7 @@ def read_study(folder: str | Path) -> Study:
         curves=_rows(home / "curves.csv", CurvePoint),
         confusion=_rows(home / "confusion.csv", Confusion),
         similarity=_rows(home / "similarity.csv", Similarity),
-        summary=_json(home / "summary.json"),
+        summary=_summary(home / "summary.json"),
         provenance=_json(home / "provenance.json") or _json(home.parent / "provenance.json"),
         pictures=arrays,
     )
@@ -166,6 +185,14 @@ def _cell(text: str, kind: Any) -> Any:
     if text == "":
         return math.nan if kind is float else None
     return int(float(text)) if int in (kind, *getattr(kind, "__args__", ())) else float(text)
+
+
+def _summary(path: Path) -> dict[str, Any]:
+    """The summary; without the headline's probe and input no number could be said to be of anything."""
+    summary = _json(path)
+    if not {"probe", "input"} <= summary.get("headline", {}).keys():
+        raise ValueError(f"{path} does not say which probe and input the headline is of: run probe.py again")
+    return summary
 
 
 def _json(path: Path) -> dict[str, Any]:

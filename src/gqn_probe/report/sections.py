@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from gqn_probe.report.by_count import TARGETS, object_targets, reconstruction_series
-from gqn_probe.report.controls import control_name, control_rows
+from gqn_probe.report.controls import control_rows
 from gqn_probe.report.elements import (
     Cell,
     escape,
@@ -57,7 +57,7 @@ def sections(study: Study, drawings: dict[str, str]) -> list[Section]:
 def _counts(study: Study, drawings: dict[str, str]) -> str:
     columns: dict[str, tuple[list[Result], int]] = {
         "accuracy": (study.series("accuracy", probe=study.probe), 2),
-        study.label("norm"): (study.series("accuracy", control="norm", probe=study.probe), 2),
+        study.control_label("norm", study.input): (study.series("accuracy", control="norm", probe=study.probe), 2),
         "AUC to the next": (study.series("adjacent_auc", probe=study.probe), 2),
         "reconstruction RMSE": (reconstruction_series(study), 1),
         "sample RMSE": (reconstruction_series(study, "sample_rmse"), 1),
@@ -109,7 +109,7 @@ def _controls(study: Study, drawings: dict[str, str]) -> str:
 
 def _scores(study: Study, rows: list[Result]) -> str:
     columns: dict[str, list[Cell]] = {
-        "input": [control_name(study, r) for r in rows],
+        "input": [study.control_label(r.control, r.input) for r in rows],
         "probe": [study.label(r.probe) if r.probe != study.probe else "" for r in rows],
         "accuracy": [number(r.value) for r in rows],
         "95 % interval": [interval(r.low, r.high) for r in rows],
@@ -127,8 +127,9 @@ def _confusion(study: Study, drawings: dict[str, str]) -> str:
 def _knowledge(study: Study, drawings: dict[str, str]) -> str:
     names = ", ".join(TARGETS.get(target, target) for target in object_targets(study))
     caption = (
-        f"How well a linear read-out of r tells {names} for unseen objects, by count. Bands: 95 % interval. "
-        "Thin lines: naming the commonest class, or the mean."
+        f"How well {study.given} tells {names} for unseen objects, by count: classes by the "
+        f"{study.label(study.probe)} probe, values by ridge regression. Bands: 95 % interval. Thin lines: naming the "
+        "commonest class, or the mean."
     )
     return figures(figure(drawings.get("decodability", ""), caption))
 
