@@ -18,15 +18,16 @@ def train(cfg: DictConfig) -> dict[str, float]:
     past = resumption.past_of(folder, cfg.resume)
     data = run.instantiate(cfg.data)
     module = run.instantiate(cfg.training, gqn=run.instantiate(cfg.model), seed=cfg.seed)
-    callbacks = list(run.instantiate(cfg.callbacks).values())
+    callbacks = [callback for callback in run.instantiate(cfg.callbacks).values() if callback is not None]
     with tracking.loggers(cfg, folder, job_type="train", past=past) as loggers:
         trainer = run.instantiate(cfg.trainer, logger=loggers, callbacks=callbacks, default_root_dir=folder)
         with run.as_single_run():
             trainer.fit(module, datamodule=data, ckpt_path=past.checkpoint)
-        metrics = conclude(trainer, module, data, folder)
+        outcome = conclude(trainer, module, data, folder)
         tracking.log_weights(loggers, folder / "weights.safetensors")
-        run.write_provenance(folder, cfg, continued_from_step=past.step, data=data.provenance(), metrics=metrics)
-    return metrics
+        facts = {"continued_from_step": past.step, "data": data.provenance(), **outcome._asdict()}
+        run.write_provenance(folder, cfg, **facts)
+    return outcome.last_validation
 
 
 if __name__ == "__main__":

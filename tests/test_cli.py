@@ -130,6 +130,10 @@ def test_a_report_is_rebuilt_from_result_files_alone(study):
         (["checkpoint=nowhere.ckpt"], "error: no checkpoint at nowhere.ckpt: "),
         ([f"checkpoint={ROOT / 'README.md'}"], "error: "),
         (["probe.controls=[nrm]"], "error: no control nrm; there are "),
+        (["probe.controls=norm"], "error: probe.controls=norm is not a list: write probe.controls=[norm]"),
+        (["probe.protocol=orig"], "error: probe.protocol=orig is not known: use study or original"),
+        (["split=validation"], "error: split=validation is not known: use train or val or test"),
+        (["device=gpu"], "error: device=gpu is not known: use auto, cpu, cuda or cuda:N"),
     ],
 )
 def test_a_users_mistake_is_one_line(study, arguments, message):

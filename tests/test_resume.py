@@ -9,7 +9,7 @@ import torch
 from scripts import call
 from tiny import TINY, rows, train
 
-from gqn_probe.resumption import continued
+from gqn_probe.resumption import NO_PAST, continued, past_of
 
 AVERAGE = [
     "+callbacks.average._target_=pytorch_lightning.callbacks.EMAWeightAveraging",
@@ -95,6 +95,8 @@ def test_overrides_of_now_come_after_the_stored_configuration(stored):
     ]
     assert continued(["resume=last", "seed=3"]) == expected
     assert continued(["seed=3", "resume=outputs/train/day/time"]) == expected
+    assert continued(["++resume='last'", "seed=3", "resume=last"]) == expected
+    assert continued(["+resume=last", "seed=3"]) == expected
     assert continued(["seed=3", "resume=null"]) == ["seed=3", "resume=null"]
 
 
@@ -104,11 +106,20 @@ def test_overrides_of_now_come_after_the_stored_configuration(stored):
         (["resume=elsewhere"], "resume=elsewhere is not an output folder of train.py"),
         (["-m", "resume=last", "seed=1,2"], "resume=last continues one run: leave out -m"),
         (["resume=last", "model=paper"], "model=paper: a continued run keeps its model"),
+        (["resume=last", "++model=paper"], "model=paper: a continued run keeps its model"),
+        (["resume=last", "resume=null"], "resume=last and resume=null: give one of them"),
     ],
 )
 def test_what_cannot_be_continued_is_said(stored, arguments, message):
     with pytest.raises(ValueError, match=message):
         continued(arguments)
+
+
+def test_a_resume_that_came_by_another_way_does_not_start_afresh(stored):
+    assert past_of(stored, "last") == NO_PAST  # it did not come as far as a checkpoint
+    assert past_of(stored.parent / "new", None) == NO_PAST
+    with pytest.raises(ValueError, match=r"resume=last goes on in that folder, not in .*new; give it on the command"):
+        past_of(stored.parent / "new", "last")
 
 
 def test_nothing_to_continue(tmp_path, monkeypatch):

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
 from hydra.plugins.sweeper import Sweeper
+
+from hydra_plugins.gqn_probe_range.range_sweeper import expand
 
 APP = """
     import hydra
@@ -59,6 +62,30 @@ def jobs(result: subprocess.CompletedProcess[str]) -> list[str]:
 
 def test_hydra_discovers_it():
     assert "RangeSweeper" in {plugin.__name__ for plugin in Plugins.instance().discover(Sweeper)}
+
+
+@pytest.mark.parametrize(
+    ("context", "counts"),
+    [
+        ("2..4", [2, 3, 4]),
+        ("2,4..5,7", [2, 4, 5, 7]),
+        ("[2,3],[4,5]", [2, 3, 4, 5]),
+        ("'2..3',[5,7..8]", [2, 3, 5, 7, 8]),
+        ("range(2,5)", [2, 3, 4]),
+    ],
+)
+def test_every_notation_becomes_a_job_a_count(context, counts):
+    assert expand([f"context={context}"], ["context"]) == [[f"context={count}"] for count in counts]
+    assert expand([f"++context={context}"], ["context"]) == [[f"++context={count}"] for count in counts]
+
+
+def test_other_keys_are_swept_as_hydra_does():
+    assert expand(["x=2..4,[5,6]", "y=1..2"], ["context"]) == [["x=2..4", "y=1..2"], ["x=[5,6]", "y=1..2"]]
+
+
+def test_a_count_that_is_named_twice_is_refused():
+    with pytest.raises(HydraException, match=r"^context=3,2\.\.4: '\[3, 2, 3, 4\]' holds a count twice"):
+        expand(["context=3,2..4"], ["context"])
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from pytorch_lightning.loggers import WandbLogger
 from scripts import only_run
 from test_cli import place, study, trained  # noqa: F401  (fixtures)
-from wandb.errors import CommError
+from wandb.errors import CommError, UsageError
 
 from gqn_probe import tracking
 
@@ -65,6 +65,12 @@ def test_a_run_that_cannot_be_online_is_offline(tmp_path, monkeypatch):
     assert started.call_args.kwargs["mode"] == "offline"
 
 
+def test_a_run_that_wandb_refuses_is_one_clear_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(tracking.wandb, "init", Mock(side_effect=UsageError("No API key. Use `wandb login`")))
+    with pytest.raises(ValueError, match=r"W&B refuses a run with logger\.mode=online: No API key\. Use `wandb login`"):
+        tracking._start("online", dir=tmp_path)
+
+
 @pytest.mark.slow
 def test_a_run_whose_job_fails_is_finished_and_says_so(study):  # noqa: F811
     assert study("context=2", "probe.probes.linear.epochs=3", "probe.inputs=[nowhere]").code == 1
@@ -90,6 +96,24 @@ def test_online_a_run_notes_what_it_used_and_a_refusal_fails_nothing(tmp_path, c
 def test_an_unknown_mode_is_refused():
     with pytest.raises(ValueError, match=r"logger\.mode=sometimes is not one of auto, online, offline"):
         tracking.wandb_mode("sometimes")
+
+
+def test_the_environment_may_choose_the_mode(monkeypatch):
+    for told, mode in {"online": "online", "run": "online", "dryrun": "offline", "disabled": "disabled"}.items():
+        monkeypatch.setenv("WANDB_MODE", told)
+        assert tracking.wandb_mode("auto") == mode
+        assert tracking.wandb_mode("offline") == "offline"
+    monkeypatch.setenv("WANDB_MODE", "sometimes")
+    with pytest.raises(ValueError, match="WANDB_MODE=sometimes is not one of online, offline, disabled"):
+        tracking.wandb_mode("auto")
+
+
+def test_nothing_is_logged_where_the_environment_disables_wandb(tmp_path, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    cfg = DictConfig({"logger": {"wandb": True, "mode": "auto"}})
+    with tracking.loggers(cfg, tmp_path, job_type="count") as loggers:
+        assert loggers == []
+    assert not list(tmp_path.iterdir())
 
 
 def test_nothing_is_logged_without_wandb(tmp_path):

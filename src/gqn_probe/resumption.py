@@ -1,5 +1,6 @@
 """Continue a training run where it stopped: in its own folder, under the configuration that is stored there."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -8,6 +9,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 ROOT = Path("outputs/train")
+RESUME = re.compile(r"\+{0,2}resume=['\"]?(.*?)['\"]?")  # Hydra also takes + and ++
 
 
 class Past(NamedTuple):
@@ -27,17 +29,20 @@ def continued(arguments: Sequence[str]) -> list[str]:
     run under way; the other overrides on the command line change it.
 
     Raises:
-        ValueError: there is no such run, or more is to be changed than single values.
+        ValueError: there is no such run, it is told twice and not alike, or more is to be changed than single values.
     """
-    resumed = [argument for argument in arguments if argument.startswith("resume=") and argument != "resume=null"]
-    if not resumed:
+    asked = {match[1] for argument in arguments if (match := RESUME.fullmatch(argument))}
+    if len(asked) > 1:
+        raise ValueError(f"{' and '.join(f'resume={name}' for name in sorted(asked))}: give one of them")
+    if not asked or asked == {"null"}:
         return list(arguments)
+    (resume,) = asked
     if {"-m", "--multirun"} & set(arguments):
-        raise ValueError(f"{resumed[-1]} continues one run: leave out -m")
-    folder = run_folder(resumed[-1].removeprefix("resume="))
+        raise ValueError(f"resume={resume} continues one run: leave out -m")
+    folder = run_folder(resume)
     stored = OmegaConf.load(folder / ".hydra" / "config.yaml")
-    others = [argument for argument in arguments if not argument.startswith("resume=")]
-    for key, _, value in (argument.partition("=") for argument in others):
+    others = [argument for argument in arguments if not RESUME.fullmatch(argument)]
+    for key, _, value in (argument.lstrip("+").partition("=") for argument in others):
         if isinstance(OmegaConf.select(stored, key), DictConfig) and not value.startswith("{"):
             raise ValueError(f"{key}={value}: a continued run keeps its {key}; change single values, {key}.NAME=VALUE")
     config = ["--config-path", str(folder / ".hydra"), "--config-name", "config"]
@@ -59,9 +64,11 @@ def run_folder(resume: str) -> Path:
 
 def past_of(folder: Path, resume: str | None) -> Past:
     """The past of the run in ``folder``: none unless it is to be continued and came as far as a checkpoint."""
-    checkpoint = folder / "checkpoints" / "last.ckpt"
-    if resume is None or not checkpoint.exists():
+    if resume is None:
         return NO_PAST
     if run_folder(resume) != folder.resolve():
-        raise ValueError(f"resume={resume} goes on in that folder, not in {folder}")
+        raise ValueError(f"resume={resume} goes on in that folder, not in {folder}; give it on the command line")
+    checkpoint = folder / "checkpoints" / "last.ckpt"
+    if not checkpoint.exists():
+        return NO_PAST
     return Past(checkpoint, torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["global_step"])

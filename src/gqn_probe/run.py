@@ -64,13 +64,15 @@ def launch(main: Callable[[], Any], rewrite: Callable[[list[str]], list[str]] = 
 def guarded(recipe: Callable[[DictConfig], Any], cfg: DictConfig) -> Any:
     """Run a recipe as a Hydra job; the user's mistakes end a single run at once, without Hydra's own report.
 
-    In a sweep they are raised, for the sweeper to name the job that failed and to go on.
+    In a sweep they are raised, in one line, for the sweeper to name the job that failed and to go on.
     """
     try:
         return recipe(cfg)
     except USER_ERRORS as error:
-        if TRACEBACK_WANTED or in_sweep():
+        if TRACEBACK_WANTED:
             raise
+        if in_sweep():
+            raise ValueError(one_line(error)) from error
         sys.exit(f"error: {one_line(error)}")
 
 

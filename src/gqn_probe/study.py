@@ -1,5 +1,7 @@
 """The context-count study around its jobs: what all of them share, and what follows the last."""
 
+import re
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +15,8 @@ from gqn_probe.analysis.settings import StudySettings
 from gqn_probe.analysis.streamed import StreamedScenes
 from gqn_probe.analysis.study import run_study
 from gqn_probe.counts import parse_counts
-from gqn_probe.model import load_gqn, weights_path
+from gqn_probe.data.datamodule import SPLITS
+from gqn_probe.model import TrainedOn, load_gqn, weights_path
 from gqn_probe.progress import progress
 from gqn_probe.report.figures import draw_figures
 from gqn_probe.report.page import build_report
@@ -33,12 +36,16 @@ class Job(NamedTuple):
 def open_material(cfg: DictConfig, settings: StudySettings, jobs: Sequence[Job] = ()) -> Material:
     """The network, and scenes of a split that it was not trained on; the same for every job of a sweep.
 
-    ValueError, before any work, where the scenes have too few views for one of ``jobs``.
+    ValueError, before any work, where the scenes have too few views for one of ``jobs``, or are not such as the
+    network was trained on.
     """
+    device = choose_device(cfg.device)
     gqn = load_gqn(cfg.checkpoint, steps=cfg.generator_steps)
     data = run.instantiate(cfg.data)
     split = data.split(cfg.split)
     scenes = StreamedScenes(split.stored, split.rows[: settings.objects])
+    height, width = scenes[:1].frames.shape[-2:]
+    gqn.trained_on.check(TrainedOn((height, width), data.camera_order))
     material = Material(
         gqn=gqn,
         scenes=scenes,
@@ -47,15 +54,40 @@ def open_material(cfg: DictConfig, settings: StudySettings, jobs: Sequence[Job] 
         cache=Path(cfg.cache),
         # One view is kept for the query; but 15 views a scene, as published, still make a count of 15.
         usable_views=min(scenes.views, max(scenes.views - 1, LARGEST_COUNT)),
-        device=("cuda" if torch.cuda.is_available() else "cpu") if cfg.device == "auto" else cfg.device,
+        device=device,
     )
     for job in jobs:
         material.check(job.count)
     return material
 
 
+def choose_device(asked: object) -> str:
+    """The first GPU for ``auto``, if there is one; ValueError for what is not a device, or not there."""
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if asked == "auto":
+        return "cuda" if gpus else "cpu"
+    known = re.fullmatch(r"cpu|cuda(?::(\d+))?", str(asked))
+    if not known:
+        raise ValueError(f"device={asked} is not known: use auto, cpu, cuda or cuda:N")
+    if known[0] != "cpu" and int(known[1] or 0) >= gpus:
+        raise ValueError(f"device={asked} is not there: PyTorch finds {gpus} GPUs; use device=auto or device=cpu")
+    return known[0]
+
+
 def plan_jobs(cfg: DictConfig, folder: Path) -> list[Job]:
-    """A folder for each count of ``context``; ValueError where it names none."""
+    """A folder for each count of ``context``.
+
+    Raises:
+        ValueError: before any work, where context, split, checkpoint or cache cannot be meant.
+    """
+    if cfg.split not in SPLITS:
+        raise ValueError(f"split={cfg.split} is not known: use {' or '.join(SPLITS)}")
+    for name, remedy in (
+        ("checkpoint", "a file, or pretrained"),
+        ("cache", "a folder, such as outputs/cache/features"),
+    ):
+        if not isinstance(cfg[name], str):
+            raise ValueError(f"{name}={cfg[name] or 'null'} is not a path: name {remedy}")
     counts = parse_counts(cfg.context)
     if run.in_sweep() and len(counts) == 1:
         return [Job(counts[0], folder)]
@@ -87,16 +119,28 @@ def finish(cfg: DictConfig, material: Material, settings: StudySettings, jobs: l
     """From the jobs' folders to ``folder/study``: results, figures, report, W&B run; a table in the terminal."""
     home = folder / "study"
     facts = material.fingerprints
-    with tracking.loggers(cfg, folder, job_type="study", name="study", facts=facts) as loggers:
+    root = run.root_folder()
+    name = "study" if folder == root else f"study {folder.name}"  # one of several in a sweep
+    with tracking.loggers(cfg, folder, job_type="study", name=name, facts=facts) as loggers:
         run_study(material, settings, jobs, home)
         run.write_provenance(home, cfg, **facts)
         draw_figures(folder)
         build_report(folder)
         tracking.log_study(loggers, folder)
-        made = Product("study", "-".join(folder.parts[-2:]), home)
+        made = Product("study", artifact_name(root, folder), home)
         tracking.log_lineage(loggers, uses=features(material), makes=made)
         where = tracking.address(loggers)
+    if len(material.scenes) < settings.objects:
+        more = f"; data.{cfg.split}={settings.objects} gives as many" if cfg.split in cfg.data else ""
+        there = f"split={cfg.split} has {len(material.scenes)} scenes, which were all studied{more}"
+        print(f"note: probe.objects={settings.objects}, but {there}", file=sys.stderr)
     print_results(folder, wandb=where)
+
+
+def artifact_name(root: Path, folder: Path) -> str:
+    """Of a study in a run's folder, or in one below it, in the characters that W&B allows."""
+    parts = (*root.parts[-2:], *folder.relative_to(root).parts)
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", "-".join(parts))
 
 
 def rebuild(folder: str) -> None:

@@ -2,6 +2,7 @@
 
 import atexit
 import sys
+import traceback
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -17,6 +18,8 @@ from gqn_probe import run, study
 from gqn_probe.progress import progress
 from hydra_plugins.gqn_probe_range.range_sweeper import expand
 
+LONGEST = 80  # bytes of a folder's name: it is part of names on W&B, which hold 128
+
 
 class StudyAfterSweep(Callback):
     """After the last job of ``python probe.py -m``: one study for each setting that was swept beside the context."""
@@ -24,6 +27,9 @@ class StudyAfterSweep(Callback):
     def __init__(self) -> None:
         self.bar = ExitStack()
         self.advance: Callable[[int], None] = lambda done: None
+
+    def __reduce__(self) -> tuple:
+        return StudyAfterSweep, ()  # launchers send callbacks to processes of their own; the bar stays here
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         try:
@@ -40,21 +46,57 @@ class StudyAfterSweep(Callback):
         self.bar.close()
         HydraConfig.instance().set_config(config)  # Hydra has unset the last job's
         folder = Path(config.hydra.sweep.dir).resolve()
-        groups: dict[tuple[str, ...], list[Path]] = defaultdict(list)
-        for file in sorted(folder.glob("*/.hydra/overrides.yaml"), key=lambda path: int(path.parts[-3])):
-            overrides = (str(item) for item in OmegaConf.load(file))
-            groups[tuple(item for item in overrides if not item.startswith("context="))].append(file.parent.parent)
-        for overrides, jobs in groups.items():
-            name = "" if len(groups) == 1 else ",".join(overrides).replace("/", "-")
-            try:
-                study_of(jobs, folder / name)
-            except run.USER_ERRORS as error:  # Hydra would make a warning of it, and exit status 0
-                sys.exit(f"error: {run.one_line(error)}")
+        studies = by_setting(folder)
+        if not studies:
+            sys.exit(f"error: no job left its configuration below {folder}; keep hydra.output_subdir=.hydra")
+        failed = [name for name, jobs in studies.items() if not succeeds(jobs, folder / name)]
+        if failed:
+            sys.exit(1)
+
+
+def by_setting(folder: Path) -> dict[str, list[Path]]:
+    """The job folders of each setting that was swept beside the context, under a name for the setting's study.
+
+    The name holds what settings differ in, and is empty where there is one.
+    """
+    groups: dict[tuple[str, ...], list[Path]] = defaultdict(list)
+    jobs = (file.parents[1] for file in folder.rglob(".hydra/overrides.yaml"))
+    for job in sorted(jobs, key=lambda path: (len(str(path)), str(path))):  # 10 after 9
+        overrides = (str(item) for item in OmegaConf.load(job / ".hydra" / "overrides.yaml"))
+        groups[tuple(item for item in overrides if item.lstrip("+").partition("=")[0] != "context")].append(job)
+    shared = set.intersection(*map(set, groups)) if groups else set()
+    studies: dict[str, list[Path]] = {}
+    for overrides, jobs in groups.items():
+        name = ",".join(item for item in overrides if item not in shared).replace("/", "-")
+        if len(name.encode()) > LONGEST or name in studies:
+            number = f"-{jobs[0].name}"
+            name = name.encode()[: LONGEST - len(number.encode())].decode(errors="ignore") + number
+        studies[name] = jobs
+    return studies
+
+
+def succeeds(jobs: list[Path], folder: Path) -> bool:
+    """Whether the study could be made; says on stderr why not, since Hydra makes warnings of a callback's errors."""
+    try:
+        study_of(jobs, folder)
+    except Exception as error:
+        if run.TRACEBACK_WANTED or not isinstance(error, run.USER_ERRORS):
+            traceback.print_exception(error)
+        print(f"error: no study in {folder}: {run.one_line(error)}", file=sys.stderr)
+        return False
+    return True
 
 
 def study_of(jobs: list[Path], folder: Path) -> None:
-    """The study of finished jobs, under the configuration of the first."""
-    cfg = OmegaConf.load(jobs[0] / ".hydra" / "config.yaml")
-    assert isinstance(cfg, DictConfig)
+    """The study of finished jobs, of one count or several each, under the configuration of the first."""
+    counts = [count.folder for job in jobs for count in study.plan_jobs(config_of(job), job)]
+    cfg = config_of(jobs[0])
     settings = run.instantiate(cfg.probe)
-    study.finish(cfg, study.open_material(cfg, settings), settings, jobs, folder)
+    study.finish(cfg, study.open_material(cfg, settings), settings, counts, folder)
+
+
+def config_of(job: Path) -> DictConfig:
+    """What the job was run under."""
+    cfg = OmegaConf.load(job / ".hydra" / "config.yaml")
+    assert isinstance(cfg, DictConfig)
+    return cfg

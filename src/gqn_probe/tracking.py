@@ -17,7 +17,7 @@ from einops import rearrange
 from omegaconf import DictConfig
 from pytorch_lightning.loggers import Logger, WandbLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
-from wandb.errors import CommError
+from wandb.errors import CommError, UsageError
 from wandb.errors import Error as WandbError
 
 from gqn_probe.model import load_gqn, weights_fingerprint
@@ -26,6 +26,10 @@ from gqn_probe.report.results import read_study
 from gqn_probe.resumption import NO_PAST, Past
 from gqn_probe.run import plain, root_folder
 from gqn_probe.training.metrics_table import MetricsTable
+
+Mode = Literal["online", "offline", "disabled"]
+MODES: dict[str, Mode] = {"online": "online", "offline": "offline", "disabled": "disabled"}
+MODES |= {"run": "online", "dryrun": "offline"}  # W&B's older words
 
 
 @contextlib.contextmanager
@@ -44,11 +48,11 @@ def loggers(
     is that of the job, and ``facts``. A training run with a ``past`` goes on in both.
     """
     tables: list[Logger] = [MetricsTable(folder / "metrics.csv", first_step=past.step)] if job_type == "train" else []
-    if not cfg.logger.wandb or rank_zero_only.rank != 0:
+    mode = wandb_mode(cfg.logger.mode) if cfg.logger.wandb and rank_zero_only.rank == 0 else "disabled"
+    if mode == "disabled":
         yield tables
         return
     folder.mkdir(parents=True, exist_ok=True)
-    mode = wandb_mode(cfg.logger.mode)
     wandb_run = _start(
         mode,
         id=previous_id(folder) if past.step else None,
@@ -79,12 +83,18 @@ def loggers(
 
 
 def _start(mode: Literal["online", "offline"], **settings: Any) -> wandb.Run:
-    """A W&B run; one that was to be online is kept offline when W&B does not answer."""
+    """A W&B run; one that was to be online is kept offline when W&B does not answer.
+
+    Raises:
+        ValueError: the user is not logged in, or W&B refuses a setting.
+    """
     try:
         return wandb.init(mode=mode, **settings)
     except CommError as error:
         _keep_offline(error)
         return wandb.init(mode="offline", **settings | {"resume": None})
+    except UsageError as error:
+        raise ValueError(f"W&B refuses a run with logger.mode={mode}: {error}") from error
 
 
 def _keep_offline(error: CommError) -> None:
@@ -102,14 +112,16 @@ def address(loggers: list[Logger]) -> str:
     return wandb_run.url or ""
 
 
-def wandb_mode(asked: str) -> Literal["online", "offline"]:
-    """``online`` or ``offline``; ``auto`` is online when the user is logged in."""
+def wandb_mode(asked: str) -> Mode:
+    """``auto`` is what ``WANDB_MODE`` says; without it, online when the user is logged in."""
     if asked not in ("auto", "online", "offline"):
         raise ValueError(f"logger.mode={asked} is not one of auto, online, offline")
-    if asked == "auto":
-        asked = os.environ.get("WANDB_MODE") or asked
     if asked != "auto":
-        return "online" if asked == "online" else "offline"
+        return MODES[asked]
+    if told := os.environ.get("WANDB_MODE"):
+        if told not in MODES:
+            raise ValueError(f"WANDB_MODE={told} is not one of {', '.join(MODES)}")
+        return MODES[told]
     try:
         return "online" if wandb.login(prompt=False) else "offline"
     except CommError as error:
@@ -171,7 +183,7 @@ def log_study(loggers: list[Logger], folder: Path) -> None:
     for name in ("accuracy/*", "reconstruction/*", "decodability/*"):
         wandb_run.define_metric(name, step_metric="context")
     series = {
-        "accuracy/linear": study.series("accuracy", probe=study.probe),
+        "accuracy/headline": study.series("accuracy", probe=study.probe),
         "accuracy/norm": study.series("accuracy", control="norm", probe=study.probe),
         "reconstruction/rmse": reconstruction_series(study),
         **{f"decodability/{name}": rows for name, _, rows in decodability_series(study)},
@@ -179,10 +191,10 @@ def log_study(loggers: list[Logger], folder: Path) -> None:
     for count in sorted({row.count for rows in series.values() for row in rows if row.count is not None}):
         values = {name: row.value for name, rows in series.items() for row in rows if row.count == count}
         wandb_run.log({"context": count, **values})
-    for name, value in study.summary.get("headline", {}).items():
+    for name, value in study.summary["headline"].items():
         wandb_run.summary[f"headline/{name}"] = value
     wandb_run.summary["answer"] = study.summary.get("answer", "")
-    cells = [[c.true, c.predicted, c.n] for c in study.confusion if c.control == "none" and c.probe == study.probe]
+    cells = [list(cell) for cell in study.headline_confusion]
     wandb_run.log({"confusion": wandb.Table(columns=["true", "predicted", "n"], data=cells)})
     wandb_run.log(
         {f"figures/{path.stem}": wandb.Image(str(path)) for path in sorted((study.folder / "figures").glob("*.png"))}

@@ -1,12 +1,22 @@
 """The training objective, its random streams, and what a checkpoint holds."""
 
 import pytest
+import pytorch_lightning as L
 import torch
 from tiny import SIZE, constant, tiny_module
 
-from gqn_probe.model import GQN
-from gqn_probe.training.gqn_module import elbo_terms, stream
+from gqn_probe.model import GQN, TrainedOn
+from gqn_probe.training.gqn_module import GQNModule, elbo_terms, stream
+from gqn_probe.training.schedules import Schedule
 from gqn_probe.types import Episode
+
+
+@pytest.fixture
+def attached() -> GQNModule:
+    """A module as a trainer has it."""
+    module = tiny_module()
+    module.trainer = L.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+    return module
 
 
 def episode(queries: int = 1) -> Episode:
@@ -65,11 +75,11 @@ def test_streams_differ_by_step_rank_and_purpose():
     assert stream(0, 1, 2) == stream(0, 1, 2)
 
 
-def test_a_checkpoint_says_how_to_rebuild_the_network():
-    module, checkpoint = tiny_module(), {}
-    module.on_save_checkpoint(checkpoint)
+def test_a_checkpoint_says_how_to_rebuild_the_network(attached):
+    checkpoint = {}
+    attached.on_save_checkpoint(checkpoint)
     rebuilt = GQN.from_settings(checkpoint["gqn_settings"])
-    rebuilt.load_state_dict(module.gqn.state_dict())
+    rebuilt.load_state_dict(attached.gqn.state_dict())
 
 
 @pytest.mark.parametrize(
@@ -77,6 +87,9 @@ def test_a_checkpoint_says_how_to_rebuild_the_network():
     [
         ({"context": (3, 1)}, r"training.context=\[3, 1\]"),
         ({"reference_count": 5}, r"reference_count=5 is not in \[1, 2\]"),
+        ({"validation_counts": (0, 2)}, r"training.validation_counts=\[0, 2\] must be 1 or more each"),
+        ({"queries": 0}, "training.queries=0 must be at least 1"),
+        ({"sigma": Schedule(start=0, end=1.0, steps=5)}, "training.sigma must stay above 0, got start=0 and end=1.0"),
     ],
 )
 def test_refuses_settings_that_contradict_each_other(changes, message):
@@ -84,10 +97,22 @@ def test_refuses_settings_that_contradict_each_other(changes, message):
         tiny_module(**changes)
 
 
-def test_refuses_the_checkpoint_of_another_network():
-    module, checkpoint = tiny_module(), {}
-    module.on_save_checkpoint(checkpoint)
-    module.on_load_checkpoint(checkpoint)
+def test_refuses_the_checkpoint_of_another_network(attached):
+    checkpoint = {}
+    attached.on_save_checkpoint(checkpoint)
+    attached.on_load_checkpoint(checkpoint)
     checkpoint["gqn_settings"]["aggregation"] = "mean"
     with pytest.raises(ValueError, match="another network"):
-        module.on_load_checkpoint(checkpoint)
+        attached.on_load_checkpoint(checkpoint)
+
+
+def test_refuses_to_go_on_with_other_data(attached):
+    checkpoint = {}
+    attached.gqn.trained_on = TrainedOn((SIZE, SIZE), "cos_sin")
+    attached.on_save_checkpoint(checkpoint)
+    attached.on_load_checkpoint(checkpoint)
+    attached.gqn.trained_on = TrainedOn((SIZE, SIZE), "sin_cos")
+    with pytest.raises(ValueError, match=r"add data\.camera_order=cos_sin"):
+        attached.on_load_checkpoint(checkpoint)
+    del checkpoint["trained_on"]  # as older ones
+    attached.on_load_checkpoint(checkpoint)

@@ -4,13 +4,24 @@ import pytest
 import torch
 from tiny import tiny_module
 
+from gqn_probe.model import GQN
 from gqn_probe.training.prediction import PredictionMetrics, held_out_episode, image_scores, nearest_view
 from gqn_probe.types import Batch
 
 
-def batch(views: int = 4) -> Batch:
-    frames = torch.randint(256, (3, views, 3, 16, 16), dtype=torch.uint8)
-    return Batch(frames, torch.randn(3, views, 7), torch.arange(3))
+def batch(views: int = 4, scenes: int = 3, size: int = 16) -> Batch:
+    frames = torch.randint(256, (scenes, views, 3, size, size), dtype=torch.uint8)
+    return Batch(frames, torch.randn(scenes, views, 7), torch.arange(scenes))
+
+
+def scored(gqn: GQN, *batches: Batch) -> dict[str, torch.Tensor]:
+    """Scores at two context views, with the same samples in every call."""
+    metrics = PredictionMetrics((2,), 2)
+    with torch.no_grad():
+        for each in batches:
+            torch.manual_seed(0)
+            metrics.update(gqn, each)
+    return metrics.compute()
 
 
 def test_the_query_is_the_last_view_and_never_in_the_context():
@@ -37,6 +48,23 @@ def test_the_mean_image_holds_nothing_of_its_target():
     with torch.no_grad():
         metrics.update(gqn, batch(views=40))
     assert float(metrics.compute()["mean_image/rmse"]) == pytest.approx(255 * (1 / 12) ** 0.5, rel=0.03)
+
+
+def test_a_scene_alone_is_no_control_of_itself():
+    gqn, many, alone = tiny_module().gqn, batch(), batch(scenes=1)
+    expected, found = scored(gqn, many), scored(gqn, many, alone)
+    of_others = {name for name in expected if "shuffled" in name or "other_camera" in name or "cosine" in name}
+    assert {"shuffled/rmse", "context_2/shuffled/rmse", "other_camera/mse", "sample/color_cosine"} <= of_others
+    assert all(torch.equal(found[name], expected[name]) for name in of_others)
+    assert found["sample/rmse"] != expected["sample/rmse"]
+    assert not of_others & scored(gqn, alone).keys()
+
+
+def test_predictions_have_the_size_of_the_frames():
+    settings = tiny_module().gqn.settings()
+    for part in ("encoder", "generator"):
+        settings[part]["pooled"] = True  # the representation does not tell the size
+    assert scored(GQN.from_settings(settings), batch(size=24))["sample/rmse"].isfinite()
 
 
 def test_scores_of_known_errors():

@@ -46,6 +46,7 @@ def run_count(material: Material, count: int, settings: StudySettings, folder: P
     material.check(count)
     check_inputs(material.gqn, settings.inputs)
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "job.json").unlink(missing_ok=True)  # of an earlier run in this folder
     scenes = material.scenes
     selection = TASKS[settings.protocol](len(scenes), scenes.views, count, settings.seed).context
     phi = material.features(("pooled",))["pooled"]

@@ -2,20 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 from gqn_probe.analysis.controls import Control
 from gqn_probe.analysis.probes import Probe
 from gqn_probe.analysis.targets import TARGETS
+from gqn_probe.analysis.views import TASKS
 
 HEADLINE = ("none", "norm")  # r as it is, and its length
+LEAST = dict.fromkeys(("objects", "seeds", "show", "resamples", "permutations", "untrained"), 1) | {
+    "seed": 0,
+    "reconstruct": 2,  # a control predicts each from another scene's representation
+}
 
 
 @dataclass(frozen=True)
 class StudySettings:
     """What is studied and how; counts are the jobs', everything else is here."""
 
-    protocol: Literal["study", "original"]
+    protocol: str  # "study" or "original"
     objects: int  # scenes that r is formed of
     seeds: int  # probe seeds; each holds out another fifth of the objects
     seed: int  # of views, splits and samples
@@ -31,15 +35,24 @@ class StudySettings:
     untrained: int = 3  # newly initialised encoders, shared out among the seeds
 
     def __post_init__(self) -> None:
-        for name in ("objects", "seeds", "show", "resamples", "permutations", "untrained"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"probe.{name} must be at least 1, got {getattr(self, name)}")
+        if self.protocol not in TASKS:
+            raise ValueError(f"probe.protocol={self.protocol} is not known: use {' or '.join(TASKS)}")
+        for name, least in LEAST.items():
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < least:
+                raise ValueError(f"probe.{name} must be a whole number, at least {least}, got {value}")
+        for name, example in (("inputs", "pooled"), ("targets", "count"), ("controls", "norm")):
+            value = getattr(self, name)
+            if isinstance(value, str) and (name, value) != ("controls", "all"):
+                raise ValueError(f"probe.{name}={value} is not a list: write probe.{name}=[{value}]")
+            if not isinstance(value, Sequence) or not (value or name == "controls"):
+                raise ValueError(f"probe.{name}={value} names none: write a list such as probe.{name}=[{example}]")
         # lists from YAML become tuples, so that settings stay frozen
         for name in ("inputs", "targets"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.controls != "all":
             object.__setattr__(self, "controls", tuple(self.controls))
-        if not self.kept:
+        if not (self.probes and self.kept):
             raise ValueError("probe.probes is empty: keep at least one, such as linear")
         strange = [name for name in self.targets if name not in ("count", *TARGETS)]
         if strange:

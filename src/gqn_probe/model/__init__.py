@@ -4,6 +4,7 @@ from gqn_probe.model.checkpoint import load_gqn, save_weights, weights_fingerpri
 from gqn_probe.model.generator import Generator
 from gqn_probe.model.gqn import GQN, GQNOutput, Trace
 from gqn_probe.model.representation import Pyramid, Tower
+from gqn_probe.model.trained_on import TrainedOn
 
 __all__ = [
     "GQN",
@@ -12,6 +13,7 @@ __all__ = [
     "Pyramid",
     "Tower",
     "Trace",
+    "TrainedOn",
     "load_gqn",
     "save_weights",
     "weights_fingerprint",

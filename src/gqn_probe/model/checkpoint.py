@@ -9,7 +9,7 @@ import os
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -18,9 +18,20 @@ from torch import Tensor
 
 from gqn_probe.model.gqn import GQN
 from gqn_probe.model.released import RELEASED_NAMES, from_released, released_settings
+from gqn_probe.model.trained_on import TrainedOn
 
 PRETRAINED = Path(__file__).parents[1] / "weights" / "pretrained.safetensors"
-RELEASED_STEPS = 8  # the released file does not tell
+# The released file does not tell:
+RELEASED_STEPS = 8
+RELEASED_ON = TrainedOn((64, 64), "cos_sin")
+
+
+class Content(NamedTuple):
+    """What a file holds; a bare state dict comes without settings."""
+
+    settings: dict[str, Any] | None
+    tensors: dict[str, Tensor]
+    trained_on: TrainedOn = TrainedOn()
 
 
 def load_gqn(path_or_name: str | os.PathLike[str], steps: int | None = None) -> GQN:
@@ -38,7 +49,7 @@ def load_gqn(path_or_name: str | os.PathLike[str], steps: int | None = None) -> 
     if not path.is_file():
         hint = "this installation has no bundled weights; train some" if path == PRETRAINED else "give a file"
         raise ValueError(f"no checkpoint at {path}: {hint}, or name the released model-checkpoint.pth")
-    settings, tensors = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    settings, tensors, trained_on = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
     if settings is None:
         return _load_released(tensors, RELEASED_STEPS if steps is None else steps, path)
     gqn = GQN.from_settings(settings)
@@ -47,6 +58,7 @@ def load_gqn(path_or_name: str | os.PathLike[str], steps: int | None = None) -> 
         raise ValueError(f"steps={steps}, but {path} holds a model of {own} generator steps: leave steps out")
     _refuse_misfit(tensors, {name: value.shape for name, value in gqn.state_dict().items()}, path)
     gqn.load_state_dict(tensors)
+    gqn.trained_on = trained_on
     return gqn.eval()
 
 
@@ -60,7 +72,8 @@ def save_weights(gqn: GQN, path: str | os.PathLike[str], metadata: dict[str, str
     path = Path(path)
     unfinished = path.with_name(path.name + f".{os.getpid()}.tmp")
     tensors = {name: value.detach().cpu().contiguous() for name, value in gqn.state_dict().items()}
-    save_file(tensors, unfinished, metadata={**metadata, "gqn_settings": json.dumps(gqn.settings())})
+    facts = {**gqn.trained_on.facts(), "gqn_settings": json.dumps(gqn.settings())}
+    save_file(tensors, unfinished, metadata={**metadata, **facts})
     unfinished.chmod(0o644)  # safetensors leaves it to its owner alone
     unfinished.replace(path)
 
@@ -74,7 +87,7 @@ def weights_fingerprint(gqn: GQN) -> str:
     return digest.hexdigest()
 
 
-def _read_safetensors(path: Path) -> tuple[dict[str, Any] | None, dict[str, Tensor]]:
+def _read_safetensors(path: Path) -> Content:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -83,11 +96,11 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Any] | None, dict[str, Tens
         raise ValueError(f"{path} is not a safetensors file: {error}") from error
     if "gqn_settings" not in metadata:
         raise ValueError(f"{path} holds tensors but no model settings: export it with save_weights")
-    return json.loads(metadata["gqn_settings"]), tensors
+    return Content(json.loads(metadata["gqn_settings"]), tensors, TrainedOn.from_facts(metadata))
 
 
-def _read_torch(path: Path) -> tuple[dict[str, Any] | None, dict[str, Tensor]]:
-    """Settings and tensors of a Lightning checkpoint of ours, or None and a bare state dict."""
+def _read_torch(path: Path) -> Content:
+    """A Lightning checkpoint of ours, or the released state dict."""
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, AttributeError) as error:
@@ -96,10 +109,11 @@ def _read_torch(path: Path) -> tuple[dict[str, Any] | None, dict[str, Tensor]]:
     if isinstance(content, Mapping) and "gqn_settings" in content:
         prefix = "gqn."
         state = content["state_dict"].items()
-        return content["gqn_settings"], {k.removeprefix(prefix): v for k, v in state if k.startswith(prefix)}
+        tensors = {k.removeprefix(prefix): v for k, v in state if k.startswith(prefix)}
+        return Content(content["gqn_settings"], tensors, TrainedOn.from_facts(content.get("trained_on", {})))
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
         raise ValueError(f"{path} is neither a checkpoint of train.py nor a released state dict")
-    return None, {name.removeprefix("module."): value for name, value in content.items()}
+    return Content(None, {name.removeprefix("module."): value for name, value in content.items()})
 
 
 def _load_released(tensors: dict[str, Tensor], steps: int, path: Path) -> GQN:
@@ -111,6 +125,7 @@ def _load_released(tensors: dict[str, Tensor], steps: int, path: Path) -> GQN:
         expected |= {name: (value.shape[0] // len(parts), *value.shape[1:]) for name in parts}
     _refuse_misfit(tensors, expected, path)
     gqn.load_state_dict(from_released(tensors))
+    gqn.trained_on = RELEASED_ON
     return gqn.eval()
 
 

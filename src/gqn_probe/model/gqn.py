@@ -15,6 +15,7 @@ from gqn_probe.model.injection import SCALE
 from gqn_probe.model.objective import Gaussian, kl_divergence
 from gqn_probe.model.representation import Pyramid, Tower
 from gqn_probe.model.settings import Configured, build
+from gqn_probe.model.trained_on import TrainedOn
 
 
 class GQNOutput(NamedTuple):
@@ -47,6 +48,8 @@ class GQN(Configured):
         aggregation: "sum" (the paper's) or "mean" over views.
     """
 
+    trained_on = TrainedOn()  # set by what trains or loads weights; no part of the architecture
+
     def __init__(self, *, encoder: Tower | Pyramid, generator: Generator, aggregation: str) -> None:
         super().__init__()
         if aggregation not in ("sum", "mean"):
@@ -64,6 +67,15 @@ class GQN(Configured):
         if not isinstance(gqn, GQN):
             raise ValueError(f"model settings describe a {type(gqn).__name__}, not a GQN")
         return gqn
+
+    @property
+    def bound_size(self) -> int | None:
+        """Height and width of the only frames that it can be trained on; None where any will do.
+
+        A pooled representation does not tell the size of its frames: without another, samples have the generator's.
+        """
+        generator = self.generator
+        return self.encoder.fixed_size or (generator.size if generator.pooled else generator.fixed_size)
 
     def encode(self, frames: Float[Tensor, "b v c h w"], cameras: Float[Tensor, "b v p"]) -> Float[Tensor, "b v d y x"]:
         """The representation of every view, all in one batch. Frames in 0..1."""

@@ -59,7 +59,7 @@ def prediction_grid(module: GQNModule, batch: Any) -> Float[Tensor, "row column 
     episode = held_out_episode(batch, module.reference_count)
     truth, camera = episode.query_frames[:, 0], episode.query_cameras[:, 0]
     output = module.gqn(episode.context_frames, episode.context_cameras, truth, camera)
-    sample = module.gqn.sample_from(output.representation, camera)
+    sample = module.gqn.sample_from(output.representation, camera, size=(truth.shape[-2], truth.shape[-1]))
     shown = [*episode.context_frames[:, :3].unbind(dim=1), truth, output.mean.float(), sample.float()]
     return torch.stack(shown, dim=1).clamp(0, 1)
 
@@ -80,7 +80,8 @@ class Throughput(L.Callback):
         self, trainer: L.Trainer, pl_module: GQNModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
         self.scenes += len(batch.scenes) * trainer.world_size
-        if trainer.global_step % trainer.log_every_n_steps == 0:  # pyright: ignore[reportAttributeAccessIssue]
+        every = trainer.log_every_n_steps  # pyright: ignore[reportAttributeAccessIssue]
+        if every and trainer.global_step % every == 0:  # 0 logs nothing
             rate = self.scenes / (time.monotonic() - self.started)
             pl_module.log("train/scenes_per_second", rate)
             pl_module.log("train/query_images_per_second", rate * pl_module.queries)

@@ -27,7 +27,7 @@ class AtomicCheckpoints(TorchCheckpointIO):
 
 
 class LastCheckpoint(Checkpoint):
-    """Keeps ``folder/last.ckpt``: after each validation, after the last step, and when the run is told to end.
+    """Keeps ``folder/last.ckpt``: after each validation, after the last step, when time is up or a signal ends the run.
 
     On SIGTERM or SIGUSR1, which schedulers send before they take a machine back, the present step is finished and
     saved, and the process ends with status 128 + signal, as shells have it. Lightning calls checkpoint callbacks
@@ -56,7 +56,7 @@ class LastCheckpoint(Checkpoint):
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         self.stop = self._told_to_stop(trainer)
-        if self.stop or trainer.global_step == trainer.max_steps:
+        if self.stop or trainer.should_stop or trainer.global_step == trainer.max_steps:
             self._save(trainer)
 
     def on_train_batch_start(

@@ -16,8 +16,9 @@ from numpy.random import SeedSequence
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
+from gqn_probe.data.datamodule import SceneDataModule
 from gqn_probe.data.episodes import draw_episode
-from gqn_probe.model import GQN, GQNOutput
+from gqn_probe.model import GQN, GQNOutput, TrainedOn
 from gqn_probe.model.objective import floor_nats, gaussian_nll
 from gqn_probe.training.prediction import PredictionMetrics, held_out_episode
 from gqn_probe.training.schedules import Schedule
@@ -65,6 +66,12 @@ class GQNModule(L.LightningModule):
         super().__init__()
         if len(context) != 2 or not 1 <= context[0] <= context[1]:
             raise ValueError(f"training.context={list(context)} must be [least, greatest] with 1 <= least <= greatest")
+        if queries < 1:
+            raise ValueError(f"training.queries={queries} must be at least 1")
+        if min(sigma.start, sigma.end) <= 0:
+            raise ValueError(f"training.sigma must stay above 0, got start={sigma.start} and end={sigma.end}")
+        if min(validation_counts, default=1) < 1:
+            raise ValueError(f"training.validation_counts={list(validation_counts)} must be 1 or more each")
         if reference_count not in validation_counts:
             raise ValueError(f"training.reference_count={reference_count} is not in {list(validation_counts)}")
         self.gqn = gqn
@@ -86,9 +93,51 @@ class GQNModule(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def setup(self, stage: str) -> None:
+        data = self.trainer.datamodule  # pyright: ignore[reportAttributeAccessIssue]
+        if isinstance(data, SceneDataModule):
+            try:
+                self._meet(data)
+            except ValueError:
+                if self.trainer.is_global_zero:
+                    raise
+                raise SystemExit(0) from None  # the first process speaks for all
         if self.compiled:
             self.gqn.encoder.compile(dynamic=True)  # the number of views differs from batch to batch
             self.gqn.generator.compile()
+
+    def _meet(self, data: SceneDataModule) -> None:
+        """Note what the network is trained on, and refuse before the first step what would fail hours later.
+
+        Raises:
+            ValueError: frames of another size than the network is bound to, or too few views; names the settings.
+        """
+        scenes = data.scenes("val" if data.online else "train", limit=1)
+        height, width = scenes.frames.shape[-2:]
+        self.gqn.trained_on = TrainedOn((height, width), data.camera_order)
+        bound = self.gqn.bound_size
+        if bound is not None and (height, width) != (bound, bound):
+            other = f" or model.generator.size={height}" if height == width else ""
+            raise ValueError(
+                f"the network is made for frames of {bound}x{bound}, the data has {height}x{width}: "
+                f"add data.size={bound}{other}"
+            )
+        validates = bool(self.trainer.limit_val_batches)
+        greatest = self.context[1]
+        needed = greatest + self.queries if self.unseen_queries else max(greatest, self.queries)
+        wanting = []
+        if needed > scenes.views:
+            wanting.append(f"training.context={list(self.context)} with training.queries={self.queries} needs {needed}")
+        if validates and self.reference_count >= scenes.views:
+            wanting.append(f"training.reference_count={self.reference_count} needs {self.reference_count + 1}")
+        if wanting:
+            raise ValueError(f"the scenes have {scenes.views} views, but {' and '.join(wanting)}: lower them")
+        if validates and self.trainer.is_global_zero:
+            share = -(-len(data.split("val")) // self.trainer.world_size)
+            if min(data.batch_size, share) == 1:
+                print(
+                    "validation batches hold one scene each, so there is no score of another scene's context: "
+                    "for that, use data.batch_size and a validation split of 2 or more a device"
+                )
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         step = self.trainer.fit_loop.total_batch_idx  # counts the batches of an accumulated gradient, too
@@ -150,7 +199,8 @@ class GQNModule(L.LightningModule):
         scores = elbo_terms(output, truth, sigma)
         loss = scores["nats"] + self.kl_weight(self.global_step) * scores["kl"]
         if self.mode_weight:
-            mode = self.gqn.sample_from(representation, cameras, deterministic=True)
+            size = truth.shape[-2], truth.shape[-1]
+            mode = self.gqn.sample_from(representation, cameras, deterministic=True, size=size)
             mode_nats = gaussian_nll(mode, truth, sigma).mean()
             loss = loss + self.mode_weight * mode_nats
             scores["mode_nats_above_floor"] = mode_nats - floor_nats(sigma, truth[0].numel())
@@ -176,10 +226,18 @@ class GQNModule(L.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["gqn_settings"] = self.gqn.settings()
+        checkpoint["trained_on"] = self.gqn.trained_on.facts()
+        checkpoint["validation"] = validation_metrics(self.trainer)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if checkpoint["gqn_settings"] != self.gqn.settings():
             raise ValueError("the checkpoint holds another network: leave the settings of model as they were")
+        TrainedOn.from_facts(checkpoint.get("trained_on", {})).check(self.gqn.trained_on)
+
+
+def validation_metrics(trainer: L.Trainer) -> dict[str, float]:
+    """Those of the last validation."""
+    return {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
 
 
 def elbo_terms(output: GQNOutput, truth: Float[Tensor, "b c h w"], sigma: float) -> dict[str, Tensor]:

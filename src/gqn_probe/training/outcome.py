@@ -1,36 +1,61 @@
 """What training leaves behind: the best weights as a file of their own, a film made with them, their metrics."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import pytorch_lightning as L
+import torch
+from pytorch_lightning.callbacks import ModelCheckpoint, Timer
 from pytorch_lightning.loggers import WandbLogger
 
 from gqn_probe.data.datamodule import SceneDataModule
 from gqn_probe.data.sources import Rendered
 from gqn_probe.model import GQN, load_gqn, save_weights
-from gqn_probe.training.gqn_module import GQNModule
+from gqn_probe.training.gqn_module import GQNModule, validation_metrics
 from gqn_probe.training.orbit import orbit, save_gif
 
 
-def conclude(trainer: L.Trainer, module: GQNModule, data: SceneDataModule, folder: Path) -> dict[str, float]:
-    """Export the best checkpoint (the present weights, if none was kept) to ``weights.safetensors``.
+class Outcome(NamedTuple):
+    """What is known of the exported weights, and of the last ones, which need not be the same."""
 
-    Returns the metrics of the last validation.
-    """
-    metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    steps: int  # after which the exported weights were kept
+    metrics: dict[str, float]  # of the exported weights; empty where none were validated
+    last_validation: dict[str, float]
+
+
+def conclude(trainer: L.Trainer, module: GQNModule, data: SceneDataModule, folder: Path) -> Outcome:
+    """Export the best checkpoint (the present weights, if none was kept) to ``weights.safetensors``."""
+    last = validation_metrics(trainer)
+    outcome = Outcome(trainer.global_step, {}, last)
     if trainer.is_global_zero:
-        best = folder / "checkpoints" / "best.ckpt"
-        gqn = load_gqn(best).to(module.device) if best.exists() else module.gqn
-        metadata = {
-            "steps": str(trainer.global_step),
-            "data": data.fingerprint("train"),
-            "camera_order": data.camera_order,
-        }
+        best, gqn = folder / "checkpoints" / "best.ckpt", module.gqn
+        if best.exists():
+            gqn = load_gqn(best).to(module.device)
+            kept = torch.load(best, map_location="cpu", weights_only=True, mmap=True)
+            outcome = Outcome(kept["global_step"], kept.get("validation", {}), last)
+        metadata = {"steps": str(outcome.steps), "data": data.fingerprint("train"), **score(trainer, outcome)}
         save_weights(gqn, folder / "weights.safetensors", metadata)
         print(f"weights: {folder / 'weights.safetensors'}")
         if isinstance(data.source, Rendered):  # others have no truth from a camera of our choice
             film(trainer, gqn, data, folder / "orbit.gif")
-    return metrics
+        say_if_time_was_up(trainer, folder)
+    return outcome
+
+
+def score(trainer: L.Trainer, outcome: Outcome) -> dict[str, str]:
+    """The value by which the exported weights were the best, by its name."""
+    monitored = [each.monitor for each in trainer.checkpoint_callbacks if isinstance(each, ModelCheckpoint)]
+    return {name: f"{outcome.metrics[name]:.6g}" for name in monitored if name in outcome.metrics}
+
+
+def say_if_time_was_up(trainer: L.Trainer, folder: Path) -> None:
+    """One line where ``trainer.max_time`` ended the run before its last step."""
+    callbacks: list[L.Callback] = trainer.callbacks  # pyright: ignore[reportAttributeAccessIssue]
+    left = [each.time_remaining() for each in callbacks if isinstance(each, Timer)]
+    late = any(seconds is not None and seconds <= 0 for seconds in left)
+    if late and trainer.should_stop and trainer.global_step != trainer.max_steps:
+        of = f" of {trainer.max_steps}" if trainer.max_steps > 0 else ""
+        print(f"stopped at step {trainer.global_step}{of} by trainer.max_time; python train.py resume={folder} goes on")
 
 
 def film(trainer: L.Trainer, gqn: GQN, data: SceneDataModule, path: Path) -> None:

@@ -20,6 +20,8 @@ from gqn_probe.model import GQN
 from gqn_probe.training.foreground import color_cosine, object_mask
 from gqn_probe.types import Batch, Episode, to_unit
 
+AVERAGED = 4  # samples whose mean gives an object's predicted colour
+
 
 def held_out_episode(batch: Batch, count: int) -> Episode:
     """The first ``count`` views of each scene as context and its last view as the query, never in the context."""
@@ -42,7 +44,8 @@ class PredictionMetrics:
 
     Names read ``SOURCE/METRIC`` at the reference count and ``context_K/SOURCE/METRIC`` at every count. Errors are
     root-mean-square on the 0..255 scale (``rmse``, ``object_rmse``), mean squared on 0..1 (``mse``), SSIM, and
-    PSNR in decibels.
+    PSNR in decibels. A batch of one scene has nothing to say about another scene's context or camera, nor about its
+    colour among others.
     """
 
     def __init__(self, counts: tuple[int, ...], reference_count: int) -> None:
@@ -71,24 +74,27 @@ class PredictionMetrics:
     ) -> None:
         count = episode.context_frames.shape[1]
         truth, camera = episode.query_frames[:, 0], episode.query_cameras[:, 0]
-        sample = gqn.sample_from(representation, camera)
-        shuffled = gqn.sample_from(representation.roll(1, dims=0), camera)
-        predictions = {"sample": sample, "shuffled": shuffled, "nearest_view": nearest_view(episode)}
+        size = truth.shape[-2], truth.shape[-1]
+
+        def draw(representation: Tensor, camera: Tensor) -> Tensor:
+            return gqn.sample_from(representation, camera, size=size)
+
+        predictions = {"sample": draw(representation, camera), "nearest_view": nearest_view(episode)}
+        others = len(truth) > 1  # rolled by one, a single scene would be its own control
+        if others:
+            predictions["shuffled"] = draw(representation.roll(1, dims=0), camera)
         if count == self.reference_count:
             predictions["mean_image"] = mean_image.expand_as(truth)
-            predictions["other_camera"] = gqn.sample_from(representation, camera.roll(1, dims=0))
-            self._add("sample/color_cosine", color_cosine(self._averaged(gqn, representation, camera), truth))
-            other = self._averaged(gqn, representation.roll(1, dims=0), camera)
-            self._add("shuffled/color_cosine", color_cosine(other, truth))
+        if count == self.reference_count and others:
+            predictions["other_camera"] = draw(representation, camera.roll(1, dims=0))
+            for source, r in (("sample", representation), ("shuffled", representation.roll(1, dims=0))):
+                averaged = torch.stack([draw(r, camera) for _ in range(AVERAGED)]).mean(dim=0).float()
+                self._add(f"{source}/color_cosine", color_cosine(averaged, truth))
         for source, prediction in predictions.items():
             for metric, value in image_scores(prediction.float().clamp(0, 1), truth).items():
                 self._add(f"context_{count}/{source}/{metric}", value)
                 if count == self.reference_count:
                     self._add(f"{source}/{metric}", value)
-
-    @staticmethod
-    def _averaged(gqn: GQN, representation: Tensor, camera: Tensor, draws: int = 4) -> Float[Tensor, "b c h w"]:
-        return torch.stack([gqn.sample_from(representation, camera) for _ in range(draws)]).mean(dim=0).float()
 
     def _add(self, name: str, value: Float[Tensor, " b"]) -> None:
         if name not in self.means:

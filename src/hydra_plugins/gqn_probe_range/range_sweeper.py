@@ -78,26 +78,25 @@ def expand(arguments: Sequence[str], ranges: Sequence[str]) -> list[list[str]]:
     choices: dict[str, list[str]] = {}
     for override in OverridesParser.create().parse_overrides(list(arguments)):
         key = override.get_key_element()
-        if override.is_discrete_sweep():
-            choices[key] = [f"{key}={choice}" for choice in override.sweep_string_iterator()]
-        elif override.is_sweep_override():
+        sweep = override.is_discrete_sweep()
+        values = list(override.sweep_string_iterator()) if sweep else [override.get_value_element_as_str()]
+        if override.is_sweep_override() and not sweep:
             raise CompactHydraException(
                 f"{override.input_line}: the range sweeper takes a..b, a,b,c and range(a,b); "
                 "for other sweeps choose another sweeper with hydra/sweeper=NAME"
             )
-        elif key in ranges:
-            counts = counts_of(key, override.get_value_element_as_str())
-            choices[key] = [f"{key}={count}" for count in counts]
-        else:
-            choices[key] = [f"{key}={override.get_value_element_as_str()}"]
+        if override.key_or_group in ranges:
+            values = counts_of(key, values)
+        choices[key] = [f"{key}={value}" for value in values]
     return [list(job) for job in itertools.product(*choices.values())]
 
 
-def counts_of(key: str, value: str) -> list[int]:
+def counts_of(key: str, values: Sequence[str]) -> list[int]:
+    """The counts of all values, each of which may be a range or a list."""
     try:
-        return parse_counts(value)
+        return parse_counts([count for value in values for count in parse_counts(value)])
     except ValueError as error:
-        raise CompactHydraException(f"{key}={value}: {error}") from None
+        raise CompactHydraException(f"{key}={','.join(values)}: {error}") from None
 
 
 def failure(result: JobReturn) -> Any:

@@ -1,0 +1,26 @@
+"""What is made of a mistake inside a job."""
+
+import pytest
+from hydra.errors import InstantiationException
+from omegaconf import DictConfig
+
+from gqn_probe import run
+
+
+def mistaken(cfg: DictConfig) -> None:
+    try:
+        raise ValueError("probe.seeds must be\nat least 1")
+    except ValueError as error:
+        raise InstantiationException("Error in call to target\nfull_key: probe") from error
+
+
+def test_a_mistake_in_a_job_of_a_sweep_is_raised_in_one_line(monkeypatch):
+    monkeypatch.setattr(run, "in_sweep", lambda: True)
+    with pytest.raises(ValueError, match=r"^probe.seeds must be at least 1$"):
+        run.guarded(mistaken, DictConfig({}))
+
+
+def test_a_mistake_in_a_single_run_ends_it_with_one_line(monkeypatch):
+    monkeypatch.setattr(run, "in_sweep", lambda: False)
+    with pytest.raises(SystemExit, match=r"^error: probe.seeds must be at least 1$"):
+        run.guarded(mistaken, DictConfig({}))

@@ -1,0 +1,72 @@
+"""What the script checks before a study, and says after it."""
+
+from pathlib import Path
+from unittest.mock import Mock
+
+import pytest
+import torch
+from omegaconf import DictConfig
+
+from gqn_probe import run, study
+from gqn_probe.analysis import Material, StudySettings
+
+CHOICES = {"context": 2, "split": "test", "checkpoint": "pretrained", "cache": "cache"}
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ({"split": "validation"}, "split=validation is not known: use train or val or test"),
+        ({"split": None}, "split=None is not known"),
+        ({"checkpoint": None}, "checkpoint=null is not a path: name a file, or pretrained"),
+        ({"cache": None}, "cache=null is not a path: name a folder"),
+    ],
+)
+def test_a_choice_that_cannot_be_meant_is_refused(choice, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        study.plan_jobs(DictConfig(CHOICES | choice), tmp_path)
+
+
+@pytest.mark.parametrize(("gpus", "chosen"), [(0, "cpu"), (2, "cuda")])
+def test_a_device_is_chosen_or_taken_as_named(monkeypatch, gpus, chosen):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    assert study.choose_device("auto") == chosen
+    assert study.choose_device("cpu") == "cpu"
+    if gpus:
+        assert study.choose_device("cuda:1") == "cuda:1"
+    for absent in ("cuda:2",) if gpus else ("cuda", "cuda:0"):
+        with pytest.raises(ValueError, match=f"device={absent} is not there: PyTorch finds {gpus} GPUs; use device=a"):
+            study.choose_device(absent)
+    for strange in ("gpu", None, "cuda:"):
+        with pytest.raises(ValueError, match=f"device={strange} is not known: use auto, cpu, cuda or cuda:N"):
+            study.choose_device(strange)
+
+
+def test_an_artifact_is_named_in_the_characters_that_wandb_allows():
+    root = Path("/home/my study/12-00")
+    assert study.artifact_name(root, root) == "my-study-12-00"
+    assert study.artifact_name(root, root / "probe.inputs=[a,b]") == "my-study-12-00-probe.inputs-a-b-"
+
+
+@pytest.mark.parametrize(
+    ("data", "objects", "told"),
+    [
+        ({"test": 3}, 3, ""),
+        (
+            {"test": 3},
+            5,
+            "note: probe.objects=5, but split=test has 3 scenes, which were all studied; data.test=5 gives as many\n",
+        ),
+        ({"root": "mine"}, 5, "note: probe.objects=5, but split=test has 3 scenes, which were all studied\n"),
+    ],
+)
+def test_fewer_scenes_than_asked_for_are_told_of(tmp_path, monkeypatch, capsys, data, objects, told):
+    for name in ("run_study", "draw_figures", "build_report", "print_results"):
+        monkeypatch.setattr(study, name, Mock())
+    monkeypatch.setattr(run, "write_provenance", Mock())
+    monkeypatch.setattr(run, "root_folder", lambda: tmp_path)
+    material = Mock(spec=Material, scenes=[1, 2, 3], fingerprints={}, features_folder=Path("features"))
+    cfg = DictConfig({"split": "test", "data": data, "logger": {"wandb": False}})
+    study.finish(cfg, material, Mock(spec=StudySettings, objects=objects), [], tmp_path)
+    assert capsys.readouterr().err == told

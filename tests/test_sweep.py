@@ -1,0 +1,137 @@
+"""What follows a sweep: a study for each setting, and an exit status that tells how it went."""
+
+import json
+import pickle
+from pathlib import Path
+
+import pytest
+from hydra.conf import HydraConf
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+from scripts import only_run
+from test_cli import place, study, trained  # noqa: F401  (fixtures)
+
+import gqn_probe.study
+from gqn_probe import progress, run, sweep
+from gqn_probe.sweep import StudyAfterSweep, by_setting, study_of
+
+CHOICES = {"split": "test", "checkpoint": "pretrained", "cache": "cache", "probe": None}
+
+
+def job(folder: Path, *overrides: str, context: str = "2..3") -> Path:
+    """A folder as Hydra leaves it."""
+    (folder / ".hydra").mkdir(parents=True)
+    OmegaConf.save(list(overrides), folder / ".hydra" / "overrides.yaml")
+    OmegaConf.save({**CHOICES, "context": context}, folder / ".hydra" / "config.yaml")
+    return folder
+
+
+@pytest.fixture
+def finish(monkeypatch):
+    """The end of a sweep in a folder."""
+    monkeypatch.setattr(HydraConfig.instance(), "cfg", None)  # what it sets is unset again
+
+    def end(folder: Path) -> None:
+        hydra = OmegaConf.structured(HydraConf)
+        hydra.sweep.dir = str(folder)
+        StudyAfterSweep().on_multirun_end(DictConfig({"hydra": hydra}))
+
+    return end
+
+
+@pytest.fixture
+def two(tmp_path) -> Path:
+    """A sweep over two settings."""
+    for number in (0, 1):
+        job(tmp_path / str(number), f"seed={number}")
+    return tmp_path
+
+
+def test_the_context_and_what_all_jobs_share_name_no_study(tmp_path):
+    jobs = [job(tmp_path / str(k), f"checkpoint=/{'a' * 300}", f"++context={k}", "seed=1") for k in (2, 3, 10)]
+    assert by_setting(tmp_path) == {"": jobs}
+
+
+def test_a_study_is_named_by_what_settings_differ_in(tmp_path):
+    jobs = [job(tmp_path / str(n), "data.size=16", f"checkpoint=a/{n // 2}", f"context={n % 2}") for n in range(4)]
+    assert by_setting(tmp_path) == {"checkpoint=a-0": jobs[:2], "checkpoint=a-1": jobs[2:]}
+
+
+def test_a_long_name_is_cut_and_stays_one_of_its_own(tmp_path):
+    jobs = [job(tmp_path / str(n), f"checkpoint={'ä' * 200}{n}") for n in range(2)]
+    studies = by_setting(tmp_path)
+    assert list(studies.values()) == [[folder] for folder in jobs]
+    assert all(len(name.encode()) <= 80 and name.endswith(f"ä-{n}") for n, name in enumerate(studies))
+
+
+def test_two_settings_never_share_a_name(tmp_path):
+    jobs = [job(tmp_path / str(n), f"checkpoint={name}") for n, name in enumerate(("a/b", "a-b"))]
+    assert by_setting(tmp_path) == {"checkpoint=a-b": jobs[:1], "checkpoint=a-b-1": jobs[1:]}
+
+
+def test_jobs_may_lie_where_the_user_wants_them(tmp_path):
+    jobs = [job(tmp_path / "by" / f"k{k}", f"context={k}") for k in (2, 3)]
+    assert by_setting(tmp_path) == {"": jobs}
+
+
+def test_jobs_of_one_count_and_of_several_are_found_alike(tmp_path, monkeypatch):
+    given = []
+    monkeypatch.setattr(run, "in_sweep", lambda: True)
+    monkeypatch.setattr(run, "instantiate", lambda node: node)
+    monkeypatch.setattr(gqn_probe.study, "open_material", lambda cfg, settings: None)
+    monkeypatch.setattr(gqn_probe.study, "finish", lambda cfg, material, settings, jobs, folder: given.extend(jobs))
+    several, one = job(tmp_path / "0", context="[2,3]"), job(tmp_path / "1", context="4")
+    study_of([several, one], tmp_path)
+    assert given == [several / "count-02", several / "count-03", one]
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [(ValueError("too\nfew"), "seed=0: too few\n"), (OSError("no space"), "OSError: no space\n")],
+)
+def test_a_study_that_fails_ends_the_sweep_so_but_not_the_other_studies(two, finish, monkeypatch, capsys, error, told):
+    made = []
+
+    def fails_first(jobs, folder):
+        if not made:
+            made.append("")
+            raise error
+        made.append(folder.name)
+
+    monkeypatch.setattr(sweep, "study_of", fails_first)
+    with pytest.raises(SystemExit) as ended:
+        finish(two)
+    assert ended.value.code == 1
+    assert made == ["", "seed=1"]
+    assert told in capsys.readouterr().err
+
+
+def test_a_sweep_whose_jobs_cannot_be_found_fails(tmp_path, finish):
+    with pytest.raises(SystemExit, match=r"error: no job left its configuration below .*; keep hydra\.output_subdir"):
+        finish(tmp_path)
+
+
+def test_it_can_be_sent_to_other_processes_while_its_bar_is_open(monkeypatch):
+    monkeypatch.setattr(type(progress.DISPLAY.console), "is_terminal", property(lambda console: True))
+    callback = StudyAfterSweep()
+    hydra = {"overrides": {"task": ["context=2..3"]}, "sweeper": {"ranges": ["context"]}}
+    callback.on_multirun_start(DictConfig({"hydra": hydra}))
+    try:
+        assert len(progress.DISPLAY.tasks) == 1
+        sent = pickle.loads(pickle.dumps(callback))
+        sent.on_job_end(DictConfig({}), None)
+        assert progress.DISPLAY.tasks[0].completed == 0
+    finally:
+        callback.bar.close()
+
+
+@pytest.mark.slow
+def test_every_setting_has_its_study_when_a_job_does_all_counts(study):  # noqa: F811
+    swept = study("-m", "probe.probes.linear.epochs=2,3", "context=[2,3]", "hydra.sweeper.ranges=[]")
+    assert swept.code == 0, swept.error
+    folder = only_run("probe")
+    for epochs in (2, 3):
+        summary = json.loads((folder / f"probe.probes.linear.epochs={epochs}" / "study" / "summary.json").read_text())
+        assert summary["counts"] == [2, 3]
+        assert summary["failed"] == []
+        assert summary["settings"]["probes"]["linear"]["epochs"] == epochs

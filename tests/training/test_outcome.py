@@ -1,0 +1,105 @@
+"""The exported weights are the best ones, and what stands beside them is theirs; what stopped a run is said."""
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from fitting import fit
+from safetensors import safe_open
+from scripts import call
+from tiny import TINY, tiny_module
+
+from gqn_probe.training.checkpointing import LastCheckpoint
+from gqn_probe.training.outcome import say_if_time_was_up
+
+DATA = [override for override in TINY if override.startswith("data.")]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("user")
+
+
+def trained(place: Path, name: str, *overrides: str) -> Path:
+    """The folder of ``python train.py``, in ``place``."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        result = call("train.py", *TINY, "logger.wandb=false", f"hydra.run.dir={place / name}", *overrides)
+    assert result.code == 0, result.error
+    assert "stopped" not in result.output
+    return place / name
+
+
+@pytest.fixture(scope="module")
+def run(place) -> Path:
+    """A run whose first validation counts as its best, because errors fall."""
+    return trained(place, "run", "callbacks.best.mode=max", "trainer.max_steps=6")
+
+
+def metadata(folder: Path) -> dict[str, str]:
+    with safe_open(folder / "weights.safetensors", framework="pt") as file:
+        return file.metadata()
+
+
+def test_the_best_checkpoint_is_exported_with_its_own_step_and_score(run):
+    with (run / "metrics.csv").open(newline="") as file:
+        errors = {int(row["step"]) + 1: float(row["val/sample/rmse"]) for row in csv.DictReader(file) if row["val/kl"]}
+    assert [*errors] == [3, 6]
+    assert errors[3] > errors[6]
+    record = json.loads((run / "provenance.json").read_text())
+    assert record["steps"] == 3
+    assert record["metrics"]["val/sample/rmse"] == pytest.approx(errors[3])
+    assert record["last_validation"]["val/sample/rmse"] == pytest.approx(errors[6])
+    assert metadata(run)["steps"] == "3"
+    assert float(metadata(run)["val/sample/rmse"]) == pytest.approx(errors[3], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("data.size=20", r"error: the weights were trained on frames of 16x16, the data has 20x20: add data.size=16\n"),
+        ("data.camera_order=sin_cos", r"error: .* in the order cos_sin, .*: add data.camera_order=cos_sin\n"),
+    ],
+)
+@pytest.mark.parametrize("file", ["weights.safetensors", "checkpoints/last.ckpt"])
+def test_the_study_of_other_data_is_refused(run, place, monkeypatch, override, message, file):
+    monkeypatch.chdir(place)
+    result = call("probe.py", *DATA, "context=2", f"checkpoint=run/{file}", "logger.wandb=false", override)
+    assert result.code == 1
+    assert re.fullmatch(message, result.error), result.error
+
+
+def test_what_is_switched_off_is_left_out(place):
+    off = ["callbacks.images=null", "callbacks.best=null", "trainer.log_every_n_steps=0", "trainer.max_steps=4"]
+    run = trained(place, "off", *off)
+    assert not (run / "images").exists()
+    record = json.loads((run / "provenance.json").read_text())
+    assert record["steps"] == 4
+    assert record["metrics"] == {}, "these weights were not validated"
+    assert record["last_validation"]["val/sample/rmse"] > 0
+    assert metadata(run).keys() == {"steps", "data", "frame_size", "camera_order", "gqn_settings"}
+
+
+@pytest.mark.parametrize("validations", [1.0, 0])
+@pytest.mark.parametrize(("steps", "of"), [(100, " of 100"), (-1, "")])
+def test_a_run_that_time_stopped_says_so_and_can_go_on(tmp_path, capsys, validations, steps, of):
+    last = LastCheckpoint(str(tmp_path / "checkpoints"))
+    settings = {"max_steps": steps, "max_time": {"seconds": 0.1}, "limit_val_batches": validations}
+    settings |= {"enable_checkpointing": True}
+    trainer = fit(tiny_module(), tmp_path / "cache", callbacks=[last], **settings)
+    say_if_time_was_up(trainer, tmp_path)
+    done = trainer.global_step
+    line = f"stopped at step {done}{of} by trainer.max_time; python train.py resume={tmp_path} goes on\n"
+    assert capsys.readouterr().out == line
+    assert torch.load(last.path, weights_only=True)["global_step"] == done
+
+
+def test_a_run_that_came_to_its_end_says_nothing(tmp_path, capsys):
+    trainer = fit(tiny_module(), tmp_path / "cache", max_steps=1, max_time={"hours": 1})
+    say_if_time_was_up(trainer, tmp_path)
+    late = fit(tiny_module(), tmp_path / "cache", max_steps=1, max_time={"seconds": 0.001})
+    say_if_time_was_up(late, tmp_path)
+    assert capsys.readouterr().out == ""
