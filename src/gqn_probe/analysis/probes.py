@@ -63,10 +63,19 @@ class Softmax(ProbeSettings):
         fitted = fit_probes([case.problem() for case in cases], self, classes=len(values), rows=rows, device=device)
         readings = []
         for i, case in enumerate(cases):
-            chosen = int(fitted.curves.validation_loss[-1, i].argmin())
+            chosen = best(fitted.curves.validation_accuracy[-1, i], fitted.curves.validation_loss[-1, i])
             curves = Curves(*(column[:, i, chosen] for column in fitted.curves))
             readings.append(read_parts(case, partial(fitted.logits, i, chosen), values, self.l2[chosen], curves))
         return readings
+
+
+def best(accuracy: Float[Tensor, " m"], loss: Float[Tensor, " m"]) -> int:
+    """The most accurate, and of several the one of least loss.
+
+    Loss alone would follow a few rows far out, which a sharp probe misses by many nats: it then prefers one so blunt
+    that it misses common rows, too.
+    """
+    return int(loss.masked_fill(accuracy < accuracy.max(), torch.inf).argmin())
 
 
 def read_parts(
