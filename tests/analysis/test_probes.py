@@ -1,18 +1,22 @@
 """Ridge, neighbours and the online code on rows whose answer is known."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
 from sklearn.linear_model import Ridge as TheirRidge
 
 from gqn_probe.analysis.cases import Case
 from gqn_probe.analysis.neighbours import Neighbours
 from gqn_probe.analysis.online import code_lengths
-from gqn_probe.analysis.probes import Reading, Softmax
+from gqn_probe.analysis.probes import Reading, Softmax, best
 from gqn_probe.analysis.ridge import Ridge, fit_ridge
 from gqn_probe.analysis.splits import Split, rows_of, split_groups
 
+CONF = Path(__file__).parents[2] / "conf"
 VALUES = torch.tensor([2.0, 3.0, 5.0, 9.0])
 
 
@@ -47,6 +51,27 @@ def test_ridge_reads_the_nearest_count() -> None:
 def test_ridge_chooses_its_strength_on_validation_rows() -> None:
     case = _case(noise=0.01)
     assert Ridge(l2=(1e-6, 100.0)).read([case], VALUES, "cpu")[0].setting == 1e-6
+
+
+def test_the_most_accurate_strength_is_chosen_and_of_equals_the_one_of_least_loss() -> None:
+    assert best(torch.tensor([0.8, 0.9, 0.9]), torch.tensor([0.1, 3.0, 2.0])) == 2
+
+
+@pytest.mark.slow
+def test_the_default_linear_probe_has_converged() -> None:
+    """Sums of views differ far more along one direction than along those that tell their number best."""
+    settings = OmegaConf.load(CONF / "probe/probes/linear.yaml").linear
+    objects, counts = 100, 6
+    r = (torch.rand(objects, counts, 16) ** 2 * torch.rand(16)).cumsum(dim=1).flatten(0, 1)
+    split = Split(*(rows_of(part, counts) for part in split_groups(torch.arange(objects), 0)))
+    labels, owners = torch.arange(counts).repeat(objects), torch.arange(objects).repeat_interleave(counts)
+    case = Case("count", "r", "none", 0, r, labels, owners, split, r)
+    usual, longer = (
+        _right(instantiate(settings, epochs=epochs).read([case], labels.unique().float(), "cpu")[0])
+        for epochs in (settings.epochs, 4 * settings.epochs)
+    )
+    assert usual > 0.5
+    assert abs(usual - longer) < 0.02
 
 
 def test_neighbours_vote() -> None:

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from gqn_probe.analysis.cases import Case
 from gqn_probe.analysis.probes import Softmax
-from gqn_probe.analysis.splits import trained_rows
 from gqn_probe.training.probe_fit import CHUNK, fit_probes
 
 SHARES = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)  # of the training objects, at the end of each block
@@ -28,7 +27,7 @@ def code_lengths(cases: Sequence[Case], probe: Softmax, *, classes: int, device:
     rows = [case.split.train[case.objects[case.split.train].argsort(stable=True)] for case in cases]
     blocks = [(i, known, upto) for i in range(len(cases)) for known, upto in pairwise(ends[i])]
     problems = [cases[i].problem()._replace(train=rows[i][:known]) for i, known, _ in blocks]
-    fitted = fit_probes(problems, probe, classes=classes, rows=trained_rows(len(cases[0].labels)), device=device)
+    fitted = fit_probes(problems, probe, classes=classes, rows=probe.rows_an_epoch(len(cases[0].labels)), device=device)
     chosen = fitted.curves.validation_loss[-1].argmin(dim=1).tolist()
     bits = [own[0] * math.log2(classes) for own in ends]
     for place, (i, known, upto) in enumerate(blocks):

@@ -18,6 +18,7 @@ from gqn_probe.analysis.splits import trained_rows
 from gqn_probe.training.probe_fit import CHUNK, ProbeSettings, fit_probes
 from gqn_probe.training.probe_module import Curves
 
+LEAST_STEPS = 10  # of training, an epoch
 LARGEST_STEP = 1 << 26  # numbers read in a step of training
 
 Logits = Callable[[Float[Tensor, "n f"]], Float[Tensor, "n k"]]
@@ -48,6 +49,10 @@ class Softmax(ProbeSettings):
     def read(self, cases: Sequence[Case], values: Float[Tensor, " k"], device: str) -> list[Reading]:
         return [each for some in self._that_fit(cases) for each in self._read(some, values, device)]
 
+    def rows_an_epoch(self, rows: int) -> int:
+        """How many training rows an epoch reads of cases with so many rows; of few rows several passes."""
+        return max(trained_rows(rows), LEAST_STEPS * self.batch_size)
+
     def _that_fit(self, cases: Sequence[Case]) -> Iterator[list[Case]]:
         """All cases together, unless the rows of one step would not fit into memory."""
         some: list[Case] = []
@@ -59,7 +64,7 @@ class Softmax(ProbeSettings):
         yield some
 
     def _read(self, cases: Sequence[Case], values: Float[Tensor, " k"], device: str) -> list[Reading]:
-        rows = trained_rows(len(cases[0].labels))
+        rows = self.rows_an_epoch(len(cases[0].labels))
         fitted = fit_probes([case.problem() for case in cases], self, classes=len(values), rows=rows, device=device)
         readings = []
         for i, case in enumerate(cases):
