@@ -87,13 +87,18 @@ def one_line(error: BaseException) -> str:
 
 
 def prepare(cfg: DictConfig) -> Path:
-    """Seed everything and silence what users cannot act on; the run's output folder."""
+    """Make this process ready for a run; its output folder."""
+    settle(cfg.seed)
+    return output_folder()
+
+
+def settle(seed: int) -> None:
+    """Seed everything, and silence what users cannot act on."""
     for name in ("pytorch_lightning", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in NOISE:
         warnings.filterwarnings("ignore", message=message)
-    L.seed_everything(cfg.seed, workers=True, verbose=False)
-    return output_folder()
+    L.seed_everything(seed, workers=True, verbose=False)
 
 
 def output_folder() -> Path:

@@ -91,6 +91,7 @@ def study_of(jobs: list[Path], folder: Path) -> None:
     """The study of finished jobs, of one count or several each, under the configuration of the first."""
     counts = [count.folder for job in jobs for count in study.plan_jobs(config_of(job), job)]
     cfg = config_of(jobs[0])
+    run.settle(cfg.seed)  # the jobs may have been run by other processes
     settings = run.instantiate(cfg.probe)
     study.finish(cfg, study.open_material(cfg, settings), settings, counts, folder)
 
