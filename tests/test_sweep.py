@@ -22,7 +22,7 @@ def job(folder: Path, *overrides: str, context: str = "2..3") -> Path:
     """A folder as Hydra leaves it."""
     (folder / ".hydra").mkdir(parents=True)
     OmegaConf.save(list(overrides), folder / ".hydra" / "overrides.yaml")
-    OmegaConf.save({**CHOICES, "context": context}, folder / ".hydra" / "config.yaml")
+    OmegaConf.save({**CHOICES, "context": context, "seed": 0}, folder / ".hydra" / "config.yaml")
     return folder
 
 
@@ -78,6 +78,7 @@ def test_jobs_of_one_count_and_of_several_are_found_alike(tmp_path, monkeypatch)
     given = []
     monkeypatch.setattr(run, "in_sweep", lambda: True)
     monkeypatch.setattr(run, "instantiate", lambda node: node)
+    monkeypatch.setattr(run, "settle", lambda seed: None)
     monkeypatch.setattr(gqn_probe.study, "open_material", lambda cfg, settings: None)
     monkeypatch.setattr(gqn_probe.study, "finish", lambda cfg, material, settings, jobs, folder: given.extend(jobs))
     several, one = job(tmp_path / "0", context="[2,3]"), job(tmp_path / "1", context="4")
