@@ -58,7 +58,7 @@ def planted(tiny_gqn: GQN, tmp_path: Path) -> Planted:
     return make
 
 
-LINEAR = Softmax(epochs=60, batch_size=256, learning_rate=0.3, l2=(1e-5, 1e-3, 1e-1), principal=True)
+LINEAR = Softmax(epochs=10, batch_size=256, learning_rate=0.3, l2=(1e-5, 1e-3, 1e-1), principal=True)
 CONTROLS = {
     "none": Control("r"),
     "norm": Control("length", transform="norm"),

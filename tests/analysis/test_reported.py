@@ -27,6 +27,8 @@ from gqn_probe.report.results import read_study
 from gqn_probe.report.terminal import print_results
 from gqn_probe.types import Scenes
 
+pytestmark = pytest.mark.slow  # a study each
+
 PROBES = {
     "linear": Softmax(epochs=3, batch_size=256, learning_rate=0.3, l2=(1e-3,)),
     "ridge": Ridge(l2=(1e-2,)),

@@ -163,6 +163,7 @@ def _build(folder: Path) -> int:
     return len(build_store(SMALL, folder, SMALL.pieces(), workers=2).shards)
 
 
+@pytest.mark.slow
 def test_stores_are_built_within_the_processes_of_launchers_and_pools(tmp_path: Path) -> None:
     assert joblib.Parallel(2)([joblib.delayed(_build)(tmp_path / "joblib")]) == [6]
     with multiprocessing.get_context("fork").Pool(1) as pool:

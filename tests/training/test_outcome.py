@@ -83,6 +83,7 @@ def test_what_is_switched_off_is_left_out(place):
     assert metadata(run).keys() == {"steps", "data", "frame_size", "camera_order", "gqn_settings"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("validations", [1.0, 0])
 @pytest.mark.parametrize(("steps", "of"), [(100, " of 100"), (-1, "")])
 def test_a_run_that_time_stopped_says_so_and_can_go_on(tmp_path, capsys, validations, steps, of):
