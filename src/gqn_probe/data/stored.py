@@ -2,6 +2,7 @@
 
 import json
 import mmap
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from itertools import pairwise
@@ -89,9 +90,13 @@ class StoredScenes:
     def _by_shard(self, rows: Int[Tensor, " s"]) -> Iterator[Part]:
         """What one shard after the other has of these rows, so that few need to be open."""
         shards, own_rows = self.places(rows)
-        order = np.argsort(shards, kind="stable")
-        for places in np.split(order, np.flatnonzero(np.diff(shards[order])) + 1) if len(rows) else ():
-            yield Part(self._columns(int(shards[places[0]])), places.tolist(), own_rows[places].tolist())
+        wanted: dict[int, tuple[list[int], list[int]]] = defaultdict(lambda: ([], []))
+        for place, (shard, row) in enumerate(zip(shards.tolist(), own_rows.tolist(), strict=True)):
+            places, in_shard = wanted[shard]
+            places.append(place)
+            in_shard.append(row)
+        for shard, (places, in_shard) in wanted.items():
+            yield Part(self._columns(shard), places, in_shard)
 
     def _gather(self, rows: Int[Tensor, " s"], prefix: str = "") -> dict[str, Tensor]:
         gathered: dict[str, np.ndarray] = {}
