@@ -40,8 +40,6 @@ def prediction_rows(jobs: Jobs, bootstrap: ObjectBootstrap) -> Iterator[Result]:
 def write_pictures(material: Material, jobs: Jobs, settings: StudySettings, folder: Path) -> None:
     """The first scenes: context views in order, and at each count the query and what was predicted of it."""
     some = material.scenes[: min(settings.show, settings.reconstruct)]
-    if not len(some):
-        return
     tasks = [TASKS[settings.protocol](len(some), some.views, count, settings.seed) for count in jobs.counts]
     arrays = {
         "counts": np.array(jobs.counts),
