@@ -46,26 +46,29 @@ def test_a_sweep_is_a_group_of_finished_runs(study):  # noqa: F811
     assert [runs[name]["artifacts"] for name in sorted(runs)] == [["features"], ["features"], ["study"]]
 
 
-def test_a_server_that_does_not_answer_fails_nothing(tmp_path, monkeypatch, capsys):
+def test_a_key_that_cannot_be_one_fails_nothing(monkeypatch, capsys):
     monkeypatch.delenv("WANDB_MODE", raising=False)
-    unreachable = Mock(side_effect=CommError("connection\nrefused"))
-    monkeypatch.setattr(tracking.wandb, "login", unreachable)
+    asked = Mock(side_effect=CommError("API key is\nempty."))
+    monkeypatch.setattr(tracking, "logged_in", asked)
     assert tracking.wandb_mode("auto") == "offline"
     assert tracking.wandb_mode("auto") == "offline"
-    assert unreachable.call_count == 1
-    assert capsys.readouterr().err == "W&B cannot be reached, runs are kept offline: connection refused\n"
+    assert asked.call_count == 1
+    assert capsys.readouterr().err == "W&B runs are kept offline: API key is empty.\n"
 
 
-def test_a_run_that_cannot_be_online_is_offline(tmp_path, monkeypatch):
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_run_that_cannot_be_online_is_offline(answers, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "online")
+    monkeypatch.setattr(tracking, "ask_server", Mock(side_effect=None if answers else ConnectionError("no answer")))
     offline = Mock(spec=tracking.wandb.Run)
-    started = Mock(side_effect=[CommError("no answer"), offline])
+    started = Mock(side_effect=[CommError("no permission"), offline] if answers else [offline])
     monkeypatch.setattr(tracking.wandb, "init", started)
     assert tracking._start("online", dir=tmp_path, resume="allow") is offline
     assert started.call_args.kwargs["mode"] == "offline"
 
 
 def test_a_run_that_wandb_refuses_is_one_clear_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(tracking, "ask_server", Mock())
     monkeypatch.setattr(tracking.wandb, "init", Mock(side_effect=UsageError("No API key. Use `wandb login`")))
     with pytest.raises(ValueError, match=r"W&B refuses a run with logger\.mode=online: No API key\. Use `wandb login`"):
         tracking._start("online", dir=tmp_path)

@@ -26,6 +26,7 @@ from gqn_probe.report.results import read_study
 from gqn_probe.resumption import NO_PAST, Past
 from gqn_probe.run import plain, root_folder
 from gqn_probe.training.metrics_table import MetricsTable
+from gqn_probe.wandb_server import ask_server, logged_in
 
 Mode = Literal["online", "offline", "disabled"]
 MODES: dict[str, Mode] = {"online": "online", "offline": "offline", "disabled": "disabled"}
@@ -89,16 +90,18 @@ def _start(mode: Literal["online", "offline"], **settings: Any) -> wandb.Run:
         ValueError: the user is not logged in, or W&B refuses a setting.
     """
     try:
+        if mode == "online":
+            ask_server()
         return wandb.init(mode=mode, **settings)
-    except CommError as error:
+    except (CommError, ConnectionError) as error:
         _keep_offline(error)
         return wandb.init(mode="offline", **settings | {"resume": None})
     except UsageError as error:
         raise ValueError(f"W&B refuses a run with logger.mode={mode}: {error}") from error
 
 
-def _keep_offline(error: CommError) -> None:
-    print(f"W&B cannot be reached, runs are kept offline: {' '.join(str(error).split())}", file=sys.stderr)
+def _keep_offline(error: Exception) -> None:
+    print(f"W&B runs are kept offline: {' '.join(str(error).split())}", file=sys.stderr)
     os.environ["WANDB_MODE"] = "offline"  # for later jobs, that each need not find out for itself
 
 
@@ -123,7 +126,7 @@ def wandb_mode(asked: str) -> Mode:
             raise ValueError(f"WANDB_MODE={told} is not one of {', '.join(MODES)}")
         return MODES[told]
     try:
-        return "online" if wandb.login(prompt=False) else "offline"
+        return "online" if logged_in() else "offline"
     except CommError as error:
         _keep_offline(error)
         return "offline"

@@ -61,6 +61,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
+    def do_GET(self) -> None:
+        self.send_error(404)
+
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""
 
@@ -103,7 +106,7 @@ def test_no_server_is_one_line():
     done = _command("http://127.0.0.1:9", "entity=team", "project=counts")
     assert done.returncode == 1
     assert done.stdout == ""
-    assert done.stderr.startswith("the dashboard of team/counts was not saved: ")
+    assert done.stderr.startswith("the dashboard of team/counts was not saved: http://127.0.0.1:9 does not answer: ")
     assert len(done.stderr.splitlines()) == 1
 
 

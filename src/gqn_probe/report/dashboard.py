@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from gqn_probe.wandb_server import ask_server
+
 USAGE = "usage: python -m gqn_probe.report.dashboard entity=ENTITY project=PROJECT"
 
 
@@ -27,6 +29,7 @@ def save_dashboard(entity: str, project: str) -> Dashboard:
     except ModuleNotFoundError as error:
         raise ValueError(f'{error.name} is not installed: pip install "gqn-probe[dashboard]"') from error
     try:
+        ask_server()
         return Dashboard(
             workspace=panels.workspace(entity, project).save().url,
             report=panels.report(entity, project).save().url,
