@@ -1,4 +1,4 @@
-"""Result files, written under a temporary name and renamed when they are whole."""
+"""Files that are whole or absent: written under a temporary name, and renamed at the end."""
 
 import csv
 import os
@@ -12,12 +12,18 @@ import numpy as np
 @contextmanager
 def written(path: Path) -> Iterator[Path]:
     """A draft to write to, which becomes ``path`` at the end unless something was raised."""
-    draft = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    draft = path.with_name(f".{path.stem}.{os.getpid()}.draft{path.suffix}")  # many writers go by the suffix
     try:
         yield draft
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def remove_drafts(folder: Path) -> None:
+    """Delete what killed processes left unfinished."""
+    for draft in folder.glob(".*.draft*"):
+        draft.unlink(missing_ok=True)  # its writer, whose parent was killed, may be about to rename it
 
 
 def write_text(path: Path, text: str) -> None:

@@ -32,10 +32,19 @@ def test_encoded_once(material: Material, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(features, "read_views", read)
     first = material.features(("pooled", "pixels"))["pooled"].clone()
     done = read.call_count
+    (home,) = material.cache.iterdir()
+    assert {path.name for path in home.iterdir()} == {"pooled.npy", "pixels.npy", "lock"}
     assert torch.equal(material.features(("pooled",))["pooled"], first)
     assert done > 0
     assert read.call_count == done
-    assert not list(material.cache.rglob("*.partial.npy"))
+
+
+def test_what_a_killed_process_left_is_removed(material: Material) -> None:
+    material.features(("pooled",))
+    (home,) = material.cache.iterdir()
+    (home / ".pixels.123.draft.npy").touch()
+    material.features(("pixels",))
+    assert {path.name for path in home.iterdir()} == {"pooled.npy", "pixels.npy", "lock"}
 
 
 def test_other_weights_and_scenes_have_other_features(material: Material) -> None:

@@ -216,11 +216,11 @@ def test_a_kill_at_any_moment_leaves_whole_shards(tmp_path: Path) -> None:
         process.wait()
         if (tmp_path / "index.json").exists():
             assert damaged_shards(tmp_path) == []
-    (tmp_path / "train-00001.1.tmp").touch()
+    (tmp_path / ".train-00001.1.draft.safetensors").touch()
     subprocess.run(command, check=True, capture_output=True)
     assert sum(shard.scenes for shard in read_index(tmp_path).shards) == 4032
     assert damaged_shards(tmp_path) == []
-    assert not list(tmp_path.glob("*.tmp"))
+    assert not list(tmp_path.glob(".*"))
 
 
 @pytest.mark.slow
@@ -238,4 +238,4 @@ def test_a_full_disk_is_one_clear_error(tmp_path: Path) -> None:
     assert "error: cannot write" in process.stderr
     assert "Traceback" not in process.stderr
     assert read_index(tmp_path).shards == ()
-    assert not list(tmp_path.glob("*.tmp"))
+    assert not list(tmp_path.glob(".*"))

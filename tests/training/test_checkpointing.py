@@ -18,3 +18,4 @@ def test_a_write_that_fails_leaves_the_old_checkpoint(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="no space left"):
         writer.save_checkpoint({"step": 2}, path)
     assert torch.load(path, weights_only=True) == {"step": 1}
+    assert list(path.parent.iterdir()) == [path]

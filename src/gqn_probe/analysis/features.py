@@ -5,7 +5,7 @@ One ``.npy`` file a read-out, under a key that names weights, scenes and everyth
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from gqn_probe.analysis.readouts import PIXEL_GRID, read_views, view_readout
 from gqn_probe.analysis.streamed import SceneSource
+from gqn_probe.files import remove_drafts, written
 from gqn_probe.model import GQN, weights_fingerprint
 from gqn_probe.progress import progress
 from gqn_probe.types import to_unit
@@ -88,10 +89,11 @@ def _write(
     batch_size: int,
     device: str,
 ) -> None:
-    """Encode all scenes into temporary files and rename them when whole."""
-    drafts = {name: home / f"{name}.partial.npy" for name in names}
+    """Encode all scenes into files that are whole or absent."""
+    remove_drafts(home)
     files: dict[str, np.memmap] = {}
-    try:
+    with ExitStack() as whole:
+        drafts = {name: whole.enter_context(written(home / f"{name}.npy")) for name in names}
         with progress("encoding views", len(scenes) * scenes.views, "views") as advance:
             for start in range(0, len(scenes), batch_size):
                 part = scenes[start : start + batch_size]
@@ -104,10 +106,5 @@ def _write(
                         files[name] = np.lib.format.open_memmap(drafts[name], "w+", np.float32, shape)
                     files[name][start : start + len(part)] = values
                 advance(len(frames))
-        for name in names:
-            files.pop(name).flush()
-            drafts[name].replace(home / f"{name}.npy")
-    finally:
-        for draft in drafts.values():
-            with suppress(FileNotFoundError):
-                draft.unlink()
+        for file in files.values():
+            file.flush()

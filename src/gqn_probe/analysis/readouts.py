@@ -15,7 +15,7 @@ from gqn_probe.model import GQN
 
 PIXEL_GRID = 8  # pixels are averaged down to this many rows and columns
 
-Readout = Callable[[GQN, Float[Tensor, "n c h w"], Float[Tensor, "n p"]], Float[Tensor, "n *f"]]
+Readout = Callable[[GQN, Float[Tensor, "n c h w"], Float[Tensor, "n p"]], Float[Tensor, " n *f"]]
 
 
 def _representation(gqn: GQN, frames: Tensor, cameras: Tensor) -> Tensor:

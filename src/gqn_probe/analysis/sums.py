@@ -9,7 +9,9 @@ from gqn_probe.analysis.views import Selection
 BLOCK = 512  # scenes summed at a time
 
 
-def sum_views(phi: Float[Tensor, "s v *f"], selection: Selection, *, aggregation: str = "sum") -> Float[Tensor, "r *f"]:
+def sum_views(
+    phi: Float[Tensor, "s v *f"], selection: Selection, *, aggregation: str = "sum"
+) -> Float[Tensor, " r *f"]:
     """One row a selection; rows of a nested order are each the row before plus one view, to the last bit."""
     rows = torch.empty(len(selection.scenes), *phi.shape[2:])
     for start in range(0, len(rows), BLOCK):

@@ -13,6 +13,7 @@ from gqn_probe.data.records import raise_error
 from gqn_probe.data.sources import Piece, Source
 from gqn_probe.data.store import Index, Shard, checksum_of, read_index, write_shard
 from gqn_probe.data.workers import in_processes
+from gqn_probe.files import remove_drafts
 from gqn_probe.progress import progress
 
 INDEX_SECONDS = 1.0  # how often the index is written while shards arrive
@@ -46,8 +47,7 @@ def build_store(
     except OSError as error:
         raise ValueError(f"cannot write in {folder}: {error.strerror}") from None
     with lock:
-        for abandoned in folder.glob("*.tmp"):
-            abandoned.unlink(missing_ok=True)  # its writer, whose parent was killed, may be about to rename it
+        remove_drafts(folder)
         index = _open(source, folder)
         missing = _missing(index, folder, pieces)
         shards = {(shard.split, shard.piece): shard for shard in index.shards}

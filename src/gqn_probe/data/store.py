@@ -5,7 +5,6 @@ any moment a shard is whole or absent.
 """
 
 import json
-import os
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from gqn_probe.data.tfrecord import EncodedScenes
+from gqn_probe.files import write_text, written
 from gqn_probe.types import Factors, Scenes
 
 FORMAT = 1
@@ -53,17 +53,13 @@ def write_shard(folder: Path, split: str, piece: str, scenes: Scenes | EncodedSc
     size = scenes.size if isinstance(scenes, EncodedScenes) else scenes.frames.shape[-2:]
     shard = Shard(split, piece, len(scenes.cameras), 0, "", shape=(scenes.cameras.shape[1], *size))
     path = folder / shard.file
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")  # the workers of a killed process may still be writing
     try:
-        save_file(_columns(scenes), temporary)
-        temporary.chmod(0o644)  # safetensors leaves it to its owner alone
-        shard = replace(shard, bytes=temporary.stat().st_size, crc32c=checksum_of(temporary))
-        temporary.replace(path)
+        with written(path) as draft:
+            save_file(_columns(scenes), draft)
+            draft.chmod(0o644)  # safetensors leaves it to its owner alone
+            return replace(shard, bytes=draft.stat().st_size, crc32c=checksum_of(draft))
     except (OSError, SafetensorError) as error:
         raise ValueError(f"cannot write {path}: {error}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
-    return shard
 
 
 def _columns(scenes: Scenes | EncodedScenes) -> dict[str, Tensor]:
@@ -112,14 +108,10 @@ class Index:
         Raises:
             ValueError: where it cannot be written, as on a full disk.
         """
-        temporary = folder / "index.tmp"
         try:
-            temporary.write_text(json.dumps(asdict(self), indent=1))
-            temporary.replace(folder / "index.json")
+            write_text(folder / "index.json", json.dumps(asdict(self), indent=1))
         except OSError as error:
             raise ValueError(f"cannot write {folder / 'index.json'}: {error.strerror}") from None
-        finally:
-            temporary.unlink(missing_ok=True)
 
 
 def read_index(folder: Path) -> Index:

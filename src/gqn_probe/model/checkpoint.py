@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from gqn_probe.files import written
 from gqn_probe.model.gqn import GQN
 from gqn_probe.model.released import RELEASED_NAMES, from_released, released_settings
 from gqn_probe.model.trained_on import TrainedOn
@@ -69,13 +70,11 @@ def weights_path(path_or_name: str | os.PathLike[str]) -> Path:
 
 def save_weights(gqn: GQN, path: str | os.PathLike[str], metadata: dict[str, str]) -> None:
     """Write weights and what rebuilds their model as safetensors; ``metadata`` travels along (provenance)."""
-    path = Path(path)
-    unfinished = path.with_name(path.name + f".{os.getpid()}.tmp")
     tensors = {name: value.detach().cpu().contiguous() for name, value in gqn.state_dict().items()}
     facts = {**gqn.trained_on.facts(), "gqn_settings": json.dumps(gqn.settings())}
-    save_file(tensors, unfinished, metadata={**metadata, **facts})
-    unfinished.chmod(0o644)  # safetensors leaves it to its owner alone
-    unfinished.replace(path)
+    with written(Path(path)) as draft:
+        save_file(tensors, draft, metadata={**metadata, **facts})
+        draft.chmod(0o644)  # safetensors leaves it to its owner alone
 
 
 def weights_fingerprint(gqn: GQN) -> str:

@@ -58,7 +58,7 @@ def readme_picture(study: Study) -> Figure:
     if not one_query(study):
         raise ValueError(f"{study.folder} has another query at each count: this picture is of the study's protocol")
     figure = style.blank(11.0, 4.2)
-    left, right = figure.subfigures(1, 2, width_ratios=(1.05, 1))
+    left, right = figure.subfigures(1, 2, width_ratios=(1.05, 1), squeeze=False)[0]
     left.suptitle("How many context images is r formed of?", x=0.02, ha="left", fontsize=11)
     draw_accuracy(study, left.add_subplot())
     context, truth = study.pictures["context"][:2], study.pictures[f"truth_{counts[0]}"][:2]

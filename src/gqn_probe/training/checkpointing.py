@@ -1,6 +1,5 @@
 """What lets a training run be continued: a whole checkpoint after each validation, at the end, and on a signal."""
 
-import os
 import signal
 import threading
 from collections.abc import Mapping
@@ -12,6 +11,8 @@ import torch
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
+from gqn_probe.files import written
+
 
 class AtomicCheckpoints(TorchCheckpointIO):
     """Writes a checkpoint beside its final name, then renames it, so that a killed run leaves the old or the new one.
@@ -20,10 +21,9 @@ class AtomicCheckpoints(TorchCheckpointIO):
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        unfinished = Path(path).with_name(f".{Path(path).name}.{os.getpid()}")
-        unfinished.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(checkpoint, unfinished)
-        unfinished.replace(path)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with written(Path(path)) as draft:
+            torch.save(checkpoint, draft)
 
 
 class LastCheckpoint(Checkpoint):

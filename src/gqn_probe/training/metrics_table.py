@@ -4,12 +4,13 @@ Lightning's CSVLogger deletes the file of an earlier run in the same folder, and
 """
 
 import csv
-import os
 from pathlib import Path
 from typing import Any
 
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
+
+from gqn_probe.files import written
 
 
 class MetricsTable(Logger):
@@ -51,13 +52,11 @@ class MetricsTable(Logger):
         """Add columns, and drop the rows from ``first_step`` on."""
         rows = [row for row in self._read() if first_step is None or int(row["step"]) < first_step]
         self.columns = sorted({*columns, *(rows[0] if rows else ())})
-        unfinished = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-        with unfinished.open("w", newline="") as file:
+        with written(self.path) as draft, draft.open("w", newline="") as file:
             writer = csv.DictWriter(file, self.columns)
             if self.columns:
                 writer.writeheader()
             writer.writerows(rows)
-        unfinished.replace(self.path)
 
     def _read(self) -> list[dict[str, str]]:
         lines = self.path.read_text().splitlines(keepends=True) if self.path.exists() else []

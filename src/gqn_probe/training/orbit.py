@@ -1,7 +1,6 @@
 """The camera on its way around held-out objects: the truth, beside what is imagined from a few views."""
 
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from gqn_probe.data.cameras import facing_origin
 from gqn_probe.data.datamodule import SceneDataModule
 from gqn_probe.data.render import DISTANCE, render_objects
 from gqn_probe.data.sources import Rendered
+from gqn_probe.files import written
 from gqn_probe.model import GQN
 from gqn_probe.types import to_unit
 
@@ -62,6 +62,5 @@ def save_gif(pictures: UInt8[Tensor, "v h w c"], path: Path, *, enlarge: int = 2
     """Write an endless animation."""
     large = [Image.fromarray(np.asarray(picture)) for picture in pictures]
     large = [image.resize((enlarge * image.width, enlarge * image.height), Image.Resampling.NEAREST) for image in large]
-    unfinished = path.with_name(f".{os.getpid()}.{path.name}")
-    large[0].save(unfinished, save_all=True, append_images=large[1:], duration=milliseconds, loop=0)
-    unfinished.replace(path)
+    with written(path) as draft:
+        large[0].save(draft, save_all=True, append_images=large[1:], duration=milliseconds, loop=0)
