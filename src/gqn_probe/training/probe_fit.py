@@ -82,7 +82,7 @@ def fit_probes(
     with progress(f"fitting {l2.numel()} probes", settings.epochs, "epochs") as advance:
         trainer = lightning.Trainer(
             accelerator="cpu" if device == "cpu" else "gpu",
-            devices=1,
+            devices=1 if device == "cpu" else [torch.device(device).index or 0],
             max_epochs=settings.epochs,
             logger=False,
             callbacks=[Epochs(advance)],

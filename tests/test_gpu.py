@@ -1,0 +1,81 @@
+"""Everything runs on a GPU, whose place a pretended one takes: nothing is mixed with what is left on the CPU."""
+
+import pytest
+import torch
+from pretend_gpu import OnGPU, pretended_gpu
+from scripts import call, only_run
+from test_cli import STUDY, TRAINING, place, trained  # noqa: F401  (fixtures)
+from tiny import tiny_module
+
+from gqn_probe import load_gqn
+from gqn_probe.data import encode_cameras, render_scenes
+
+
+def test_the_pretended_gpu_refuses_what_a_real_one_does():
+    with pretended_gpu() as gpu:
+        there = torch.ones(3, device=gpu)
+        assert (there * 2).device == gpu
+        assert (there * 2).sum().item() == 6
+        assert there.cpu().numpy().sum() == 3
+        with pytest.raises(RuntimeError, match="same device"):
+            there + torch.ones(3)
+        with pytest.raises(RuntimeError, match="same device"):
+            torch.ones(3)[torch.zeros(1, dtype=torch.long, device=gpu)]
+        with pytest.raises((RuntimeError, TypeError)):
+            there.numpy()
+        with pytest.raises(RuntimeError, match="cuda:1 was chosen"):
+            torch.ones(3, device="cuda:0")
+    assert not torch.cuda.is_available()
+
+
+def test_the_network_computes_what_it_computes_on_the_cpu():
+    scenes, gqn = render_scenes(2, views=4, size=16), tiny_module().gqn
+    frames, cameras = scenes.frames / 255, encode_cameras(scenes.cameras)
+
+    def steps(network, frames, cameras):
+        torch.manual_seed(0)
+        out = network(frames[:, :3], cameras[:, :3], frames[:, 3], cameras[:, 3])
+        (out.kl.mean() + out.mean.square().mean()).backward()
+        sample = network.sample(frames[:, :3], cameras[:, :3], cameras[:, 3])
+        return [out.mean, out.representation, out.kl, sample, *(each.grad for each in network.parameters())]
+
+    expected = [each.detach().clone() for each in steps(gqn, frames, cameras)]
+    gqn.zero_grad(set_to_none=True)
+    with pretended_gpu() as gpu:
+        there = steps(gqn.to(gpu), frames.to(gpu), cameras.to(gpu))
+        assert all(isinstance(each, OnGPU) for each in there)
+        for ours, theirs in zip(there, expected, strict=True):
+            torch.testing.assert_close(ours.detach().cpu(), theirs)
+
+
+@pytest.mark.parametrize("background", ["plain", "gradient"])
+def test_scenes_are_rendered_where_asked(background):
+    expected = render_scenes(3, views=2, size=16, background=background)
+    with pretended_gpu() as gpu:
+        scenes = render_scenes(3, views=2, size=16, background=background, device=str(gpu))
+    assert torch.equal(scenes.frames, expected.frames)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:'pin_memory' argument")
+@pytest.mark.parametrize("more", [[], ["data=shepard_metzler_online", "data.num_workers=0"]])
+def test_a_network_is_trained_on_the_gpu(more, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pretended_gpu():
+        result = call("train.py", *more, *TRAINING, "trainer.accelerator=gpu", "trainer.devices=[1]")
+        assert result.code == 0, result.error
+    gqn = load_gqn(only_run("train") / "weights.safetensors")
+    assert not any(isinstance(each, OnGPU) for each in gqn.parameters())
+
+
+@pytest.mark.slow
+def test_the_study_is_the_same_on_the_gpu(trained, tmp_path, monkeypatch):  # noqa: F811
+    monkeypatch.chdir(tmp_path)
+    arguments = [*STUDY, f"checkpoint={trained / 'weights.safetensors'}", "context=2..3"]
+    assert call("probe.py", *arguments, "device=cpu").code == 0
+    only_run("probe").rename("cpu")
+    with pretended_gpu() as gpu:
+        result = call("probe.py", *arguments, f"device={gpu}")
+        assert result.code == 0, result.error
+    for name in ["results.csv", "curves.csv", "confusion.csv"]:
+        assert (only_run("probe") / "study" / name).read_text() == (tmp_path / "cpu" / "study" / name).read_text()
