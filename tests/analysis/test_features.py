@@ -8,7 +8,7 @@ import torch
 
 from gqn_probe.analysis import features
 from gqn_probe.analysis.material import Material
-from gqn_probe.analysis.readouts import readout_names
+from gqn_probe.analysis.readouts import read_views, readout_names
 from gqn_probe.analysis.sums import sum_views
 from gqn_probe.analysis.views import nested
 from gqn_probe.types import to_unit
@@ -37,6 +37,20 @@ def test_encoded_once(material: Material, monkeypatch: pytest.MonkeyPatch) -> No
     assert torch.equal(material.features(("pooled",))["pooled"], first)
     assert done > 0
     assert read.call_count == done
+
+
+def test_a_gpu_would_encode_in_true_fp32(material: Material, monkeypatch: pytest.MonkeyPatch) -> None:
+    allowed = []
+
+    def read(*arguments):
+        allowed.append(torch.backends.cudnn.allow_tf32)
+        return read_views(*arguments)
+
+    monkeypatch.setattr(features, "read_views", read)
+    material.features(("pooled",))
+    assert allowed
+    assert not any(allowed)
+    assert torch.backends.cudnn.allow_tf32
 
 
 def test_what_a_killed_process_left_is_removed(material: Material) -> None:

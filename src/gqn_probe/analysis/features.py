@@ -15,6 +15,7 @@ from einops import rearrange
 from filelock import FileLock
 from jaxtyping import Float
 from torch import Tensor
+from torch.backends import cudnn
 
 from gqn_probe.analysis.readouts import PIXEL_GRID, read_views, view_readout
 from gqn_probe.analysis.streamed import SceneSource
@@ -62,7 +63,8 @@ def extract_features(
         view_readout(gqn, name)
     home = features_folder(gqn, scenes, encode_cameras, data=data, folder=folder)
     home.mkdir(parents=True, exist_ok=True)
-    with FileLock(home / "lock"):
+    # true fp32, which a GPU's convolutions are not by default: the cache serves all devices
+    with FileLock(home / "lock"), cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
         missing = [name for name in readouts if not (home / f"{name}.npy").exists()]
         if missing:
             _write(gqn.to(device).eval(), scenes, encode_cameras, missing, home, batch_size, device)
