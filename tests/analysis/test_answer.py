@@ -47,6 +47,15 @@ def test_the_probe_and_an_input_that_is_not_r_are_named() -> None:
 def test_a_tally_is_what_cannot_be_told_from_sums_of_different_objects() -> None:
     assert "read as well (-0.5 points, -1.2 to +0.2), so" in _sentence(HIGH, MORE, (-0.005, -0.012, 0.002))
     assert "a tally of views" in _sentence(HIGH, MORE, (0.05, 0.03, 0.07))
+
+
+def test_few_objects_are_no_evidence_of_a_tally() -> None:
+    sentence = _sentence(HIGH, MORE, (-0.2, -0.41, 0.005))
+    assert "whether sums of views of different objects are read as well cannot be told (-20.0 points" in sentence
+    assert "tally" not in sentence
+
+
+def test_no_tally_without_the_control() -> None:
     assert "tally" not in _sentence(HIGH, MORE)
 
 
@@ -72,6 +81,6 @@ def test_transfer_is_compared_object_by_object() -> None:
     readings = {"none": _readings(full), "norm": _readings(0 * full), "transfer": _readings(foreign)}
     bootstrap = ObjectBootstrap(40, resamples=200, seed=0)
     names = {"full": "none", "norm": "norm", "probe": "linear", "input": "pooled"}
-    headline = Headline.of(readings, bootstrap, chance=0.1, **names)
+    headline = Headline.of(readings, bootstrap, bootstrap, chance=0.1, **names)
     assert "read 10.0 points less well (10.0 to 10.0)" in headline.sentence(40)
     assert round(headline.values()["transfer"], 6) == -0.1

@@ -34,3 +34,13 @@ def test_what_cannot_be_meant_is_refused(settings: StudySettings, changes: dict[
 
 def test_no_further_controls_is_a_choice(settings: StudySettings) -> None:
     assert replace(settings, controls=[]).chosen == ("none", "norm")
+
+
+def test_studies_of_other_seeds_share_no_probe_seed(settings: StudySettings) -> None:
+    assert list(settings.probe_seeds()) == [0, 1, 2, 3, 4]
+    assert list(replace(settings, seed=1).probe_seeds()) == [5, 6, 7, 8, 9]
+
+
+def test_fewer_folds_are_gone_through_as_often(settings: StudySettings) -> None:
+    assert [len(replace(settings, seeds=seeds).probe_seeds(folds=4)) for seeds in (1, 5, 10)] == [1, 4, 8]
+    assert list(replace(settings, seed=1).probe_seeds(folds=4)) == [4, 5, 6, 7]

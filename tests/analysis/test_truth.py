@@ -7,13 +7,15 @@ import pytest
 import torch
 from torch import Tensor
 
+from gqn_probe.analysis.controls import Control
 from gqn_probe.analysis.counting import counting_outcome
 from gqn_probe.analysis.intervals import ObjectBootstrap
 from gqn_probe.analysis.outcome import Outcome
 from gqn_probe.analysis.rows import RowStore
 from gqn_probe.analysis.settings import StudySettings
+from gqn_probe.model import GQN
 
-from .conftest import Planted
+from .conftest import CONTROLS, Planted
 
 COUNTS = (2, 3, 4, 5)
 OBJECTS = 100
@@ -74,3 +76,24 @@ def test_shuffled_counts_score_at_chance(planted: Planted, settings: StudySettin
     outcome = _study(r, planted, settings, tmp_path, "shuffled")
     assert _accuracy(outcome, "none") > 0.9
     assert _accuracy(outcome, "shuffled") == pytest.approx(1 / 4, abs=0.07)
+
+
+def test_a_mean_divided_by_its_count_is_refused(planted: Planted, settings: StudySettings, tmp_path: Path) -> None:
+    r = torch.rand(30, 4, 12)
+    material = planted(r)
+    averaging = GQN.from_settings(material.gqn.settings() | {"aggregation": "mean"})
+    divided = replace(
+        settings, controls=("divided",), control={**CONTROLS, "divided": Control("", transform="divided")}
+    )
+    store = RowStore(replace(material, gqn=averaging), COUNTS, divided, tmp_path / "rows", r)
+    with pytest.raises(ValueError, match="pooled is no sum, and dividing it would tell the count"):
+        store.case("pooled", "divided", 0)
+
+
+def test_nothing_is_mixed_across_parts(planted: Planted, settings: StudySettings, tmp_path: Path) -> None:
+    store = RowStore(planted(torch.rand(30, 4, 12)), COUNTS, settings, tmp_path / "rows", torch.rand(30, 4, 12))
+    for seed in store.seeds("transfer"):
+        split = store.case("pooled", "transfer", seed).split
+        mixed = [store._selection("incoherent", count).scenes for count in COUNTS]
+        parts = [set(torch.cat([rows[store.owners[part]].flatten() for rows in mixed]).tolist()) for part in split]
+        assert not (parts[0] | parts[1]) & parts[2]

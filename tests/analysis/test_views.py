@@ -3,7 +3,16 @@
 import pytest
 import torch
 
-from gqn_probe.analysis.views import SOURCES, incoherent, nested, nested_task, original_task, repeated, view_orders
+from gqn_probe.analysis.views import (
+    SOURCES,
+    incoherent,
+    mixing_groups,
+    nested,
+    nested_task,
+    original_task,
+    repeated,
+    view_orders,
+)
 
 
 def test_each_count_adds_one_view() -> None:
@@ -14,7 +23,7 @@ def test_each_count_adds_one_view() -> None:
 
 @pytest.mark.parametrize("source", ["nested", "independent", "repeated"])
 def test_a_scene_is_treated_alike_whatever_stands_beside_it(source: str) -> None:
-    few, many = (SOURCES[source](n, 8, 4, 1, ()).views for n in (3, 50))
+    few, many = (SOURCES[source](n, 8, 4, 1, torch.zeros(n, dtype=torch.long)).views for n in (3, 50))
     assert torch.equal(few, many[:3])
 
 
@@ -39,10 +48,16 @@ def test_repeated_sums_one_view() -> None:
     assert (chosen == view_orders(5, 8, 0)[:, :1]).all()
 
 
-def test_mixtures_have_different_objects_of_one_part() -> None:
-    parts = (torch.tensor([0, 2, 4, 6, 8]), torch.tensor([1, 3, 5, 7]))
-    mixed = incoherent(9, 8, 4, 0, parts).scenes
+def test_mixtures_have_different_objects_of_one_group() -> None:
+    groups = torch.arange(9) % 2
+    mixed = incoherent(9, 8, 4, 0, groups).scenes
     assert torch.equal(mixed[:, 0], torch.arange(9))
     assert all(len(row.unique()) == 4 and len((row % 2).unique()) == 1 for row in mixed)
     with pytest.raises(ValueError, match="sums of 5 different objects need 5"):
-        incoherent(9, 8, 5, 0, parts)
+        incoherent(9, 8, 5, 0, groups)
+
+
+@pytest.mark.parametrize(("scenes", "sizes"), [(300, {15}), (47, {15, 16}), (29, {29}), (7, {7})])
+def test_groups_hold_the_largest_count_where_they_can(scenes: int, sizes: set[int]) -> None:
+    assert set(mixing_groups(scenes, 15, seed=0).bincount().tolist()) == sizes
+    assert not torch.equal(mixing_groups(60, 15, seed=0), mixing_groups(60, 15, seed=1))

@@ -8,6 +8,7 @@ from gqn_probe.analysis.metrics import Readings
 from gqn_probe.analysis.scoring import paired_difference, share_right
 
 QUESTION = "Does the scene representation tell how many context images it was formed from, beyond its length?"
+EQUIVALENT = 0.1  # of what is above guessing: so much less well is as well
 ONE_COUNT = "One count alone cannot be told from others: study two or more."
 
 
@@ -27,6 +28,7 @@ class Headline(NamedTuple):
         cls,
         readings: Mapping[str, Readings],
         bootstrap: ObjectBootstrap,
+        of_groups: ObjectBootstrap,
         *,
         full: str,
         norm: str,
@@ -34,7 +36,11 @@ class Headline(NamedTuple):
         probe: str,
         input: str,
     ) -> "Headline":
-        """From the test readings of an input under every control: ``full`` is it as it is, ``norm`` its length."""
+        """From the test readings of an input under every control: ``full`` is it as it is, ``norm`` its length.
+
+        Args:
+            of_groups: resamples the groups of objects that are mixed with each other.
+        """
         foreign = readings.get("transfer")
         return cls(
             probe=probe,
@@ -42,7 +48,7 @@ class Headline(NamedTuple):
             accuracy=share_right(readings[full], bootstrap),
             norm_only=share_right(readings[norm], bootstrap),
             difference=paired_difference(readings[full], readings[norm], bootstrap),
-            transfer=None if foreign is None else paired_difference(foreign, readings[full], bootstrap),
+            transfer=None if foreign is None else paired_difference(foreign, readings[full], of_groups),
             chance=chance,
         )
 
@@ -75,13 +81,13 @@ class Headline(NamedTuple):
         """Whether the probe counts summands, or reads what views of one scene have in common."""
         if self.transfer is None:
             return ""
-        if self.transfer.high >= 0:
-            return (
-                f"; sums of views of different objects are read as well ({_points(self.transfer)}), "
-                "so what it reads is a tally of views"
-            )
-        value, high, low = (f"{-100 * share:.1f}" for share in self.transfer)
-        return f"; sums of views of different objects are read {value} points less well ({low} to {high})"
+        if self.transfer.high < 0:
+            value, high, low = (f"{-100 * share:.1f}" for share in self.transfer)
+            return f"; sums of views of different objects are read {value} points less well ({low} to {high})"
+        points = _points(self.transfer)
+        if self.transfer.low < -EQUIVALENT * (self.accuracy.value - self.chance):
+            return f"; whether sums of views of different objects are read as well cannot be told ({points})"
+        return f"; sums of views of different objects are read as well ({points}), so what it reads is a tally of views"
 
 
 def _share(found: Interval) -> str:

@@ -34,7 +34,8 @@ def generator_names(gqn: GQN) -> list[str]:
 
 def is_sum(gqn: GQN, name: str) -> bool:
     """Whether the read-out of a context is the sum of its views'."""
-    return name != "views" and name not in generator_names(gqn)
+    summed = gqn.aggregation == "sum" or name in UNLEARNED
+    return summed and name != "views" and name not in generator_names(gqn)
 
 
 def check_inputs(gqn: GQN, names: Sequence[str]) -> None:

@@ -83,6 +83,11 @@ class Control:
     labels: str = "count"
     split: Literal["object", "shape", "row"] = "object"
 
+    @property
+    def mixes(self) -> bool:
+        """Whether views of different objects are summed."""
+        return "incoherent" in (self.source, self.trained_on)
+
     def __post_init__(self) -> None:
         choices = {"source": SOURCES, "trained_on": ["", *SOURCES], "transform": TRANSFORMS, "labels": LABELS}
         choices |= {"encoder": ["trained", "untrained"], "split": ["object", "shape", "row"]}
@@ -90,3 +95,5 @@ class Control:
             if getattr(self, name) not in allowed:
                 known = ", ".join(filter(None, allowed))
                 raise ValueError(f"control {name}={getattr(self, name)!r} is none of {known}")
+        if self.mixes and self.split == "shape":
+            raise ValueError("control split='shape' needs rows of one object each, source='incoherent' mixes objects")

@@ -49,13 +49,15 @@ def counting_outcome(store: RowStore, settings: StudySettings, bootstrap: Object
     permutations = WithinObjectPermutations(
         objects, len(counts), permutations=settings.permutations, seed=settings.seed
     )
+    of_groups = ObjectBootstrap(objects, resamples=settings.resamples, seed=settings.seed, groups=store.mixing)
     outcome = Outcome([], [], [], list(similarity_rows(store.representations, store.counts)), {}, "", CONVENTION, notes)
     together: dict[CaseName, Readings] = {}
     for probe_name, probe in settings.kept.items():
         readings = probe.read(cases, counts.float(), device)
         for name, members in _grouped(probe_name, readings).items():
             tested = Readings.together([member.test for member in members])
-            rows = [*pooled_rows(name, tested, counts, bootstrap, permutations)]
+            own_bootstrap = of_groups if settings.control[name[2]].mixes else bootstrap
+            rows = [*pooled_rows(name, tested, counts, own_bootstrap, permutations)]
             rows += [row for member in members for row in seed_rows(name, member, counts)]
             if settings.control[name[2]].labels == "object":
                 rows = [row for row in rows if row.count == "" and row.metric not in OF_COUNTS]
@@ -76,6 +78,7 @@ def counting_outcome(store: RowStore, settings: StudySettings, bootstrap: Object
     headline = Headline.of(
         first,
         bootstrap,
+        of_groups,
         full=HEADLINE[0],
         norm=HEADLINE[1],
         chance=1 / len(counts),
@@ -93,7 +96,7 @@ def all_cases(store: RowStore, settings: StudySettings) -> tuple[list[Case], lis
         own_input = settings.control[name].input
         for given in [own_input] if own_input else settings.inputs:
             try:
-                cases += [store.case(given, name, seed) for seed in range(settings.seeds)]
+                cases += [store.case(given, name, seed) for seed in store.seeds(name)]
             except ValueError as error:
                 if name in HEADLINE:
                     raise
@@ -112,7 +115,10 @@ def _description_lengths(
     probe_name: str, probe: Softmax, cases: Sequence[Case], classes: int, device: str
 ) -> Iterator[Result]:
     """Bits a label by online code, for the first seed."""
-    first = [case for case in cases if case.seed == 0]
+    firsts: dict[tuple[str, str], Case] = {}
+    for case in cases:
+        firsts.setdefault((case.input, case.control), case)
+    first = list(firsts.values())
     for case, bits in zip(first, code_lengths(first, probe, classes=classes, device=device), strict=True):
         name = (case.target, case.input, case.control, probe_name)
         yield Result(*name, case.seed, "train", "", "description_length", bits)
@@ -140,7 +146,7 @@ def _extrapolation(probe_name: str, probe: Ridge, cases: Sequence[Case], counts:
 
 
 def _selectivity(together: dict[CaseName, Readings], bootstrap: ObjectBootstrap) -> Iterator[Result]:
-    """Accuracy on r less that on the control task, which has the same rows: what could not have been memorised."""
+    """Accuracy on r less that on the control task, object by object: what could not have been memorised."""
     for name, readings in together.items():
         target, given, control, probe = name
         task = together.get((target, given, "control_task", probe))

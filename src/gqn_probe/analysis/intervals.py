@@ -23,15 +23,22 @@ class Interval(NamedTuple):
 
 
 class ObjectBootstrap:
-    """Resamples of ``objects`` objects, as how often each was drawn."""
+    """Resamples of ``objects`` objects, as how often each was drawn.
 
-    def __init__(self, objects: int, *, resamples: int, seed: int) -> None:
+    Args:
+        groups: the group of each object, 0 and up, where rows are of several objects of one group; whole groups are
+            drawn then.
+    """
+
+    def __init__(self, objects: int, *, resamples: int, seed: int, groups: Int[Tensor, " s"] | None = None) -> None:
         random = np.random.default_rng(seed)
-        self.draws = torch.zeros(resamples, objects, dtype=torch.uint8)
+        units = objects if groups is None else int(groups.max()) + 1
+        draws = torch.zeros(resamples, units, dtype=torch.uint8)
         for start in range(0, resamples, CHUNK):
             stop = min(start + CHUNK, resamples)
-            chosen = torch.from_numpy(random.integers(objects, size=(stop - start, objects)))
-            self.draws[start:stop].scatter_add_(1, chosen, torch.ones_like(chosen, dtype=torch.uint8))
+            chosen = torch.from_numpy(random.integers(units, size=(stop - start, units)))
+            draws[start:stop].scatter_add_(1, chosen, torch.ones_like(chosen, dtype=torch.uint8))
+        self.draws = draws if groups is None else draws[:, groups]
 
     def means(self, sums: Float[Tensor, "s m"], rows: Float[Tensor, "s m"]) -> Float[Tensor, "resample m"]:
         """The means over rows in every resample, from each object's sums and numbers of rows."""

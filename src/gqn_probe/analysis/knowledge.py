@@ -15,7 +15,7 @@ from gqn_probe.analysis.ridge import Ridge, fit_ridge
 from gqn_probe.analysis.rows import RowStore
 from gqn_probe.analysis.scoring import CaseName, share_right
 from gqn_probe.analysis.settings import StudySettings
-from gqn_probe.analysis.splits import split_groups
+from gqn_probe.analysis.splits import folds_of, split_groups
 from gqn_probe.analysis.targets import TARGETS, Classes, Values
 from gqn_probe.analysis.views import nested
 
@@ -67,14 +67,15 @@ class Knowledge:
         """All counts and seeds in one fit."""
         target, given, control, probe = name
         objects, kinds = torch.arange(len(inputs[0])), truths[0].kinds
+        seeds = self.settings.probe_seeds(folds_of(objects))
         cases = [
             Case(target, given, control, seed, rows, truth.labels, objects, split_groups(objects, seed), rows)
             for rows, truth in zip(inputs, truths, strict=True)
-            for seed in range(self.settings.seeds)
+            for seed in seeds
         ]
         readings = self.settings.kept[probe].read(cases, torch.arange(kinds).float(), self.store.material.device)
         for i, count in enumerate(self.store.counts):
-            mine = readings[i * self.settings.seeds : (i + 1) * self.settings.seeds]
+            mine = readings[i * len(seeds) : (i + 1) * len(seeds)]
             together = Readings.together([reading.test for reading in mine])
             n = len(together.labels)
             yield Result.pooled(name, "accuracy", share_right(together, self.bootstrap), n=n, count=count)
@@ -90,7 +91,7 @@ class Knowledge:
             if truth.values.std(dim=0).max() < ALIKE:
                 continue  # one view covers nothing: there is no variance to tell
             missed, spread = torch.zeros(len(objects), 1), torch.zeros(len(objects), 1)
-            for seed in range(self.settings.seeds):
+            for seed in self.settings.probe_seeds(folds_of(objects)):
                 train, validation, test = split_groups(objects, seed)
                 fit = fit_ridge(rows, truth.values, train, validation, self._ridge.l2)
                 wanted = truth.values[test]

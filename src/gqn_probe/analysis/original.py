@@ -55,7 +55,7 @@ def original_outcome(
     probe = settings.kept[settings.headline]
     if not isinstance(probe, Softmax):
         raise ValueError("the original study's classifier is a softmax one: choose probe=original")
-    for seed in range(settings.seeds):
+    for seed in settings.probe_seeds():
         problem = Problem(inputs, labels, rows[:trained], rows[trained:], seed)
         fitted = fit_probes([problem], probe, classes=LABELS, rows=trained, device=device)
         logits = fitted.logits(0, 0, inputs[trained:])

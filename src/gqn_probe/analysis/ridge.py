@@ -103,7 +103,8 @@ def _between_rows(
 ) -> tuple[Float[Tensor, "a a"], Float[Tensor, "a t"]]:
     """Products of training rows with each other, streamed over features; and what is wanted of them."""
     gram = torch.zeros(len(train), len(train), dtype=torch.float64)
-    for part in torch.arange(len(mean)).split(CHUNK):
-        standard = ((inputs[train][:, part] - mean[part]) / scale[part]).double()
+    for start in range(0, len(mean), CHUNK):
+        part = slice(start, start + CHUNK)
+        standard = ((inputs[:, part][train] - mean[part]) / scale[part]).double()
         gram += standard @ standard.T
     return gram, wanted[train].double()

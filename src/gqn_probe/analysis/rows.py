@@ -4,7 +4,8 @@ Arrays are files in a scratch folder, mapped into memory: a batch reads its rows
 """
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -17,9 +18,9 @@ from gqn_probe.analysis.contexts import context_rows, generator_names, generator
 from gqn_probe.analysis.controls import LABELS, TRANSFORMS, Control
 from gqn_probe.analysis.material import Material
 from gqn_probe.analysis.settings import StudySettings
-from gqn_probe.analysis.splits import Split, rows_of, split_groups, split_rows
+from gqn_probe.analysis.splits import Split, folds_of, rows_of, split_groups, split_rows
 from gqn_probe.analysis.sums import BLOCK
-from gqn_probe.analysis.views import SOURCES, Selection, nested_task
+from gqn_probe.analysis.views import SOURCES, Selection, mixing_groups, nested_task
 
 
 class RowStore:
@@ -52,14 +53,32 @@ class RowStore:
         """
         control = self.settings.control[name]
         objects, counts = len(self.material.scenes), len(self.counts)
-        groups = self._groups(control)
-        parts = split_groups(groups, seed)
-        by_row = control.split == "row"
-        split = split_rows(objects, counts, seed) if by_row else Split(*(rows_of(part, counts) for part in parts))
-        tested = self._inputs(input, control, control.source, seed, parts)
-        trained = self._inputs(input, control, control.trained_on or control.source, seed, parts)
+        if control.split == "row":
+            split = split_rows(objects, counts, seed)
+        else:
+            split = Split(*(rows_of(part, counts) for part in split_groups(self._groups(control), seed)))
+        tested = self._inputs(input, control, control.source, seed)
+        trained = self._inputs(input, control, control.trained_on or control.source, seed)
         labels = self._labels(control.labels, seed)
         return Case("count", input, name, seed, trained, labels, self.owners, split, tested)
+
+    def seeds(self, name: str) -> range:
+        """The seeds of the control called ``name``, which test each of its groups equally often.
+
+        Raises:
+            ValueError: the shapes that the control splits by are not known.
+        """
+        control = self.settings.control[name]
+        return (
+            self.settings.probe_seeds()
+            if control.split == "row"
+            else self.settings.probe_seeds(folds_of(self._groups(control)))
+        )
+
+    @cached_property
+    def mixing(self) -> Int[Tensor, " s"]:
+        """The objects that are mixed with each other."""
+        return mixing_groups(len(self.material.scenes), max(self.counts), self.settings.seed)
 
     def _labels(self, name: str, seed: int) -> Int[Tensor, " n"]:
         key = ("labels", name, None if name == "count" else seed)
@@ -70,6 +89,8 @@ class RowStore:
 
     def _groups(self, control: Control) -> Int[Tensor, " s"]:
         factors = self.material.scenes.factors
+        if control.mixes:
+            return self.mixing
         if control.split != "shape":
             return torch.arange(len(self.material.scenes))
         if factors is None:
@@ -78,14 +99,12 @@ class RowStore:
 
     def coherent(self, input: str) -> Float[Tensor, "s k f"]:
         """The input for the study's own contexts."""
-        return self._sums(input, self.settings.control["none"], "nested", 0, ())
+        return self._sums(input, self.settings.control["none"], "nested", 0)
 
-    def _inputs(
-        self, input: str, control: Control, source: str, seed: int, parts: Sequence[Tensor]
-    ) -> Float[Tensor, "n f"]:
+    def _inputs(self, input: str, control: Control, source: str, seed: int) -> Float[Tensor, "n f"]:
         if control.transform == "divided" and not is_sum(self.material.gqn, control.input or input):
             raise ValueError(f"{input} is no sum, and dividing it would tell the count")
-        sums = self._sums(input, control, source, seed, parts)
+        sums = self._sums(input, control, source, seed)
         if control.transform != "identity":
             own_seed = seed if control.transform == "norm_matched" else None
             key = (id(sums), control.transform, own_seed)
@@ -94,14 +113,13 @@ class RowStore:
             sums = self.arrays[key]
         return rearrange(sums, "s k f -> (s k) f")
 
-    def _sums(
-        self, input: str, control: Control, source: str, seed: int, parts: Sequence[Tensor]
-    ) -> Float[Tensor, "s k f"]:
+    def _sums(self, input: str, control: Control, source: str, seed: int) -> Float[Tensor, "s k f"]:
         """Rows before any transform, made once for all controls and seeds that share them."""
         name = control.input or input
-        encoder = seed % self.settings.untrained if control.encoder == "untrained" else None
-        key = (name, source, encoder, seed if source == "incoherent" else None)
-        if key == ("pooled", "nested", None, None):
+        own, number = self.settings.seed, self.settings.untrained
+        encoder = own * number + seed % number if control.encoder == "untrained" else None
+        key = (name, source, encoder)
+        if key == ("pooled", "nested", None):
             return self.representations
         if key not in self.arrays and name in generator_names(self.material.gqn):
             if (source, encoder) != ("nested", None):
@@ -109,14 +127,12 @@ class RowStore:
             self._trace()
         if key not in self.arrays:
             material = self.material if encoder is None else self.material.untrained(encoder)
-            self.arrays[key] = self._filled(
-                lambda count: context_rows(material, name, self._selection(source, count, parts))
-            )
+            self.arrays[key] = self._filled(lambda count: context_rows(material, name, self._selection(source, count)))
         return self.arrays[key]
 
-    def _selection(self, source: str, count: int, parts: Sequence[Tensor]) -> Selection:
+    def _selection(self, source: str, count: int) -> Selection:
         scenes = self.material.scenes
-        return SOURCES[source](len(scenes), scenes.views, count, self.settings.seed, tuple(parts))
+        return SOURCES[source](len(scenes), scenes.views, count, self.settings.seed, self.mixing)
 
     def _trace(self) -> None:
         """All generator read-outs that are asked for, in one pass a count."""
@@ -125,7 +141,7 @@ class RowStore:
         for column, count in enumerate(self.counts):
             task = nested_task(len(scenes), scenes.views, count, self.settings.seed)
             for name, rows in generator_rows(self.material, names, task).items():
-                key = (name, "nested", None, None)
+                key = (name, "nested", None)
                 if key not in self.arrays:
                     self.arrays[key] = self._array((len(rows), len(self.counts), rows.shape[1]))
                 self.arrays[key][:, column] = rows
@@ -153,4 +169,4 @@ class RowStore:
         return torch.from_file(str(path), shared=True, size=size, dtype=torch.float32).reshape(shape)
 
     def _generator(self, seed: int, salt: int) -> torch.Generator:
-        return torch.Generator().manual_seed(1000 * self.settings.seed + 10 * seed + salt)
+        return torch.Generator().manual_seed(10 * seed + salt)

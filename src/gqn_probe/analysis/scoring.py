@@ -48,7 +48,7 @@ def pooled_rows(
     readings: Readings,
     counts: Int[Tensor, " k"],
     bootstrap: ObjectBootstrap,
-    permutations: WithinObjectPermutations | None,
+    permutations: WithinObjectPermutations,
 ) -> Iterator[Result]:
     """The test rows of all seeds together, with intervals over objects, and accuracy a count."""
     objects = bootstrap.draws.shape[1]
@@ -66,7 +66,7 @@ def pooled_rows(
             yield Result.pooled(name, "accuracy", each, n=int(n), count=count)
     for metric, value in whole_scores(readings, counts).items():
         yield Result(*name, "", "test", "", metric, value, n=rows)
-    if permutations is not None and (table := _by_object(readings, len(counts))) is not None:
+    if (table := _by_object(readings, len(counts))) is not None:
         yield Result(*name, "", "test", "", "permutation_p", permutations.p_value(*table), n=rows)
     if len(readings.labels.unique()) == len(counts):
         for count, area in zip(counts.tolist(), adjacent_auc(readings), strict=False):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from gqn_probe.analysis.controls import Control
 from gqn_probe.analysis.probes import Probe
+from gqn_probe.analysis.splits import FOLDS
 from gqn_probe.analysis.targets import TARGETS
 from gqn_probe.analysis.views import TASKS
 
@@ -22,7 +23,7 @@ class StudySettings:
     protocol: str  # "study" or "original"
     objects: int  # scenes that r is formed of
     seeds: int  # probe seeds; each holds out another fifth of the objects
-    seed: int  # of views, splits and samples
+    seed: int  # of views, probe seeds and samples
     inputs: Sequence[str]  # read-out points, see readouts.py
     targets: Sequence[str]  # what is read out, see targets.py
     probes: Mapping[str, Probe | None]  # by name; None switches one off
@@ -66,6 +67,11 @@ class StudySettings:
         """The controls to run; the headline's two, r as it is and its length, are always among them."""
         names = tuple(self.control) if self.controls == "all" else tuple(self.controls)
         return tuple(dict.fromkeys((*HEADLINE, *names)))
+
+    def probe_seeds(self, folds: int = FOLDS) -> range:
+        """Seeds that no study of another ``seed`` has; fewer folds are gone through as often as five would be."""
+        number = max(1, round(self.seeds * folds / FOLDS))
+        return range(self.seed * number, (self.seed + 1) * number)
 
     @property
     def kept(self) -> dict[str, Probe]:

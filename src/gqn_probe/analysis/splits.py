@@ -1,6 +1,7 @@
 """Train, validation and test: by object or shape, so that nothing of a test object is ever trained on.
 
 Each seed holds out another fifth, so that five seeds test every object once; of fewer than five shapes, another shape.
+The next five draw other fifths.
 """
 
 from typing import NamedTuple
@@ -28,6 +29,11 @@ class Split(NamedTuple):
     test: Int[Tensor, " c"]
 
 
+def folds_of(groups: Int[Tensor, " n"]) -> int:
+    """How many seeds test each group once."""
+    return min(FOLDS, len(groups.unique()))
+
+
 def split_groups(groups: Int[Tensor, " n"], seed: int) -> Split:
     """Split members so that all of one group fall into one part.
 
@@ -37,10 +43,11 @@ def split_groups(groups: Int[Tensor, " n"], seed: int) -> Split:
     names = groups.unique()
     if len(names) < 3:
         raise ValueError(f"a split into three parts needs 3 groups or more, got {len(names)}; use more objects")
-    order = torch.from_numpy(np.random.default_rng([seed // FOLDS, 0]).permutation(len(names)))
-    folds = order.tensor_split(min(FOLDS, len(names)))
-    test = folds[seed % len(folds)]
-    rest = torch.cat([fold for i, fold in enumerate(folds) if i != seed % len(folds)])
+    turn, chosen = divmod(seed, folds_of(groups))
+    order = torch.from_numpy(np.random.default_rng([turn, 0]).permutation(len(names)))
+    folds = order.tensor_split(folds_of(groups))
+    test = folds[chosen]
+    rest = torch.cat([fold for i, fold in enumerate(folds) if i != chosen])
     rest = rest[torch.from_numpy(np.random.default_rng([seed, 1]).permutation(len(rest)))]
     held = max(1, round(VALIDATION * len(rest)))
     parts = (rest[held:], rest[:held], test)
@@ -53,7 +60,13 @@ def rows_of(objects: Int[Tensor, " s"], counts: int) -> Int[Tensor, " n"]:
 
 
 def split_rows(objects: int, counts: int, seed: int) -> Split:
-    """Split the rows of every object alike, so that each object is trained on and tested: for the control task."""
+    """Split the rows of every object alike, so that each object is trained on and tested: for the control task.
+
+    Raises:
+        ValueError: fewer than three counts.
+    """
+    if counts < 3:
+        raise ValueError(f"a split of each object's rows needs 3 counts or more, got {counts}")
     parts = split_groups(torch.arange(counts), seed)
     rows = torch.arange(objects * counts).unflatten(0, (objects, counts))
     return Split(*(rearrange(rows[:, part], "s k -> (s k)") for part in parts))

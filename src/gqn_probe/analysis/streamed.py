@@ -1,13 +1,10 @@
 """Scenes of a store that are read when they are asked for, so that more than fit into memory can be studied."""
 
-import torch
 from jaxtyping import Int
 from torch import Tensor
 
 from gqn_probe.data.stored import StoredScenes
 from gqn_probe.types import Scenes
-
-PART = 64  # scenes read at a time for what is kept of them
 
 
 class StreamedScenes:
@@ -15,7 +12,7 @@ class StreamedScenes:
 
     def __init__(self, stored: StoredScenes, rows: Int[Tensor, " s"]) -> None:
         self.stored, self.rows = stored, rows
-        self.cameras = torch.cat([stored[part].cameras for part in rows.split(PART)])
+        self.cameras = stored.cameras(rows)
         self.factors = stored.factors(rows)
 
     def __len__(self) -> int:

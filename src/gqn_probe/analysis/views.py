@@ -22,7 +22,7 @@ class Selection(NamedTuple):
     views: Int[Tensor, "s i"]
 
 
-Source = Callable[[int, int, int, int, tuple[Int[Tensor, " _"], ...]], Selection]
+Source = Callable[[int, int, int, int, Int[Tensor, " s"]], Selection]
 
 
 def view_orders(scenes: int, views: int, seed: int, stream: str = "order") -> Int[Tensor, "s v"]:
@@ -30,37 +30,49 @@ def view_orders(scenes: int, views: int, seed: int, stream: str = "order") -> In
     return uniform(scene_keys(torch.arange(scenes), seed=seed, stream=stream), views).argsort(dim=1)
 
 
-def nested(scenes: int, views: int, count: int, seed: int, parts: tuple[Int[Tensor, " _"], ...] = ()) -> Selection:
+def mixing_groups(scenes: int, largest: int, seed: int) -> Int[Tensor, " s"]:
+    """The group of each scene, drawn at random, of ``largest`` scenes or a few more.
+
+    Only scenes of one group are summed together, so groups can be split and resampled as if they were objects.
+    """
+    order = uniform(scene_keys(torch.arange(scenes), seed=seed, stream="mixing groups"), 1)[:, 0].argsort()
+    groups = torch.empty(scenes, dtype=torch.int64)
+    groups[order] = torch.arange(scenes) * max(1, scenes // largest) // scenes
+    return groups
+
+
+def nested(scenes: int, views: int, count: int, seed: int, groups: Int[Tensor, " s"] | None = None) -> Selection:
     """Each count adds one view to the last."""
     chosen = view_orders(scenes, views, seed)[:, :count]
     return Selection(_own(chosen), chosen)
 
 
-def independent(scenes: int, views: int, count: int, seed: int, parts: tuple[Int[Tensor, " _"], ...] = ()) -> Selection:
+def independent(scenes: int, views: int, count: int, seed: int, groups: Int[Tensor, " s"] | None = None) -> Selection:
     """Views drawn anew for every count."""
     chosen = view_orders(scenes, views, seed, f"independent {count}")[:, :count]
     return Selection(_own(chosen), chosen)
 
 
-def repeated(scenes: int, views: int, count: int, seed: int, parts: tuple[Int[Tensor, " _"], ...] = ()) -> Selection:
+def repeated(scenes: int, views: int, count: int, seed: int, groups: Int[Tensor, " s"] | None = None) -> Selection:
     """One view again and again: the count without any information."""
     chosen = view_orders(scenes, views, seed)[:, :1].expand(scenes, count)
     return Selection(_own(chosen), chosen)
 
 
-def incoherent(scenes: int, views: int, count: int, seed: int, parts: tuple[Int[Tensor, " _"], ...]) -> Selection:
-    """Views of ``count`` different scenes, all of one part of the split, so that parts stay apart.
+def incoherent(scenes: int, views: int, count: int, seed: int, groups: Int[Tensor, " s"]) -> Selection:
+    """Views of ``count`` different scenes of one group.
 
     Raises:
-        ValueError: a part has fewer scenes than the count.
+        ValueError: a group has fewer scenes than the count.
     """
     partners = torch.empty(scenes, count, dtype=torch.int64)
-    for part in parts:
-        if len(part) < count:
-            raise ValueError(f"sums of {count} different objects need {count} of them in each part, got {len(part)}")
+    for group in groups.unique():
+        members = (groups == group).nonzero()[:, 0]
+        if len(members) < count:
+            raise ValueError(f"sums of {count} different objects need {count} of them in a group, got {len(members)}")
         # in a ring of random order, partners are the same distances ahead of every scene: never one twice
-        ring = part[uniform(scene_keys(part, seed=seed, stream=f"ring {count}"), 1)[:, 0].argsort()]
-        ahead = view_orders(1, len(part) - 1, seed, f"ahead {count}")[0, : count - 1] + 1
+        ring = members[uniform(scene_keys(members, seed=seed, stream=f"ring {count}"), 1)[:, 0].argsort()]
+        ahead = view_orders(1, len(members) - 1, seed, f"ahead {count}")[0, : count - 1] + 1
         for i, distance in enumerate([0, *ahead.tolist()]):
             partners[ring, i] = ring.roll(-distance)
     keys = scene_keys(torch.arange(scenes), seed=seed, stream=f"incoherent {count}")
