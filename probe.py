@@ -15,7 +15,7 @@ def main(cfg: DictConfig) -> None:
 def probe(cfg: DictConfig) -> None:
     """The job of each count of ``context``; then, unless this is one job of a sweep, the study of them all."""
     if cfg.report is not None:
-        return study.rebuild(cfg.report)
+        return study.rebuild(str(cfg.report))
     folder = run.prepare(cfg)
     settings = run.instantiate(cfg.probe)
     jobs = study.plan_jobs(cfg, folder)

@@ -70,3 +70,13 @@ def test_fewer_scenes_than_asked_for_are_told_of(tmp_path, monkeypatch, capsys, 
     cfg = DictConfig({"split": "test", "data": data, "logger": {"wandb": False}})
     study.finish(cfg, material, Mock(spec=StudySettings, objects=objects), [], tmp_path)
     assert capsys.readouterr().err == told
+
+
+def test_the_reports_of_a_sweep_are_made_again(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(study, "draw_figures", Mock())
+    monkeypatch.setattr(study, "build_report", lambda folder: folder / "study" / "report.html")
+    for setting in ("seed=0", "seed=1"):
+        (tmp_path / setting / "study").mkdir(parents=True)
+        (tmp_path / setting / "study" / "results.csv").touch()
+    study.rebuild(tmp_path)
+    assert [line.split("/")[-3] for line in capsys.readouterr().out.splitlines()] == ["seed=0", "seed=1"]

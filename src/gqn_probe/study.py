@@ -123,7 +123,7 @@ def finish(cfg: DictConfig, material: Material, settings: StudySettings, jobs: l
     name = "study" if folder == root else f"study {folder.name}"  # one of several in a sweep
     with tracking.loggers(cfg, folder, job_type="study", name=name, facts=facts) as loggers:
         run_study(material, settings, jobs, home)
-        run.write_provenance(home, cfg, **facts)
+        run.write_provenance(home, cfg, device=material.device, **facts)
         draw_figures(folder)
         build_report(folder)
         tracking.log_study(loggers, folder)
@@ -143,7 +143,9 @@ def artifact_name(root: Path, folder: Path) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", "-".join(parts))
 
 
-def rebuild(folder: str) -> None:
-    """Figures and report of a finished study, made again from its result files."""
-    draw_figures(folder)
-    print(f"report: {build_report(folder)}")
+def rebuild(folder: str | Path) -> None:
+    """Figures and report of a finished study, or of each of a sweep's, made again from result files."""
+    of_settings = sorted(results.parents[1] for results in Path(folder).glob("*/study/results.csv"))
+    for each in of_settings or [folder]:
+        draw_figures(each)
+        print(f"report: {build_report(each)}")

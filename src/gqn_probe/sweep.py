@@ -32,6 +32,8 @@ class StudyAfterSweep(Callback):
         return StudyAfterSweep, ()  # launchers send callbacks to processes of their own; the bar stays here
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        if any(item.startswith("report=") for item in config.hydra.overrides.task):
+            sys.exit("error: report= makes figures and report again, once: leave -m out")
         try:
             jobs = len(expand(config.hydra.overrides.task, config.hydra.sweeper.ranges))
         except HydraException:  # which the sweeper is about to report

@@ -33,14 +33,19 @@ def test_no_more_than_length() -> None:
 
 
 def test_guessing_is_called_guessing() -> None:
-    assert "does not tell its count" in _sentence(GUESS, (0.0, -0.1, 0.1))
+    sentence = _sentence(GUESS, (0.0, -0.1, 0.1))
+    assert "on 60 unseen objects: that r tells its count cannot be shown (guessing: 7.0%)." in sentence
+
+
+def test_no_number_is_minus_zero() -> None:
+    assert "(+5.0 points, +0.0 to +10.6)" in _sentence(HIGH, (0.05, -0.0004, 0.106))
 
 
 def test_the_probe_and_an_input_that_is_not_r_are_named() -> None:
     for full, difference in ((HIGH, MORE), (HIGH, (0.1, -0.1, 0.3)), (HIGH, (-0.2, -0.3, -0.1)), (GUESS, MORE)):
         sentence = _sentence(full, difference, probe="knn", given="layer.conv4")
         assert sentence.startswith("The knn probe on layer.conv4 names the count")
-        assert sentence.count("layer.conv4") == 2
+        assert sentence.count("layer.conv4") == 2, sentence
         assert " r " not in sentence
 
 

@@ -177,8 +177,16 @@ def test_sources_are_not_mixed(tmp_path: Path) -> None:
         build_store(other, tmp_path, other.pieces())
 
 
-@pytest.mark.parametrize("damage", ["flip", "cut", "delete"])
-def test_verification_finds_damage(tmp_path: Path, damage: str) -> None:
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        ("flip", "has another checksum than the index says"),
+        ("cut", "bytes where the index says"),
+        ("empty", "has 0 bytes where the index says"),
+        ("delete", "is missing"),
+    ],
+)
+def test_verification_finds_damage(tmp_path: Path, damage: str, told: str) -> None:
     index = build_store(SMALL, tmp_path, SMALL.pieces())
     path = tmp_path / index.shards[2].file
     content = bytearray(path.read_bytes())
@@ -186,10 +194,11 @@ def test_verification_finds_damage(tmp_path: Path, damage: str) -> None:
     if damage == "delete":
         path.unlink()
     else:
-        path.write_bytes(content if damage == "flip" else content[:-1])
+        path.write_bytes({"flip": content, "cut": content[:-1], "empty": b""}[damage])
     found = damaged_shards(tmp_path)
     assert len(found) == 1
     assert path.name in found[0]
+    assert told in found[0]
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:

@@ -62,6 +62,13 @@ def test_scenes_are_those_of_the_renderer_and_of_every_later_run(tmp_path: Path)
     assert not torch.equal(by_scene.scenes("train").cameras[:10], by_scene.scenes("test").cameras[:10])
 
 
+@pytest.mark.parametrize("change", [{"batch_size": 0}, {"num_workers": -1}])
+def test_numbers_that_cannot_be_meant_are_refused(tmp_path: Path, change: dict[str, int]) -> None:
+    ((name, value),) = change.items()
+    with pytest.raises(ValueError, match=f"data.{name}={value} must be"):
+        rendered(tmp_path, **change)
+
+
 def test_a_rendered_split_is_made_without_the_others(tmp_path: Path) -> None:
     data = rendered(tmp_path)
     expected = data.fingerprint("test")
@@ -70,6 +77,22 @@ def test_a_rendered_split_is_made_without_the_others(tmp_path: Path) -> None:
     assert {path.name.split("-")[0] for path in tmp_path.rglob("*.safetensors")} == {"train", "val", "test"}
     assert data.fingerprint("test") == expected
     assert len(data.split("train")) == 70
+
+
+def test_a_published_split_is_converted_without_the_others(fixtures: Path, tmp_path: Path) -> None:
+    def converted(data: SceneDataModule) -> set[str]:
+        return {path.stem for path in data.folder.glob("*.safetensors")}
+
+    test, val = (files(fixtures / "tfrecords", tmp_path / split) for split in ("test", "val"))
+    found = test.fingerprint("test")
+    assert converted(test) == {"test-001-of-100"}
+    assert len(val.split("val")) >= 1
+    assert converted(val) == {"train-001-of-900", "train-002-of-900"}
+    whole = files(fixtures / "tfrecords", tmp_path / "whole").provenance()
+    assert list(whole["splits"]) == ["train", "val", "test"]
+    assert whole["splits"]["test"]["fingerprint"] == found
+    assert test.provenance() == val.provenance() == whole
+    assert list(test.provenance()["splits"]) == list(whole["splits"])
 
 
 def test_fingerprints_follow_the_content(shared: Path, tmp_path: Path) -> None:
@@ -89,7 +112,7 @@ def test_batches_are_whole_scenes_with_encoded_cameras(shared: Path) -> None:
         assert torch.equal(batch.frames, stored.frames[batch.scenes])
         assert torch.equal(batch.cameras, encode_cameras(stored.cameras[batch.scenes], order="sin_cos"))
     assert torch.cat([batch.scenes for batch in data.val_dataloader()]).tolist() == list(range(10))
-    assert data.views == 3
+    assert stored.views == 3
 
 
 def test_a_fraction_reads_only_its_pieces(fixtures: Path, tmp_path: Path) -> None:
@@ -142,6 +165,7 @@ def test_reading_a_store_never_changes_it(tmp_path: Path) -> None:
 
 def test_every_source_of_the_same_scenes_gives_the_same(fixtures: Path, tmp_path: Path) -> None:
     jpeg = files(fixtures / "tfrecords", tmp_path)
+    jpeg.prepare_data()
     raw = files(fixtures / "tfrecords", tmp_path, frames="raw")
     port = files(fixtures / "converted", tmp_path, kind="converted", frames="raw")
     for split, sources in {"train": (raw, store(jpeg.folder)), "test": (raw, store(jpeg.folder), port)}.items():

@@ -117,3 +117,29 @@ def test_wrong_images_are_named(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(root / "pen1.png")
     with pytest.raises(ValueError, match=r"scene pen: images of different sizes"):
         source.read(source.pieces()[0])
+
+
+def test_a_table_as_spreadsheets_write_it(tmp_path: Path) -> None:
+    mine = folder(tmp_path, TABLE)
+    (mine / "cameras.csv").write_text(TABLE.replace(",", ", "), encoding="utf-8-sig")
+    assert {split: len(scenes) for split, scenes in OwnScenes(str(mine), None)._scenes.items()} == {
+        "train": 4,
+        "val": 0,
+        "test": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(HEAD.encode(), "cameras.csv has no rows"), ("scène".encode("latin-1"), "cameras.csv is not UTF-8")],
+)
+def test_a_table_that_holds_nothing_to_read(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "cameras.csv").write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        OwnScenes(str(tmp_path), None).pieces()
+
+
+def test_a_file_for_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match=r"file/cameras\.csv does not exist"):
+        OwnScenes(str(tmp_path / "file"), None).pieces()

@@ -1,18 +1,22 @@
 """The store gives back what was put in, in any order, and notices what is wrong with it."""
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
 
+from gqn_probe.analysis.streamed import StreamedScenes
 from gqn_probe.data import read_tfrecord, render_scenes, store
 from gqn_probe.data import stored as stored_module
 from gqn_probe.data.store import Index, read_index, write_shard
 from gqn_probe.data.stored import StoredScenes
-from gqn_probe.data.tfrecord import read_encoded
+from gqn_probe.data.tfrecord import EncodedScenes, read_encoded
+from gqn_probe.types import Scenes
 
 
 def test_rows_of_several_shards_in_any_order(tmp_path: Path) -> None:
@@ -42,6 +46,18 @@ def test_jpeg_shards_keep_the_bytes_of_the_source(fixtures: Path, tmp_path: Path
     assert torch.equal(found.cameras, scenes.cameras[rows])
     assert found.factors is None
     assert shard.bytes < scenes.frames.nbytes / 8
+
+
+@pytest.mark.parametrize("read", [read_tfrecord, read_encoded])
+def test_cameras_to_study_are_read_without_their_frames(
+    fixtures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: Callable[[Path], Scenes | EncodedScenes]
+) -> None:
+    path = fixtures / "tfrecords/shepard_metzler_5_parts/train/001-of-900.tfrecord"
+    stored = StoredScenes(tmp_path, [write_shard(tmp_path, "train", f"{i}", read(path)) for i in range(2)])
+    rows = torch.tensor([6, 0, 2])
+    expected = stored[rows].cameras
+    monkeypatch.setattr(StoredScenes, "__getitem__", Mock(side_effect=AssertionError("frames were read")))
+    assert torch.equal(StreamedScenes(stored, rows).cameras, expected)
 
 
 def test_memory_is_returned_and_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """The page as text: self-contained, complete, escaped."""
 
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -80,3 +81,11 @@ def test_the_same_study_gives_the_same_page(study_folder: Path, monkeypatch: pyt
 def test_the_command_says_what_is_wrong_in_a_line(tmp_path: Path):
     with pytest.raises(SystemExit, match=r"no study/results\.csv"):
         page.main([str(tmp_path)])
+
+
+def test_the_command_makes_figures_and_page(tmp_path: Path, study_folder: Path, capsys: pytest.CaptureFixture[str]):
+    copy = tmp_path / "copy"
+    shutil.copytree(study_folder, copy, ignore=shutil.ignore_patterns("figures", "report.html"))
+    page.main([str(copy)])
+    assert (copy / "study" / "figures" / "model-accuracy.png").is_file()
+    assert capsys.readouterr().out == f"{copy / 'study' / 'report.html'}\n"

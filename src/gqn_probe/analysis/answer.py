@@ -66,9 +66,10 @@ class Headline(NamedTuple):
         pooled = self.input == "pooled"
         rows = "r" if pooled else self.input
         reader = f"The {self.probe} probe" + ("" if pooled else f" on {self.input}")
-        start = f"{reader} names the count with accuracy {_share(self.accuracy)} on {objects} unseen objects"
+        unseen = "1 unseen object" if objects == 1 else f"{objects} unseen objects"
+        start = f"{reader} names the count with accuracy {_share(self.accuracy)} on {unseen}"
         if self.accuracy.low <= self.chance:
-            return f"{start}, which is no better than guessing ({self.chance:.1%}): {rows} does not tell its count."
+            return f"{start}: that {rows} tells its count cannot be shown (guessing: {self.chance:.1%})."
         start += f" (guessing: {self.chance:.1%}) and its length alone gives {_share(self.norm_only)}"
         gain = _points(self.difference)
         if self.difference.low > 0:
@@ -95,5 +96,5 @@ def _share(found: Interval) -> str:
 
 
 def _points(found: Interval) -> str:
-    value, low, high = (f"{100 * share:+.1f}" for share in found)
+    value, low, high = (f"{round(100 * share, 1) + 0.0:+.1f}" for share in found)  # no -0.0
     return f"{value} points, {low} to {high}"

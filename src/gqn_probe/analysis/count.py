@@ -54,6 +54,7 @@ def run_count(material: Material, count: int, settings: StudySettings, folder: P
     seen = torch.zeros(len(scenes), scenes.views, dtype=torch.bool).scatter_(1, selection.views, True)
     with written(folder / "representation.safetensors") as draft:
         save_file({"representation": pooled, "views": seen, "scenes": torch.arange(len(scenes))}, draft)
+        draft.chmod(0o644)  # safetensors leaves it to its owner alone
     _reconstruct(material, count, settings, folder)
     note = {"count": count, "scenes": len(scenes), "seed": settings.seed, "protocol": settings.protocol}
     write_text(folder / "job.json", json.dumps(note))

@@ -70,7 +70,7 @@ def pooled_rows(
         yield Result(*name, "", "test", "", "permutation_p", permutations.p_value(*table), n=rows)
     if len(readings.labels.unique()) == len(counts):
         for count, area in zip(counts.tolist(), adjacent_auc(readings), strict=False):
-            yield Result(*name, "", "test", count, "adjacent_auc", area, n=rows)
+            yield Result(*name, "", "test", count, "adjacent_auc", area)
 
 
 def share_right(readings: Readings, bootstrap: ObjectBootstrap) -> Interval:

@@ -150,14 +150,15 @@ def damaged_shards(folder: Path) -> list[str]:
     with progress("checking shards", len(shards), "shards") as advance:
         found = []
         for shard in shards:
-            found.append(_damage(folder / shard.file, shard))
+            found.append(_damage(folder, shard))
             advance(1)
     return [damage for damage in found if damage]
 
 
-def _damage(path: Path, shard: Shard) -> str | None:
+def _damage(folder: Path, shard: Shard) -> str | None:
+    path = folder / shard.file
     if not path.exists():
         return f"{path} is missing"
-    if path.stat().st_size != shard.bytes:
-        return f"{path} has {path.stat().st_size} bytes where the index says {shard.bytes}"
+    if (found := shard.size_in(folder)) != shard.bytes:
+        return f"{path} has {found} bytes where the index says {shard.bytes}"
     return None if checksum_of(path) == shard.crc32c else f"{path} has another checksum than the index says"

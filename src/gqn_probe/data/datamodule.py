@@ -61,6 +61,9 @@ class SceneDataModule(LightningDataModule):
         if online and fraction != 1:
             raise ValueError(f"data.fraction={fraction} means nothing where scenes are new: set data.train")
         choose("camera_order", camera_order, ORDERS)
+        for name, value, least in (("batch_size", batch_size, 1), ("num_workers", num_workers, 0)):
+            if value < least:
+                raise ValueError(f"data.{name}={value} must be {least} or more")
         self.source, self.online, self.cache = source, online, Path(cache)
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
         self.camera_order = camera_order
@@ -94,9 +97,11 @@ class SceneDataModule(LightningDataModule):
         self._open(SPLITS)
 
     def _open(self, splits: Sequence[Split]) -> None:
-        """Open these splits where they are rendered, and do not need each other; all of them where they are files."""
-        rendered = isinstance(self.source, Rendered)
-        wanted: list[Split] = [split for split in (splits if rendered else SPLITS) if split not in self._splits]
+        """Open these splits, each without the others; only training and what is held out from it need each other."""
+        held_out = self._held_out()
+        together = {"train", *held_out}
+        needed = {*splits} if together.isdisjoint(splits) else {*splits, *together}
+        wanted: list[Split] = [split for split in SPLITS if split in needed and split not in self._splits]
         if not wanted:
             return
         pieces = [piece for piece in self._pieces() if piece.split in wanted]
@@ -109,9 +114,16 @@ class SceneDataModule(LightningDataModule):
             limit = self.source.limit(split)
             rows = torch.arange(len(stored) if limit is None else min(limit, len(stored)))
             self._splits[split] = SplitScenes(stored, rows, self.camera_order)
-        for split in SPLITS[1:]:
-            if not rendered and not len(self._splits[split]):
+        for split in held_out:
+            if split in wanted:
                 self._hold_out(split)
+
+    def _held_out(self) -> list[Split]:
+        """The splits that the source does not have; those of rendered scenes are as large as was asked for."""
+        if isinstance(self.source, Rendered):
+            return []
+        present = {piece.split for piece in self.source.pieces()}
+        return [split for split in SPLITS[1:] if split not in present]
 
     def _hold_out(self, split: Split) -> None:
         """Move scenes, or whole shapes where they are known, from training to a split that the source does not have.
@@ -140,11 +152,6 @@ class SceneDataModule(LightningDataModule):
         if not len(self._splits[split]):
             raise ValueError(f"the split {split!r} of {self.source} has no scenes")
         return self._splits[split]
-
-    @property
-    def views(self) -> int:
-        """How many views a scene has."""
-        return self.scenes("val" if self.online else "train", limit=1).views
 
     def scenes(self, split: Split, limit: int | None = None) -> Scenes:
         """The first ``limit`` scenes of a split in memory, frames as bytes; all for None."""
@@ -212,8 +219,8 @@ class SceneDataModule(LightningDataModule):
         """What stands beside every result: the source, and of each split its size, content and, if known, shapes."""
         self.setup()
         splits = {}
-        for split, scenes in self._splits.items():
-            if len(scenes):
+        for split in SPLITS:
+            if len(scenes := self._splits[split]):
                 factors = scenes.stored.factors(scenes.rows)
                 shapes = factors.mirror_class.unique().tolist() if factors else None
                 splits[split] = {"scenes": len(scenes), "fingerprint": self.fingerprint(split), "shapes": shapes}

@@ -34,7 +34,7 @@ def fetch(path: str | Path) -> bytes:
         try:
             with system.open(place, "rb") as file:
                 return file.read()  # pyright: ignore[reportReturnType]
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise ValueError(f"{path} does not exist") from None
         except IsADirectoryError:
             raise ValueError(f"{path} is a folder: name a file in it") from None

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from jaxtyping import UInt8
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from gqn_probe.data.files import fetch, file_versions, resolve
@@ -71,7 +71,11 @@ class OwnScenes:
     @cached_property
     def _scenes(self) -> dict[str, list[OwnScene]]:
         """The scenes of each split, checked."""
-        reader = csv.DictReader(StringIO(self._table.decode()))
+        try:
+            text = self._table.decode("utf-8-sig")  # as spreadsheets write it
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{self.root}/cameras.csv is not UTF-8 ({error.reason}): save it as UTF-8") from None
+        reader = csv.DictReader(StringIO(text), skipinitialspace=True)
         absent = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
         if absent:
             raise ValueError(
@@ -79,6 +83,8 @@ class OwnScenes:
             )
         splits: dict[str, list[OwnScene]] = {"train": [], "val": [], "test": []}
         rows = [(number, row) for number, row in enumerate(reader, start=2)]
+        if not rows:
+            raise ValueError(f"{self.root}/cameras.csv has no rows: expected one an image")
         names: set[str] = set()
         for (split, name), group in groupby(rows, lambda item: (item[1].get("split") or "train", item[1]["scene"])):
             if split not in splits:
@@ -89,7 +95,7 @@ class OwnScenes:
             splits[split].append(OwnScene(name, [_view(row, f"{self.root}/cameras.csv, line {n}") for n, row in group]))
         counts = {len(scene.views): scene.name for scenes in splits.values() for scene in scenes}
         if len(counts) != 1:
-            raise ValueError(f"{self.root}/cameras.csv: scenes have different numbers of views: {counts or 'none'}")
+            raise ValueError(f"{self.root}/cameras.csv: scenes have different numbers of views: {counts}")
         return splits
 
     def pieces(self) -> list[Piece]:
@@ -126,6 +132,8 @@ class OwnScenes:
         try:
             image = Image.open(content)
             image.load()
+        except UnidentifiedImageError:
+            raise ValueError(f"{path} is no readable image") from None
         except Exception as error:  # every format has errors of its own
             raise ValueError(f"{path} is no readable image ({error})") from None
         if image.mode.startswith(("I", "F")):

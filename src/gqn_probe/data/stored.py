@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from einops import rearrange
-from jaxtyping import Int, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from gqn_probe.data.jpeg import decode_jpegs, resize_frames
@@ -81,6 +81,10 @@ class StoredScenes:
     def factors(self, rows: Int[Tensor, " s"]) -> Factors | None:
         """The ground truth of these rows, where it is known."""
         return _factors(self._gather(rows, "factors."))
+
+    def cameras(self, rows: Int[Tensor, " s"]) -> Float[Tensor, "s v 5"]:
+        """The raw cameras of these rows; frames are neither read nor decoded."""
+        return self._gather(rows, "cameras")["cameras"]
 
     def places(self, rows: Int[Tensor, " s"]) -> Places:
         """Where these rows are."""

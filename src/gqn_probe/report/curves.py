@@ -4,6 +4,7 @@ from collections import defaultdict
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from gqn_probe.report import style
 from gqn_probe.report.results import CurvePoint, Study
@@ -35,6 +36,7 @@ def _plot(study: Study, metric: str) -> Figure | None:
     other = "" if points[0].probe == study.probe else f", {study.label(points[0].probe)}"
     axes.set_title(f"model {metric}{other}")
     axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylabel(metric + (" (nats)" if metric == "loss" else ""))
     axes.legend(loc="upper left" if metric == "accuracy" else "upper right")
     return figure

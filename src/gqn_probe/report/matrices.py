@@ -47,7 +47,7 @@ def geometry(study: Study) -> Figure | None:
     panels = figure.subplots(len(points), sharex=True, squeeze=False)[:, 0]
     for i, (axes, (metric, found)) in enumerate(zip(panels, points.items(), strict=True)):
         color, marker, dash = style.SERIES[i]
-        axes.plot(*zip(*sorted(found), strict=True), color=color, marker=marker, linestyle=dash)
+        axes.plot(*zip(*sorted(found), strict=True), color=color, marker=marker, linestyle=dash, clip_on=False)
         axes.set_ylabel(GEOMETRY[metric])
         axes.set_ylim(bottom=0)
     style.count_axis(panels[-1], sorted({count for found in points.values() for count, _ in found}), study.count_axis)

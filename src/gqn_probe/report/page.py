@@ -1,6 +1,6 @@
 """One self-contained HTML page of a study: no network, for phone, screen and print, light and dark.
 
-``python -m gqn_probe.report.page FOLDER`` writes it again from the result files.
+``python -m gqn_probe.report.page FOLDER`` makes it and the figures again from the result files.
 """
 
 import sys
@@ -12,7 +12,7 @@ from string import Template
 from gqn_probe.files import write_text
 from gqn_probe.report import style
 from gqn_probe.report.elements import escape, figure
-from gqn_probe.report.figures import FIGURES
+from gqn_probe.report.figures import FIGURES, draw_figures
 from gqn_probe.report.results import Study, read_study
 from gqn_probe.report.sections import sections
 
@@ -93,14 +93,15 @@ def _notes(study: Study) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write the page of the folder named; exit with one line where that cannot be done."""
+    """Figures and page of the folder named; exit with one line where that cannot be done."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if len(arguments) != 1:
         sys.exit("usage: python -m gqn_probe.report.page FOLDER")
     try:
+        draw_figures(arguments[0])
         print(build_report(arguments[0]))
-    except ValueError as error:
-        sys.exit(str(error))
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":
