@@ -26,7 +26,7 @@ def train(cfg: DictConfig) -> dict[str, float]:
         outcome = conclude(trainer, module, data, folder)
         tracking.log_weights(loggers, folder / "weights.safetensors")
         facts = {"continued_from_step": past.step, "data": data.provenance(), **outcome._asdict()}
-        run.write_provenance(folder, cfg, **facts)
+        run.write_provenance(folder, cfg, device=trainer.strategy.root_device, **facts)
     return outcome.last_validation
 
 

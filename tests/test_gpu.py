@@ -1,7 +1,11 @@
 """Everything runs on a GPU, whose place a pretended one takes: nothing is mixed with what is left on the CPU."""
 
+import json
+
 import pytest
+import pytorch_lightning as L
 import torch
+from fitting import fit
 from pretend_gpu import OnGPU, pretended_gpu
 from scripts import call, only_run
 from test_cli import STUDY, TRAINING, place, trained  # noqa: F401  (fixtures)
@@ -9,6 +13,9 @@ from tiny import tiny_module
 
 from gqn_probe import load_gqn
 from gqn_probe.data import encode_cameras, render_scenes
+from gqn_probe.training import outcome
+
+ON_GPU = {"accelerator": "gpu", "devices": [1]}
 
 
 def test_the_pretended_gpu_refuses_what_a_real_one_does():
@@ -56,6 +63,39 @@ def test_scenes_are_rendered_where_asked(background):
     assert torch.equal(scenes.frames, expected.frames)
 
 
+class Devices(L.Callback):
+    """Where the metrics of a validation are, by name."""
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.seen = {name: value.device for name, value in trainer.callback_metrics.items()}
+
+
+def noted(script: str) -> str:
+    """The device in the provenance of the one run there was."""
+    (record,) = only_run(script).rglob("provenance.json")
+    return json.loads(record.read_text())["device"]
+
+
+@pytest.mark.filterwarnings("ignore:'pin_memory' argument")
+def test_validation_is_on_the_gpu_and_so_is_the_film(tmp_path, monkeypatch):
+    films = []
+    monkeypatch.setattr(outcome, "film", lambda trainer, gqn, *rest: films.append(next(gqn.parameters()).device))
+    devices, module = Devices(), tiny_module()
+    with pretended_gpu() as gpu:
+        trainer = fit(module, tmp_path / "cache", "data.num_workers=0", callbacks=[devices], **ON_GPU)
+        assert {"val/sigma", "val/kl", "val/kl_step/0", "val/sample/rmse"} <= devices.seen.keys()
+        assert {name: where for name, where in devices.seen.items() if where != gpu} == {}  # NCCL takes no others
+        outcome.conclude(trainer, module, trainer.datamodule, tmp_path)
+    assert films == [gpu]
+    assert not any(isinstance(each, OnGPU) for each in load_gqn(tmp_path / "weights.safetensors").parameters())
+
+
+@pytest.mark.filterwarnings("ignore:'pin_memory' argument")
+def test_mixed_precision_with_scaled_gradients_is_refused(tmp_path):
+    with pretended_gpu(), pytest.raises(ValueError, match=r"precision=16-mixed .*: use trainer.precision=bf16-mixed"):
+        fit(tiny_module(), tmp_path / "cache", precision="16-mixed", **ON_GPU)
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:'pin_memory' argument")
 @pytest.mark.parametrize("more", [[], ["data=shepard_metzler_online", "data.num_workers=0"]])
@@ -64,18 +104,23 @@ def test_a_network_is_trained_on_the_gpu(more, tmp_path, monkeypatch):
     with pretended_gpu():
         result = call("train.py", *more, *TRAINING, "trainer.accelerator=gpu", "trainer.devices=[1]")
         assert result.code == 0, result.error
+    assert noted("train") == "cuda:1 (pretended)"
     gqn = load_gqn(only_run("train") / "weights.safetensors")
     assert not any(isinstance(each, OnGPU) for each in gqn.parameters())
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:GPU available but not used")
 def test_the_study_is_the_same_on_the_gpu(trained, tmp_path, monkeypatch):  # noqa: F811
     monkeypatch.chdir(tmp_path)
     arguments = [*STUDY, f"checkpoint={trained / 'weights.safetensors'}", "context=2..3"]
-    assert call("probe.py", *arguments, "device=cpu").code == 0
+    with pretended_gpu():
+        assert call("probe.py", *arguments, "device=cpu").code == 0
+    assert noted("probe") == "cpu"
     only_run("probe").rename("cpu")
     with pretended_gpu() as gpu:
         result = call("probe.py", *arguments, f"device={gpu}")
         assert result.code == 0, result.error
+    assert noted("probe") == "cuda:1 (pretended)"
     for name in ["results.csv", "curves.csv", "confusion.csv"]:
         assert (only_run("probe") / "study" / name).read_text() == (tmp_path / "cpu" / "study" / name).read_text()

@@ -11,6 +11,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from yaml import YAMLError
 
 from gqn_probe.files import write_text
 
-STARTED = time.time()
+STARTED: ContextVar[float] = ContextVar("STARTED")  # when the job began: one process may run those of a sweep
 USER_ERRORS = (HydraException, OmegaConfBaseException, YAMLError, ValueError, FileNotFoundError, FloatingPointError)
 # Processes for further devices inherit the variable that `launch` sets, and the first one speaks for all.
 TRACEBACK_WANTED = os.environ.get("HYDRA_FULL_ERROR") == "1" and "LOCAL_RANK" not in os.environ
@@ -93,7 +94,8 @@ def prepare(cfg: DictConfig) -> Path:
 
 
 def settle(seed: int) -> None:
-    """Seed everything, and silence what users cannot act on."""
+    """Begin a job: note the time, seed everything, and silence what users cannot act on."""
+    STARTED.set(time.time())
     for name in ("pytorch_lightning", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in NOISE:
@@ -122,8 +124,9 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
 
 
 @rank_zero_only
-def write_provenance(folder: Path, cfg: DictConfig, **facts: Any) -> None:
+def write_provenance(folder: Path, cfg: DictConfig, *, device: str | torch.device, **facts: Any) -> None:
     """``provenance.json``: what was run, on what, from which revision, with which versions, and for how long."""
+    gpu = f" ({torch.cuda.get_device_name(device)})" if torch.device(device).type == "cuda" else ""
     record = {
         "command": shlex.join([Path(sys.executable).name, *sys.argv]),
         "revision": git_revision(),
@@ -131,9 +134,9 @@ def write_provenance(folder: Path, cfg: DictConfig, **facts: Any) -> None:
             name: version(name) for name in ("gqn-probe", "torch", "pytorch-lightning", "hydra-core", "numpy")
         },
         "python": sys.version.split()[0],
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "device": f"{device}{gpu}",
         "threads": torch.get_num_threads(),
-        "seconds": round(time.time() - STARTED, 1),
+        "seconds": round(time.time() - STARTED.get(), 1),
         **facts,
         "config": plain(cfg),
     }

@@ -88,7 +88,7 @@ def test_a_scene_whose_rows_stand_apart_is_refused(tmp_path: Path, split: str) -
     ("table", "reason"),
     [
         ("scene,image,x,y,z,yaw\n", "cameras.csv has no column pitch: expected scene, image"),
-        (HEAD, "different numbers of views: none"),
+        (HEAD, "cameras.csv has no rows"),
         (HEAD + "a,a.png,1,2,3,4,5,\na,b.png,1,2,3,4,5,\nb,c.png,1,2,3,4,5,\n", "different numbers of views"),
         (HEAD + "a,a.png,1,2,3,4,five,\n", "line 2: expected 5 camera numbers, got .*five"),
         (HEAD + "a,a.png,1,2,3,4,nan,\n", "line 2: a camera number is not finite"),
@@ -129,13 +129,9 @@ def test_a_table_as_spreadsheets_write_it(tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [(HEAD.encode(), "cameras.csv has no rows"), ("scène".encode("latin-1"), "cameras.csv is not UTF-8")],
-)
-def test_a_table_that_holds_nothing_to_read(tmp_path: Path, content: bytes, message: str) -> None:
-    (tmp_path / "cameras.csv").write_bytes(content)
-    with pytest.raises(ValueError, match=message):
+def test_a_table_in_another_encoding(tmp_path: Path) -> None:
+    (tmp_path / "cameras.csv").write_bytes("scène".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"cameras\.csv is not UTF-8"):
         OwnScenes(str(tmp_path), None).pieces()
 
 

@@ -92,6 +92,13 @@ def test_a_validation_without_another_scene_says_so(cache, capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_a_precision_whose_gradients_overflow_is_refused(cache):
+    message = "trainer.precision=16-true scales gradients or lets them overflow: use trainer.precision=bf16-mixed or 32"
+    with pytest.raises(ValueError, match=message):
+        fit(tiny_module(), cache, callbacks=[NoStep()], precision="16-true")
+    fit(tiny_module(), cache, precision="bf16-mixed")
+
+
 @pytest.mark.slow
 def test_one_of_several_devices_speaks_for_all(tmp_path):
     result = train(tmp_path, *TINY, "data.views=3", "data.batch_size=4", "trainer.devices=2", "logger.wandb=false")

@@ -3,12 +3,14 @@
 import csv
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from fitting import fit
 from safetensors import safe_open
+from safetensors.torch import load_file
 from scripts import call
 from tiny import TINY, tiny_module
 
@@ -81,6 +83,37 @@ def test_what_is_switched_off_is_left_out(place):
     assert record["metrics"] == {}, "these weights were not validated"
     assert record["last_validation"]["val/sample/rmse"] > 0
     assert metadata(run).keys() == {"steps", "data", "frame_size", "camera_order", "gqn_settings"}
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "weights.safetensors")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("override", ["trainer.limit_val_batches=0", "callbacks.best=null"])
+def test_the_best_of_another_run_in_the_folder_is_not_exported(run, tmp_path, override):
+    shutil.copytree(run / "checkpoints", tmp_path / "again" / "checkpoints")
+    again = trained(tmp_path, "again", override, "seed=1", "trainer.max_steps=4")
+    last = torch.load(again / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    assert metadata(again)["steps"] == "4"
+    assert all(torch.equal(value, last[f"gqn.{name}"]) for name, value in weights(again).items())
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The dirpath has changed")
+def test_a_resumed_run_that_finds_no_better_one_exports_the_earlier_best(tmp_path, monkeypatch):
+    run = trained(tmp_path, "run", "callbacks.best.mode=max", "trainer.max_steps=6")
+    best = weights(run)
+    monkeypatch.chdir(tmp_path)
+
+    def resumed(folder: Path, *overrides: str) -> None:
+        result = call("train.py", f"resume={folder}", *overrides)
+        assert result.code == 0, result.error
+        assert metadata(folder)["steps"] == "3"
+        assert all(torch.equal(value, best[name]) for name, value in weights(folder).items())
+
+    resumed(run, "trainer.max_steps=9")
+    resumed(run.rename(tmp_path / "moved"), "trainer.max_steps=10", "trainer.limit_val_batches=0")
 
 
 @pytest.mark.slow

@@ -33,8 +33,8 @@ def scene_keys(scenes: Int[Tensor, " s"], *, seed: int, stream: str) -> Int[Tens
     return mix(mix(key + GOLDEN) + scenes * GOLDEN)
 
 
-def uniform(keys: Int[Tensor, " s"], count: int, *, first: int = 0) -> Float[Tensor, "s {count}"]:
-    """``count`` numbers in [0, 1) a key, float64, from the ``first``-th draw of the key on."""
-    counter = torch.arange(first + 1, first + count + 1, device=keys.device)
+def uniform(keys: Int[Tensor, " s"], count: int) -> Float[Tensor, "s {count}"]:
+    """The first ``count`` numbers of each key, in [0, 1), float64."""
+    counter = torch.arange(1, count + 1, device=keys.device)
     bits = mix(keys[:, None] + counter * GOLDEN)
     return _shift_right(bits, 11).double() * 2.0**-53

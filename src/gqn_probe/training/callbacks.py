@@ -41,7 +41,8 @@ class ImageGrid(L.Callback):
     ) -> None:
         if batch_idx or not trainer.is_global_zero:
             return
-        grid = prediction_grid(pl_module, type(batch)(*(field[: self.scenes] for field in batch)))
+        with trainer.precision_plugin.val_step_context():  # Lightning calls hooks outside it
+            grid = prediction_grid(pl_module, type(batch)(*(field[: self.scenes] for field in batch)))
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{trainer.global_step:07d}.png"
         pixels = rearrange(grid, "row column c h w -> (row h) (column w) c")

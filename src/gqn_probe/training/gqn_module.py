@@ -94,16 +94,26 @@ class GQNModule(L.LightningModule):
 
     def setup(self, stage: str) -> None:
         data = self.trainer.datamodule  # pyright: ignore[reportAttributeAccessIssue]
-        if isinstance(data, SceneDataModule):
-            try:
+        try:
+            self._refuse_float16()
+            if isinstance(data, SceneDataModule):
                 self._meet(data)
-            except ValueError:
-                if self.trainer.is_global_zero:
-                    raise
-                raise SystemExit(0) from None  # the first process speaks for all
+        except ValueError:
+            if self.trainer.is_global_zero:
+                raise
+            raise SystemExit(0) from None  # the first process speaks for all
         if self.compiled:
             self.gqn.encoder.compile(dynamic=True)  # the number of views differs from batch to batch
             self.gqn.generator.compile()
+
+    def _refuse_float16(self) -> None:
+        """ValueError for the precisions whose gradients are scaled, which their norm must not be, or overflow."""
+        precision = str(self.trainer.precision)
+        if precision.startswith("16-"):
+            raise ValueError(
+                f"trainer.precision={precision} scales gradients or lets them overflow: "
+                "use trainer.precision=bf16-mixed or 32-true"
+            )
 
     def _meet(self, data: SceneDataModule) -> None:
         """Note what the network is trained on, and refuse before the first step what would fail hours later.
@@ -164,7 +174,7 @@ class GQNModule(L.LightningModule):
         self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
     ) -> None:
         # Lightning refuses to clip for a fused optimiser under mixed precision, on account of fp16's loss scaler,
-        # which neither fp32 nor bf16 has.
+        # which neither fp32 nor bf16 has; `setup` refuses fp16.
         limit = float("inf") if gradient_clip_val is None else gradient_clip_val
         norm = torch.nn.utils.clip_grad_norm_(self.gqn.parameters(), limit)
         self.log("train/gradient_norm", norm)
@@ -212,12 +222,12 @@ class GQNModule(L.LightningModule):
         truth, camera = episode.query_frames[:, 0], episode.query_cameras[:, 0]
         output = self.gqn(episode.context_frames, episode.context_cameras, truth, camera)
         scores = elbo_terms(output, truth, self.sigma(self.global_step))
-        scores["sigma"] = torch.tensor(self.sigma(self.global_step))
         scores["elbo"] = -scores["nats"] - scores["kl"]
         scores["reconstruction/mse"] = scores.pop("mse")
         kl_steps = {f"kl_step/{step}": value for step, value in enumerate(output.kl_steps.mean(dim=0))}
         logged = {f"val/{name}": value for name, value in (scores | kl_steps).items()}
-        self.log_dict(logged, batch_size=len(truth), sync_dist=True)
+        # A number, of which Lightning makes a tensor on the device: NCCL reduces no others.
+        self.log_dict(logged | {"val/sigma": self.sigma(self.global_step)}, batch_size=len(truth), sync_dist=True)
         self.prediction.update(self.gqn, batch)
 
     def on_validation_epoch_end(self) -> None:
@@ -255,5 +265,5 @@ def elbo_terms(output: GQNOutput, truth: Float[Tensor, "b c h w"], sigma: float)
 
 
 def stream(*numbers: int) -> int:
-    """A 63-bit seed that no other tuple of non-negative integers is likely to share."""
+    """A 63-bit seed of non-negative integers, unlikely to be that of others; zeros at their end make no difference."""
     return int(SeedSequence(numbers).generate_state(1, "uint64")[0] >> 1)

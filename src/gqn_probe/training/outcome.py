@@ -24,22 +24,33 @@ class Outcome(NamedTuple):
 
 
 def conclude(trainer: L.Trainer, module: GQNModule, data: SceneDataModule, folder: Path) -> Outcome:
-    """Export the best checkpoint (the present weights, if none was kept) to ``weights.safetensors``."""
+    """Export the best checkpoint (the present weights, if the run kept none) to ``weights.safetensors``."""
     last = validation_metrics(trainer)
     outcome = Outcome(trainer.global_step, {}, last)
     if trainer.is_global_zero:
-        best, gqn = folder / "checkpoints" / "best.ckpt", module.gqn
-        if best.exists():
-            gqn = load_gqn(best).to(module.device)
+        best, gqn = best_checkpoint(trainer), module.gqn
+        if best is not None:
+            gqn = load_gqn(best)
             kept = torch.load(best, map_location="cpu", weights_only=True, mmap=True)
             outcome = Outcome(kept["global_step"], kept.get("validation", {}), last)
         metadata = {"steps": str(outcome.steps), "data": data.fingerprint("train"), **score(trainer, outcome)}
         save_weights(gqn, folder / "weights.safetensors", metadata)
         print(f"weights: {folder / 'weights.safetensors'}")
         if isinstance(data.source, Rendered):  # others have no truth from a camera of our choice
-            film(trainer, gqn, data, folder / "orbit.gif")
+            device = trainer.strategy.root_device  # from which Lightning has moved the network
+            film(trainer, gqn.to(device), data, folder / "orbit.gif")
         say_if_time_was_up(trainer, folder)
     return outcome
+
+
+def best_checkpoint(trainer: L.Trainer) -> Path | None:
+    """The one that the run kept by a score, in this sitting or an earlier one; another run's may lie beside it."""
+    for callback in trainer.checkpoint_callbacks:
+        if isinstance(callback, ModelCheckpoint) and callback.monitor and callback.best_model_path:
+            kept = Path(callback.best_model_path)
+            moved = Path(callback.dirpath or "", kept.name)  # with the run's folder, since an earlier sitting
+            return moved if moved.exists() else kept
+    return None
 
 
 def score(trainer: L.Trainer, outcome: Outcome) -> dict[str, str]:
