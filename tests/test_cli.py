@@ -127,6 +127,13 @@ def test_a_report_is_rebuilt_from_result_files_alone(study):
         (["context=15..2"], "error: '15..2' runs backwards or stands still; write a count such as 7"),
         (["-m", "context=abc"], "error: context=abc: 'abc' is not a context count"),
         (["contxt=3"], "error: there is no setting 'contxt'"),
+        (
+            ["experiment=paper"],
+            "error: experiment=paper sets 'model', which probe.py does not have: ",
+        ),
+        (["seed=abc"], "error: seed=abc must be a whole number, 0 or more"),
+        (["context=3", "cache=/dev/null"], "error: /dev/null/"),
+        (["-m", "report=7"], "error: report= makes figures and report again, once: leave -m out"),
         (["checkpoint=nowhere.ckpt"], "error: no checkpoint at nowhere.ckpt: "),
         ([f"checkpoint={ROOT / 'README.md'}"], "error: "),
         (["probe.controls=[nrm]"], "error: no control nrm; there are "),
@@ -141,6 +148,11 @@ def test_a_users_mistake_is_one_line(study, arguments, message):
     assert result.code == 1
     assert result.error.startswith(message)
     assert result.error.count("\n") == 1
+
+
+def test_a_data_folder_that_is_not_named_is_one_line():
+    result = call("probe.py", "data=deepmind")
+    assert (result.code, result.error) == (1, "error: data.root is missing: add data.root=...\n")
 
 
 def test_a_missing_data_folder_is_one_line(trained, tmp_path, monkeypatch):

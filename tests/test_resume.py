@@ -48,6 +48,7 @@ def assert_same(run: Path, whole: Path) -> None:
         (1, signal.SIGKILL, -signal.SIGKILL),  # before the first checkpoint
         (5, signal.SIGKILL, -signal.SIGKILL),  # in the middle of the second epoch
         (4, signal.SIGTERM, 128 + signal.SIGTERM),
+        (4, signal.SIGINT, 128 + signal.SIGINT),
     ],
 )
 def test_an_interrupted_run_goes_on_to_the_last_bit(whole, tmp_path, monkeypatch, step, number, code):

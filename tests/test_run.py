@@ -4,6 +4,7 @@ import json
 import time
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -35,6 +36,15 @@ def test_a_mistake_in_a_single_run_ends_it_with_one_line(monkeypatch):
     monkeypatch.setattr(run, "in_sweep", lambda: False)
     with pytest.raises(SystemExit, match=r"^error: probe.seeds must be at least 1$"):
         run.guarded(mistaken, DictConfig({}))
+
+
+def test_an_interrupt_is_no_traceback(monkeypatch, capsys):
+    monkeypatch.setattr(run.sys, "argv", ["probe.py"])
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # launch sets it
+    with pytest.raises(SystemExit) as ended:
+        run.launch(Mock(side_effect=KeyboardInterrupt))
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "interrupted\n"
 
 
 def test_the_seconds_of_a_job_are_its_own(tmp_path, monkeypatch):

@@ -88,7 +88,7 @@ def test_jobs_of_one_count_and_of_several_are_found_alike(tmp_path, monkeypatch)
 
 @pytest.mark.parametrize(
     ("error", "told"),
-    [(ValueError("too\nfew"), "seed=0: too few\n"), (OSError("no space"), "OSError: no space\n")],
+    [(ValueError("too\nfew"), "seed=0: too few\n"), (RuntimeError("no idea"), "RuntimeError: no idea\n")],
 )
 def test_a_study_that_fails_ends_the_sweep_so_but_not_the_other_studies(two, finish, monkeypatch, capsys, error, told):
     made = []

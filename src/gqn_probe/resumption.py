@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import torch
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 ROOT = Path("outputs/train")
 RESUME = re.compile(r"\+{0,2}resume=['\"]?(.*?)['\"]?")  # Hydra also takes + and ++
@@ -70,5 +71,7 @@ def past_of(folder: Path, resume: str | None) -> Past:
         raise ValueError(f"resume={resume} goes on in that folder, not in {folder}; give it on the command line")
     checkpoint = folder / "checkpoints" / "last.ckpt"
     if not checkpoint.exists():
+        if rank_zero_only.rank == 0:
+            print(f"{folder} has no checkpoint yet: training starts again from step 0")
         return NO_PAST
     return Past(checkpoint, torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["global_step"])

@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -23,14 +24,14 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException, HydraException, InstantiationException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from yaml import YAMLError
 
 from gqn_probe.files import write_text
 
 STARTED: ContextVar[float] = ContextVar("STARTED")  # when the job began: one process may run those of a sweep
-USER_ERRORS = (HydraException, OmegaConfBaseException, YAMLError, ValueError, FileNotFoundError, FloatingPointError)
+USER_ERRORS = (HydraException, OmegaConfBaseException, YAMLError, ValueError, OSError, FloatingPointError)
 # Processes for further devices inherit the variable that `launch` sets, and the first one speaks for all.
 TRACEBACK_WANTED = os.environ.get("HYDRA_FULL_ERROR") == "1" and "LOCAL_RANK" not in os.environ
 UNQUOTED_RANGE = re.compile(r"(context)=(range\(.*\))")
@@ -56,6 +57,9 @@ def launch(main: Callable[[], Any], rewrite: Callable[[list[str]], list[str]] = 
     try:
         sys.argv[1:] = rewrite(sys.argv[1:])
         main()
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
     except USER_ERRORS as error:
         if TRACEBACK_WANTED:
             raise
@@ -81,8 +85,16 @@ def one_line(error: BaseException) -> str:
     """The message a user needs: that of the innermost cause Hydra wrapped, without its advice on tracebacks."""
     while isinstance(error, InstantiationException) and error.__cause__ is not None:
         error = error.__cause__
-    text = " ".join(str(error).split())
+    text = " ".join(str(error).split()).partition(" Config search path:")[0]
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}; hydra.run.dir=, hydra.sweep.dir= and cache= choose other folders"
+    if isinstance(error, MissingMandatoryValue):
+        return f"{error.full_key} is missing: add {error.full_key}=..."
     if isinstance(error, ConfigCompositionException) and (key := re.search(r"Could not override '([^']*)'", text)):
+        experiment = next((given for given in sys.argv if given.lstrip("+").startswith("experiment=")), None)
+        if experiment and not any(given.lstrip("+").startswith(key[1]) for given in sys.argv[1:]):
+            other = "train.py" if Path(sys.argv[0]).name == "probe.py" else "probe.py"
+            return f"{experiment} sets {key[1]!r}, which {Path(sys.argv[0]).name} does not have: it is for {other}"
         return f"there is no setting {key[1]!r}; `python {Path(sys.argv[0]).name} --cfg job` lists them all"
     return text
 
@@ -93,8 +105,10 @@ def prepare(cfg: DictConfig) -> Path:
     return output_folder()
 
 
-def settle(seed: int) -> None:
+def settle(seed: object) -> None:
     """Begin a job: note the time, seed everything, and silence what users cannot act on."""
+    if not isinstance(seed, int) or seed < 0:
+        raise ValueError(f"seed={seed} must be a whole number, 0 or more")
     STARTED.set(time.time())
     for name in ("pytorch_lightning", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +24,7 @@ from gqn_probe.model.trained_on import TrainedOn
 
 PRETRAINED = Path(__file__).parents[1] / "weights" / "pretrained.safetensors"
 # The released file does not tell:
+NAMED = 5  # tensors, in an error
 RELEASED_STEPS = 8
 RELEASED_ON = TrainedOn((64, 64), "cos_sin")
 
@@ -49,6 +51,8 @@ def load_gqn(path_or_name: str | os.PathLike[str], steps: int | None = None) -> 
     path = weights_path(path_or_name)
     if not path.is_file():
         hint = "this installation has no bundled weights; train some" if path == PRETRAINED else "give a file"
+        if path.is_dir():
+            hint = f"it is a folder; give a file, such as {path / 'weights.safetensors'}"
         raise ValueError(f"no checkpoint at {path}: {hint}, or name the released model-checkpoint.pth")
     settings, tensors, trained_on = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
     if settings is None:
@@ -101,10 +105,12 @@ def _read_safetensors(path: Path) -> Content:
 def _read_torch(path: Path) -> Content:
     """A Lightning checkpoint of ours, or the released state dict."""
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, AttributeError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"{path} is not a checkpoint that can be read without running its code: {reason}") from error
+        with warnings.catch_warnings(action="ignore"):  # of PyTorch, which advises to run the code
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(f"{path} is not a checkpoint that can be read without running its code") from error
+    except (RuntimeError, EOFError, KeyError, AttributeError) as error:
+        raise ValueError(f"{path} is not a checkpoint, or not all of one") from error
     if isinstance(content, Mapping) and "gqn_settings" in content:
         prefix = "gqn."
         state = content["state_dict"].items()
@@ -129,7 +135,7 @@ def _load_released(tensors: dict[str, Tensor], steps: int, path: Path) -> GQN:
 
 
 def _refuse_misfit(tensors: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...] | None], path: Path) -> None:
-    """Refuse tensors whose names or shapes (where one is expected) differ, and name them all."""
+    """Refuse tensors whose names or shapes (where one is expected) differ, and name some."""
     misshapen = [
         f"{name} {tuple(tensors[name].shape)} instead of {tuple(shape)}"
         for name, shape in expected.items()
@@ -141,5 +147,10 @@ def _refuse_misfit(tensors: Mapping[str, Tensor], expected: Mapping[str, tuple[i
         "misshapen": misshapen,
     }
     if any(wrong.values()):
-        details = "; ".join(f"{what}: {', '.join(names)}" for what, names in wrong.items() if names)
+        details = "; ".join(f"{what}: {_listed(names)}" for what, names in wrong.items() if names)
         raise ValueError(f"{path} does not fit the model; {details}")
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more

@@ -29,9 +29,9 @@ class AtomicCheckpoints(TorchCheckpointIO):
 class LastCheckpoint(Checkpoint):
     """Keeps ``folder/last.ckpt``: after each validation, after the last step, when time is up or a signal ends the run.
 
-    On SIGTERM or SIGUSR1, which schedulers send before they take a machine back, the present step is finished and
-    saved, and the process ends with status 128 + signal, as shells have it. Lightning calls checkpoint callbacks
-    after all others, when an average of the weights holds the step too.
+    On Ctrl-C, and on SIGTERM or SIGUSR1, which schedulers send before they take a machine back, the present step is
+    finished and saved, and the process ends with status 128 + signal, as shells have it; a second Ctrl-C does not
+    wait. Lightning calls checkpoint callbacks after all others, when an average of the weights holds the step too.
     """
 
     def __init__(self, folder: str) -> None:
@@ -46,11 +46,19 @@ class LastCheckpoint(Checkpoint):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGUSR1):  # Lightning puts the former handlers back after fit
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
                 signal.signal(number, self._note)
+
+    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        self._hear_interrupts()  # Lightning puts the other handlers back
 
     def _note(self, number: int, frame: Any) -> None:
         self.signal = number
+        self._hear_interrupts()
+
+    def _hear_interrupts(self) -> None:
+        if signal.getsignal(signal.SIGINT) == self._note:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
