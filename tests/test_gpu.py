@@ -77,6 +77,7 @@ def noted(script: str) -> str:
 
 
 @pytest.mark.filterwarnings("ignore:'pin_memory' argument")
+@pytest.mark.slow
 def test_validation_is_on_the_gpu_and_so_is_the_film(tmp_path, monkeypatch):
     films = []
     monkeypatch.setattr(outcome, "film", lambda trainer, gqn, *rest: films.append(next(gqn.parameters()).device))
@@ -91,6 +92,7 @@ def test_validation_is_on_the_gpu_and_so_is_the_film(tmp_path, monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore:'pin_memory' argument")
+@pytest.mark.slow
 def test_mixed_precision_with_scaled_gradients_is_refused(tmp_path):
     with pretended_gpu(), pytest.raises(ValueError, match=r"precision=16-mixed .*: use trainer.precision=bf16-mixed"):
         fit(tiny_module(), tmp_path / "cache", precision="16-mixed", **ON_GPU)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gqn_probe.report import page
+from gqn_probe.report import figures, page
 from gqn_probe.report.results import read_study
 
 SECTIONS = "counts reconstructions controls confusion knowledge similarity training methods reproduce"
@@ -83,7 +83,11 @@ def test_the_command_says_what_is_wrong_in_a_line(tmp_path: Path):
         page.main([str(tmp_path)])
 
 
-def test_the_command_makes_figures_and_page(tmp_path: Path, study_folder: Path, capsys: pytest.CaptureFixture[str]):
+def test_the_command_makes_figures_and_page(
+    tmp_path: Path, study_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    for module in (page, figures):
+        monkeypatch.setattr(module, "FIGURES", {"model-accuracy": figures.FIGURES["model-accuracy"]})
     copy = tmp_path / "copy"
     shutil.copytree(study_folder, copy, ignore=shutil.ignore_patterns("figures", "report.html"))
     page.main([str(copy)])
