@@ -69,11 +69,9 @@ class RowStore:
             ValueError: the shapes that the control splits by are not known.
         """
         control = self.settings.control[name]
-        return (
-            self.settings.probe_seeds()
-            if control.split == "row"
-            else self.settings.probe_seeds(folds_of(self._groups(control)))
-        )
+        if control.split == "row":
+            return self.settings.probe_seeds()
+        return self.settings.probe_seeds(folds_of(self._groups(control)))
 
     @cached_property
     def mixing(self) -> Int[Tensor, " s"]:
