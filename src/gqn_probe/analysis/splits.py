@@ -43,9 +43,10 @@ def split_groups(groups: Int[Tensor, " n"], seed: int) -> Split:
     names = groups.unique()
     if len(names) < 3:
         raise ValueError(f"a split into three parts needs 3 groups or more, got {len(names)}; use more objects")
-    turn, chosen = divmod(seed, folds_of(groups))
+    number = folds_of(groups)
+    turn, chosen = divmod(seed, number)
     order = torch.from_numpy(np.random.default_rng([turn, 0]).permutation(len(names)))
-    folds = order.tensor_split(folds_of(groups))
+    folds = order.tensor_split(number)
     test = folds[chosen]
     rest = torch.cat([fold for i, fold in enumerate(folds) if i != chosen])
     rest = rest[torch.from_numpy(np.random.default_rng([seed, 1]).permutation(len(rest)))]
