@@ -45,6 +45,19 @@ class Scenes:
         return Scenes(self.frames[index], self.cameras[index], factors)
 
 
+class Lens(NamedTuple):
+    """How pixels become rays, and where in the world the scene is; a fact of the data, in its world units.
+
+    The camera looks along (cos yaw cos pitch, sin yaw cos pitch, sin pitch), without roll; images are square.
+    """
+
+    kind: str  # "orthographic", parallel rays through an image plane, or "perspective", rays through the camera
+    scale: float | None  # half the width of the image; perspective: of the image at distance 1; None where unknown
+    centre: tuple[float, float, float] = (0.0, 0.0, 0.0)  # of the scene
+    radius: float = 1.0  # of the ball around the centre that holds the scene, or half the longest edge of its box
+    box: tuple[float, float, float] | None = None  # half the edges of a scene that is a room rather than an object
+
+
 class Batch(NamedTuple):
     """What the DataLoader gives: every view of some scenes, frames still bytes."""
 
