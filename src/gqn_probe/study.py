@@ -16,7 +16,7 @@ from gqn_probe.analysis.streamed import StreamedScenes
 from gqn_probe.analysis.study import run_study
 from gqn_probe.counts import parse_counts
 from gqn_probe.data.datamodule import SPLITS
-from gqn_probe.model import TrainedOn, load_gqn, weights_path
+from gqn_probe.model import InputSpec, load_gqn, weights_path
 from gqn_probe.progress import progress
 from gqn_probe.report.figures import draw_figures
 from gqn_probe.report.page import build_report
@@ -45,7 +45,7 @@ def open_material(cfg: DictConfig, settings: StudySettings, jobs: Sequence[Job] 
     split = data.split(cfg.split)
     scenes = StreamedScenes(split.stored, split.rows[: settings.objects])
     height, width = scenes[:1].frames.shape[-2:]
-    gqn.trained_on.check(TrainedOn((height, width), data.camera_order))
+    gqn.input_spec.check(InputSpec((height, width), data.camera_order))
     material = Material(
         gqn=gqn,
         scenes=scenes,

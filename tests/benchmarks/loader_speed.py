@@ -18,7 +18,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
 from gqn_probe.data import SceneDataModule
-from gqn_probe.model.objective import gaussian_nll
+from gqn_probe.model.gaussian import gaussian_nll
 from gqn_probe.types import Batch, to_unit
 
 CONF = Path(__file__).parents[2] / "conf"

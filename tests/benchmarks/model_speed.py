@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "model"))
 from plain_gqn import PlainGQN
 
 from gqn_probe.model import GQN
-from gqn_probe.model.objective import gaussian_nll
+from gqn_probe.model.gaussian import gaussian_nll
 
 CONF = Path(__file__).parents[2] / "conf"
 VIEWS, SIZE, SIGMA = 7, 64, 0.7

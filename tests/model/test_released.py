@@ -43,7 +43,7 @@ def saved(folder: Path, state: dict[str, torch.Tensor]) -> Path:
 def test_stored_outputs(tmp_path: Path, state: dict[str, torch.Tensor], prefix: str) -> None:
     path = saved(tmp_path, {prefix + name: value for name, value in state.items()})
     gqn = load_gqn(path, steps=3)
-    assert gqn.trained_on == RELEASED_ON
+    assert gqn.input_spec == RELEASED_ON
     expected = np.load(FIXTURE / "expected.npz")
     frames, cameras = inputs((2, 3, 3, 64, 64), 101, low=0), inputs((2, 3, 7), 102, low=-1)
     query, camera = inputs((2, 3, 64, 64), 103, low=0), inputs((2, 7), 104, low=-1)

@@ -5,7 +5,7 @@ import pytorch_lightning as L
 import torch
 from tiny import SIZE, constant, tiny_module
 
-from gqn_probe.model import GQN, TrainedOn
+from gqn_probe.model import GQN, InputSpec
 from gqn_probe.training.gqn_module import GQNModule, elbo_terms, stream
 from gqn_probe.training.schedules import Schedule
 from gqn_probe.types import Episode
@@ -109,10 +109,10 @@ def test_refuses_the_checkpoint_of_another_network(attached):
 
 def test_refuses_to_go_on_with_other_data(attached):
     checkpoint = {}
-    attached.gqn.trained_on = TrainedOn((SIZE, SIZE), "cos_sin")
+    attached.gqn.input_spec = InputSpec((SIZE, SIZE), "cos_sin")
     attached.on_save_checkpoint(checkpoint)
     attached.on_load_checkpoint(checkpoint)
-    attached.gqn.trained_on = TrainedOn((SIZE, SIZE), "sin_cos")
+    attached.gqn.input_spec = InputSpec((SIZE, SIZE), "sin_cos")
     with pytest.raises(ValueError, match=r"add data\.camera_order=cos_sin"):
         attached.on_load_checkpoint(checkpoint)
     del checkpoint["trained_on"]  # as older ones

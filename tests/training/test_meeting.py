@@ -8,7 +8,7 @@ import pytorch_lightning as L
 from fitting import fit
 from tiny import SIZE, TINY, constant, tiny_module, train
 
-from gqn_probe.model import GQN, TrainedOn
+from gqn_probe.model import GQN, InputSpec
 from gqn_probe.training.callbacks import ImageGrid
 from gqn_probe.training.gqn_module import GQNModule
 
@@ -37,7 +37,7 @@ def with_generator(module: GQNModule, pooled: bool = False, **changes: Any) -> G
 def test_what_it_was_trained_on_is_noted(cache):
     module = tiny_module()
     fit(module, cache, "data.camera_order=sin_cos", limit_val_batches=0)
-    assert module.gqn.trained_on == TrainedOn((SIZE, SIZE), "sin_cos")
+    assert module.gqn.input_spec == InputSpec((SIZE, SIZE), "sin_cos")
 
 
 @pytest.mark.parametrize("changes", [{"pooled": True}, {"core": "spread"}, {"pooled": True, "core": "released"}])

@@ -7,7 +7,7 @@ import torch
 from tiny import tiny_module
 
 from gqn_probe import load_gqn
-from gqn_probe.model import TrainedOn, save_weights
+from gqn_probe.model import InputSpec, save_weights
 from gqn_probe.weights import bundle as module
 from gqn_probe.weights.bundle import bundle
 
@@ -15,7 +15,7 @@ from gqn_probe.weights.bundle import bundle
 @pytest.fixture
 def exported(tmp_path: Path) -> Path:
     gqn = tiny_module().gqn
-    gqn.trained_on = TrainedOn((16, 16), "sin_cos")
+    gqn.input_spec = InputSpec((16, 16), "sin_cos")
     save_weights(gqn, tmp_path / "weights.safetensors", {"steps": "3"})
     return tmp_path / "weights.safetensors"
 
@@ -24,7 +24,7 @@ def test_bundled_weights_are_half_the_size_and_load_as_they_were(exported: Path,
     path = bundle(exported, tmp_path / "bundled.safetensors")
     assert path.stat().st_size < 0.7 * exported.stat().st_size
     whole, half = load_gqn(exported), load_gqn(path)
-    assert half.trained_on == whole.trained_on == TrainedOn((16, 16), "sin_cos")
+    assert half.input_spec == whole.input_spec == InputSpec((16, 16), "sin_cos")
     for name, value in half.state_dict().items():
         assert value.dtype == torch.float32
         torch.testing.assert_close(value, whole.state_dict()[name], rtol=1e-3, atol=1e-6)

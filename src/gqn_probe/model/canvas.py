@@ -12,7 +12,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gqn_probe.model.injection import SCALE
+from gqn_probe.model.conditioning import SCALE
 
 
 class Canvas(nn.Module):

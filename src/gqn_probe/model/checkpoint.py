@@ -19,14 +19,14 @@ from torch import Tensor
 
 from gqn_probe.files import written
 from gqn_probe.model.gqn import GQN
+from gqn_probe.model.input_spec import InputSpec
 from gqn_probe.model.released import RELEASED_NAMES, from_released, released_settings
-from gqn_probe.model.trained_on import TrainedOn
 
 PRETRAINED = Path(__file__).parents[1] / "weights" / "pretrained.safetensors"
 # The released file does not tell:
 NAMED = 5  # tensors, in an error
 RELEASED_STEPS = 8
-RELEASED_ON = TrainedOn((64, 64), "cos_sin")
+RELEASED_ON = InputSpec((64, 64), "cos_sin")
 
 
 class Content(NamedTuple):
@@ -34,7 +34,7 @@ class Content(NamedTuple):
 
     settings: dict[str, Any] | None
     tensors: dict[str, Tensor]
-    trained_on: TrainedOn = TrainedOn()
+    input_spec: InputSpec = InputSpec()
 
 
 def load_gqn(path_or_name: str | os.PathLike[str], steps: int | None = None) -> GQN:
@@ -54,7 +54,7 @@ def load_gqn(path_or_name: str | os.PathLike[str], steps: int | None = None) -> 
         if path.is_dir():
             hint = f"it is a folder; give a file, such as {path / 'weights.safetensors'}"
         raise ValueError(f"no checkpoint at {path}: {hint}, or name the released model-checkpoint.pth")
-    settings, tensors, trained_on = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    settings, tensors, input_spec = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
     if settings is None:
         return _load_released(tensors, RELEASED_STEPS if steps is None else steps, path)
     gqn = GQN.from_settings(settings)
@@ -63,7 +63,7 @@ def load_gqn(path_or_name: str | os.PathLike[str], steps: int | None = None) -> 
         raise ValueError(f"steps={steps}, but {path} holds a model of {own} generator steps: leave steps out")
     _refuse_misfit(tensors, {name: value.shape for name, value in gqn.state_dict().items()}, path)
     gqn.load_state_dict(tensors)
-    gqn.trained_on = trained_on
+    gqn.input_spec = input_spec
     return gqn.eval()
 
 
@@ -75,7 +75,7 @@ def weights_path(path_or_name: str | os.PathLike[str]) -> Path:
 def save_weights(gqn: GQN, path: str | os.PathLike[str], metadata: dict[str, str]) -> None:
     """Write weights and what rebuilds their model as safetensors; ``metadata`` travels along (provenance)."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in gqn.state_dict().items()}
-    facts = {**gqn.trained_on.facts(), "gqn_settings": json.dumps(gqn.settings())}
+    facts = {**gqn.input_spec.facts(), "gqn_settings": json.dumps(gqn.settings())}
     with written(Path(path)) as draft:
         save_file(tensors, draft, metadata={**metadata, **facts})
         draft.chmod(0o644)  # safetensors leaves it to its owner alone
@@ -99,7 +99,7 @@ def _read_safetensors(path: Path) -> Content:
         raise ValueError(f"{path} is not a safetensors file: {error}") from error
     if "gqn_settings" not in metadata:
         raise ValueError(f"{path} holds tensors but no model settings: export it with save_weights")
-    return Content(json.loads(metadata["gqn_settings"]), tensors, TrainedOn.from_facts(metadata))
+    return Content(json.loads(metadata["gqn_settings"]), tensors, InputSpec.from_facts(metadata))
 
 
 def _read_torch(path: Path) -> Content:
@@ -115,7 +115,7 @@ def _read_torch(path: Path) -> Content:
         prefix = "gqn."
         state = content["state_dict"].items()
         tensors = {k.removeprefix(prefix): v for k, v in state if k.startswith(prefix)}
-        return Content(content["gqn_settings"], tensors, TrainedOn.from_facts(content.get("trained_on", {})))
+        return Content(content["gqn_settings"], tensors, InputSpec.from_facts(content.get("trained_on", {})))
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
         raise ValueError(f"{path} is neither a checkpoint of train.py nor a released state dict")
     return Content(None, {name.removeprefix("module."): value for name, value in content.items()})
@@ -130,7 +130,7 @@ def _load_released(tensors: dict[str, Tensor], steps: int, path: Path) -> GQN:
         expected |= {name: (value.shape[0] // len(parts), *value.shape[1:]) for name in parts}
     _refuse_misfit(tensors, expected, path)
     gqn.load_state_dict(from_released(tensors))
-    gqn.trained_on = RELEASED_ON
+    gqn.input_spec = RELEASED_ON
     return gqn.eval()
 
 

@@ -11,12 +11,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gqn_probe.model.canvas import Canvas
-from gqn_probe.model.core import Core
-from gqn_probe.model.injection import ProjectInjection, RepeatInjection, SpreadInjection
-from gqn_probe.model.latent import Latent
-from gqn_probe.model.objective import Gaussian
+from gqn_probe.model.conditioning import ProjectInjection, RepeatInjection, SpreadInjection
+from gqn_probe.model.configured import Configured
+from gqn_probe.model.conv_lstm import Core
+from gqn_probe.model.gaussian import Gaussian, GaussianHead
 from gqn_probe.model.released import ReleasedCore
-from gqn_probe.model.settings import Configured
 
 Cores = list[Core | ReleasedCore]
 CHOICES = {
@@ -47,8 +46,8 @@ class Generator(Configured):
         shared: one core for all steps, or one each.
         canvas_input: the inference core sees the canvas, down-sampled.
         core: how representation, camera and image reach the gates: "spread", "repeat" or "project" (see
-            injection.py), or "released" (see released.py).
-        deviation: of prior and posterior: "exp" or "softplus" (latent.py).
+            conditioning.py), or "released" (see released.py).
+        deviation: of prior and posterior: "exp" or "softplus" (gaussian.py).
         output: "linear" (the paper's) or "sigmoid".
         normalise: normalise the representation where the generator reads it.
     """
@@ -109,8 +108,8 @@ class Generator(Configured):
             make_core(latent=latent_channels, others=0, image=0, first=first) for first in firsts
         )
         heads = {"hidden": hidden_channels, "latent": latent_channels, "kernel": kernel}
-        self.prior = Latent(**heads, deviation=deviation)
-        self.posterior = Latent(**heads, deviation=deviation)
+        self.prior = GaussianHead(**heads, deviation=deviation)
+        self.posterior = GaussianHead(**heads, deviation=deviation)
         self.canvas = Canvas(
             hidden=hidden_channels,
             canvas=canvas_channels,

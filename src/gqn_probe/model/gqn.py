@@ -10,12 +10,12 @@ from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from gqn_probe.model.conditioning import SCALE
+from gqn_probe.model.configured import Configured, build
+from gqn_probe.model.encoders import Pyramid, Tower
+from gqn_probe.model.gaussian import Gaussian, kl_divergence
 from gqn_probe.model.generator import Generator
-from gqn_probe.model.injection import SCALE
-from gqn_probe.model.objective import Gaussian, kl_divergence
-from gqn_probe.model.representation import Pyramid, Tower
-from gqn_probe.model.settings import Configured, build
-from gqn_probe.model.trained_on import TrainedOn
+from gqn_probe.model.input_spec import InputSpec
 
 
 class GQNOutput(NamedTuple):
@@ -48,7 +48,7 @@ class GQN(Configured):
         aggregation: "sum" (the paper's) or "mean" over views.
     """
 
-    trained_on = TrainedOn()  # set by what trains or loads weights; no part of the architecture
+    input_spec = InputSpec()  # set by what trains or loads weights; no part of the architecture
 
     def __init__(self, *, encoder: Tower | Pyramid, generator: Generator, aggregation: str) -> None:
         super().__init__()

@@ -12,9 +12,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gqn_probe.model.convolution import convolve_constant
-from gqn_probe.model.core import State, update
-from gqn_probe.model.injection import SCALE, convolve_repeated
+from gqn_probe.model.conditioning import SCALE, convolve_constant, convolve_repeated
+from gqn_probe.model.conv_lstm import State, update
 
 GATES = ("forget", "input", "output", "state")  # the order of our fused convolution
 

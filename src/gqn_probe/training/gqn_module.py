@@ -18,8 +18,8 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from gqn_probe.data.datamodule import SceneDataModule
 from gqn_probe.data.episodes import draw_episode
-from gqn_probe.model import GQN, GQNOutput, TrainedOn
-from gqn_probe.model.objective import floor_nats, gaussian_nll
+from gqn_probe.model import GQN, GQNOutput, InputSpec
+from gqn_probe.model.gaussian import floor_nats, gaussian_nll
 from gqn_probe.training.prediction import PredictionMetrics, held_out_episode
 from gqn_probe.training.schedules import Schedule
 from gqn_probe.types import Batch, Episode
@@ -123,7 +123,7 @@ class GQNModule(L.LightningModule):
         """
         scenes = data.scenes("val" if data.online else "train", limit=1)
         height, width = scenes.frames.shape[-2:]
-        self.gqn.trained_on = TrainedOn((height, width), data.camera_order)
+        self.gqn.input_spec = InputSpec((height, width), data.camera_order)
         bound = self.gqn.bound_size
         if bound is not None and (height, width) != (bound, bound):
             other = f" or model.generator.size={height}" if height == width else ""
@@ -236,13 +236,13 @@ class GQNModule(L.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["gqn_settings"] = self.gqn.settings()
-        checkpoint["trained_on"] = self.gqn.trained_on.facts()
+        checkpoint["trained_on"] = self.gqn.input_spec.facts()
         checkpoint["validation"] = validation_metrics(self.trainer)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if checkpoint["gqn_settings"] != self.gqn.settings():
             raise ValueError("the checkpoint holds another network: leave the settings of model as they were")
-        TrainedOn.from_facts(checkpoint.get("trained_on", {})).check(self.gqn.trained_on)
+        InputSpec.from_facts(checkpoint.get("trained_on", {})).check(self.gqn.input_spec)
 
 
 def validation_metrics(trainer: L.Trainer) -> dict[str, float]:

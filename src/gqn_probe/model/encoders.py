@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gqn_probe.model.convolution import convolve_with_constant
-from gqn_probe.model.settings import Configured
+from gqn_probe.model.conditioning import convolve_with_constant
+from gqn_probe.model.configured import Configured
 
 
 class Tower(Configured):

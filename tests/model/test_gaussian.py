@@ -7,7 +7,7 @@ import torch
 from torch.distributions import Normal
 from torch.distributions import kl_divergence as reference
 
-from gqn_probe.model.objective import Gaussian, floor_nats, gaussian_nll, kl_divergence
+from gqn_probe.model.gaussian import Gaussian, floor_nats, gaussian_nll, kl_divergence
 
 
 def test_kl_against_torch() -> None:

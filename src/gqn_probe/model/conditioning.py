@@ -9,8 +9,6 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gqn_probe.model.convolution import convolve_constant
-
 SCALE = 4  # image pixels along a side of one position of the generator
 
 
@@ -123,3 +121,28 @@ def convolve_repeated(
     else:
         gates = gates + F.conv2d(representation, of_representation, padding=padding)
     return gates if image is None else gates + F.conv2d(image, of_image, padding=padding)
+
+
+def convolve_constant(
+    weight: Float[Tensor, "o i k k"], values: Float[Tensor, "b i"], height: int, width: int
+) -> Float[Tensor, "b o {height} {width}"]:
+    """The "same" convolution of ``values`` spread over height x width, for 1/(height width) of the work."""
+    taps = torch.einsum("oiyx,bi->boyx", weight, values)
+    rows, columns = _inside(height, weight.shape[-1], taps), _inside(width, weight.shape[-1], taps)
+    return torch.einsum("boyx,hy,wx->bohw", taps, rows, columns)
+
+
+def convolve_with_constant(
+    conv: nn.Conv2d, maps: Float[Tensor, "b m h w"], values: Float[Tensor, "b i"]
+) -> Float[Tensor, "b o h w"]:
+    """A "same" convolution of ``maps`` and, as further channels, ``values`` spread over all positions."""
+    varying, constant = conv.weight.split([maps.shape[1], values.shape[1]], dim=1)
+    spread = convolve_constant(constant, values, maps.shape[2], maps.shape[3])
+    return F.conv2d(maps, varying, conv.bias, padding=conv.padding).add_(spread)
+
+
+def _inside(size: int, kernel: int, like: Tensor) -> Float[Tensor, "size kernel"]:
+    """1 where, for an output position (row), a tap of the kernel (column) lies inside the image."""
+    output, tap = (torch.arange(length, device=like.device) for length in (size, kernel))
+    source = output[:, None] + tap - kernel // 2
+    return ((source >= 0) & (source < size)).to(like.dtype)

@@ -5,7 +5,7 @@ import torch
 from torch.nn.functional import conv2d
 
 from gqn_probe.model import Pyramid, Tower
-from gqn_probe.model.convolution import convolve_constant
+from gqn_probe.model.conditioning import convolve_constant
 
 
 @pytest.mark.parametrize(("kernel", "height", "width"), [(5, 6, 9), (3, 4, 4), (5, 2, 3), (1, 3, 3)])

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gqn_probe.model.injection import Injection, ProjectInjection
+from gqn_probe.model.conditioning import Injection, ProjectInjection
 
 
 class State(NamedTuple):

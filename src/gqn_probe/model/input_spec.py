@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 
-class TrainedOn(NamedTuple):
+class InputSpec(NamedTuple):
     """Frames and cameras that weights were trained on, or are to be used on; None where nobody noted it."""
 
     size: tuple[int, int] | None = None  # height and width of frames
     camera_order: str | None = None  # see data/cameras.py
 
     @classmethod
-    def from_facts(cls, facts: Mapping[str, str]) -> "TrainedOn":
+    def from_facts(cls, facts: Mapping[str, str]) -> "InputSpec":
         """What ``facts`` wrote; other entries are left alone."""
         height, _, width = facts.get("frame_size", "").partition("x")
         return cls((int(height), int(width)) if width else None, facts.get("camera_order"))
@@ -25,7 +25,7 @@ class TrainedOn(NamedTuple):
         size = {} if self.size is None else {"frame_size": _text(self.size)}
         return size if self.camera_order is None else {**size, "camera_order": self.camera_order}
 
-    def check(self, data: "TrainedOn") -> None:
+    def check(self, data: "InputSpec") -> None:
         """Refuse other data, as far as both are known.
 
         Raises:
