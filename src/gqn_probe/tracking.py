@@ -21,10 +21,9 @@ from wandb.errors import CommError, UsageError
 from wandb.errors import Error as WandbError
 
 from gqn_probe.model import load_gqn, weights_fingerprint
-from gqn_probe.report.by_count import decodability_series, reconstruction_series
-from gqn_probe.report.results import read_study
 from gqn_probe.resumption import NO_PAST, Past
 from gqn_probe.run import plain, root_folder
+from gqn_probe.study_results import read_study
 from gqn_probe.training.metrics_table import MetricsTable
 from gqn_probe.wandb_server import ask_server, logged_in
 
@@ -188,8 +187,8 @@ def log_study(loggers: list[Logger], folder: Path) -> None:
     series = {
         "accuracy/headline": study.series("accuracy", probe=study.probe),
         "accuracy/norm": study.series("accuracy", control="norm", probe=study.probe),
-        "reconstruction/rmse": reconstruction_series(study),
-        **{f"decodability/{name}": rows for name, _, rows in decodability_series(study)},
+        "reconstruction/rmse": study.reconstruction_series(),
+        **{f"decodability/{name}": rows for name, _, rows in study.decodability_series()},
     }
     for count in sorted({row.count for rows in series.values() for row in rows if row.count is not None}):
         values = {name: row.value for name, rows in series.items() for row in rows if row.count == count}

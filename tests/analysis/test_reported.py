@@ -23,8 +23,8 @@ from gqn_probe.analysis.ridge import Ridge
 from gqn_probe.analysis.views import original_task
 from gqn_probe.report.page import build_report
 from gqn_probe.report.pictures import one_query, reconstructions
-from gqn_probe.report.results import read_study
 from gqn_probe.report.terminal import print_results
+from gqn_probe.study_results import read_study
 from gqn_probe.types import Scenes
 
 pytestmark = pytest.mark.slow  # a study each

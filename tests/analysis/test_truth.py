@@ -28,7 +28,7 @@ def _study(r: Tensor, planted: Planted, settings: StudySettings, folder: Path, *
 
 
 def _accuracy(outcome: Outcome, control: str) -> float:
-    rows = [r for r in outcome.results if (r.control, r.metric, r.seed, r.count) == (control, "accuracy", "", "")]
+    rows = [r for r in outcome.results if (r.control, r.metric, r.seed, r.count) == (control, "accuracy", None, None)]
     return rows[0].value
 
 

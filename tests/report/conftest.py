@@ -1,6 +1,6 @@
 """A made-up study folder in the real format: numbers on simple curves, so that tests know what to expect."""
 
-import csv
+import itertools
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gqn_probe.report.results import Confusion, CurvePoint, Result, Similarity
+from gqn_probe.results import ConfusionCell, CurvePoint, Result, Similarity, write_rows
 
 COUNTS = tuple(range(2, 16))
 OVERALL = {
@@ -33,14 +33,14 @@ def write_study(folder: Path, *, full: bool = True) -> Path:
     """A study of counts 2..15; ``full=False`` leaves out every optional file."""
     study = folder / "study"
     study.mkdir(parents=True)
-    _csv(study / "results.csv", Result._fields, _results(full))
+    write_rows(study / "results.csv", Result, itertools.starmap(Result, _results(full)))
     if full:
-        _csv(study / "curves.csv", CurvePoint._fields, _curves())
-        _csv(study / "confusion.csv", Confusion._fields, _confusion())
+        write_rows(study / "curves.csv", CurvePoint, itertools.starmap(CurvePoint, _curves()))
+        write_rows(study / "confusion.csv", ConfusionCell, itertools.starmap(ConfusionCell, _confusion()))
         pairs = [("cka", a, b, 1 - 0.02 * abs(a - b)) for a in COUNTS for b in COUNTS if a <= b]
         pairs += [("drift", k - 1, k, 1 / k) for k in COUNTS[1:]] + [("turn", k - 1, k, 20 / k) for k in COUNTS[1:]]
         pairs += [("participation_ratio", k, k, 4 + 0.1 * k) for k in COUNTS]
-        _csv(study / "similarity.csv", Similarity._fields, pairs)
+        write_rows(study / "similarity.csv", Similarity, itertools.starmap(Similarity, pairs))
         np.savez(study / "reconstructions.npz", **pictures())
         (study / "provenance.json").write_text(json.dumps(PROVENANCE))
     (study / "summary.json").write_text(json.dumps(SUMMARY if full else {"headline": OF}))
@@ -131,13 +131,6 @@ def _confusion() -> Iterable[Sequence[object]]:
                 predicted,
                 round(60 * np.exp(-((true - predicted) ** 2))),
             )
-
-
-def _csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(columns)
-        writer.writerows(rows)
 
 
 OF = {"probe": "linear", "input": "pooled"}

@@ -10,7 +10,7 @@ from PIL import Image
 
 from gqn_probe.report import by_count, controls, curves, matrices, pictures, style
 from gqn_probe.report.figures import FIGURES, draw_figures
-from gqn_probe.report.results import Study, read_study
+from gqn_probe.study_results import Study, read_study
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_curves_have_the_original_axes(study: Study):
 
 
 def test_controls_are_best_first(study: Study):
-    values = [row.value for row in controls.control_rows(study)]
+    values = [row.value for row in study.control_rows()]
     assert values == sorted(values, reverse=True)
     assert len(values) == 22
 

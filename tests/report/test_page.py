@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gqn_probe.report import figures, page
-from gqn_probe.report.results import read_study
+from gqn_probe.study_results import read_study
 
 SECTIONS = "counts reconstructions controls confusion knowledge similarity training methods reproduce"
 

@@ -60,7 +60,7 @@ def counting_outcome(store: RowStore, settings: StudySettings, bootstrap: Object
             rows = [*pooled_rows(name, tested, counts, own_bootstrap, permutations)]
             rows += [row for member in members for row in seed_rows(name, member, counts)]
             if settings.control[name[2]].labels == "object":
-                rows = [row for row in rows if row.count == "" and row.metric not in OF_COUNTS]
+                rows = [row for row in rows if row.count is None and row.metric not in OF_COUNTS]
             else:
                 outcome.confusion.extend(confusion_rows(name, tested, store.counts))
             outcome.results.extend(rows)
@@ -121,7 +121,7 @@ def _description_lengths(
     first = list(firsts.values())
     for case, bits in zip(first, code_lengths(first, probe, classes=classes, device=device), strict=True):
         name = (case.target, case.input, case.control, probe_name)
-        yield Result(*name, case.seed, "train", "", "description_length", bits)
+        yield Result(*name, case.seed, "train", None, "description_length", bits)
 
 
 def _extrapolation(probe_name: str, probe: Ridge, cases: Sequence[Case], counts: Int[Tensor, " k"]) -> Iterator[Result]:
@@ -141,8 +141,8 @@ def _extrapolation(probe_name: str, probe: Ridge, cases: Sequence[Case], counts:
         readings = Readings.together([member.test for member in members])
         error = (counts[readings.predicted] - counts[readings.labels]).double()
         n = len(error)
-        yield Result(*name, "", "test", "", "extrapolation_mean_absolute_error", float(error.abs().mean()), n=n)
-        yield Result(*name, "", "test", "", "extrapolation_bias", float(error.mean()), n=n)
+        yield Result(*name, None, "test", None, "extrapolation_mean_absolute_error", float(error.abs().mean()), n=n)
+        yield Result(*name, None, "test", None, "extrapolation_bias", float(error.mean()), n=n)
 
 
 def _selectivity(together: dict[CaseName, Readings], bootstrap: ObjectBootstrap) -> Iterator[Result]:

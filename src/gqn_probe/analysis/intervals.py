@@ -4,22 +4,14 @@ Rows of one object are not independent, so objects are what is drawn with replac
 chapter 8). All statistics of a study share the same draws, which makes their differences paired.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gqn_probe.results import Interval
+
 CHUNK = 500  # resamples at a time
-
-
-class Interval(NamedTuple):
-    """A value with its 95 % percentile interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 class ObjectBootstrap:

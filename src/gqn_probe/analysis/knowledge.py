@@ -80,7 +80,7 @@ class Knowledge:
             n = len(together.labels)
             yield Result.pooled(name, "accuracy", share_right(together, self.bootstrap), n=n, count=count)
             commonest = float(together.labels.bincount().max()) / n
-            yield Result(*name, "", "test", count, "chance", commonest, n=n)
+            yield Result(*name, None, "test", count, "chance", commonest, n=n)
 
     def _values(
         self, name: CaseName, inputs: Sequence[Float[Tensor, "s f"]], truths: Sequence[Values]

@@ -64,7 +64,7 @@ def original_outcome(
             split, metric = column.split("_", 1)
             points = enumerate(values.flatten().tolist(), start=1)
             curves += [CurvePoint(*CASE, seed, epoch, split, metric, value) for epoch, value in points]
-            results.append(Result(*CASE, seed, split, "", metric, float(values[-1])))
+            results.append(Result(*CASE, seed, split, None, metric, float(values[-1])))
     readings = Readings.together(validated)
     results += _score(readings, torch.arange(LABELS), counts, settings.seeds)
     cells = [
@@ -94,7 +94,7 @@ def _score(readings: Readings, counts: Tensor, labels: tuple[int, ...], seeds: i
     n = len(readings.labels)
     scores = row_scores(readings, counts).mean(dim=0).tolist()
     found = [
-        Result(*CASE, "", "validation", "", metric, value, n=n)
+        Result(*CASE, None, "validation", None, metric, value, n=n)
         for metric, value in zip(("mean_absolute_error", "within_one"), scores[1:3], strict=True)
     ]
     right = readings.predicted == readings.labels

@@ -34,7 +34,7 @@ def prediction_rows(jobs: Jobs, bootstrap: ObjectBootstrap) -> Iterator[Result]:
             root = Interval(*(255 * np.sqrt(each) for each in found))
             yield Result.pooled(NAME, metric.removesuffix("mse") + "rmse", root, n=int(there.sum()), count=count)
     for count, is_seen in seen.items():
-        yield Result(*NAME, "", "test", count, "query_seen", float(is_seen))
+        yield Result(*NAME, None, "test", count, "query_seen", float(is_seen))
 
 
 def write_pictures(material: Material, jobs: Jobs, settings: StudySettings, folder: Path) -> None:

@@ -39,8 +39,8 @@ def seed_rows(name: CaseName, reading: Reading, counts: Int[Tensor, " k"]) -> It
         found = scores[split]
         if found is not None:
             for metric, value in zip(ROW_METRICS, found.tolist(), strict=True):
-                yield Result(*name, case.seed, split, "", metric, value, n=len(rows))
-    yield Result(*name, case.seed, "validation", "", "chosen_setting", reading.setting)
+                yield Result(*name, case.seed, split, None, metric, value, n=len(rows))
+    yield Result(*name, case.seed, "validation", None, "chosen_setting", reading.setting)
 
 
 def pooled_rows(
@@ -65,12 +65,12 @@ def pooled_rows(
         if n:
             yield Result.pooled(name, "accuracy", each, n=int(n), count=count)
     for metric, value in whole_scores(readings, counts).items():
-        yield Result(*name, "", "test", "", metric, value, n=rows)
+        yield Result(*name, None, "test", None, metric, value, n=rows)
     if (table := _by_object(readings, len(counts))) is not None:
-        yield Result(*name, "", "test", "", "permutation_p", permutations.p_value(*table), n=rows)
+        yield Result(*name, None, "test", None, "permutation_p", permutations.p_value(*table), n=rows)
     if len(readings.labels.unique()) == len(counts):
         for count, area in zip(counts.tolist(), adjacent_auc(readings), strict=False):
-            yield Result(*name, "", "test", count, "adjacent_auc", area)
+            yield Result(*name, None, "test", count, "adjacent_auc", area)
 
 
 def share_right(readings: Readings, bootstrap: ObjectBootstrap) -> Interval:

@@ -1,6 +1,5 @@
 """The context-count study: what the jobs wrote, through a protocol, to the result files."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -16,10 +15,9 @@ from gqn_probe.analysis.material import Material
 from gqn_probe.analysis.original import original_outcome
 from gqn_probe.analysis.outcome import Outcome
 from gqn_probe.analysis.pictures import prediction_rows, write_pictures
-from gqn_probe.analysis.results import ConfusionCell, CurvePoint, Likeness, Result
 from gqn_probe.analysis.rows import RowStore
 from gqn_probe.analysis.settings import StudySettings
-from gqn_probe.files import write_csv, write_text
+from gqn_probe.results import write_study
 
 
 def run_study(
@@ -41,24 +39,17 @@ def run_study(
     representations = read_representations(found)
     bootstrap = ObjectBootstrap(len(representations), resamples=settings.resamples, seed=settings.seed)
     outcome = _outcome(material, settings, found, representations, bootstrap, folder)
-    write_csv(folder / "results.csv", Result._fields, [*prediction_rows(found, bootstrap), *outcome.results])
-    write_csv(folder / "curves.csv", CurvePoint._fields, outcome.curves)
-    write_csv(folder / "confusion.csv", ConfusionCell._fields, outcome.confusion)
-    write_csv(folder / "similarity.csv", Likeness._fields, outcome.similarity)
+    outcome = outcome._replace(results=[*prediction_rows(found, bootstrap), *outcome.results])
     write_pictures(material, found, settings, folder)
-    summary = {
+    known = {
         "question": QUESTION,
-        "answer": outcome.answer,
-        "headline": outcome.headline,
         "counts": list(found.counts),
         "failed": list(found.failed),
         "objects": len(representations),
-        "convention": outcome.convention,
-        "notes": outcome.notes,
         "settings": asdict(settings),
         "labels": {name: settings.control[name].description for name in settings.chosen},
     }
-    write_text(folder / "summary.json", json.dumps(summary, indent=1))
+    write_study(folder, outcome, known)
     return folder
 
 

@@ -7,9 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gqn_probe.report import style
-from gqn_probe.report.results import Result, Study
+from gqn_probe.results import Result
+from gqn_probe.study_results import DECODABILITY, Study
 
-KNOWLEDGE = {"accuracy": "accuracy", "r2": "variance explained (R²)"}  # of classes, of values
 TARGETS = {
     "parts": "number of cubes",
     "positions": "cubes' positions",
@@ -52,7 +52,7 @@ def draw_accuracy(study: Study, axes: Axes) -> None:
 
 def reconstruction_error(study: Study) -> Figure | None:
     """RMSE of the query (0..255): reconstructed, sampled, and what no use of the context would give."""
-    lines = {name: reconstruction_series(study, metric) for metric, name in ERRORS.items()}
+    lines = {name: study.reconstruction_series(metric) for metric, name in ERRORS.items()}
     lines = {name: rows for name, rows in lines.items() if rows}
     if not lines:
         return None
@@ -69,15 +69,10 @@ def reconstruction_error(study: Study) -> Figure | None:
     return figure
 
 
-def reconstruction_series(study: Study, metric: str = "rmse") -> list[Result]:
-    """The reconstruction error by count."""
-    return study.series(metric, target="reconstruction", control="", probe="", input="")
-
-
 def decodability(study: Study) -> Figure | None:
     """How well r tells the object and the views, a panel a metric, beside knowing nothing."""
     panels: dict[str, list[tuple[str, list[Result]]]] = {}
-    for target, metric, rows in decodability_series(study):
+    for target, metric, rows in study.decodability_series():
         panels.setdefault(metric, []).append((target, rows))
     if not panels:
         return None
@@ -93,21 +88,9 @@ def decodability(study: Study) -> Figure | None:
         style.count_axis(
             axes, sorted({r.count for _, rows in lines for r in rows if r.count is not None}), study.count_axis
         )
-        axes.set_ylabel(KNOWLEDGE[metric])
+        axes.set_ylabel(DECODABILITY[metric])
         style.legend_above(axes)
     return figure
-
-
-def decodability_series(study: Study) -> list[tuple[str, str, list[Result]]]:
-    """For each property of the object or the views: its name, its metric, and that metric by count."""
-    read = dict.fromkeys((r.target, r.metric, r.probe) for r in study.results if r.target in object_targets(study))
-    series = ((t, metric, study.series(metric, target=t, probe=probe)) for t, metric, probe in read)
-    return [each for each in series if each[1] in KNOWLEDGE and each[2]]
-
-
-def object_targets(study: Study) -> list[str]:
-    """The properties of the object and the views that the study decoded, in the order of the file."""
-    return list(dict.fromkeys(r.target for r in study.results if r.target not in ("count", "reconstruction")))
 
 
 def _line(axes: Axes, rows: Sequence[Result], label: str, index: int) -> None:

@@ -3,7 +3,7 @@
 from matplotlib.figure import Figure
 
 from gqn_probe.report import style
-from gqn_probe.report.results import Result, Study
+from gqn_probe.study_results import Study
 
 
 def controls(study: Study) -> Figure | None:
@@ -11,7 +11,7 @@ def controls(study: Study) -> Figure | None:
 
     The headline's probe is a filled mark with its interval, r itself in blue; other probes are open marks.
     """
-    rows = control_rows(study)
+    rows = study.control_rows()
     main = [row for row in rows if row.probe == study.probe]
     if len(main) < 2:
         return None
@@ -42,14 +42,3 @@ def controls(study: Study) -> Figure | None:
     if others:
         figure.legend(loc="outside lower center", ncols=len(others))
     return figure
-
-
-def control_rows(study: Study) -> list[Result]:
-    """Held-out accuracy over all counts, a row a control, input and probe; best first."""
-    keys = dict.fromkeys(
-        (r.control, r.probe, r.input)
-        for r in study.results
-        if r.target == "count" and r.metric == "accuracy" and r.count is None
-    )
-    found = [study.overall("accuracy", control=c, probe=p, input=i) for c, p, i in keys]
-    return sorted((r for r in found if r is not None), key=lambda r: -r.value)

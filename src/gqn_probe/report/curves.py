@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from gqn_probe.report import style
-from gqn_probe.report.results import CurvePoint, Study
+from gqn_probe.results import CurvePoint
+from gqn_probe.study_results import Study
 
 
 def model_accuracy(study: Study) -> Figure | None:

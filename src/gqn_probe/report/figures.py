@@ -6,7 +6,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from gqn_probe.report import by_count, controls, curves, matrices, pictures, style
-from gqn_probe.report.results import Study, read_study
+from gqn_probe.study_results import Study, read_study
 
 FIGURES: dict[str, Callable[[Study], Figure | None]] = {
     "accuracy-by-count": by_count.accuracy_by_count,

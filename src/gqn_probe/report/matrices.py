@@ -5,7 +5,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 
 from gqn_probe.report import style
-from gqn_probe.report.results import Study
+from gqn_probe.study_results import Study
 
 GEOMETRY = {
     "drift": "drift of mean r\n(share of its length)",

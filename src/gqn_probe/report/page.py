@@ -13,8 +13,8 @@ from gqn_probe.files import write_text
 from gqn_probe.report import style
 from gqn_probe.report.elements import escape, figure
 from gqn_probe.report.figures import FIGURES, draw_figures
-from gqn_probe.report.results import Study, read_study
 from gqn_probe.report.sections import sections
+from gqn_probe.study_results import Study, read_study
 
 QUESTION = "Does the scene representation tell how many images it was formed from?"
 

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from gqn_probe.report import style
 from gqn_probe.report.by_count import draw_accuracy
-from gqn_probe.report.results import Study, read_study
+from gqn_probe.study_results import Study, read_study
 
 SHOWN = (2, 4, 8, 15)  # the counts a strip shows, where the study has them
 KINDS = {"truth": "true view", "reconstruction": "posterior", "sample": "prior"}

@@ -4,8 +4,7 @@ import base64
 from collections.abc import Callable
 from typing import NamedTuple
 
-from gqn_probe.report.by_count import TARGETS, object_targets, reconstruction_series
-from gqn_probe.report.controls import control_rows
+from gqn_probe.report.by_count import TARGETS
 from gqn_probe.report.elements import (
     Cell,
     escape,
@@ -16,7 +15,8 @@ from gqn_probe.report.elements import (
     settings,
     table,
 )
-from gqn_probe.report.results import Result, Study
+from gqn_probe.results import Result
+from gqn_probe.study_results import Study
 
 OVERALL = {
     "within_one": "within ±1",
@@ -59,8 +59,8 @@ def _counts(study: Study, drawings: dict[str, str]) -> str:
         "accuracy": (study.series("accuracy", probe=study.probe), 2),
         study.control_label("norm", study.input): (study.series("accuracy", control="norm", probe=study.probe), 2),
         "AUC to the next": (study.series("adjacent_auc", probe=study.probe), 2),
-        "reconstruction RMSE": (reconstruction_series(study), 1),
-        "sample RMSE": (reconstruction_series(study, "sample_rmse"), 1),
+        "reconstruction RMSE": (study.reconstruction_series(), 1),
+        "sample RMSE": (study.reconstruction_series("sample_rmse"), 1),
     }
     heads, cells = [study.count_axis], []
     for name, (rows, digits) in columns.items():
@@ -94,7 +94,7 @@ def _reconstructions(study: Study, drawings: dict[str, str]) -> str:
 
 
 def _controls(study: Study, drawings: dict[str, str]) -> str:
-    rows = control_rows(study)
+    rows = study.control_rows()
     main, others = ([r for r in rows if (r.probe == study.probe) == is_main] for is_main in (True, False))
     if len(rows) < 2:
         return ""
@@ -125,7 +125,7 @@ def _confusion(study: Study, drawings: dict[str, str]) -> str:
 
 
 def _knowledge(study: Study, drawings: dict[str, str]) -> str:
-    names = ", ".join(TARGETS.get(target, target) for target in object_targets(study))
+    names = ", ".join(TARGETS.get(target, target) for target in study.object_targets)
     caption = (
         f"How well {study.given} tells {names} for unseen objects, by count: classes by the "
         f"{study.label(study.probe)} probe, values by ridge regression. Bands: 95 % interval. Thin lines: naming the "

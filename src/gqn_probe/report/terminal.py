@@ -6,8 +6,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from gqn_probe.report.by_count import reconstruction_series
-from gqn_probe.report.results import Result, read_study
+from gqn_probe.results import Result
+from gqn_probe.study_results import read_study
 
 
 def print_results(folder: str | Path, *, wandb: str = "", console: Console | None = None) -> None:
@@ -20,7 +20,7 @@ def print_results(folder: str | Path, *, wandb: str = "", console: Console | Non
     columns = {
         "accuracy": (study.series("accuracy", probe=study.probe), ".2f"),
         "norm only": (study.series("accuracy", control="norm", probe=study.probe), ".2f"),
-        "reconstruction RMSE": (reconstruction_series(study), ".1f"),
+        "reconstruction RMSE": (study.reconstruction_series(), ".1f"),
     }
     columns = {name: (rows, digits) for name, (rows, digits) in columns.items() if rows}
     table = Table("count", box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=console.is_terminal)

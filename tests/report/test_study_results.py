@@ -1,10 +1,12 @@
 """Result files read back as rows."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from gqn_probe.report.results import read_study
+from gqn_probe.results import Answer, Interval, Outcome, Result, read_rows, write_rows, write_study
+from gqn_probe.study_results import read_study
 
 
 def test_series_holds_out_and_ascends(study_folder: Path):
@@ -58,3 +60,35 @@ def test_a_headline_of_nothing_in_particular_is_refused(study_folder: Path, tmp_
         (tmp_path / "summary.json").write_text(summary)
     with pytest.raises(ValueError, match=r"summary\.json does not say which probe and input .* run probe\.py again"):
         read_study(tmp_path)
+
+
+def test_rows_are_read_as_they_were_written(tmp_path: Path):
+    rows = (
+        Result.pooled(("shape", "pooled", "none", "linear"), "accuracy", Interval(1 / 3, 0.1, 0.5), n=9, count=2),
+        Result("shape", "pooled", "none", "linear", 0, "train", None, "accuracy", 0.1, train_objects=50),
+    )
+    write_rows(tmp_path / "rows.csv", Result, rows)
+    assert read_rows(tmp_path / "rows.csv", Result) == rows
+
+
+def test_a_learning_curve_is_no_series(study_folder: Path):
+    study = read_study(study_folder)
+    fewer = tuple(r._replace(train_objects=50) for r in study.results)
+    assert replace(study, results=fewer).series("accuracy", probe="linear") == []
+
+
+def test_a_row_cut_short_is_named(tmp_path: Path):
+    write_rows(tmp_path / "rows.csv", Result, [])
+    with (tmp_path / "rows.csv").open("a") as file:
+        file.write("count,pooled,none")
+    with pytest.raises(ValueError, match=r"rows\.csv line 2 is cut short"):
+        read_rows(tmp_path / "rows.csv", Result)
+
+
+def test_sentences_are_read_as_they_were_written(tmp_path: Path):
+    answer = Answer("Can the count be read?", "Yes: 1 of 1.", 1.0, 0.9, 1.0, "the label-free tally")
+    headline = {"probe": "linear", "input": "pooled"}
+    write_study(tmp_path, Outcome([], [], [], [], headline, "Yes.", "", [], [answer]), {"objects": 3})
+    study = read_study(tmp_path)
+    assert study.answers == [answer]
+    assert study.summary["objects"] == 3

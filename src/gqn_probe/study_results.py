@@ -1,70 +1,17 @@
-"""The study's result files, read into typed rows: the only source of every figure, page and table.
+"""A finished study read from its result files: the only source of every figure, page, table and W&B run."""
 
-The files and their columns are described in ``docs/results.md``.
-"""
-
-import csv
 import json
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar, get_type_hints
+from typing import Any
 
 import numpy as np
 
-Row = TypeVar("Row")  # one of the tuples below
+from gqn_probe.results import Answer, ConfusionCell, CurvePoint, Result, Similarity, read_rows
 
-
-class Result(NamedTuple):
-    """One row of ``results.csv``: a metric of a probe under a control. Empty cells are ``""`` or None."""
-
-    target: str
-    input: str
-    control: str
-    probe: str
-    seed: str  # empty: pooled over seeds
-    split: str
-    count: int | None  # None: over all counts
-    metric: str
-    value: float
-    low: float | None = None  # 95 % interval over objects
-    high: float | None = None
-    n: int | None = None  # rows scored
-
-
-class CurvePoint(NamedTuple):
-    """One row of ``curves.csv``: a metric after an epoch of a probe's training."""
-
-    target: str
-    input: str
-    control: str
-    probe: str
-    seed: str
-    epoch: int
-    split: str
-    metric: str
-    value: float
-
-
-class Confusion(NamedTuple):
-    """One row of ``confusion.csv``: how often a true count was read as another."""
-
-    input: str
-    control: str
-    probe: str
-    true: int
-    predicted: int
-    n: float
-
-
-class Similarity(NamedTuple):
-    """One row of ``similarity.csv``: how alike r is at two counts."""
-
-    metric: str
-    count_a: int
-    count_b: int
-    value: float
+LABELS = {"none": "r as it is", "norm": "length of r only", "mlp": "MLP", "knn": "nearest neighbours"}
+DECODABILITY = {"accuracy": "accuracy", "r2": "variance explained (R²)"}  # of classes, of values
 
 
 @dataclass(frozen=True)
@@ -74,7 +21,7 @@ class Study:
     folder: Path
     results: tuple[Result, ...]
     curves: tuple[CurvePoint, ...]
-    confusion: tuple[Confusion, ...]
+    confusion: tuple[ConfusionCell, ...]
     similarity: tuple[Similarity, ...]
     summary: dict[str, Any]
     provenance: dict[str, Any]
@@ -85,7 +32,7 @@ class Study:
     ) -> list[Result]:
         """A metric by count: one row a count, ascending; held-out rows, pooled over seeds; of the headline's input."""
         wanted = (target, self.input if input is None else input, control, probe, metric)
-        found = [r for r in self.results if r.count is not None and _key(r) == wanted]
+        found = [r for r in self.results if r.count is not None and _key(r) == wanted and r.train_objects is None]
         return sorted(_held_out(found), key=lambda r: r.count or 0)
 
     def overall(
@@ -93,8 +40,40 @@ class Study:
     ) -> Result | None:
         """A metric over all counts, or None where the study did not measure it."""
         wanted = (target, input, control, probe, metric)
-        found = _held_out([r for r in self.results if r.count is None and _key(r) == wanted])
-        return found[0] if found else None
+        found = [r for r in self.results if r.count is None and _key(r) == wanted and r.train_objects is None]
+        return next(iter(_held_out(found)), None)
+
+    def reconstruction_series(self, metric: str = "rmse") -> list[Result]:
+        """An error of the predicted query by count."""
+        return self.series(metric, target="reconstruction", control="", probe="", input="")
+
+    def decodability_series(self) -> list[tuple[str, str, list[Result]]]:
+        """For each property of the object or the views: its name, its metric, and that metric by count."""
+        targets = self.object_targets
+        read = dict.fromkeys((r.target, r.metric, r.probe) for r in self.results if r.target in targets)
+        series = ((t, metric, self.series(metric, target=t, probe=probe)) for t, metric, probe in read)
+        return [each for each in series if each[1] in DECODABILITY and each[2]]
+
+    def control_rows(self) -> list[Result]:
+        """Held-out accuracy over all counts, a row a control, input and probe; best first."""
+        keys = dict.fromkeys(
+            (r.control, r.probe, r.input)
+            for r in self.results
+            if (r.target, r.metric, r.count, r.train_objects) == ("count", "accuracy", None, None)
+        )
+        found = [self.overall("accuracy", control=c, probe=p, input=i) for c, p, i in keys]
+        return sorted((r for r in found if r is not None), key=lambda r: -r.value)
+
+    @property
+    def object_targets(self) -> list[str]:
+        """The properties of the object and the views that the study decoded, in the order of the file."""
+        return list(dict.fromkeys(r.target for r in self.results if r.target not in ("count", "reconstruction")))
+
+    @property
+    def answers(self) -> list[Answer]:
+        """The plain sentences; of studies before there were three, the one."""
+        told = self.summary.get("answers") or [{"question": "", "text": self.summary.get("answer", "")}]
+        return [Answer(**{k: v for k, v in each.items() if k in Answer._fields}) for each in told if each.get("text")]
 
     @property
     def probe(self) -> str:
@@ -112,7 +91,7 @@ class Study:
         return "r" if self.input == "pooled" else self.input
 
     @property
-    def headline_confusion(self) -> list[tuple[int, int, float]]:
+    def headline_confusion(self) -> list[tuple[int, int, int]]:
         """True count, count read and number of rows, of the headline's probe and input."""
         wanted = (self.input, "none", self.probe)
         return [(c.true, c.predicted, c.n) for c in self.confusion if (c.input, c.control, c.probe) == wanted]
@@ -139,13 +118,11 @@ class Study:
         return self.label(control) if input in ("pooled", control) else f"{self.label(control)}, {input}"
 
 
-LABELS = {"none": "r as it is", "norm": "length of r only", "mlp": "MLP", "knn": "nearest neighbours"}
-
-
 def read_study(folder: str | Path) -> Study:
     """Read the study in ``folder``, or in its ``study`` folder.
 
-    Raises ValueError when there is no ``results.csv``, a file does not have its columns, or the summary no headline.
+    Raises:
+        ValueError: there is no ``results.csv``, a file does not have its columns, or the summary no headline.
     """
     folder = Path(folder)
     home = next((f for f in (folder / "study", folder) if (f / "results.csv").is_file()), None)
@@ -155,36 +132,14 @@ def read_study(folder: str | Path) -> Study:
     arrays = dict(np.load(pictures, allow_pickle=False)) if pictures.is_file() else {}
     return Study(
         folder=home,
-        results=_rows(home / "results.csv", Result),
-        curves=_rows(home / "curves.csv", CurvePoint),
-        confusion=_rows(home / "confusion.csv", Confusion),
-        similarity=_rows(home / "similarity.csv", Similarity),
+        results=read_rows(home / "results.csv", Result),
+        curves=read_rows(home / "curves.csv", CurvePoint),
+        confusion=read_rows(home / "confusion.csv", ConfusionCell),
+        similarity=read_rows(home / "similarity.csv", Similarity),
         summary=_summary(home / "summary.json"),
         provenance=_json(home / "provenance.json") or _json(home.parent / "provenance.json"),
         pictures=arrays,
     )
-
-
-def _rows(path: Path, kind: type[Row]) -> tuple[Row, ...]:
-    """The rows of a CSV as ``kind``, cells converted by its annotations; no file gives no rows."""
-    if not path.is_file():
-        return ()
-    types = get_type_hints(kind)
-    with path.open(newline="") as file:
-        reader = csv.DictReader(file)
-        missing = [name for name in types if name not in (reader.fieldnames or [])]
-        if missing:
-            raise ValueError(f"{path} has no column {', '.join(missing)}; its columns are {reader.fieldnames}")
-        cells = ({name: _cell(row[name], types[name]) for name in types} for row in reader)
-        return tuple(kind(**row) for row in cells if not math.isnan(row.get("value", 0.0)))
-
-
-def _cell(text: str, kind: Any) -> Any:
-    if kind is str:
-        return text
-    if text == "":
-        return math.nan if kind is float else None
-    return int(float(text)) if int in (kind, *getattr(kind, "__args__", ())) else float(text)
 
 
 def _summary(path: Path) -> dict[str, Any]:
@@ -196,7 +151,7 @@ def _summary(path: Path) -> dict[str, Any]:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text()) if path.is_file() else {}
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def _key(r: Result) -> tuple[str, ...]:
@@ -208,7 +163,7 @@ def _held_out(rows: Iterable[Result]) -> list[Result]:
     rows = list(rows)
     for split in ("test", "validation", "train", ""):
         chosen = [r for r in rows if r.split == split]
-        pooled = [r for r in chosen if not r.seed]
+        pooled = [r for r in chosen if r.seed is None]
         if chosen:
             return pooled or [r for r in chosen if r.seed == chosen[0].seed]
     return []

@@ -1,0 +1,164 @@
+"""The result files of a study: what a row is, and how rows are written and read; ``study_results`` reads a whole study.
+
+The files and their columns are described in ``docs/results.md``.
+"""
+
+import csv
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar, get_type_hints
+
+from gqn_probe.files import write_csv, write_text
+
+Row = TypeVar("Row", bound=tuple)  # one of the rows below
+
+
+class Interval(NamedTuple):
+    """A value with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Result(NamedTuple):
+    """One row of ``results.csv``: a metric of a probe under a control. Empty cells are ``""`` or None."""
+
+    target: str
+    input: str
+    control: str
+    probe: str
+    seed: int | None  # None: all seeds together
+    split: str
+    count: int | None  # None: all counts together
+    metric: str
+    value: float
+    low: float | None = None  # 95 % interval over objects
+    high: float | None = None
+    n: int | None = None  # rows scored
+    train_objects: int | None = None  # a point of a learning curve; None: as many as the split gives
+
+    @classmethod
+    def pooled(
+        cls, case: Sequence[str], metric: str, found: Interval, *, n: int, count: int | None = None, split: str = "test"
+    ) -> "Result":
+        """A value over all seeds; ``case`` is target, input, control and probe."""
+        target, input, control, probe = case
+        return cls(target, input, control, probe, None, split, count, metric, *found, n)
+
+
+class CurvePoint(NamedTuple):
+    """One row of ``curves.csv``: a metric after an epoch of a probe's training."""
+
+    target: str
+    input: str
+    control: str
+    probe: str
+    seed: int
+    epoch: int
+    split: str
+    metric: str
+    value: float
+
+
+class ConfusionCell(NamedTuple):
+    """One row of ``confusion.csv``: how many rows of a true count were read as another."""
+
+    input: str
+    control: str
+    probe: str
+    true: int
+    predicted: int
+    n: int
+
+
+class Similarity(NamedTuple):
+    """One row of ``similarity.csv``: how alike r is at two counts."""
+
+    metric: str
+    count_a: int
+    count_b: int
+    value: float
+
+
+class Answer(NamedTuple):
+    """One of the study's plain sentences, an item of ``answers`` in ``summary.json``."""
+
+    question: str  # "Can the count be read?"
+    text: str  # the sentence, with its number and interval in words
+    value: float | None = None  # the number that the sentence rests on
+    low: float | None = None  # 95 % interval
+    high: float | None = None
+    licence: str = ""  # what licenses the sentence: the control or comparison that it rests on
+
+
+class Outcome(NamedTuple):
+    """What a protocol comes to: rows of the result files, and the headline with its sentences."""
+
+    results: list[Result]
+    curves: list[CurvePoint]
+    confusion: list[ConfusionCell]
+    similarity: list[Similarity]
+    headline: Mapping[str, float | str]  # with the names of its probe and input
+    answer: str
+    convention: str
+    notes: list[str]
+    answers: Sequence[Answer] = ()
+
+
+def write_study(folder: Path, outcome: Outcome, summary: Mapping[str, Any]) -> None:
+    """Write the four tables and ``summary.json``, to which ``summary`` adds what the protocol does not know."""
+    write_rows(folder / "results.csv", Result, outcome.results)
+    write_rows(folder / "curves.csv", CurvePoint, outcome.curves)
+    write_rows(folder / "confusion.csv", ConfusionCell, outcome.confusion)
+    write_rows(folder / "similarity.csv", Similarity, outcome.similarity)
+    told = {
+        "answer": outcome.answer,
+        "answers": [answer._asdict() for answer in outcome.answers],
+        "headline": dict(outcome.headline),
+        "convention": outcome.convention,
+        "notes": outcome.notes,
+    }
+    write_text(folder / "summary.json", json.dumps({**summary, **told}, indent=1))
+
+
+def write_rows(path: Path, kind: type[Row], rows: Iterable[Row]) -> None:
+    """Write a CSV with the fields of ``kind`` as columns, whole or not at all."""
+    write_csv(path, kind._fields, rows)  # type: ignore[attr-defined]  (every row is a NamedTuple)
+
+
+def read_rows(path: Path, kind: type[Row]) -> tuple[Row, ...]:
+    """The rows of a CSV as ``kind``, cells converted by its annotations; no file gives no rows, nor does a NaN value.
+
+    Raises:
+        ValueError: a column is missing that has no default, or a row is cut short.
+    """
+    if not path.is_file():
+        return ()
+    types, defaults = get_type_hints(kind), kind._field_defaults  # type: ignore[attr-defined]
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        columns = reader.fieldnames or []
+        missing = [name for name in types if name not in columns and name not in defaults]
+        if missing:
+            raise ValueError(f"{path} has no column {', '.join(missing)}; its columns are {reader.fieldnames}")
+        there = [name for name in types if name in columns]
+        rows = []
+        for row in reader:
+            if None in row.values():
+                raise ValueError(f"{path} line {reader.line_num} is cut short: run probe.py again")
+            cells = {name: _cell(row[name], types[name]) for name in there}
+            if not math.isnan(cells.get("value") or 0.0):
+                rows.append(kind(**cells))
+        return tuple(rows)
+
+
+def _cell(text: str, kind: Any) -> Any:
+    """A cell's text as a value of its column's type."""
+    if kind is str:
+        return text
+    if text == "":
+        return math.nan if kind is float else None
+    return int(float(text)) if int in (kind, *getattr(kind, "__args__", ())) else float(text)
