@@ -4,7 +4,7 @@ import hydra
 from omegaconf import DictConfig
 
 from gqn_probe import run, study, tracking
-from gqn_probe.analysis.count import run_count
+from gqn_probe.analysis.protocols.count_job import run_count
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="probe")

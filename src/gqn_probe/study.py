@@ -10,10 +10,10 @@ import torch
 from omegaconf import DictConfig
 
 from gqn_probe import run, tracking
-from gqn_probe.analysis.material import Material
-from gqn_probe.analysis.settings import StudySettings
-from gqn_probe.analysis.streamed import StreamedScenes
-from gqn_probe.analysis.study import run_study
+from gqn_probe.analysis.inputs.streamed import StreamedScenes
+from gqn_probe.analysis.inputs.study_inputs import Material
+from gqn_probe.analysis.protocols.study import run_study
+from gqn_probe.analysis.protocols.study_settings import StudySettings
 from gqn_probe.counts import parse_counts
 from gqn_probe.data.datamodule import SPLITS
 from gqn_probe.model import InputSpec, load_gqn, weights_path

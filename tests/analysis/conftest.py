@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from gqn_probe.analysis.controls import Control
-from gqn_probe.analysis.material import Material
-from gqn_probe.analysis.probes import Softmax
-from gqn_probe.analysis.ridge import Ridge
-from gqn_probe.analysis.settings import StudySettings
+from gqn_probe.analysis.inputs.study_inputs import Material
+from gqn_probe.analysis.probes.linear import Softmax
+from gqn_probe.analysis.probes.ridge import Ridge
+from gqn_probe.analysis.protocols.study_settings import StudySettings
+from gqn_probe.analysis.questions.controls import Control
 from gqn_probe.data import encode_cameras, render_scenes
 from gqn_probe.model import GQN, Generator, Tower
 from gqn_probe.types import Scenes

@@ -15,10 +15,10 @@ import warnings
 
 import torch
 
-from gqn_probe.analysis.probes import Softmax
-from gqn_probe.analysis.splits import rows_of, split_groups, trained_rows
-from gqn_probe.training.probe_fit import FittedProbes, fit_probes
-from gqn_probe.training.probe_module import Problem
+from gqn_probe.analysis.probes.linear import Softmax
+from gqn_probe.analysis.probes.probe_fit import FittedProbes, fit_probes
+from gqn_probe.analysis.probes.probe_module import Problem
+from gqn_probe.analysis.questions.splits import rows_of, split_groups, trained_rows
 
 OBJECTS, COUNTS, SEEDS = 300, 14, 5
 LINEAR = Softmax(epochs=100, batch_size=256, learning_rate=0.3, l2=(1e-5, 1e-3, 1e-2, 1e-1), principal=True)

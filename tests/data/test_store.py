@@ -10,7 +10,7 @@ from unittest.mock import Mock
 import pytest
 import torch
 
-from gqn_probe.analysis.streamed import StreamedScenes
+from gqn_probe.analysis.inputs.streamed import StreamedScenes
 from gqn_probe.data import read_tfrecord, render_scenes, store
 from gqn_probe.data import stored as stored_module
 from gqn_probe.data.store import Index, read_index, write_shard

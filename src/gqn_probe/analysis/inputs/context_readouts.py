@@ -1,0 +1,84 @@
+"""What a probe sees of a context: a sum of view read-outs, the set of views, or what the generator makes of r.
+
+A read-out point is a name. Per-view ones are in ``readouts.py``; those of the generator are listed here.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from einops import reduce
+from jaxtyping import Float
+from torch import Tensor
+
+from gqn_probe.analysis.inputs.readouts import readout_names
+from gqn_probe.analysis.inputs.study_inputs import Material
+from gqn_probe.analysis.inputs.view_selection import Selection, Task, sum_views
+from gqn_probe.model import GQN, Trace
+from gqn_probe.types import to_unit
+
+BATCH = 16  # scenes traced at a time
+UNLEARNED = ("pixels", "cameras")  # summed even where the network takes means
+STATES = ("hidden", "canvas", "prior_mean", "prior_std", "posterior_mean", "posterior_std")
+
+
+def input_names(gqn: GQN) -> list[str]:
+    """Every read-out point that a probe can be given."""
+    return [*readout_names(gqn), "views", *generator_names(gqn)]
+
+
+def generator_names(gqn: GQN) -> list[str]:
+    """``STATE.STEP`` for every generator step from 1, averaged over positions; ``kl`` is one number a step, nats."""
+    return [f"{state}.{step}" for state in STATES for step in range(1, gqn.generator.steps + 1)] + ["kl"]
+
+
+def is_sum(gqn: GQN, name: str) -> bool:
+    """Whether the read-out of a context is the sum of its views'."""
+    summed = gqn.aggregation == "sum" or name in UNLEARNED
+    return summed and name != "views" and name not in generator_names(gqn)
+
+
+def check_inputs(gqn: GQN, names: Sequence[str]) -> None:
+    """Refuse unknown read-out points."""
+    known = input_names(gqn)
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ValueError(f"no read-out {', '.join(unknown)}; there are {', '.join(known)}")
+
+
+def context_rows(material: Material, name: str, selection: Selection) -> Float[Tensor, "s f"]:
+    """The rows of one count for a read-out that needs no generator."""
+    if name == "views":
+        return _set_of_views(material.features(("pooled",))["pooled"], selection)
+    phi = material.features((name,))[name].flatten(start_dim=2)
+    return sum_views(phi, selection, aggregation="sum" if name in UNLEARNED else material.gqn.aggregation)
+
+
+def _set_of_views(phi: Float[Tensor, "s v d"], selection: Selection) -> Float[Tensor, "s f"]:
+    """The views as a set: mean, deviation, least and greatest of every feature, whatever their order and number."""
+    views = phi[selection.scenes, selection.views]
+    deviation = views.std(dim=1, correction=0)
+    return torch.cat([views.mean(dim=1), deviation, views.amin(dim=1), views.amax(dim=1)], dim=1)
+
+
+@torch.no_grad()
+def generator_rows(material: Material, names: Sequence[str], task: Task) -> dict[str, Float[Tensor, "s f"]]:
+    """The rows of one count for generator read-outs, all from one pass; latents are their posterior's means."""
+    gqn, scenes, device = material.gqn.to(material.device), material.scenes, material.device
+    maps = material.features(("representation",))["representation"]
+    rows: dict[str, list[Tensor]] = {name: [] for name in names}
+    for part in torch.arange(len(scenes)).split(BATCH):
+        context = Selection(task.context.scenes[part], task.context.views[part])
+        representation = sum_views(maps, context, aggregation=gqn.aggregation).to(device)
+        frames = to_unit(scenes[part].frames[torch.arange(len(part)), task.query[part]]).to(device)
+        cameras = material.encode_cameras(scenes.cameras[part, task.query[part]]).to(device)
+        trace = gqn.trace(representation, frames, cameras)
+        for name in names:
+            rows[name].append(_read(trace, name).float().cpu())
+    return {name: torch.cat(parts) for name, parts in rows.items()}
+
+
+def _read(trace: Trace, name: str) -> Float[Tensor, "b f"]:
+    if name == "kl":
+        return trace.kl
+    state, step = name.split(".")
+    return reduce(getattr(trace, state)[:, int(step) - 1], "b f y x -> b f", "mean")

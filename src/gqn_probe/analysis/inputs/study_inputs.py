@@ -1,0 +1,68 @@
+"""What a study is about: a network, scenes, how cameras are encoded, and where features are kept."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from gqn_probe.analysis.inputs.features import Features, extract_features, features_folder
+from gqn_probe.analysis.inputs.streamed import SceneSource
+from gqn_probe.model import GQN, weights_fingerprint
+
+
+@dataclass(frozen=True)
+class Material:
+    """The network and the scenes that jobs and the study look at; all of them must be given the same."""
+
+    gqn: GQN
+    scenes: SceneSource
+    encode_cameras: Callable[[Tensor], Tensor]  # raw cameras ``... 5`` to ``... 7``
+    fingerprint: str  # of the scenes' source
+    cache: Path  # folder of features
+    usable_views: int  # the largest count: all views, less one where one is kept for the query
+    device: str = "cpu"
+    batch_size: int = 16  # scenes encoded at a time
+
+    def __post_init__(self) -> None:
+        if not 0 < self.usable_views <= self.scenes.views:
+            raise ValueError(f"{self.usable_views} usable views of {self.scenes.views} views a scene")
+
+    def check(self, count: int) -> None:
+        """Refuse a count that the scenes have not enough views for."""
+        if not 1 <= count <= self.usable_views:
+            raise ValueError(
+                f"context={count} is out of range: these scenes have {self.usable_views} usable views; "
+                f"use counts in 1..{self.usable_views}"
+            )
+
+    def features(self, readouts: Sequence[str], scenes: SceneSource | None = None) -> Features:
+        """Read-outs of every view, of all scenes or of some first ones."""
+        return extract_features(
+            self.gqn,
+            self.scenes if scenes is None else scenes,
+            self.encode_cameras,
+            data=self.fingerprint,
+            folder=self.cache,
+            readouts=readouts,
+            batch_size=self.batch_size,
+            device=self.device,
+        )
+
+    @cached_property
+    def features_folder(self) -> Path:
+        """Where the features of all scenes are kept."""
+        return features_folder(self.gqn, self.scenes, self.encode_cameras, data=self.fingerprint, folder=self.cache)
+
+    @cached_property
+    def fingerprints(self) -> dict[str, str]:
+        """What the results depend on beside the settings."""
+        return {"data": self.fingerprint, "checkpoint": weights_fingerprint(self.gqn)}
+
+    def untrained(self, seed: int) -> "Material":
+        """The same with newly initialised weights."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return replace(self, gqn=GQN.from_settings(self.gqn.settings()).eval())

@@ -1,0 +1,1 @@
+"""How a probe reads: linear, ridge, nearest neighbours, code length."""

@@ -1,0 +1,215 @@
+"""Fitting a grid of probes in one Lightning run: batches for every problem at once, and the fitted result."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import pytorch_lightning as lightning
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from gqn_probe.analysis.probes.probe_module import IGNORED, Curves, ProbeModule, ProbeStack, Problem, StackBatch
+from gqn_probe.progress import progress
+
+CHUNK = 8192  # rows read at a time outside of training
+WIDEST_BASIS = 1024  # wider inputs keep their own coordinates: the axes would cost more than they save
+
+
+@dataclass(frozen=True)
+class ProbeSettings:
+    """How the probes of a kind are trained."""
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    l2: Sequence[float]  # strengths, of which validation rows choose one
+    hidden: int | None = None  # hidden ReLU units; None is linear
+    standardize: bool = True  # zero mean and unit deviation, fitted on training rows
+    principal: bool = False  # descend along the principal axes of the training rows
+    final_rate: float = 0.0  # the rate falls linearly to this share of itself
+    epsilon: float = 1e-8  # Adam's
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "learning_rate"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} of a probe must be above 0, got {getattr(self, name)}")
+        if not self.l2 or min(self.l2) < 0:
+            raise ValueError(f"l2 of a probe needs one or more strengths of at least 0, got {list(self.l2)}")
+
+
+@dataclass(frozen=True)
+class FittedProbes:
+    """Trained probes in the order of their problems, and how their training went."""
+
+    module: ProbeModule
+    places: tuple[tuple[int, int], ...]  # of each problem: its stack and its row there
+    curves: Curves  # in the order of the problems
+
+    def logits(self, problem: int, probe: int, inputs: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
+        """The read-out of one problem's ``probe``-th strength for rows of its width."""
+        place, row = self.places[problem]
+        return self.module.stack(place).logits(row, probe, inputs)
+
+
+def fit_probes(
+    problems: Sequence[Problem],
+    settings: ProbeSettings,
+    *,
+    classes: int,
+    rows: int,
+    l2: Float[Tensor, "t m"] | None = None,
+    device: str = "cpu",
+) -> FittedProbes:
+    """Train every problem with every strength of its row of ``l2`` (default: ``settings.l2`` for each) at once.
+
+    Args:
+        rows: how many training rows of each problem an epoch reads; smaller problems begin their next pass meanwhile.
+            It is given, not taken from the problems, so that how long one is trained depends on no other.
+    """
+    if l2 is None:
+        l2 = torch.tensor(settings.l2).expand(len(problems), -1)
+    groups = _by_width(problems)
+    stacks = [_stack([problems[i] for i in group], settings, classes=classes, l2=l2[list(group)]) for group in groups]
+    grouped = [[problems[i] for i in group] for group in groups]
+    batches = TrainingBatches(grouped, settings.batch_size, rows)
+    module = ProbeModule(
+        stacks,
+        learning_rate=settings.learning_rate,
+        final_rate=settings.final_rate,
+        epsilon=settings.epsilon,
+        steps=settings.epochs * len(batches),
+    )
+    with progress(f"fitting {l2.numel()} probes", settings.epochs, "epochs") as advance:
+        trainer = lightning.Trainer(
+            accelerator="cpu" if device == "cpu" else "gpu",
+            devices=1 if device == "cpu" else [torch.device(device).index or 0],
+            max_epochs=settings.epochs,
+            logger=False,
+            callbacks=[Epochs(advance)],
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+        )
+        trainer.fit(module, batches, ValidationBatches(grouped, 2 * settings.batch_size))
+    order = torch.tensor([i for group in groups for i in group]).argsort()
+    curves = Curves(*(column[:, order] for column in module.curves()))
+    places = {i: (stack, row) for stack, group in enumerate(groups) for row, i in enumerate(group)}
+    return FittedProbes(module.cpu().eval(), tuple(places[i] for i in range(len(problems))), curves)
+
+
+def _by_width(problems: Sequence[Problem]) -> list[tuple[int, ...]]:
+    widths = [problem.inputs.shape[1] for problem in problems]
+    return [tuple(i for i, other in enumerate(widths) if other == width) for width in dict.fromkeys(widths)]
+
+
+def _stack(problems: list[Problem], settings: ProbeSettings, *, classes: int, l2: Float[Tensor, "t m"]) -> ProbeStack:
+    width = problems[0].inputs.shape[1]
+    mean, scale = torch.zeros(len(problems), width), torch.ones(len(problems), width)
+    principal = settings.principal and width <= WIDEST_BASIS
+    basis = torch.empty(len(problems), width, width) if principal else None
+    for row, problem in enumerate(problems):
+        if settings.standardize:
+            mean[row], scale[row] = moments(problem.inputs, problem.train)
+        if basis is not None:
+            basis[row] = principal_basis(problem.inputs, problem.train, mean[row], scale[row])
+    seeds = [problem.seed for problem in problems]
+    return ProbeStack(classes=classes, hidden=settings.hidden, l2=l2, mean=mean, scale=scale, basis=basis, seeds=seeds)
+
+
+def moments(inputs: Float[Tensor, "n d"], rows: Int[Tensor, " a"]) -> tuple[Float[Tensor, " d"], Float[Tensor, " d"]]:
+    """Mean and deviation of the columns over ``rows``, in two streamed passes; constant columns get deviation 1."""
+    mean = torch.stack([inputs[part].double().sum(dim=0) for part in rows.split(CHUNK)]).sum(dim=0) / len(rows)
+    squares = [(inputs[part].double() - mean).square().sum(dim=0) for part in rows.split(CHUNK)]
+    scale = (torch.stack(squares).sum(dim=0) / len(rows)).sqrt()
+    varies = scale > 1e-6 * mean.abs().clamp(min=1e-6)
+    return mean.float(), torch.where(varies, scale, torch.ones_like(scale)).float()
+
+
+def principal_basis(
+    inputs: Float[Tensor, "n d"], rows: Int[Tensor, " a"], mean: Float[Tensor, " d"], scale: Float[Tensor, " d"]
+) -> Float[Tensor, "d d"]:
+    """Principal axes of the standardised rows: a rotation, so models and L2 penalty are what they were.
+
+    The length of a sum of views dwarfs every other direction, and lies along no single feature. Adam, which scales
+    each coordinate by itself, needs thousands of epochs across the features and a hundred along these axes.
+    """
+    covariance = torch.zeros(len(mean), len(mean), dtype=torch.float64)
+    for part in rows.split(CHUNK):
+        standard = ((inputs[part] - mean) / scale).double()
+        covariance += standard.T @ standard / len(rows)
+    return torch.linalg.eigh(covariance)[1].float()
+
+
+class Epochs(lightning.Callback):
+    """Reports each epoch that is done."""
+
+    def __init__(self, advance: Callable[[int], None]) -> None:
+        self.advance = advance
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        self.advance(1)
+
+
+class RowStream:
+    """Endless passes over a problem's training rows, each in a new order; the order depends on its seed alone."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.rows = problem.train
+        self.generator = torch.Generator().manual_seed(problem.seed)
+        self.waiting = self.rows[:0]
+
+    def take(self, size: int) -> Int[Tensor, " n"]:
+        """The next ``size`` rows."""
+        while len(self.waiting) < size:
+            order = torch.randperm(len(self.rows), generator=self.generator)
+            self.waiting = torch.cat([self.waiting, self.rows[order]])
+        taken, self.waiting = self.waiting[:size], self.waiting[size:]
+        return taken
+
+
+class TrainingBatches:
+    """An epoch of ``rows`` training rows of each problem; the last batch may be shorter."""
+
+    def __init__(self, groups: list[list[Problem]], batch_size: int, rows: int) -> None:
+        self.groups = groups
+        self.streams = [[RowStream(problem) for problem in group] for group in groups]
+        self.sizes = [min(batch_size, rows - start) for start in range(0, rows, batch_size)]
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def __iter__(self) -> Iterator[list[StackBatch]]:
+        for size in self.sizes:
+            yield [
+                _gather(group, [stream.take(size) for stream in streams], size)
+                for group, streams in zip(self.groups, self.streams, strict=True)
+            ]
+
+
+class ValidationBatches:
+    """The validation rows of every problem once; shorter problems are padded with ignored rows."""
+
+    def __init__(self, groups: list[list[Problem]], batch_size: int) -> None:
+        self.groups = groups
+        rows = max(len(problem.validation) for group in groups for problem in group)
+        self.spans = [(start, min(start + batch_size, rows)) for start in range(0, rows, batch_size)]
+
+    def __len__(self) -> int:
+        return len(self.spans)
+
+    def __iter__(self) -> Iterator[list[StackBatch]]:
+        for start, stop in self.spans:
+            yield [
+                _gather(group, [problem.validation[start:stop] for problem in group], stop - start)
+                for group in self.groups
+            ]
+
+
+def _gather(group: list[Problem], rows: list[Int[Tensor, " _"]], size: int) -> StackBatch:
+    inputs = torch.zeros(len(group), size, group[0].inputs.shape[1])
+    labels = torch.full((len(group), size), IGNORED)
+    for i, (problem, chosen) in enumerate(zip(group, rows, strict=True)):
+        torch.index_select(problem.inputs, 0, chosen, out=inputs[i, : len(chosen)])
+        torch.index_select(problem.labels, 0, chosen, out=labels[i, : len(chosen)])
+    return StackBatch(inputs, labels)

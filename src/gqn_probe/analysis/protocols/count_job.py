@@ -1,0 +1,146 @@
+"""One job of the sweep: r of every scene at one count, and how well a query is predicted from it."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from einops import rearrange, reduce
+from jaxtyping import Float, Int, UInt8
+from safetensors.torch import save_file
+from torch import Tensor
+
+from gqn_probe.analysis.inputs.context_readouts import check_inputs
+from gqn_probe.analysis.inputs.study_inputs import Material
+from gqn_probe.analysis.inputs.view_selection import TASKS, Selection, sum_views
+from gqn_probe.analysis.protocols.study_settings import StudySettings
+from gqn_probe.files import write_arrays, write_csv, write_text, written
+from gqn_probe.progress import progress
+from gqn_probe.types import to_unit
+
+BATCH = 8  # scenes predicted at a time: part of what the prior's draws depend on
+
+
+class Prediction(NamedTuple):
+    """Images of a batch of scenes in 0..1, not clamped."""
+
+    truth: Float[Tensor, "b c h w"]
+    reconstruction: Float[Tensor, "b c h w"]  # by the posterior, which has seen the truth
+    sample: Float[Tensor, "b c h w"]  # by the prior
+    shuffled: Float[Tensor, "b c h w"]  # by the prior, from the representation of another scene
+    nearest: Float[Tensor, "b c h w"]  # the context view of the nearest camera
+    mean: Float[Tensor, "b c h w"]  # of all views that no one is asked for
+    kl: Float[Tensor, " b"]  # nats
+    query_seen: bool
+
+
+def run_count(material: Material, count: int, settings: StudySettings, folder: Path) -> Path:
+    """Write the files of one count to ``folder``; ``job.json`` comes last and says that the others are whole.
+
+    Raises:
+        ValueError: the scenes have not enough views for the count, or an input is unknown.
+    """
+    material.check(count)
+    check_inputs(material.gqn, settings.inputs)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "job.json").unlink(missing_ok=True)  # of an earlier run in this folder
+    scenes = material.scenes
+    selection = TASKS[settings.protocol](len(scenes), scenes.views, count, settings.seed).context
+    phi = material.features(("pooled",))["pooled"]
+    pooled = sum_views(phi, selection, aggregation=material.gqn.aggregation)
+    seen = torch.zeros(len(scenes), scenes.views, dtype=torch.bool).scatter_(1, selection.views, True)
+    with written(folder / "representation.safetensors") as draft:
+        save_file({"representation": pooled, "views": seen, "scenes": torch.arange(len(scenes))}, draft)
+        draft.chmod(0o644)  # safetensors leaves it to its owner alone
+    _reconstruct(material, count, settings, folder)
+    note = {"count": count, "scenes": len(scenes), "seed": settings.seed, "protocol": settings.protocol}
+    write_text(folder / "job.json", json.dumps(note))
+    return folder
+
+
+@torch.no_grad()  # for the generator below too: it runs while this one waits for it
+def _reconstruct(material: Material, count: int, settings: StudySettings, folder: Path) -> None:
+    rows, pictures = [], {"truth": [], "reconstruction": [], "sample": []}
+    scene = 0
+    for prediction in _predictions(material, count, settings):
+        errors = {
+            "": prediction.reconstruction,
+            "sample_": prediction.sample,
+            "shuffled_": prediction.shuffled,
+            "nearest_": prediction.nearest,
+            "mean_": prediction.mean,
+        }
+        columns = {f"{name}mse": _mse(image, prediction.truth) for name, image in errors.items()}
+        columns["kl"] = prediction.kl
+        for i in range(len(prediction.truth)):
+            cells = ((metric, float(values[i])) for metric, values in columns.items())
+            rows += [(scene + i, count, int(prediction.query_seen), *cell) for cell in cells]
+        scene += len(prediction.truth)
+        for kind, images in pictures.items():
+            images.append(_bytes(getattr(prediction, kind)))
+    write_csv(folder / "reconstruction.csv", ("scene", "count", "query_seen", "metric", "value"), rows)
+    shown = {kind: torch.cat(images)[: settings.show].numpy() for kind, images in pictures.items() if images}
+    some = material.scenes[: len(shown.get("truth", ()))]
+    context = TASKS[settings.protocol](len(some), some.views, count, settings.seed).context
+    frames = rearrange(some.frames[context.scenes, context.views], "n v c h w -> n v h w c")
+    write_arrays(folder / "reconstructions.npz", {"context": frames.numpy(), **shown})
+
+
+def _predictions(material: Material, count: int, settings: StudySettings) -> Iterator[Prediction]:
+    """The query of the first scenes, predicted in batches of fixed composition."""
+    some = material.scenes[: settings.reconstruct]
+    if not len(some):
+        return
+    gqn, device = material.gqn.to(material.device), material.device
+    maps = material.features(("representation",), scenes=some)["representation"]
+    task = TASKS[settings.protocol](len(some), some.views, count, settings.seed)
+    query = task.query
+    representation = sum_views(maps, task.context, aggregation=gqn.aggregation)
+    everyone = torch.arange(len(some))
+    cameras = material.encode_cameras(some.cameras)
+    nearest = _nearest(cameras, task.context, query)
+    mean = _mean_image(some.frames, query)
+    generator_devices = [] if device == "cpu" else [torch.device(device)]
+    with progress(f"reconstructing from {count}", len(some), "views") as advance:
+        for part in everyone.split(BATCH):
+            truth = to_unit(some.frames[part, query[part]]).to(device)
+            camera = cameras[part, query[part]].to(device)
+            r = representation[part].to(device)
+            other = representation[(part + 1) % len(some)].to(device)
+            predicted = gqn.predict(r, truth, camera, deterministic=True)
+            with torch.random.fork_rng(devices=generator_devices):
+                draw = np.random.SeedSequence([settings.seed, count, int(part[0])]).generate_state(1)[0]
+                torch.manual_seed(int(draw))
+                size = truth.shape[-2], truth.shape[-1]
+                sample, shuffled = (gqn.sample_from(each, camera, size=size) for each in (r, other))
+            nearest_view = to_unit(some.frames[part, nearest[part]])
+            images = (truth, predicted.mean, sample, shuffled, nearest_view, mean.expand_as(truth))
+            yield Prediction(
+                *(image.float().cpu() for image in images), kl=predicted.kl.float().cpu(), query_seen=task.query_seen
+            )
+            advance(len(part))
+
+
+def _nearest(cameras: Float[Tensor, "s v p"], selection: Selection, query: Tensor) -> Tensor:
+    """The context view whose camera position is nearest to the query's."""
+    everyone = torch.arange(len(cameras))
+    positions = cameras[everyone[:, None], selection.views, :3]
+    distance = (positions - cameras[everyone, query][:, None, :3]).norm(dim=-1)
+    return selection.views[everyone, distance.argmin(dim=1)]
+
+
+def _mean_image(frames: UInt8[Tensor, "s v c h w"], query: Int[Tensor, " s"]) -> Float[Tensor, "c h w"]:
+    """Of all views but the queries, so that it holds nothing of them."""
+    total = frames.sum(dim=(0, 1), dtype=torch.float64)
+    asked = frames[torch.arange(len(frames)), query].sum(dim=0, dtype=torch.float64)
+    return ((total - asked) / (255 * len(frames) * (frames.shape[1] - 1))).float()
+
+
+def _mse(image: Float[Tensor, "b c h w"], truth: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
+    return reduce((image.clamp(0, 1) - truth) ** 2, "b c h w -> b", "mean")
+
+
+def _bytes(image: Float[Tensor, "b c h w"]) -> UInt8[Tensor, "b h w c"]:
+    return rearrange(image.clamp(0, 1).mul(255).round().to(torch.uint8), "b c h w -> b h w c")

@@ -1,0 +1,72 @@
+"""The context-count study: what the jobs wrote, through a protocol, to the result files."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from jaxtyping import Float
+from torch import Tensor
+
+from gqn_probe.analysis.inputs.study_inputs import Material
+from gqn_probe.analysis.protocols.count_probe import CONVENTION, counting_outcome
+from gqn_probe.analysis.protocols.jobs import Jobs, find_jobs, read_representations
+from gqn_probe.analysis.protocols.original_study import original_outcome
+from gqn_probe.analysis.protocols.probe_inputs import RowStore
+from gqn_probe.analysis.protocols.reconstruction import prediction_rows, write_pictures
+from gqn_probe.analysis.protocols.study_settings import StudySettings
+from gqn_probe.analysis.statistics.bootstrap import ObjectBootstrap
+from gqn_probe.analysis.statistics.headline import ONE_COUNT, QUESTION
+from gqn_probe.results import Outcome, write_study
+
+
+def run_study(
+    material: Material,
+    settings: StudySettings,
+    jobs: Sequence[Path],
+    folder: Path,
+) -> Path:
+    """Study all counts whose jobs ended well; write the result files to ``folder``.
+
+    Args:
+        jobs: job folders, in any order; one without ``job.json`` counts as failed.
+
+    Raises:
+        ValueError: no job ended well, or there are too few objects for the splits.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    found = find_jobs(jobs)
+    representations = read_representations(found)
+    bootstrap = ObjectBootstrap(len(representations), resamples=settings.resamples, seed=settings.seed)
+    outcome = _outcome(material, settings, found, representations, bootstrap, folder)
+    outcome = outcome._replace(results=[*prediction_rows(found, bootstrap), *outcome.results])
+    write_pictures(material, found, settings, folder)
+    known = {
+        "question": QUESTION,
+        "counts": list(found.counts),
+        "failed": list(found.failed),
+        "objects": len(representations),
+        "settings": asdict(settings),
+        "labels": {name: settings.control[name].description for name in settings.chosen},
+    }
+    write_study(folder, outcome, known)
+    return folder
+
+
+def _outcome(
+    material: Material,
+    settings: StudySettings,
+    jobs: Jobs,
+    representations: Float[Tensor, "s k d"],
+    bootstrap: ObjectBootstrap,
+    folder: Path,
+) -> Outcome:
+    if settings.protocol == "original":
+        return original_outcome(representations, jobs.counts, settings, device=material.device)
+    if len(jobs.counts) == 1:
+        read: dict[str, float | str] = {"probe": settings.headline, "input": settings.inputs[0]}
+        return Outcome([], [], [], [], read, ONE_COUNT, CONVENTION, [])
+    store = RowStore(material, jobs.counts, settings, folder / ".rows", representations)
+    try:
+        return counting_outcome(store, settings, bootstrap)
+    finally:
+        store.close()

@@ -1,0 +1,84 @@
+"""The settings of a study, as plain values; their defaults are in ``conf/probe/``."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gqn_probe.analysis.inputs.view_selection import TASKS
+from gqn_probe.analysis.probes.linear import Probe
+from gqn_probe.analysis.questions.controls import Control
+from gqn_probe.analysis.questions.splits import FOLDS
+from gqn_probe.analysis.questions.targets import TARGETS
+
+HEADLINE = ("none", "norm")  # r as it is, and its length
+LEAST = dict.fromkeys(("objects", "seeds", "show", "resamples", "permutations", "untrained"), 1) | {
+    "seed": 0,
+    "reconstruct": 2,  # a control predicts each from another scene's representation
+}
+
+
+@dataclass(frozen=True)
+class StudySettings:
+    """What is studied and how; counts are the jobs', everything else is here."""
+
+    protocol: str  # "study" or "original"
+    objects: int  # scenes that r is formed of
+    seeds: int  # probe seeds; each holds out another fifth of the objects
+    seed: int  # of views, probe seeds and samples
+    inputs: Sequence[str]  # read-out points, see readouts.py
+    targets: Sequence[str]  # what is read out, see targets.py
+    probes: Mapping[str, Probe | None]  # by name; None switches one off
+    controls: str | Sequence[str]  # "all", or names in ``control``
+    control: Mapping[str, Control] = field(default_factory=dict)  # what there is to choose from
+    reconstruct: int = 32  # scenes whose query is reconstructed at each count
+    show: int = 6  # of these, how many are kept as images
+    resamples: int = 10000  # bootstrap
+    permutations: int = 1000
+    untrained: int = 3  # newly initialised encoders, shared out among the seeds
+
+    def __post_init__(self) -> None:
+        if self.protocol not in TASKS:
+            raise ValueError(f"probe.protocol={self.protocol} is not known: use {' or '.join(TASKS)}")
+        for name, least in LEAST.items():
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < least:
+                raise ValueError(f"probe.{name} must be a whole number, at least {least}, got {value}")
+        for name, example in (("inputs", "pooled"), ("targets", "count"), ("controls", "norm")):
+            value = getattr(self, name)
+            if isinstance(value, str) and (name, value) != ("controls", "all"):
+                raise ValueError(f"probe.{name}={value} is not a list: write probe.{name}=[{value}]")
+            if not isinstance(value, Sequence) or not (value or name == "controls"):
+                raise ValueError(f"probe.{name}={value} names none: write a list such as probe.{name}=[{example}]")
+        # lists from YAML become tuples, so that settings stay frozen
+        for name in ("inputs", "targets"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        if self.controls != "all":
+            object.__setattr__(self, "controls", tuple(self.controls))
+        if not (self.probes and self.kept):
+            raise ValueError("probe.probes is empty: keep at least one, such as linear")
+        strange = [name for name in self.targets if name not in ("count", *TARGETS)]
+        if strange:
+            raise ValueError(f"no target {', '.join(strange)}; there are count, {', '.join(TARGETS)}")
+        unknown = [name for name in self.chosen if name not in self.control]
+        if unknown:
+            raise ValueError(f"no control {', '.join(unknown)}; there are {', '.join(self.control)}")
+
+    @property
+    def chosen(self) -> tuple[str, ...]:
+        """The controls to run; the headline's two, r as it is and its length, are always among them."""
+        names = tuple(self.control) if self.controls == "all" else tuple(self.controls)
+        return tuple(dict.fromkeys((*HEADLINE, *names)))
+
+    def probe_seeds(self, folds: int = FOLDS) -> range:
+        """Seeds that no study of another ``seed`` has; fewer folds are gone through as often as five would be."""
+        number = max(1, round(self.seeds * folds / FOLDS))
+        return range(self.seed * number, (self.seed + 1) * number)
+
+    @property
+    def kept(self) -> dict[str, Probe]:
+        """The probes that are not switched off."""
+        return {name: probe for name, probe in self.probes.items() if probe is not None}
+
+    @property
+    def headline(self) -> str:
+        """The probe that the headline is about: linear, or the first there is."""
+        return "linear" if "linear" in self.kept else next(iter(self.kept))

@@ -1,0 +1,1 @@
+"""What a probe is asked, under which control, and how objects are split."""

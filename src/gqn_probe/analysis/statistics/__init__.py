@@ -1,0 +1,1 @@
+"""What the numbers allow to say: intervals, scores, similarity, the headline."""

@@ -1,0 +1,99 @@
+"""Planted answers: the study must find what is there, and not what is not."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from gqn_probe.analysis.protocols.count_probe import counting_outcome
+from gqn_probe.analysis.protocols.probe_inputs import RowStore
+from gqn_probe.analysis.protocols.study_settings import StudySettings
+from gqn_probe.analysis.questions.controls import Control
+from gqn_probe.analysis.statistics.bootstrap import ObjectBootstrap
+from gqn_probe.model import GQN
+from gqn_probe.results import Outcome
+
+from ..conftest import CONTROLS, Planted
+
+COUNTS = (2, 3, 4, 5)
+OBJECTS = 100
+
+
+def _study(r: Tensor, planted: Planted, settings: StudySettings, folder: Path, *controls: str) -> Outcome:
+    settings = replace(settings, controls=controls, probes={"linear": settings.probes["linear"]}, seeds=3)
+    store = RowStore(planted(r), COUNTS, settings, folder / "rows", r)
+    return counting_outcome(store, settings, ObjectBootstrap(len(r), resamples=1000, seed=0))
+
+
+def _accuracy(outcome: Outcome, control: str) -> float:
+    rows = [r for r in outcome.results if (r.control, r.metric, r.seed, r.count) == (control, "accuracy", None, None)]
+    return rows[0].value
+
+
+def test_count_in_the_norm_alone(planted: Planted, settings: StudySettings, tmp_path: Path) -> None:
+    length = torch.tensor(COUNTS)[:, None] + 0.3 * torch.randn(OBJECTS, 4, 1)
+    direction = torch.rand(12) + 0.01 * torch.rand(OBJECTS, 1, 12)
+    outcome = _study(
+        torch.nn.functional.normalize(direction, dim=-1) * length, planted, settings, tmp_path, "direction"
+    )
+    assert _accuracy(outcome, "norm") > 0.7
+    assert _accuracy(outcome, "direction") < 0.35
+    assert outcome.headline["difference_low"] <= 0 <= outcome.headline["difference_high"]
+    assert "more than its length cannot be shown" in outcome.answer
+
+
+def test_count_in_the_direction_alone(planted: Planted, settings: StudySettings, tmp_path: Path) -> None:
+    noisy = torch.nn.functional.one_hot(torch.arange(4), 12) + 0.2 * torch.randn(OBJECTS, 4, 12)
+    r = torch.nn.functional.normalize(noisy, dim=-1) * (1 + torch.rand(OBJECTS, 4, 1))
+    outcome = _study(r, planted, settings, tmp_path, "direction")
+    assert _accuracy(outcome, "none") > 0.85
+    assert _accuracy(outcome, "norm") < 0.4
+    assert outcome.headline["difference_low"] > 0.3
+    assert "by more than its length" in outcome.answer
+
+
+def test_labels_that_leak_by_object(planted: Planted, settings: StudySettings, tmp_path: Path) -> None:
+    """Rows name their object, and a probe that may see an object's other rows knows its label."""
+    r = torch.eye(OBJECTS)[:, None].expand(OBJECTS, 4, OBJECTS) + 0.01 * torch.randn(OBJECTS, 4, OBJECTS)
+    outcome = _study(r, planted, settings, tmp_path, "control_task")
+    assert _accuracy(outcome, "control_task") > 0.9
+    assert _accuracy(outcome, "none") == pytest.approx(1 / 4, abs=0.1)
+
+
+def test_noise(planted: Planted, settings: StudySettings, tmp_path: Path) -> None:
+    outcome = _study(torch.randn(OBJECTS, 4, 12), planted, settings, tmp_path, "shuffled")
+    for control in ("none", "norm", "shuffled"):
+        assert _accuracy(outcome, control) == pytest.approx(1 / 4, abs=0.07)
+    p = [row.value for row in outcome.results if row.metric == "permutation_p"]
+    assert min(p) > 0.01
+    assert "does not tell its count" in outcome.answer or "cannot be shown" in outcome.answer
+
+
+def test_shuffled_counts_score_at_chance(planted: Planted, settings: StudySettings, tmp_path: Path) -> None:
+    r = torch.tensor(COUNTS)[:, None] * (1 + 0.1 * torch.rand(OBJECTS, 1, 12))
+    outcome = _study(r, planted, settings, tmp_path, "shuffled")
+    assert _accuracy(outcome, "none") > 0.9
+    assert _accuracy(outcome, "shuffled") == pytest.approx(1 / 4, abs=0.07)
+
+
+def test_a_mean_divided_by_its_count_is_refused(planted: Planted, settings: StudySettings, tmp_path: Path) -> None:
+    r = torch.rand(30, 4, 12)
+    material = planted(r)
+    averaging = GQN.from_settings(material.gqn.settings() | {"aggregation": "mean"})
+    divided = replace(
+        settings, controls=("divided",), control={**CONTROLS, "divided": Control("", transform="divided")}
+    )
+    store = RowStore(replace(material, gqn=averaging), COUNTS, divided, tmp_path / "rows", r)
+    with pytest.raises(ValueError, match="pooled is no sum, and dividing it would tell the count"):
+        store.case("pooled", "divided", 0)
+
+
+def test_nothing_is_mixed_across_parts(planted: Planted, settings: StudySettings, tmp_path: Path) -> None:
+    store = RowStore(planted(torch.rand(30, 4, 12)), COUNTS, settings, tmp_path / "rows", torch.rand(30, 4, 12))
+    for seed in store.seeds("transfer"):
+        split = store.case("pooled", "transfer", seed).split
+        mixed = [store._selection("incoherent", count).scenes for count in COUNTS]
+        parts = [set(torch.cat([rows[store.owners[part]].flatten() for rows in mixed]).tolist()) for part in split]
+        assert not (parts[0] | parts[1]) & parts[2]

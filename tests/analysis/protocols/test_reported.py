@@ -1,0 +1,139 @@
+"""What the report makes of real studies: of the headline's probe and input, whatever the order of settings."""
+
+import io
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from unittest.mock import Mock
+
+import numpy as np
+import pytest
+from einops import rearrange
+from pytorch_lightning.loggers import WandbLogger
+from rich.console import Console
+from scripts import ROOT
+
+from gqn_probe import tracking
+from gqn_probe.analysis import Material, StudySettings, run_count, run_study
+from gqn_probe.analysis.inputs.view_selection import original_task
+from gqn_probe.analysis.probes.knn import Neighbours
+from gqn_probe.analysis.probes.linear import Softmax
+from gqn_probe.analysis.probes.ridge import Ridge
+from gqn_probe.report.page import build_report
+from gqn_probe.report.pictures import one_query, reconstructions
+from gqn_probe.report.terminal import print_results
+from gqn_probe.study_results import read_study
+from gqn_probe.types import Scenes
+
+pytestmark = pytest.mark.slow  # a study each
+
+PROBES = {
+    "linear": Softmax(epochs=3, batch_size=256, learning_rate=0.3, l2=(1e-3,)),
+    "ridge": Ridge(l2=(1e-2,)),
+    "knn": Neighbours(neighbours=(1, 3), largest=100),
+    "mlp": Softmax(epochs=2, batch_size=32, learning_rate=1e-3, l2=(0.0,), hidden=8, standardize=False),
+}
+Run = Callable[..., Path]
+
+
+@pytest.fixture
+def run(material: Material, settings: StudySettings, tmp_path: Path) -> Run:
+    """A study of few counts and controls, in a folder as ``probe.py`` leaves it."""
+
+    def make(probes: Sequence[str], inputs: Sequence[str], **changes: object) -> Path:
+        chosen = replace(
+            settings,
+            seeds=2,
+            probes={name: PROBES[name] for name in probes},
+            inputs=inputs,
+            targets=("count", "color"),
+            controls=("transfer", "pixels"),
+            **changes,
+        )
+        jobs = [run_count(material, count, chosen, tmp_path / f"count-{count}") for count in (2, 3, 4)]
+        run_study(material, chosen, jobs, tmp_path / "study")
+        return tmp_path
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("probes", "inputs", "headline", "subject"),
+    [
+        (["ridge", "linear"], ["layer.conv4", "pooled"], ("linear", "layer.conv4"), "linear probe on layer.conv4"),
+        (["knn", "ridge"], ["pooled", "layer.conv4"], ("knn", "pooled"), "knn probe"),
+    ],
+)
+def test_everything_is_of_the_headlines_probe_and_input(
+    run: Run, probes: list[str], inputs: list[str], headline: tuple[str, str], subject: str
+) -> None:
+    folder = run(probes, inputs)
+    study = read_study(folder)
+    assert (study.probe, study.input) == headline
+    whole = study.overall("accuracy", probe=headline[0], input=headline[1])
+    assert whole is not None
+    assert study.summary["headline"]["accuracy"] == whole.value
+    assert study.summary["answer"].startswith(f"The {subject} names the count with accuracy {whole.value:.1%} (")
+    text = build_report(folder).read_text(encoding="utf-8")
+    for figure in ("accuracy by count", "confusion", "decodability"):
+        assert f'aria-label="{figure}"' in text
+    given = "r" if headline[1] == "pooled" else headline[1]
+    assert f"<dt>{study.label(headline[0])} probe on {given}</dt><dd>{whole.value:.1%}<" in text
+    printed = io.StringIO()
+    print_results(folder, console=Console(file=printed, width=80))
+    first = study.series("accuracy", probe=headline[0], input=headline[1])[0]
+    assert f"{first.value:.2f}" in printed.getvalue().splitlines()[1].split()
+
+
+def test_wandb_has_each_confusion_once(run: Run) -> None:
+    logger = Mock(spec=WandbLogger, experiment=Mock(summary={}))
+    tracking.log_study([logger], run(["ridge", "linear"], ["pooled", "layer.conv4"]))
+    logged = [call.args[0] for call in logger.experiment.log.call_args_list]
+    assert [each["context"] for each in logged if "accuracy/headline" in each] == [2, 3, 4]
+    assert logger.experiment.summary["headline/probe"] == "linear"
+    (table,) = (each["confusion"] for each in logged if "confusion" in each)
+    assert sorted((true, predicted) for true, predicted, _ in table.data) == [
+        (true, predicted) for true in (2, 3, 4) for predicted in (2, 3, 4)
+    ]
+    assert sum(n for *_, n in table.data) == pytest.approx(3 * 10)  # two fifths of 24 objects
+
+
+def test_the_original_protocol_shows_each_label_its_own_query(run: Run, rendered: Scenes) -> None:
+    """Whatever the classifier and the inputs are called in the settings: its rows are of pooled r."""
+    folder = run(["mlp"], ["layer.conv4"], protocol="original")
+    study = read_study(folder)
+    assert study.overall("accuracy", probe=study.probe, input=study.input) is not None
+    frames = rearrange(rendered.frames, "s v c h w -> s v h w c").numpy()
+    for label in (2, 3, 4):
+        query = original_task(24, 6, label, 0).query.numpy()[:2]
+        np.testing.assert_array_equal(study.pictures[f"truth_{label}"], frames[np.arange(2), query])
+    assert not one_query(study)
+    assert reconstructions(study) is not None
+
+
+def test_the_study_asks_every_count_for_one_query(run: Run) -> None:
+    study = read_study(run(["linear"], ["pooled"]))
+    assert one_query(study)
+    assert study.pictures["context"].shape == (2, 4, 16, 16, 3)
+    seen = {image.tobytes() for image in study.pictures["context"][0]}
+    assert study.pictures["truth_4"][0].tobytes() not in seen
+
+
+def test_the_summary_is_what_its_description_says(run: Run) -> None:
+    text = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    (row,) = re.findall(r"^\| `summary\.json` \| (.*) \|$", text, re.MULTILINE)
+    summary = read_study(run(["linear"], ["pooled"])).summary
+    headline = {name for name in summary["headline"] if not name.endswith(("_low", "_high"))}
+    assert set(re.findall(r"`(\w+)`", row)) == summary.keys() | headline | {"_low", "_high"}
+
+
+def test_one_count_alone_is_reported(material: Material, settings: StudySettings, tmp_path: Path) -> None:
+    jobs = [run_count(material, 3, settings, tmp_path / "count-3")]
+    run_study(material, settings, jobs, tmp_path / "study")
+    assert "two or more" in build_report(tmp_path).read_text(encoding="utf-8")
+    assert json.loads((tmp_path / "study" / "summary.json").read_text())["headline"] == {
+        "probe": "linear",
+        "input": "pooled",
+    }
