@@ -3,7 +3,7 @@
 import hydra
 from omegaconf import DictConfig
 
-from gqn_probe import run, study, tracking
+from gqn_probe import run, study, wandb_logging
 from gqn_probe.analysis.protocols.count_job import run_count
 
 
@@ -22,10 +22,10 @@ def probe(cfg: DictConfig) -> None:
     material = study.open_material(cfg, settings, jobs)
     for job in study.in_turn(jobs):
         name, facts = f"context-{job.count}", material.fingerprints
-        with tracking.loggers(cfg, run.root_folder(), job_type="count", name=name, facts=facts) as loggers:
+        with wandb_logging.loggers(cfg, run.root_folder(), job_type="count", name=name, facts=facts) as loggers:
             run_count(material, job.count, settings, job.folder)
-            tracking.log_count(loggers, job.folder)
-            tracking.log_lineage(loggers, uses=study.weights(cfg, material), makes=study.features(material))
+            wandb_logging.log_count(loggers, job.folder)
+            wandb_logging.log_lineage(loggers, uses=study.weights(cfg, material), makes=study.features(material))
     if not run.in_sweep():
         study.finish(cfg, material, settings, [job.folder for job in jobs], folder)
     return None

@@ -3,7 +3,7 @@
 import hydra
 from omegaconf import DictConfig
 
-from gqn_probe import resumption, run, tracking
+from gqn_probe import resumption, run, wandb_logging
 from gqn_probe.training.outcome import conclude
 
 
@@ -19,12 +19,12 @@ def train(cfg: DictConfig) -> dict[str, float]:
     data = run.instantiate(cfg.data)
     module = run.instantiate(cfg.training, gqn=run.instantiate(cfg.model), seed=cfg.seed)
     callbacks = [callback for callback in run.instantiate(cfg.callbacks).values() if callback is not None]
-    with tracking.loggers(cfg, folder, job_type="train", past=past) as loggers:
+    with wandb_logging.loggers(cfg, folder, job_type="train", past=past) as loggers:
         trainer = run.instantiate(cfg.trainer, logger=loggers, callbacks=callbacks, default_root_dir=folder)
         with run.as_single_run():
             trainer.fit(module, datamodule=data, ckpt_path=past.checkpoint)
         outcome = conclude(trainer, module, data, folder)
-        tracking.log_weights(loggers, folder / "weights.safetensors")
+        wandb_logging.log_weights(loggers, folder / "weights.safetensors")
         facts = {"continued_from_step": past.step, "data": data.provenance(), **outcome._asdict()}
         run.write_provenance(folder, cfg, device=trainer.strategy.root_device, **facts)
     return outcome.last_validation

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from omegaconf import DictConfig
 
-from gqn_probe import run, tracking
+from gqn_probe import run, wandb_logging
 from gqn_probe.analysis.inputs.streamed import StreamedScenes
 from gqn_probe.analysis.inputs.study_inputs import Material
 from gqn_probe.analysis.protocols.study import run_study
@@ -18,10 +18,10 @@ from gqn_probe.counts import parse_counts
 from gqn_probe.data.datamodule import SPLITS
 from gqn_probe.model import InputSpec, load_gqn, weights_path
 from gqn_probe.progress import progress
-from gqn_probe.report.figures import draw_figures
+from gqn_probe.report.figure_registry import draw_figures
 from gqn_probe.report.page import build_report
 from gqn_probe.report.terminal import print_results
-from gqn_probe.tracking import Product
+from gqn_probe.wandb_logging import ArtifactSpec
 
 LARGEST_COUNT = 15  # of the study
 
@@ -105,14 +105,14 @@ def in_turn(jobs: Sequence[Job]) -> Iterator[Job]:
             advance(1)
 
 
-def weights(cfg: DictConfig, material: Material) -> Product:
+def weights(cfg: DictConfig, material: Material) -> ArtifactSpec:
     """What the jobs of a study start from."""
-    return Product("model", material.fingerprints["checkpoint"], weights_path(cfg.checkpoint))
+    return ArtifactSpec("model", material.fingerprints["checkpoint"], weights_path(cfg.checkpoint))
 
 
-def features(material: Material) -> Product:
+def features(material: Material) -> ArtifactSpec:
     """What the jobs of a study share, and the study is made of."""
-    return Product("features", material.features_folder.name, material.features_folder)
+    return ArtifactSpec("features", material.features_folder.name, material.features_folder)
 
 
 def finish(cfg: DictConfig, material: Material, settings: StudySettings, jobs: list[Path], folder: Path) -> None:
@@ -121,15 +121,15 @@ def finish(cfg: DictConfig, material: Material, settings: StudySettings, jobs: l
     facts = material.fingerprints
     root = run.root_folder()
     name = "study" if folder == root else f"study {folder.name}"  # one of several in a sweep
-    with tracking.loggers(cfg, folder, job_type="study", name=name, facts=facts) as loggers:
+    with wandb_logging.loggers(cfg, folder, job_type="study", name=name, facts=facts) as loggers:
         run_study(material, settings, jobs, home)
         run.write_provenance(home, cfg, device=material.device, **facts)
         draw_figures(folder)
         build_report(folder)
-        tracking.log_study(loggers, folder)
-        made = Product("study", artifact_name(root, folder), home)
-        tracking.log_lineage(loggers, uses=features(material), makes=made)
-        where = tracking.address(loggers)
+        wandb_logging.log_study(loggers, folder)
+        made = ArtifactSpec("study", artifact_name(root, folder), home)
+        wandb_logging.log_lineage(loggers, uses=features(material), makes=made)
+        where = wandb_logging.address(loggers)
     if len(material.scenes) < settings.objects:
         more = f"; data.{cfg.split}={settings.objects} gives as many" if cfg.split in cfg.data else ""
         there = f"split={cfg.split} has {len(material.scenes)} scenes, which were all studied{more}"

@@ -8,8 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gqn_probe.report import by_count, controls, curves, matrices, pictures, style
-from gqn_probe.report.figures import FIGURES, draw_figures
+from gqn_probe.report import style
+from gqn_probe.report.figure_registry import FIGURES, draw_figures
+from gqn_probe.report.figures import accuracy as by_count
+from gqn_probe.report.figures import classifier_curves as curves
+from gqn_probe.report.figures import controls_figure as controls
+from gqn_probe.report.figures import images as pictures
+from gqn_probe.report.figures import representation_geometry as matrices
 from gqn_probe.study_results import Study, read_study
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gqn_probe.report import figures, page
+from gqn_probe.report import figure_registry as figures
+from gqn_probe.report import page
 from gqn_probe.study_results import read_study
 
 SECTIONS = "counts reconstructions controls confusion knowledge similarity training methods reproduce"

@@ -11,8 +11,8 @@ from string import Template
 
 from gqn_probe.files import write_text
 from gqn_probe.report import style
-from gqn_probe.report.elements import escape, figure
-from gqn_probe.report.figures import FIGURES, draw_figures
+from gqn_probe.report.figure_registry import FIGURES, draw_figures
+from gqn_probe.report.html_elements import escape, figure
 from gqn_probe.report.sections import sections
 from gqn_probe.study_results import Study, read_study
 

@@ -4,8 +4,8 @@ import base64
 from collections.abc import Callable
 from typing import NamedTuple
 
-from gqn_probe.report.by_count import TARGETS
-from gqn_probe.report.elements import (
+from gqn_probe.report.figures.accuracy import TARGETS
+from gqn_probe.report.html_elements import (
     Cell,
     escape,
     figure,

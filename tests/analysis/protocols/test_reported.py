@@ -15,14 +15,14 @@ from pytorch_lightning.loggers import WandbLogger
 from rich.console import Console
 from scripts import ROOT
 
-from gqn_probe import tracking
+from gqn_probe import wandb_logging
 from gqn_probe.analysis import Material, StudySettings, run_count, run_study
 from gqn_probe.analysis.inputs.view_selection import original_task
 from gqn_probe.analysis.probes.knn import Neighbours
 from gqn_probe.analysis.probes.linear import Softmax
 from gqn_probe.analysis.probes.ridge import Ridge
+from gqn_probe.report.figures.images import one_query, reconstructions
 from gqn_probe.report.page import build_report
-from gqn_probe.report.pictures import one_query, reconstructions
 from gqn_probe.report.terminal import print_results
 from gqn_probe.study_results import read_study
 from gqn_probe.types import Scenes
@@ -89,7 +89,7 @@ def test_everything_is_of_the_headlines_probe_and_input(
 
 def test_wandb_has_each_confusion_once(run: Run) -> None:
     logger = Mock(spec=WandbLogger, experiment=Mock(summary={}))
-    tracking.log_study([logger], run(["ridge", "linear"], ["pooled", "layer.conv4"]))
+    wandb_logging.log_study([logger], run(["ridge", "linear"], ["pooled", "layer.conv4"]))
     logged = [call.args[0] for call in logger.experiment.log.call_args_list]
     assert [each["context"] for each in logged if "accuracy/headline" in each] == [2, 3, 4]
     assert logger.experiment.summary["headline/probe"] == "linear"

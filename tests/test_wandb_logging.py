@@ -13,7 +13,7 @@ from scripts import only_run
 from test_cli import place, study, trained  # noqa: F401  (fixtures)
 from wandb.errors import CommError, UsageError
 
-from gqn_probe import tracking
+from gqn_probe import wandb_logging
 
 
 def inspect(folder: Path) -> dict:
@@ -49,9 +49,9 @@ def test_a_sweep_is_a_group_of_finished_runs(study):  # noqa: F811
 def test_a_key_that_cannot_be_one_fails_nothing(monkeypatch, capsys):
     monkeypatch.delenv("WANDB_MODE", raising=False)
     asked = Mock(side_effect=CommError("API key is\nempty."))
-    monkeypatch.setattr(tracking, "logged_in", asked)
-    assert tracking.wandb_mode("auto") == "offline"
-    assert tracking.wandb_mode("auto") == "offline"
+    monkeypatch.setattr(wandb_logging, "logged_in", asked)
+    assert wandb_logging.wandb_mode("auto") == "offline"
+    assert wandb_logging.wandb_mode("auto") == "offline"
     assert asked.call_count == 1
     assert capsys.readouterr().err == "W&B runs are kept offline: API key is empty.\n"
 
@@ -59,19 +59,20 @@ def test_a_key_that_cannot_be_one_fails_nothing(monkeypatch, capsys):
 @pytest.mark.parametrize("answers", [True, False])
 def test_a_run_that_cannot_be_online_is_offline(answers, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "online")
-    monkeypatch.setattr(tracking, "ask_server", Mock(side_effect=None if answers else ConnectionError("no answer")))
-    offline = Mock(spec=tracking.wandb.Run)
+    asked = Mock(side_effect=None if answers else ConnectionError("no answer"))
+    monkeypatch.setattr(wandb_logging, "ask_server", asked)
+    offline = Mock(spec=wandb_logging.wandb.Run)
     started = Mock(side_effect=[CommError("no permission"), offline] if answers else [offline])
-    monkeypatch.setattr(tracking.wandb, "init", started)
-    assert tracking._start("online", dir=tmp_path, resume="allow") is offline
+    monkeypatch.setattr(wandb_logging.wandb, "init", started)
+    assert wandb_logging._start("online", dir=tmp_path, resume="allow") is offline
     assert started.call_args.kwargs["mode"] == "offline"
 
 
 def test_a_run_that_wandb_refuses_is_one_clear_error(tmp_path, monkeypatch):
-    monkeypatch.setattr(tracking, "ask_server", Mock())
-    monkeypatch.setattr(tracking.wandb, "init", Mock(side_effect=UsageError("No API key. Use `wandb login`")))
+    monkeypatch.setattr(wandb_logging, "ask_server", Mock())
+    monkeypatch.setattr(wandb_logging.wandb, "init", Mock(side_effect=UsageError("No API key. Use `wandb login`")))
     with pytest.raises(ValueError, match=r"W&B refuses a run with logger\.mode=online: No API key\. Use `wandb login`"):
-        tracking._start("online", dir=tmp_path)
+        wandb_logging._start("online", dir=tmp_path)
 
 
 @pytest.mark.slow
@@ -84,43 +85,43 @@ def test_a_run_whose_job_fails_is_finished_and_says_so(study):  # noqa: F811
 
 def test_online_a_run_notes_what_it_used_and_a_refusal_fails_nothing(tmp_path, capsys):
     (tmp_path / "pretrained.safetensors").write_bytes(b"weights")
-    weights = tracking.Product("model", "abc", tmp_path / "pretrained.safetensors")
+    weights = wandb_logging.ArtifactSpec("model", "abc", tmp_path / "pretrained.safetensors")
     run = Mock(offline=False)
     logger = Mock(spec=WandbLogger, experiment=run)
-    tracking.log_lineage([logger], uses=weights, makes=weights)
+    wandb_logging.log_lineage([logger], uses=weights, makes=weights)
     used = run.use_artifact.call_args.args[0]
     assert (used.name, used.type, list(used.manifest.entries)) == ("model-abc", "model", ["model.safetensors"])
     run.use_artifact.side_effect = ValueError("quota exceeded")
-    tracking.log_lineage([logger], uses=weights, makes=weights)
+    wandb_logging.log_lineage([logger], uses=weights, makes=weights)
     assert run.log_artifact.call_count == 2
     assert capsys.readouterr().err == "W&B has no record of what this run used: quota exceeded\n"
 
 
 def test_an_unknown_mode_is_refused():
     with pytest.raises(ValueError, match=r"logger\.mode=sometimes is not one of auto, online, offline"):
-        tracking.wandb_mode("sometimes")
+        wandb_logging.wandb_mode("sometimes")
 
 
 def test_the_environment_may_choose_the_mode(monkeypatch):
     for told, mode in {"online": "online", "run": "online", "dryrun": "offline", "disabled": "disabled"}.items():
         monkeypatch.setenv("WANDB_MODE", told)
-        assert tracking.wandb_mode("auto") == mode
-        assert tracking.wandb_mode("offline") == "offline"
+        assert wandb_logging.wandb_mode("auto") == mode
+        assert wandb_logging.wandb_mode("offline") == "offline"
     monkeypatch.setenv("WANDB_MODE", "sometimes")
     with pytest.raises(ValueError, match="WANDB_MODE=sometimes is not one of online, offline, disabled"):
-        tracking.wandb_mode("auto")
+        wandb_logging.wandb_mode("auto")
 
 
 def test_nothing_is_logged_where_the_environment_disables_wandb(tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "disabled")
     cfg = DictConfig({"logger": {"wandb": True, "mode": "auto"}})
-    with tracking.loggers(cfg, tmp_path, job_type="count") as loggers:
+    with wandb_logging.loggers(cfg, tmp_path, job_type="count") as loggers:
         assert loggers == []
     assert not list(tmp_path.iterdir())
 
 
 def test_nothing_is_logged_without_wandb(tmp_path):
     cfg = DictConfig({"logger": {"wandb": False}})
-    with tracking.loggers(cfg, tmp_path, job_type="count") as loggers:
+    with wandb_logging.loggers(cfg, tmp_path, job_type="count") as loggers:
         assert loggers == []
-        assert tracking.address(loggers) == ""
+        assert wandb_logging.address(loggers) == ""

@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip("wandb_workspaces")
 
-from gqn_probe.report import dashboard, panels
+from gqn_probe.report import wandb_dashboard, wandb_panels
 
 KEY = "0" * 40
 
@@ -80,7 +80,7 @@ def recorder() -> Iterator[Recorder]:
 
 
 def test_the_workspace_plots_against_the_count():
-    spec = json.loads(panels.workspace("team", "counts")._to_model().spec.model_dump_json(by_alias=True))
+    spec = json.loads(wandb_panels.workspace("team", "counts")._to_model().spec.model_dump_json(by_alias=True))
     sections = spec["section"]["panelBankConfig"]["sections"]
     plots = [p["config"] for s in sections for p in s["panels"] if p["viewType"] == "Run History Line Plot"]
     axes = {metric: plot["xAxis"] for plot in plots for metric in plot["metrics"] or []}
@@ -113,19 +113,19 @@ def test_no_server_is_one_line():
 @pytest.mark.parametrize("arguments", [[], ["entity=a"], ["entity=a", "project="], ["entity=a", "project=b", "c=d"]])
 def test_bad_arguments_show_the_usage(arguments: list[str]):
     with pytest.raises(SystemExit, match=r"usage: .*entity=ENTITY"):
-        dashboard.main(arguments)
+        wandb_dashboard.main(arguments)
 
 
 def test_a_missing_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(sys.modules, "gqn_probe.report.panels", None)
-    monkeypatch.delattr("gqn_probe.report.panels")
+    monkeypatch.setitem(sys.modules, "gqn_probe.report.wandb_panels", None)
+    monkeypatch.delattr("gqn_probe.report.wandb_panels")
     with pytest.raises(ValueError, match=r"gqn-probe\[dashboard\]"):
-        dashboard.save_dashboard("a", "b")
+        wandb_dashboard.save_dashboard("a", "b")
 
 
 def _command(address: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     settings = {"WANDB_BASE_URL": address, "WANDB_API_KEY": KEY, "WANDB_HTTP_TIMEOUT": "5", "WANDB_SILENT": "true"}
-    command = [sys.executable, "-W", "error", "-m", "gqn_probe.report.dashboard", *arguments]
+    command = [sys.executable, "-W", "error", "-m", "gqn_probe.report.wandb_dashboard", *arguments]
     return subprocess.run(command, env=_environment() | settings, capture_output=True, text=True, timeout=120)
 
 

@@ -1,6 +1,6 @@
 """Pictures the model makes: reconstructions and prior samples at several counts, beside the true view.
 
-``python -m gqn_probe.report.pictures FOLDER OUT.png`` draws the README's picture from a study's folder.
+``python -m gqn_probe.report.figures.images FOLDER OUT.png`` draws the README's picture from a study's folder.
 """
 
 import sys
@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gqn_probe.report import style
-from gqn_probe.report.by_count import draw_accuracy
+from gqn_probe.report.figures.accuracy import draw_accuracy
 from gqn_probe.study_results import Study, read_study
 
 SHOWN = (2, 4, 8, 15)  # the counts a strip shows, where the study has them
@@ -119,7 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Write the README's picture; exit with one line where that cannot be done."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if len(arguments) != 2:
-        sys.exit("usage: python -m gqn_probe.report.pictures FOLDER OUT.png")
+        sys.exit("usage: python -m gqn_probe.report.figures.images FOLDER OUT.png")
     try:
         study = read_study(arguments[0])
         with style.applied():

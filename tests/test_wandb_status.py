@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 import wandb
 
-from gqn_probe import wandb_server
+from gqn_probe import wandb_status
 
 NOBODY = "http://127.0.0.1:9"
 JOB = """
 import sys
 from pathlib import Path
 from omegaconf import OmegaConf
-from gqn_probe.tracking import loggers
+from gqn_probe.wandb_logging import loggers
 
 logger = {"wandb": True, "mode": "auto", "project": "p", "entity": None, "group": "g", "tags": []}
 with loggers(OmegaConf.create({"logger": logger}), Path(sys.argv[1]), job_type="count") as given:
@@ -47,31 +47,31 @@ def test_a_server_that_refuses_answers(environment: pytest.MonkeyPatch):
     with HTTPServer(("127.0.0.1", 0), _Refuses) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         environment.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.server_port}")
-        wandb_server.ask_server()
+        wandb_status.ask_server()
         server.shutdown()
 
 
 def test_a_closed_port_is_named(environment: pytest.MonkeyPatch):
     environment.setenv("WANDB_BASE_URL", NOBODY)
     with pytest.raises(ConnectionError, match=rf"{NOBODY} does not answer: .*refused"):
-        wandb_server.ask_server()
+        wandb_status.ask_server()
 
 
 def test_a_silent_server_is_not_waited_for(environment: pytest.MonkeyPatch):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         environment.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
-        environment.setattr(wandb_server, "PATIENCE", 0.1)
+        environment.setattr(wandb_status, "PATIENCE", 0.1)
         with pytest.raises(ConnectionError, match="does not answer: timed out"):
-            wandb_server.ask_server()
+            wandb_status.ask_server()
 
 
 def test_credentials_are_found_without_a_server(environment: pytest.MonkeyPatch, tmp_path: Path):
     environment.delenv("WANDB_MODE", raising=False)
     environment.setenv("WANDB_BASE_URL", NOBODY)
     environment.setenv("NETRC", str(tmp_path / "netrc"))
-    assert not wandb_server.logged_in()
+    assert not wandb_status.logged_in()
     environment.setenv("WANDB_API_KEY", "0" * 40)
-    assert wandb_server.logged_in()
+    assert wandb_status.logged_in()
 
 
 @pytest.mark.slow

@@ -5,7 +5,12 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from gqn_probe.report import by_count, controls, curves, matrices, pictures, style
+from gqn_probe.report import style
+from gqn_probe.report.figures import accuracy as by_count
+from gqn_probe.report.figures import classifier_curves as curves
+from gqn_probe.report.figures import controls_figure as controls
+from gqn_probe.report.figures import images as pictures
+from gqn_probe.report.figures import representation_geometry as matrices
 from gqn_probe.study_results import Study, read_study
 
 FIGURES: dict[str, Callable[[Study], Figure | None]] = {

@@ -25,7 +25,7 @@ from gqn_probe.resumption import NO_PAST, Past
 from gqn_probe.run import plain, root_folder
 from gqn_probe.study_results import read_study
 from gqn_probe.training.metrics_table import MetricsTable
-from gqn_probe.wandb_server import ask_server, logged_in
+from gqn_probe.wandb_status import ask_server, logged_in
 
 Mode = Literal["online", "offline", "disabled"]
 MODES: dict[str, Mode] = {"online": "online", "offline": "offline", "disabled": "disabled"}
@@ -203,7 +203,7 @@ def log_study(loggers: list[Logger], folder: Path) -> None:
     )
 
 
-class Product(NamedTuple):
+class ArtifactSpec(NamedTuple):
     """What one run makes and another uses; what has the same kind and name is one artifact on W&B."""
 
     kind: str  # model, features or study
@@ -226,10 +226,10 @@ class Product(NamedTuple):
 def log_weights(loggers: list[Logger], path: Path) -> None:
     """The weights that training exported."""
     if _wandb_logger(loggers) is not None:
-        log_lineage(loggers, makes=Product("model", weights_fingerprint(load_gqn(path)), path))
+        log_lineage(loggers, makes=ArtifactSpec("model", weights_fingerprint(load_gqn(path)), path))
 
 
-def log_lineage(loggers: list[Logger], *, makes: Product, uses: Product | None = None) -> None:
+def log_lineage(loggers: list[Logger], *, makes: ArtifactSpec, uses: ArtifactSpec | None = None) -> None:
     """What the run made, and from what; the latter only online, for W&B has no way to note it offline."""
     if (logger := _wandb_logger(loggers)) is None:
         return
