@@ -3,33 +3,35 @@
 import hydra
 from omegaconf import DictConfig
 
-from gqn_probe import run, study, wandb_logging
+from gqn_probe import cli, job, pipeline, wandb_logging
 from gqn_probe.analysis.protocols.count_job import run_count
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="probe")
 def main(cfg: DictConfig) -> None:
-    return run.guarded(probe, cfg)
+    return cli.report_user_errors(probe, cfg)
 
 
 def probe(cfg: DictConfig) -> None:
     """The job of each count of ``context``; then, unless this is one job of a sweep, the study of them all."""
     if cfg.report is not None:
-        return study.rebuild(str(cfg.report))
-    folder = run.prepare(cfg)
-    settings = run.instantiate(cfg.probe)
-    jobs = study.plan_jobs(cfg, folder)
-    material = study.open_material(cfg, settings, jobs)
-    for job in study.in_turn(jobs):
-        name, facts = f"context-{job.count}", material.fingerprints
-        with wandb_logging.loggers(cfg, run.root_folder(), job_type="count", name=name, facts=facts) as loggers:
-            run_count(material, job.count, settings, job.folder)
-            wandb_logging.log_count(loggers, job.folder)
-            wandb_logging.log_lineage(loggers, uses=study.weights(cfg, material), makes=study.features(material))
-    if not run.in_sweep():
-        study.finish(cfg, material, settings, [job.folder for job in jobs], folder)
+        return pipeline.rebuild_report(str(cfg.report))
+    job.setup_job(cfg.seed)
+    folder = job.output_folder()
+    settings = job.instantiate(cfg.probe)
+    counts = pipeline.plan_counts(cfg, folder)
+    inputs = pipeline.open_study_inputs(cfg, settings, counts)
+    for count in pipeline.with_progress(counts):
+        name, facts = f"context-{count.count}", inputs.fingerprints
+        with wandb_logging.loggers(cfg, job.root_folder(), job_type="count", name=name, facts=facts) as loggers:
+            run_count(inputs, count.count, settings, count.folder)
+            wandb_logging.log_count(loggers, count.folder)
+            made = pipeline.features_artifact(inputs)
+            wandb_logging.log_lineage(loggers, uses=pipeline.weights_artifact(cfg, inputs), makes=made)
+    if not job.in_sweep():
+        pipeline.finish_study(cfg, inputs, settings, [count.folder for count in counts], folder)
     return None
 
 
 if __name__ == "__main__":
-    run.launch(main)
+    cli.launch(main)

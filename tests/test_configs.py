@@ -7,7 +7,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from gqn_probe import run
+from gqn_probe import job
 from gqn_probe.data.episodes import draw_episode
 from gqn_probe.training.gqn_module import GQNModule
 from gqn_probe.types import Batch
@@ -31,7 +31,7 @@ def random_batch(scenes: int, views: int, size: int) -> Batch:
 @pytest.mark.parametrize("name", OF_TRAINING)
 def test_training_experiment_takes_a_step(name):
     cfg = composed("train", f"experiment={name}", "model.generator.steps=2")
-    module: GQNModule = run.instantiate(cfg.training, gqn=run.instantiate(cfg.model), seed=0)
+    module: GQNModule = job.instantiate(cfg.training, gqn=job.instantiate(cfg.model), seed=0)
     episode = draw_episode(
         random_batch(1, 4, cfg.data.size),
         context=2,
@@ -52,13 +52,13 @@ def test_training_experiment_takes_a_step(name):
 @pytest.mark.parametrize("name", OF_PROBE)
 def test_probe_experiment_composes(name):
     cfg = composed("probe", f"experiment={name}")
-    assert run.instantiate(cfg.probe).objects > 0
+    assert job.instantiate(cfg.probe).objects > 0
 
 
 @pytest.mark.parametrize("data", ["deepmind", "converted", "own", "prepared"])
 @pytest.mark.parametrize("name", OF_TRAINING)
 def test_every_training_experiment_takes_every_source(name, data):
-    data = run.instantiate(composed("train", f"experiment={name}", f"data={data}", "data.root=nowhere").data)
+    data = job.instantiate(composed("train", f"experiment={name}", f"data={data}", "data.root=nowhere").data)
     assert data.source.root == "nowhere"
 
 
@@ -74,4 +74,4 @@ def test_resolved_configuration_is_plain(script):
     cfg = composed(script)
     OmegaConf.set_struct(cfg, False)
     cfg.callbacks = None  # holds ${hydra:...}, which only a running job resolves
-    assert isinstance(run.plain(cfg)["data"], dict)
+    assert isinstance(job.plain_config(cfg)["data"], dict)

@@ -8,7 +8,7 @@ import torch
 from fitting import fit
 from pretend_gpu import OnGPU, pretended_gpu
 from scripts import call, only_run
-from test_cli import STUDY, TRAINING, place, trained  # noqa: F401  (fixtures)
+from test_scripts import STUDY, TRAINING, place, trained  # noqa: F401  (fixtures)
 from tiny import tiny_module
 
 from gqn_probe import load_gqn

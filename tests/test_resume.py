@@ -9,7 +9,7 @@ import torch
 from scripts import call
 from tiny import TINY, rows, train
 
-from gqn_probe.resumption import NO_PAST, continued, past_of
+from gqn_probe.resume import FROM_START, expand_resume, find_resume_point
 
 AVERAGE = [
     "+callbacks.average._target_=pytorch_lightning.callbacks.EMAWeightAveraging",
@@ -94,11 +94,11 @@ def test_overrides_of_now_come_after_the_stored_configuration(stored):
         *("--config-path", str(stored / ".hydra"), "--config-name", "config"),
         *("seed=3", f'resume="{stored}"', f'hydra.run.dir="{stored}"'),
     ]
-    assert continued(["resume=last", "seed=3"]) == expected
-    assert continued(["seed=3", "resume=outputs/train/day/time"]) == expected
-    assert continued(["++resume='last'", "seed=3", "resume=last"]) == expected
-    assert continued(["+resume=last", "seed=3"]) == expected
-    assert continued(["seed=3", "resume=null"]) == ["seed=3", "resume=null"]
+    assert expand_resume(["resume=last", "seed=3"]) == expected
+    assert expand_resume(["seed=3", "resume=outputs/train/day/time"]) == expected
+    assert expand_resume(["++resume='last'", "seed=3", "resume=last"]) == expected
+    assert expand_resume(["+resume=last", "seed=3"]) == expected
+    assert expand_resume(["seed=3", "resume=null"]) == ["seed=3", "resume=null"]
 
 
 @pytest.mark.parametrize(
@@ -113,17 +113,17 @@ def test_overrides_of_now_come_after_the_stored_configuration(stored):
 )
 def test_what_cannot_be_continued_is_said(stored, arguments, message):
     with pytest.raises(ValueError, match=message):
-        continued(arguments)
+        expand_resume(arguments)
 
 
 def test_a_resume_that_came_by_another_way_does_not_start_afresh(stored):
-    assert past_of(stored, "last") == NO_PAST  # it did not come as far as a checkpoint
-    assert past_of(stored.parent / "new", None) == NO_PAST
+    assert find_resume_point(stored, "last") == FROM_START  # it did not come as far as a checkpoint
+    assert find_resume_point(stored.parent / "new", None) == FROM_START
     with pytest.raises(ValueError, match=r"resume=last goes on in that folder, not in .*new; give it on the command"):
-        past_of(stored.parent / "new", "last")
+        find_resume_point(stored.parent / "new", "last")
 
 
 def test_nothing_to_continue(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match="resume=last: there is no run under outputs/train"):
-        continued(["resume=last"])
+        expand_resume(["resume=last"])

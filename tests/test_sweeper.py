@@ -15,12 +15,12 @@ from hydra_plugins.gqn_probe_range.range_sweeper import expand
 APP = """
     import hydra
 
-    from gqn_probe import run
+    from gqn_probe import cli
 
 
     @hydra.main(version_base="1.3", config_path=None, config_name="app")
     def main(cfg):
-        return run.guarded(job, cfg)
+        return cli.report_user_errors(job, cfg)
 
 
     def job(cfg):
@@ -30,7 +30,7 @@ APP = """
 
 
     if __name__ == "__main__":
-        run.launch(main)
+        cli.launch(main)
 """
 CONFIG = """
     defaults:

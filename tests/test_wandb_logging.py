@@ -10,7 +10,7 @@ import pytest
 from omegaconf import DictConfig
 from pytorch_lightning.loggers import WandbLogger
 from scripts import only_run
-from test_cli import place, study, trained  # noqa: F401  (fixtures)
+from test_scripts import place, study, trained  # noqa: F401  (fixtures)
 from wandb.errors import CommError, UsageError
 
 from gqn_probe import wandb_logging

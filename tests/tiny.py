@@ -9,7 +9,7 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 from scripts import ROOT
 
-from gqn_probe import run
+from gqn_probe import job
 from gqn_probe.data import SceneDataModule
 from gqn_probe.model import GQN, Generator, Tower
 from gqn_probe.training.gqn_module import GQNModule
@@ -42,7 +42,7 @@ def rows(folder: Path) -> list[dict[str, str]]:
 def tiny_data(cache: Path, *overrides: str) -> SceneDataModule:
     """The data of the run."""
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return run.instantiate(compose("train", [*TINY, f"data.cache={cache}", *overrides]).data)
+        return job.instantiate(compose("train", [*TINY, f"data.cache={cache}", *overrides]).data)
 
 
 def constant(value: float) -> Schedule:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, get_type_hints
 
-from gqn_probe.files import write_csv, write_text
+from gqn_probe.atomic_io import write_csv, write_text
 
 Row = TypeVar("Row", bound=tuple)  # one of the rows below
 

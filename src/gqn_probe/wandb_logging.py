@@ -20,9 +20,9 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from wandb.errors import CommError, UsageError
 from wandb.errors import Error as WandbError
 
+from gqn_probe.job import plain_config, root_folder
 from gqn_probe.model import load_gqn, weights_fingerprint
-from gqn_probe.resumption import NO_PAST, Past
-from gqn_probe.run import plain, root_folder
+from gqn_probe.resume import FROM_START, ResumePoint
 from gqn_probe.study_results import read_study
 from gqn_probe.training.metrics_table import MetricsTable
 from gqn_probe.wandb_status import ask_server, logged_in
@@ -40,7 +40,7 @@ def loggers(
     job_type: str,
     name: str | None = None,
     facts: Mapping[str, str] = MappingProxyType({}),
-    past: Past = NO_PAST,
+    past: ResumePoint = FROM_START,
 ) -> Iterator[list[Logger]]:
     """A W&B run, which is finished whatever happens, with the exit code that tells how it went; in training a CSV too.
 
@@ -64,7 +64,7 @@ def loggers(
         name=name,
         dir=folder,
         tags=list(cfg.logger.tags),
-        config=plain(cfg) | {f"{fact}_fingerprint": value for fact, value in facts.items()},
+        config=plain_config(cfg) | {f"{fact}_fingerprint": value for fact, value in facts.items()},
         reinit="finish_previous",  # Hydra runs the jobs of a sweep in one process
         settings=wandb.Settings(silent=True, console="off"),
     )

@@ -9,11 +9,11 @@ import torch
 from filelock import FileLock
 from torch.utils.data import DataLoader, Dataset
 
+from gqn_probe.atomic_io import remove_temporary_files
 from gqn_probe.data.records import raise_error
 from gqn_probe.data.sources import Piece, Source
 from gqn_probe.data.store import Index, Shard, checksum_of, read_index, write_shard
 from gqn_probe.data.workers import in_processes
-from gqn_probe.files import remove_drafts
 from gqn_probe.progress import progress
 
 INDEX_SECONDS = 1.0  # how often the index is written while shards arrive
@@ -47,7 +47,7 @@ def build_store(
     except OSError as error:
         raise ValueError(f"cannot write in {folder}: {error.strerror}") from None
     with lock:
-        remove_drafts(folder)
+        remove_temporary_files(folder)
         index = _open(source, folder)
         missing = _missing(index, folder, pieces)
         shards = {(shard.split, shard.piece): shard for shard in index.shards}

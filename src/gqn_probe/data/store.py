@@ -15,8 +15,8 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
+from gqn_probe.atomic_io import atomic_write, write_text
 from gqn_probe.data.tfrecord import EncodedScenes
-from gqn_probe.files import write_text, written
 from gqn_probe.types import Factors, Scenes
 
 FORMAT = 1
@@ -54,7 +54,7 @@ def write_shard(folder: Path, split: str, piece: str, scenes: Scenes | EncodedSc
     shard = Shard(split, piece, len(scenes.cameras), 0, "", shape=(scenes.cameras.shape[1], *size))
     path = folder / shard.file
     try:
-        with written(path) as draft:
+        with atomic_write(path) as draft:
             save_file(_columns(scenes), draft)
             draft.chmod(0o644)  # safetensors leaves it to its owner alone
             return replace(shard, bytes=draft.stat().st_size, crc32c=checksum_of(draft))

@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
-from gqn_probe.files import write_text
+from gqn_probe.atomic_io import write_text
 from gqn_probe.report import style
 from gqn_probe.report.figure_registry import FIGURES, draw_figures
 from gqn_probe.report.html_elements import escape, figure

@@ -14,7 +14,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gqn_probe.files import written
+from gqn_probe.atomic_io import atomic_write
 
 INK, MUTED, RULE, PAPER = "#1c1f23", "#5f666e", "#dcdcd6", "#ffffff"
 BLUE, VERMILION, GREEN, PURPLE, ORANGE = "#0072b2", "#d55e00", "#009e73", "#b0568f", "#b77c00"
@@ -106,7 +106,7 @@ def legend_above(axes: Axes) -> None:
 def write_png(figure: Figure, path: Path) -> Path:
     """Save at twice a screen's resolution, under a temporary name first."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with written(path) as draft:
+    with atomic_write(path) as draft:
         figure.savefig(draft, format="png", dpi=192)
     return path
 

@@ -11,7 +11,7 @@ import torch
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
-from gqn_probe.files import written
+from gqn_probe.atomic_io import atomic_write
 
 
 class AtomicCheckpoints(TorchCheckpointIO):
@@ -22,7 +22,7 @@ class AtomicCheckpoints(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        with written(Path(path)) as draft:
+        with atomic_write(Path(path)) as draft:
             torch.save(checkpoint, draft)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-from gqn_probe.files import written
+from gqn_probe.atomic_io import atomic_write
 
 
 class MetricsTable(Logger):
@@ -52,7 +52,7 @@ class MetricsTable(Logger):
         """Add columns, and drop the rows from ``first_step`` on."""
         rows = [row for row in self._read() if first_step is None or int(row["step"]) < first_step]
         self.columns = sorted({*columns, *(rows[0] if rows else ())})
-        with written(self.path) as draft, draft.open("w", newline="") as file:
+        with atomic_write(self.path) as draft, draft.open("w", newline="") as file:
             writer = csv.DictWriter(file, self.columns)
             if self.columns:
                 writer.writeheader()

@@ -11,11 +11,11 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
+from gqn_probe.atomic_io import atomic_write
 from gqn_probe.data.cameras import facing_origin
 from gqn_probe.data.datamodule import SceneDataModule
 from gqn_probe.data.render import DISTANCE, render_objects
 from gqn_probe.data.sources import Rendered
-from gqn_probe.files import written
 from gqn_probe.model import GQN
 from gqn_probe.types import to_unit
 
@@ -62,5 +62,5 @@ def save_gif(pictures: UInt8[Tensor, "v h w c"], path: Path, *, enlarge: int = 2
     """Write an endless animation."""
     large = [Image.fromarray(np.asarray(picture)) for picture in pictures]
     large = [image.resize((enlarge * image.width, enlarge * image.height), Image.Resampling.NEAREST) for image in large]
-    with written(path) as draft:
+    with atomic_write(path) as draft:
         large[0].save(draft, save_all=True, append_images=large[1:], duration=milliseconds, loop=0)

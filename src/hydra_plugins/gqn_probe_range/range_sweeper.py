@@ -23,7 +23,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from gqn_probe.counts import parse_counts
+from gqn_probe.context_range import parse_counts
 
 log = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from torch.backends import cudnn
 
 from gqn_probe.analysis.inputs.readouts import PIXEL_GRID, read_views, view_readout
 from gqn_probe.analysis.inputs.streamed import SceneSource
-from gqn_probe.files import remove_drafts, written
+from gqn_probe.atomic_io import atomic_write, remove_temporary_files
 from gqn_probe.model import GQN, weights_fingerprint
 from gqn_probe.progress import progress
 from gqn_probe.types import to_unit
@@ -92,10 +92,10 @@ def _write(
     device: str,
 ) -> None:
     """Encode all scenes into files that are whole or absent."""
-    remove_drafts(home)
+    remove_temporary_files(home)
     files: dict[str, np.memmap] = {}
     with ExitStack() as whole:
-        drafts = {name: whole.enter_context(written(home / f"{name}.npy")) for name in names}
+        drafts = {name: whole.enter_context(atomic_write(home / f"{name}.npy")) for name in names}
         with progress("encoding views", len(scenes) * scenes.views, "views") as advance:
             for start in range(0, len(scenes), batch_size):
                 part = scenes[start : start + batch_size]

@@ -16,7 +16,7 @@ from gqn_probe.analysis.inputs.context_readouts import check_inputs
 from gqn_probe.analysis.inputs.study_inputs import Material
 from gqn_probe.analysis.inputs.view_selection import TASKS, Selection, sum_views
 from gqn_probe.analysis.protocols.study_settings import StudySettings
-from gqn_probe.files import write_arrays, write_csv, write_text, written
+from gqn_probe.atomic_io import atomic_write, write_arrays, write_csv, write_text
 from gqn_probe.progress import progress
 from gqn_probe.types import to_unit
 
@@ -51,7 +51,7 @@ def run_count(material: Material, count: int, settings: StudySettings, folder: P
     phi = material.features(("pooled",))["pooled"]
     pooled = sum_views(phi, selection, aggregation=material.gqn.aggregation)
     seen = torch.zeros(len(scenes), scenes.views, dtype=torch.bool).scatter_(1, selection.views, True)
-    with written(folder / "representation.safetensors") as draft:
+    with atomic_write(folder / "representation.safetensors") as draft:
         save_file({"representation": pooled, "views": seen, "scenes": torch.arange(len(scenes))}, draft)
         draft.chmod(0o644)  # safetensors leaves it to its owner alone
     _reconstruct(material, count, settings, folder)

@@ -11,7 +11,7 @@ from gqn_probe.analysis.inputs.view_selection import TASKS
 from gqn_probe.analysis.protocols.jobs import Jobs, read_predictions
 from gqn_probe.analysis.protocols.study_settings import StudySettings
 from gqn_probe.analysis.statistics.bootstrap import Interval, ObjectBootstrap
-from gqn_probe.files import write_arrays
+from gqn_probe.atomic_io import write_arrays
 from gqn_probe.results import Result
 
 NAME = ("reconstruction", "", "", "")

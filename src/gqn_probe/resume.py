@@ -13,18 +13,18 @@ ROOT = Path("outputs/train")
 RESUME = re.compile(r"\+{0,2}resume=['\"]?(.*?)['\"]?")  # Hydra also takes + and ++
 
 
-class Past(NamedTuple):
-    """What a run has behind it: its last checkpoint, if it came that far, and the steps in it."""
+class ResumePoint(NamedTuple):
+    """Where training goes on: the last checkpoint, if the run came that far, and the steps taken until it."""
 
     checkpoint: Path | None
     step: int
 
 
-NO_PAST = Past(None, 0)
+FROM_START = ResumePoint(None, 0)
 
 
-def continued(arguments: Sequence[str]) -> list[str]:
-    """The command line behind ``train.py``; with ``resume=FOLDER`` or ``resume=last``, the one that continues that run.
+def expand_resume(arguments: Sequence[str]) -> list[str]:
+    """Turn ``resume=FOLDER`` or ``resume=last`` on the command line of ``train.py`` into what Hydra needs to continue.
 
     The configuration is read from the run's folder, not composed again, so that a new default in ``conf`` changes no
     run under way; the other overrides on the command line change it.
@@ -63,15 +63,20 @@ def run_folder(resume: str) -> Path:
     return folder
 
 
-def past_of(folder: Path, resume: str | None) -> Past:
-    """The past of the run in ``folder``: none unless it is to be continued and came as far as a checkpoint."""
+def find_resume_point(folder: Path, resume: str | None) -> ResumePoint:
+    """The last checkpoint of the run in ``folder``; ``FROM_START`` unless the run is to be continued and has one.
+
+    Raises:
+        ValueError: ``resume`` names another folder.
+    """
     if resume is None:
-        return NO_PAST
+        return FROM_START
     if run_folder(resume) != folder.resolve():
         raise ValueError(f"resume={resume} goes on in that folder, not in {folder}; give it on the command line")
     checkpoint = folder / "checkpoints" / "last.ckpt"
     if not checkpoint.exists():
         if rank_zero_only.rank == 0:
             print(f"{folder} has no checkpoint yet: training starts again from step 0")
-        return NO_PAST
-    return Past(checkpoint, torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["global_step"])
+        return FROM_START
+    steps = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["global_step"]
+    return ResumePoint(checkpoint, steps)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from omegaconf import DictConfig
 
-from gqn_probe import run, study
+from gqn_probe import job, pipeline
 from gqn_probe.analysis import Material, StudySettings
 
 CHOICES = {"context": 2, "split": "test", "checkpoint": "pretrained", "cache": "cache"}
@@ -24,29 +24,29 @@ CHOICES = {"context": 2, "split": "test", "checkpoint": "pretrained", "cache": "
 )
 def test_a_choice_that_cannot_be_meant_is_refused(choice, message, tmp_path):
     with pytest.raises(ValueError, match=message):
-        study.plan_jobs(DictConfig(CHOICES | choice), tmp_path)
+        pipeline.plan_counts(DictConfig(CHOICES | choice), tmp_path)
 
 
 @pytest.mark.parametrize(("gpus", "chosen"), [(0, "cpu"), (2, "cuda")])
 def test_a_device_is_chosen_or_taken_as_named(monkeypatch, gpus, chosen):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
-    assert study.choose_device("auto") == chosen
-    assert study.choose_device("cpu") == "cpu"
+    assert pipeline.choose_device("auto") == chosen
+    assert pipeline.choose_device("cpu") == "cpu"
     if gpus:
-        assert study.choose_device("cuda:1") == "cuda:1"
+        assert pipeline.choose_device("cuda:1") == "cuda:1"
     for absent in ("cuda:2",) if gpus else ("cuda", "cuda:0"):
         with pytest.raises(ValueError, match=f"device={absent} is not there: PyTorch finds {gpus} GPUs; use device=a"):
-            study.choose_device(absent)
+            pipeline.choose_device(absent)
     for strange in ("gpu", None, "cuda:"):
         with pytest.raises(ValueError, match=f"device={strange} is not known: use auto, cpu, cuda or cuda:N"):
-            study.choose_device(strange)
+            pipeline.choose_device(strange)
 
 
 def test_an_artifact_is_named_in_the_characters_that_wandb_allows():
     root = Path("/home/my study/12-00")
-    assert study.artifact_name(root, root) == "my-study-12-00"
-    assert study.artifact_name(root, root / "probe.inputs=[a,b]") == "my-study-12-00-probe.inputs-a-b-"
+    assert pipeline.artifact_name(root, root) == "my-study-12-00"
+    assert pipeline.artifact_name(root, root / "probe.inputs=[a,b]") == "my-study-12-00-probe.inputs-a-b-"
 
 
 @pytest.mark.parametrize(
@@ -63,20 +63,20 @@ def test_an_artifact_is_named_in_the_characters_that_wandb_allows():
 )
 def test_fewer_scenes_than_asked_for_are_told_of(tmp_path, monkeypatch, capsys, data, objects, told):
     for name in ("run_study", "draw_figures", "build_report", "print_results"):
-        monkeypatch.setattr(study, name, Mock())
-    monkeypatch.setattr(run, "write_provenance", Mock())
-    monkeypatch.setattr(run, "root_folder", lambda: tmp_path)
+        monkeypatch.setattr(pipeline, name, Mock())
+    monkeypatch.setattr(pipeline, "write_provenance", Mock())
+    monkeypatch.setattr(job, "root_folder", lambda: tmp_path)
     material = Mock(spec=Material, scenes=[1, 2, 3], fingerprints={}, features_folder=Path("features"))
     cfg = DictConfig({"split": "test", "data": data, "logger": {"wandb": False}})
-    study.finish(cfg, material, Mock(spec=StudySettings, objects=objects), [], tmp_path)
+    pipeline.finish_study(cfg, material, Mock(spec=StudySettings, objects=objects), [], tmp_path)
     assert capsys.readouterr().err == told
 
 
 def test_the_reports_of_a_sweep_are_made_again(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(study, "draw_figures", Mock())
-    monkeypatch.setattr(study, "build_report", lambda folder: folder / "study" / "report.html")
+    monkeypatch.setattr(pipeline, "draw_figures", Mock())
+    monkeypatch.setattr(pipeline, "build_report", lambda folder: folder / "study" / "report.html")
     for setting in ("seed=0", "seed=1"):
         (tmp_path / setting / "study").mkdir(parents=True)
         (tmp_path / setting / "study" / "results.csv").touch()
-    study.rebuild(tmp_path)
+    pipeline.rebuild_report(tmp_path)
     assert [line.split("/")[-3] for line in capsys.readouterr().out.splitlines()] == ["seed=0", "seed=1"]

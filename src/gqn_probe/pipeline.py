@@ -1,4 +1,4 @@
-"""The context-count study around its jobs: what all of them share, and what follows the last."""
+"""The context-count study around its jobs: plan them, load what they share, and evaluate them after the last."""
 
 import re
 import sys
@@ -9,15 +9,16 @@ from typing import NamedTuple
 import torch
 from omegaconf import DictConfig
 
-from gqn_probe import run, wandb_logging
+from gqn_probe import job, wandb_logging
 from gqn_probe.analysis.inputs.streamed import StreamedScenes
 from gqn_probe.analysis.inputs.study_inputs import Material
 from gqn_probe.analysis.protocols.study import run_study
 from gqn_probe.analysis.protocols.study_settings import StudySettings
-from gqn_probe.counts import parse_counts
+from gqn_probe.context_range import parse_counts
 from gqn_probe.data.datamodule import SPLITS
 from gqn_probe.model import InputSpec, load_gqn, weights_path
 from gqn_probe.progress import progress
+from gqn_probe.provenance import write_provenance
 from gqn_probe.report.figure_registry import draw_figures
 from gqn_probe.report.page import build_report
 from gqn_probe.report.terminal import print_results
@@ -26,14 +27,14 @@ from gqn_probe.wandb_logging import ArtifactSpec
 LARGEST_COUNT = 15  # of the study
 
 
-class Job(NamedTuple):
-    """One count, and where its results go."""
+class CountJob(NamedTuple):
+    """A number of context images, and the folder of its results."""
 
     count: int
     folder: Path
 
 
-def open_material(cfg: DictConfig, settings: StudySettings, jobs: Sequence[Job] = ()) -> Material:
+def open_study_inputs(cfg: DictConfig, settings: StudySettings, jobs: Sequence[CountJob] = ()) -> Material:
     """The network, and scenes of a split that it was not trained on; the same for every job of a sweep.
 
     ValueError, before any work, where the scenes have too few views for one of ``jobs``, or are not such as the
@@ -41,7 +42,7 @@ def open_material(cfg: DictConfig, settings: StudySettings, jobs: Sequence[Job] 
     """
     device = choose_device(cfg.device)
     gqn = load_gqn(cfg.checkpoint, steps=cfg.generator_steps)
-    data = run.instantiate(cfg.data)
+    data = job.instantiate(cfg.data)
     split = data.split(cfg.split)
     scenes = StreamedScenes(split.stored, split.rows[: settings.objects])
     height, width = scenes[:1].frames.shape[-2:]
@@ -56,8 +57,8 @@ def open_material(cfg: DictConfig, settings: StudySettings, jobs: Sequence[Job] 
         usable_views=min(scenes.views, max(scenes.views - 1, LARGEST_COUNT)),
         device=device,
     )
-    for job in jobs:
-        material.check(job.count)
+    for each in jobs:
+        material.check(each.count)
     return material
 
 
@@ -74,7 +75,7 @@ def choose_device(asked: object) -> str:
     return known[0]
 
 
-def plan_jobs(cfg: DictConfig, folder: Path) -> list[Job]:
+def plan_counts(cfg: DictConfig, folder: Path) -> list[CountJob]:
     """A folder for each count of ``context``.
 
     Raises:
@@ -89,46 +90,46 @@ def plan_jobs(cfg: DictConfig, folder: Path) -> list[Job]:
         if not isinstance(cfg[name], str):
             raise ValueError(f"{name}={cfg[name] or 'null'} is not a path: name {remedy}")
     counts = parse_counts(cfg.context)
-    if run.in_sweep() and len(counts) == 1:
-        return [Job(counts[0], folder)]
-    return [Job(count, folder / f"count-{count:02d}") for count in counts]
+    if job.in_sweep() and len(counts) == 1:
+        return [CountJob(counts[0], folder)]
+    return [CountJob(count, folder / f"count-{count:02d}") for count in counts]
 
 
-def in_turn(jobs: Sequence[Job]) -> Iterator[Job]:
-    """The jobs of one process, behind a bar where there are several; those of a sweep have one already."""
+def with_progress(jobs: Sequence[CountJob]) -> Iterator[CountJob]:
+    """Yield the jobs behind a progress bar where one process has several; a sweep has a bar of its own."""
     if len(jobs) == 1:
         yield from jobs
         return
     with progress("counts", len(jobs), "counts") as advance:
-        for job in jobs:
-            yield job
+        for each in jobs:
+            yield each
             advance(1)
 
 
-def weights(cfg: DictConfig, material: Material) -> ArtifactSpec:
-    """What the jobs of a study start from."""
+def weights_artifact(cfg: DictConfig, material: Material) -> ArtifactSpec:
+    """The W&B artifact of the weights that the jobs of a study read."""
     return ArtifactSpec("model", material.fingerprints["checkpoint"], weights_path(cfg.checkpoint))
 
 
-def features(material: Material) -> ArtifactSpec:
-    """What the jobs of a study share, and the study is made of."""
+def features_artifact(material: Material) -> ArtifactSpec:
+    """The W&B artifact of the features that the jobs of a study share."""
     return ArtifactSpec("features", material.features_folder.name, material.features_folder)
 
 
-def finish(cfg: DictConfig, material: Material, settings: StudySettings, jobs: list[Path], folder: Path) -> None:
-    """From the jobs' folders to ``folder/study``: results, figures, report, W&B run; a table in the terminal."""
+def finish_study(cfg: DictConfig, material: Material, settings: StudySettings, jobs: list[Path], folder: Path) -> None:
+    """Evaluate the jobs' folders: results, figures, report and W&B run in ``folder/study``, a table in the terminal."""
     home = folder / "study"
     facts = material.fingerprints
-    root = run.root_folder()
+    root = job.root_folder()
     name = "study" if folder == root else f"study {folder.name}"  # one of several in a sweep
     with wandb_logging.loggers(cfg, folder, job_type="study", name=name, facts=facts) as loggers:
         run_study(material, settings, jobs, home)
-        run.write_provenance(home, cfg, device=material.device, **facts)
+        write_provenance(home, cfg, device=material.device, **facts)
         draw_figures(folder)
         build_report(folder)
         wandb_logging.log_study(loggers, folder)
         made = ArtifactSpec("study", artifact_name(root, folder), home)
-        wandb_logging.log_lineage(loggers, uses=features(material), makes=made)
+        wandb_logging.log_lineage(loggers, uses=features_artifact(material), makes=made)
         where = wandb_logging.address(loggers)
     if len(material.scenes) < settings.objects:
         more = f"; data.{cfg.split}={settings.objects} gives as many" if cfg.split in cfg.data else ""
@@ -138,13 +139,13 @@ def finish(cfg: DictConfig, material: Material, settings: StudySettings, jobs: l
 
 
 def artifact_name(root: Path, folder: Path) -> str:
-    """Of a study in a run's folder, or in one below it, in the characters that W&B allows."""
+    """The name of a study in a run's folder, or in one below it, in the characters that W&B allows."""
     parts = (*root.parts[-2:], *folder.relative_to(root).parts)
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", "-".join(parts))
 
 
-def rebuild(folder: str | Path) -> None:
-    """Figures and report of a finished study, or of each of a sweep's, made again from result files."""
+def rebuild_report(folder: str | Path) -> None:
+    """Draw figures and report of a finished study, or of each study of a sweep, again from result files."""
     of_settings = sorted(results.parents[1] for results in Path(folder).glob("*/study/results.csv"))
     for each in of_settings or [folder]:
         draw_figures(each)

@@ -1,4 +1,4 @@
-"""What Hydra calls around a sweep of ``probe.py``: a bar over its jobs, and the study after the last."""
+"""Hydra callback around a sweep of ``probe.py``: a progress bar over its jobs, and the study after the last."""
 
 import atexit
 import sys
@@ -14,7 +14,7 @@ from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from gqn_probe import run, study
+from gqn_probe import cli, job, pipeline
 from gqn_probe.progress import progress
 from hydra_plugins.gqn_probe_range.range_sweeper import expand
 
@@ -63,9 +63,9 @@ def by_setting(folder: Path) -> dict[str, list[Path]]:
     """
     groups: dict[tuple[str, ...], list[Path]] = defaultdict(list)
     jobs = (file.parents[1] for file in folder.rglob(".hydra/overrides.yaml"))
-    for job in sorted(jobs, key=lambda path: (len(str(path)), str(path))):  # 10 after 9
-        overrides = (str(item) for item in OmegaConf.load(job / ".hydra" / "overrides.yaml"))
-        groups[tuple(item for item in overrides if item.lstrip("+").partition("=")[0] != "context")].append(job)
+    for done in sorted(jobs, key=lambda path: (len(str(path)), str(path))):  # 10 after 9
+        overrides = (str(item) for item in OmegaConf.load(done / ".hydra" / "overrides.yaml"))
+        groups[tuple(item for item in overrides if item.lstrip("+").partition("=")[0] != "context")].append(done)
     shared = set.intersection(*map(set, groups)) if groups else set()
     studies: dict[str, list[Path]] = {}
     for overrides, jobs in groups.items():
@@ -82,20 +82,20 @@ def succeeds(jobs: list[Path], folder: Path) -> bool:
     try:
         study_of(jobs, folder)
     except Exception as error:
-        if run.TRACEBACK_WANTED or not isinstance(error, run.USER_ERRORS):
+        if cli.TRACEBACK_WANTED or not isinstance(error, cli.USER_ERRORS):
             traceback.print_exception(error)
-        print(f"error: no study in {folder}: {run.one_line(error)}", file=sys.stderr)
+        print(f"error: no study in {folder}: {cli.one_line(error)}", file=sys.stderr)
         return False
     return True
 
 
 def study_of(jobs: list[Path], folder: Path) -> None:
     """The study of finished jobs, of one count or several each, under the configuration of the first."""
-    counts = [count.folder for job in jobs for count in study.plan_jobs(config_of(job), job)]
+    counts = [count.folder for done in jobs for count in pipeline.plan_counts(config_of(done), done)]
     cfg = config_of(jobs[0])
-    run.settle(cfg.seed)  # the jobs may have been run by other processes
-    settings = run.instantiate(cfg.probe)
-    study.finish(cfg, study.open_material(cfg, settings), settings, counts, folder)
+    job.setup_job(cfg.seed)  # the jobs may have been run by other processes
+    settings = job.instantiate(cfg.probe)
+    pipeline.finish_study(cfg, pipeline.open_study_inputs(cfg, settings), settings, counts, folder)
 
 
 def config_of(job: Path) -> DictConfig:

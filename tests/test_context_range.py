@@ -2,7 +2,7 @@
 
 import pytest
 
-from gqn_probe.counts import parse_counts
+from gqn_probe.context_range import parse_counts
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,11 @@ from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from scripts import only_run
-from test_cli import place, study, trained  # noqa: F401  (fixtures)
+from test_scripts import place, study, trained  # noqa: F401  (fixtures)
 
-import gqn_probe.study
-from gqn_probe import progress, run, sweep
-from gqn_probe.sweep import StudyAfterSweep, by_setting, study_of
+from gqn_probe import job as job_module
+from gqn_probe import pipeline, progress, sweep_callback
+from gqn_probe.sweep_callback import StudyAfterSweep, by_setting, study_of
 
 CHOICES = {"split": "test", "checkpoint": "pretrained", "cache": "cache", "probe": None}
 
@@ -76,11 +76,11 @@ def test_jobs_may_lie_where_the_user_wants_them(tmp_path):
 
 def test_jobs_of_one_count_and_of_several_are_found_alike(tmp_path, monkeypatch):
     given = []
-    monkeypatch.setattr(run, "in_sweep", lambda: True)
-    monkeypatch.setattr(run, "instantiate", lambda node: node)
-    monkeypatch.setattr(run, "settle", lambda seed: None)
-    monkeypatch.setattr(gqn_probe.study, "open_material", lambda cfg, settings: None)
-    monkeypatch.setattr(gqn_probe.study, "finish", lambda cfg, material, settings, jobs, folder: given.extend(jobs))
+    monkeypatch.setattr(job_module, "in_sweep", lambda: True)
+    monkeypatch.setattr(job_module, "instantiate", lambda node: node)
+    monkeypatch.setattr(job_module, "setup_job", lambda seed: None)
+    monkeypatch.setattr(pipeline, "open_study_inputs", lambda cfg, settings: None)
+    monkeypatch.setattr(pipeline, "finish_study", lambda cfg, material, settings, jobs, folder: given.extend(jobs))
     several, one = job(tmp_path / "0", context="[2,3]"), job(tmp_path / "1", context="4")
     study_of([several, one], tmp_path)
     assert given == [several / "count-02", several / "count-03", one]
@@ -99,7 +99,7 @@ def test_a_study_that_fails_ends_the_sweep_so_but_not_the_other_studies(two, fin
             raise error
         made.append(folder.name)
 
-    monkeypatch.setattr(sweep, "study_of", fails_first)
+    monkeypatch.setattr(sweep_callback, "study_of", fails_first)
     with pytest.raises(SystemExit) as ended:
         finish(two)
     assert ended.value.code == 1

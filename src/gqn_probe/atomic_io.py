@@ -1,0 +1,46 @@
+"""Atomic file writing: each file is written under a temporary name and renamed when it is complete."""
+
+import csv
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Yield a temporary path in the same folder; rename it to ``path`` on success, delete it on error."""
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.draft{path.suffix}")  # many writers go by the suffix
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def remove_temporary_files(folder: Path) -> None:
+    """Delete the temporary files that killed processes left in ``folder``."""
+    for temporary in folder.glob(".*.draft*"):
+        temporary.unlink(missing_ok=True)  # its writer, whose parent was killed, may be about to rename it
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` as UTF-8."""
+    with atomic_write(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a CSV file with a header row; floats in full precision, None and "" as empty cells."""
+    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows(rows)
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write a compressed ``.npz``."""
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  (pyright takes any keyword for allow_pickle)

@@ -1,0 +1,99 @@
+"""One Hydra job: seeds, output folders, plain configuration, objects built from it, processes of further devices."""
+
+import contextlib
+import logging
+import os
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+import hydra
+import pytorch_lightning as L
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+STARTED: ContextVar[float] = ContextVar("STARTED")  # when the job began: one process may run those of a sweep
+IGNORED_WARNINGS = (  # of which users can do nothing
+    r".*isinstance\(treespec, LeafSpec\)",  # Lightning under a newer torch
+    r"Checkpoint directory .* exists and is not empty",  # it is that of the run that goes on
+    r"The '\w+_dataloader' does not have many workers",  # reading a batch takes about a millisecond
+    r"The number of training batches .* is smaller than the logging interval",
+)
+
+
+def setup_job(seed: object) -> None:
+    """Note the time, seed Python, NumPy and torch, and silence warnings of which users can do nothing.
+
+    Raises:
+        ValueError: ``seed`` is not a whole number of 0 or more.
+    """
+    if not isinstance(seed, int) or seed < 0:
+        raise ValueError(f"seed={seed} must be a whole number, 0 or more")
+    STARTED.set(time.time())
+    for name in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in IGNORED_WARNINGS:
+        warnings.filterwarnings("ignore", message=message)
+    L.seed_everything(seed, workers=True, verbose=False)
+
+
+def output_folder() -> Path:
+    """The folder of this job, absolute, the same in every process of a multi-device run."""
+    return Path(HydraConfig.get().runtime.output_dir)
+
+
+def in_sweep() -> bool:
+    """Whether this job is one of a multirun."""
+    return HydraConfig.get().mode is RunMode.MULTIRUN
+
+
+def root_folder() -> Path:
+    """The folder that all jobs of a sweep share; that of the job, outside a sweep."""
+    return Path(HydraConfig.get().sweep.dir).resolve() if in_sweep() else output_folder()
+
+
+def plain_config(cfg: DictConfig) -> dict[str, Any]:
+    """The resolved configuration as plain containers, which checkpoints and JSON can hold."""
+    return OmegaConf.to_container(cfg, resolve=True)  # type: ignore[return-value]
+
+
+def instantiate(node: DictConfig, **values: Any) -> Any:
+    """Build the object that ``node._target_`` names, with plain containers for its arguments."""
+    return hydra.utils.instantiate(node, _convert_="all", **values)
+
+
+@contextlib.contextmanager
+def as_single_run() -> Iterator[None]:
+    """Make the processes that Lightning starts for further devices repeat this job alone.
+
+    Lightning starts them with the parent's command line. Under ``-m`` that is the whole sweep, so each would run
+    every job again; here they get the composed configuration and folder of the present job instead. Afterwards the
+    environment is as before, so that the next job of a sweep starts processes of its own.
+    """
+    config: Any = HydraConfig.get()
+    folder = config.runtime.output_dir
+    argv, run_folder, environment = sys.argv, config.run.dir, dict(os.environ)
+    composed = Path(folder) / ".hydra"
+    with read_write(config), open_dict(config):
+        config.run.dir = folder
+    sys.argv = [argv[0], "--config-path", str(composed), "--config-name", "config"]
+    try:
+        yield
+    except RuntimeError as error:
+        if "Connection closed by peer" in str(error):
+            raise ValueError("the process of another device failed; it says why itself") from error
+        raise
+    finally:
+        sys.argv = argv
+        os.environ.clear()
+        os.environ.update(environment)
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+        with read_write(config), open_dict(config):
+            config.run.dir = run_folder

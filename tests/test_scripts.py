@@ -1,0 +1,164 @@
+"""Both scripts end to end, at the smallest size that exercises everything."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scripts import ROOT, Finished, call, only_run
+
+from gqn_probe import load_gqn
+
+SCENES = ["data.size=16", "data.views=7", "data.train=24", "data.val=8", "data.test=30"]
+TRAINING = [
+    *SCENES,
+    "data.batch_size=8",
+    "model.generator.size=16",
+    "model.generator.steps=2",
+    "training.context=[1,3]",
+    "training.validation_counts=[1,3]",
+    "training.reference_count=3",
+    "trainer.max_steps=4",
+    "trainer.val_check_interval=2",
+]
+STUDY = [
+    *SCENES,
+    "probe.objects=30",
+    "probe.seeds=2",
+    "probe.reconstruct=4",
+    "probe.show=2",
+    "probe.permutations=20",
+    "probe.resamples=50",
+    "probe.controls=[repeated]",
+    "probe.probes.linear.epochs=3",
+    *(f"probe.probes.{name}=null" for name in ("mlp", "ridge", "knn")),
+]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("user")
+
+
+@pytest.fixture(scope="module")
+def trained(place) -> Path:
+    """The output folder of one tiny training run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        result = call("train.py", *TRAINING)
+        assert result.code == 0, result.error
+        return only_run("train")
+
+
+@pytest.fixture
+def study(trained, tmp_path, monkeypatch):
+    """``probe.py`` on the trained network, in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+
+    def probe(*arguments: str) -> Finished:
+        # Hydra's own options come first on its command line.
+        options = [argument for argument in arguments if argument.startswith("-")]
+        overrides = [argument for argument in arguments if not argument.startswith("-")]
+        return call("probe.py", *options, *STUDY, f"checkpoint={trained / 'weights.safetensors'}", *overrides)
+
+    return probe
+
+
+def test_training_leaves_what_it_should(trained):
+    for name in ["checkpoints/best.ckpt", "checkpoints/last.ckpt", "metrics.csv", ".hydra/config.yaml"]:
+        assert (trained / name).is_file(), name
+    assert len(list((trained / "images").glob("*.png"))) == 2
+    record = json.loads((trained / "provenance.json").read_text())
+    assert {"revision", "versions", "config", "data", "command"} <= set(record)
+    assert record["metrics"]["val/sample/rmse"] > 0
+    assert "val/shuffled/color_cosine" in record["metrics"]
+
+
+def test_exported_weights_are_the_best_checkpoint(trained):
+    exported = load_gqn(trained / "weights.safetensors").state_dict()
+    best = load_gqn(trained / "checkpoints" / "best.ckpt").state_dict()
+    assert exported.keys() == best.keys()
+    assert all(np.array_equal(exported[name], best[name]) for name in best)
+
+
+@pytest.mark.slow
+def test_a_sweep_and_one_process_agree_to_the_last_digit(study, tmp_path):
+    assert study("context=2..4").code == 0
+    once = only_run("probe")
+    once.rename(tmp_path / "once")
+    swept = study("-m", "context=2..4")
+    assert swept.code == 0, swept.error
+    sweep = only_run("probe")
+    for name in ["results.csv", "curves.csv", "confusion.csv", "similarity.csv"]:
+        assert (sweep / "study" / name).read_text() == (tmp_path / "once" / "study" / name).read_text(), name
+    assert (sweep / "study" / "report.html").stat().st_size > 10_000
+    assert {"accuracy-by-count.png", "model-accuracy.png", "model-loss.png"} <= {
+        path.name for path in (sweep / "study" / "figures").iterdir()
+    }
+    assert "answer" in json.loads((sweep / "study" / "summary.json").read_text())
+
+
+@pytest.mark.slow
+def test_a_job_that_fails_is_named_and_the_study_runs_on_the_rest(study):
+    result = study("-m", "context=2,3,16")
+    assert result.code == 1
+    assert "context=16 failed: context=16 is out of range" in result.error
+    summary = json.loads((only_run("probe") / "study" / "summary.json").read_text())
+    assert summary["counts"] == [2, 3]
+    assert len(summary["failed"]) == 1
+
+
+@pytest.mark.slow
+def test_a_report_is_rebuilt_from_result_files_alone(study):
+    assert study("context=2..3").code == 0
+    folder = only_run("probe")
+    page = folder / "study" / "report.html"
+    before = page.read_text()
+    page.unlink()
+    assert call("probe.py", f"report={folder}").code == 0
+    assert page.read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["context=16"], "error: context=16 is out of range: these scenes have 7 usable views; use counts in 1..7"),
+        (["context=abc"], "error: 'abc' is not a context count; write a count such as 7"),
+        (["context=15..2"], "error: '15..2' runs backwards or stands still; write a count such as 7"),
+        (["-m", "context=abc"], "error: context=abc: 'abc' is not a context count"),
+        (["contxt=3"], "error: there is no setting 'contxt'"),
+        (
+            ["experiment=paper"],
+            "error: experiment=paper sets 'model', which probe.py does not have: ",
+        ),
+        (["seed=abc"], "error: seed=abc must be a whole number, 0 or more"),
+        (["context=3", "cache=/dev/null"], "error: /dev/null/"),
+        (["-m", "report=7"], "error: report= makes figures and report again, once: leave -m out"),
+        (["checkpoint=nowhere.ckpt"], "error: no checkpoint at nowhere.ckpt: "),
+        ([f"checkpoint={ROOT / 'README.md'}"], "error: "),
+        (["probe.controls=[nrm]"], "error: no control nrm; there are "),
+        (["probe.controls=norm"], "error: probe.controls=norm is not a list: write probe.controls=[norm]"),
+        (["probe.protocol=orig"], "error: probe.protocol=orig is not known: use study or original"),
+        (["split=validation"], "error: split=validation is not known: use train or val or test"),
+        (["device=gpu"], "error: device=gpu is not known: use auto, cpu, cuda or cuda:N"),
+    ],
+)
+def test_a_users_mistake_is_one_line(study, arguments, message):
+    result = study(*arguments)
+    assert result.code == 1
+    assert result.error.startswith(message)
+    assert result.error.count("\n") == 1
+
+
+def test_a_data_folder_that_is_not_named_is_one_line():
+    result = call("probe.py", "data=deepmind")
+    assert (result.code, result.error) == (1, "error: data.root is missing: add data.root=...\n")
+
+
+def test_a_missing_data_folder_is_one_line(trained, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = call("probe.py", "data=deepmind", "data.root=nowhere", f"checkpoint={trained / 'weights.safetensors'}")
+    assert result.code == 1
+    assert result.error.startswith("error: ")
+    assert "nowhere" in result.error
+    assert result.error.count("\n") == 1
