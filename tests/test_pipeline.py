@@ -8,7 +8,7 @@ import torch
 from omegaconf import DictConfig
 
 from gqn_probe import job, pipeline
-from gqn_probe.analysis import Material, StudySettings
+from gqn_probe.analysis import StudyInputs, StudySettings
 
 CHOICES = {"context": 2, "split": "test", "checkpoint": "pretrained", "cache": "cache"}
 
@@ -66,9 +66,9 @@ def test_fewer_scenes_than_asked_for_are_told_of(tmp_path, monkeypatch, capsys, 
         monkeypatch.setattr(pipeline, name, Mock())
     monkeypatch.setattr(pipeline, "write_provenance", Mock())
     monkeypatch.setattr(job, "root_folder", lambda: tmp_path)
-    material = Mock(spec=Material, scenes=[1, 2, 3], fingerprints={}, features_folder=Path("features"))
+    study_inputs = Mock(spec=StudyInputs, scenes=[1, 2, 3], fingerprints={}, features_folder=Path("features"))
     cfg = DictConfig({"split": "test", "data": data, "logger": {"wandb": False}})
-    pipeline.finish_study(cfg, material, Mock(spec=StudySettings, objects=objects), [], tmp_path)
+    pipeline.finish_study(cfg, study_inputs, Mock(spec=StudySettings, objects=objects), [], tmp_path)
     assert capsys.readouterr().err == told
 
 

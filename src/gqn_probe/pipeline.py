@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from gqn_probe import job, wandb_logging
 from gqn_probe.analysis.inputs.streamed import StreamedScenes
-from gqn_probe.analysis.inputs.study_inputs import Material
+from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.protocols.study import run_study
 from gqn_probe.analysis.protocols.study_settings import StudySettings
 from gqn_probe.context_range import parse_counts
@@ -34,7 +34,7 @@ class CountJob(NamedTuple):
     folder: Path
 
 
-def open_study_inputs(cfg: DictConfig, settings: StudySettings, jobs: Sequence[CountJob] = ()) -> Material:
+def open_study_inputs(cfg: DictConfig, settings: StudySettings, jobs: Sequence[CountJob] = ()) -> StudyInputs:
     """The network, and scenes of a split that it was not trained on; the same for every job of a sweep.
 
     ValueError, before any work, where the scenes have too few views for one of ``jobs``, or are not such as the
@@ -47,7 +47,7 @@ def open_study_inputs(cfg: DictConfig, settings: StudySettings, jobs: Sequence[C
     scenes = StreamedScenes(split.stored, split.rows[: settings.objects])
     height, width = scenes[:1].frames.shape[-2:]
     gqn.input_spec.check(InputSpec((height, width), data.camera_order))
-    material = Material(
+    study_inputs = StudyInputs(
         gqn=gqn,
         scenes=scenes,
         encode_cameras=data.encode,
@@ -58,8 +58,8 @@ def open_study_inputs(cfg: DictConfig, settings: StudySettings, jobs: Sequence[C
         device=device,
     )
     for each in jobs:
-        material.check(each.count)
-    return material
+        study_inputs.check(each.count)
+    return study_inputs
 
 
 def choose_device(asked: object) -> str:
@@ -106,34 +106,36 @@ def with_progress(jobs: Sequence[CountJob]) -> Iterator[CountJob]:
             advance(1)
 
 
-def weights_artifact(cfg: DictConfig, material: Material) -> ArtifactSpec:
+def weights_artifact(cfg: DictConfig, study_inputs: StudyInputs) -> ArtifactSpec:
     """The W&B artifact of the weights that the jobs of a study read."""
-    return ArtifactSpec("model", material.fingerprints["checkpoint"], weights_path(cfg.checkpoint))
+    return ArtifactSpec("model", study_inputs.fingerprints["checkpoint"], weights_path(cfg.checkpoint))
 
 
-def features_artifact(material: Material) -> ArtifactSpec:
+def features_artifact(study_inputs: StudyInputs) -> ArtifactSpec:
     """The W&B artifact of the features that the jobs of a study share."""
-    return ArtifactSpec("features", material.features_folder.name, material.features_folder)
+    return ArtifactSpec("features", study_inputs.features_folder.name, study_inputs.features_folder)
 
 
-def finish_study(cfg: DictConfig, material: Material, settings: StudySettings, jobs: list[Path], folder: Path) -> None:
+def finish_study(
+    cfg: DictConfig, study_inputs: StudyInputs, settings: StudySettings, jobs: list[Path], folder: Path
+) -> None:
     """Evaluate the jobs' folders: results, figures, report and W&B run in ``folder/study``, a table in the terminal."""
     home = folder / "study"
-    facts = material.fingerprints
+    facts = study_inputs.fingerprints
     root = job.root_folder()
     name = "study" if folder == root else f"study {folder.name}"  # one of several in a sweep
     with wandb_logging.loggers(cfg, folder, job_type="study", name=name, facts=facts) as loggers:
-        run_study(material, settings, jobs, home)
-        write_provenance(home, cfg, device=material.device, **facts)
+        run_study(study_inputs, settings, jobs, home)
+        write_provenance(home, cfg, device=study_inputs.device, **facts)
         draw_figures(folder)
         build_report(folder)
         wandb_logging.log_study(loggers, folder)
         made = ArtifactSpec("study", artifact_name(root, folder), home)
-        wandb_logging.log_lineage(loggers, uses=features_artifact(material), makes=made)
+        wandb_logging.log_lineage(loggers, uses=features_artifact(study_inputs), makes=made)
         where = wandb_logging.address(loggers)
-    if len(material.scenes) < settings.objects:
+    if len(study_inputs.scenes) < settings.objects:
         more = f"; data.{cfg.split}={settings.objects} gives as many" if cfg.split in cfg.data else ""
-        there = f"split={cfg.split} has {len(material.scenes)} scenes, which were all studied{more}"
+        there = f"split={cfg.split} has {len(study_inputs.scenes)} scenes, which were all studied{more}"
         print(f"note: probe.objects={settings.objects}, but {there}", file=sys.stderr)
     print_results(folder, wandb=where)
 

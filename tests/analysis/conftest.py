@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gqn_probe.analysis.inputs.study_inputs import Material
+from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.probes.linear import Softmax
 from gqn_probe.analysis.probes.ridge import Ridge
 from gqn_probe.analysis.protocols.study_settings import StudySettings
@@ -16,7 +16,7 @@ from gqn_probe.data import encode_cameras, render_scenes
 from gqn_probe.model import GQN, Generator, Tower
 from gqn_probe.types import Scenes
 
-Planted = Callable[[Tensor], Material]
+Planted = Callable[[Tensor], StudyInputs]
 
 
 @pytest.fixture
@@ -36,8 +36,8 @@ def rendered() -> Scenes:
 
 
 @pytest.fixture
-def material(tiny_gqn: GQN, rendered: Scenes, tmp_path: Path) -> Material:
-    return Material(
+def study_inputs(tiny_gqn: GQN, rendered: Scenes, tmp_path: Path) -> StudyInputs:
+    return StudyInputs(
         gqn=tiny_gqn,
         scenes=rendered,
         encode_cameras=encode_cameras,
@@ -49,11 +49,11 @@ def material(tiny_gqn: GQN, rendered: Scenes, tmp_path: Path) -> Material:
 
 @pytest.fixture
 def planted(tiny_gqn: GQN, tmp_path: Path) -> Planted:
-    """Material of as many empty scenes as there are rows of planted features."""
+    """StudyInputs of as many empty scenes as there are rows of planted features."""
 
-    def make(features: Tensor) -> Material:
+    def make(features: Tensor) -> StudyInputs:
         scenes = Scenes(torch.zeros(len(features), 16, 3, 4, 4, dtype=torch.uint8), torch.zeros(len(features), 16, 5))
-        return Material(tiny_gqn, scenes, encode_cameras, "planted", tmp_path / "cache", usable_views=15)
+        return StudyInputs(tiny_gqn, scenes, encode_cameras, "planted", tmp_path / "cache", usable_views=15)
 
     return make
 

@@ -17,7 +17,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
-from gqn_probe.analysis import Material, run_count, run_study
+from gqn_probe.analysis import StudyInputs, run_count, run_study
 from gqn_probe.data import encode_cameras
 from gqn_probe.model import GQN, Generator, Tower
 from gqn_probe.types import Scenes
@@ -49,9 +49,11 @@ def main() -> None:
     scenes = Scenes(frames, torch.randn(options.objects, 16, 5))
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        material = Material(network(options.channels), scenes, encode_cameras, "noise", home / "cache", usable_views=15)
-        jobs = [run_count(material, count, settings, home / f"count-{count}") for count in range(2, 16)]
-        run_study(material, settings, jobs, home / "study")
+        study_inputs = StudyInputs(
+            network(options.channels), scenes, encode_cameras, "noise", home / "cache", usable_views=15
+        )
+        jobs = [run_count(study_inputs, count, settings, home / f"count-{count}") for count in range(2, 16)]
+        run_study(study_inputs, settings, jobs, home / "study")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"{options.objects} objects, {options.channels} channels: peak {peak:.2f} GiB")
 

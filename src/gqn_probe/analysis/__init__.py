@@ -1,8 +1,8 @@
 """What a scene representation knows as its number of context images grows: features, controls, probes, study."""
 
-from gqn_probe.analysis.inputs.study_inputs import Material
+from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.protocols.count_job import run_count
 from gqn_probe.analysis.protocols.study import run_study
 from gqn_probe.analysis.protocols.study_settings import StudySettings
 
-__all__ = ["Material", "StudySettings", "run_count", "run_study"]
+__all__ = ["StudyInputs", "StudySettings", "run_count", "run_study"]

@@ -1,11 +1,11 @@
-"""Scores against cases worked out by hand and against scikit-learn."""
+"""Scores against datasets worked out by hand and against scikit-learn."""
 
 import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
 from gqn_probe.analysis.probes.predictions import (
-    Readings,
+    Predictions,
     adjacent_auc,
     confusion,
     per_object,
@@ -16,9 +16,9 @@ from gqn_probe.analysis.probes.predictions import (
 COUNTS = torch.tensor([2, 4, 7])
 
 
-def _readings(labels: list[int], predicted: list[int]) -> Readings:
+def _readings(labels: list[int], predicted: list[int]) -> Predictions:
     logits = torch.nn.functional.one_hot(torch.tensor(predicted), 3).float() * 2
-    return Readings.of(torch.arange(len(labels)), torch.tensor(labels), logits)
+    return Predictions.of(torch.arange(len(labels)), torch.tensor(labels), logits)
 
 
 def test_errors_are_in_counts() -> None:
@@ -42,10 +42,12 @@ def test_confusion_has_true_counts_as_rows() -> None:
 
 def test_adjacent_area_agrees_with_scikit_learn() -> None:
     labels = torch.randint(3, (200,))
-    readings = Readings.of(torch.arange(200), labels, torch.randn(200, 3) + torch.nn.functional.one_hot(labels, 3))
+    predictions = Predictions.of(
+        torch.arange(200), labels, torch.randn(200, 3) + torch.nn.functional.one_hot(labels, 3)
+    )
     low = labels < 2
-    evidence = (readings.log_probability[:, 1] - readings.log_probability[:, 0])[low]
-    assert adjacent_auc(readings)[0] == pytest.approx(roc_auc_score(labels[low], evidence))
+    evidence = (predictions.log_probability[:, 1] - predictions.log_probability[:, 0])[low]
+    assert adjacent_auc(predictions)[0] == pytest.approx(roc_auc_score(labels[low], evidence))
 
 
 def test_sums_of_objects() -> None:

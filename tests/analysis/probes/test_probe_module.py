@@ -4,18 +4,20 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
+from gqn_probe.analysis.probes.dataset import ProbeDataset
 from gqn_probe.analysis.probes.probe_fit import ProbeSettings, RowStream, fit_probes, moments, principal_basis
-from gqn_probe.analysis.probes.probe_module import Problem
+from gqn_probe.analysis.questions.splits import Split
 
 SETTINGS = ProbeSettings(epochs=8, batch_size=32, learning_rate=0.1, l2=(1e-3, 1e-1), principal=True)
 
 
-def _problem(seed: int, width: int = 6, rows: int = 120) -> Problem:
+def _problem(seed: int, width: int = 6, rows: int = 120) -> ProbeDataset:
     generator = torch.Generator().manual_seed(seed + 10 * width)
     labels = torch.randint(3, (rows,), generator=generator)
     inputs = torch.randn(rows, width, generator=generator) + torch.nn.functional.one_hot(labels, width)
     order = torch.randperm(rows, generator=generator)
-    return Problem(inputs, labels, order[:84], order[84:], seed)
+    split = Split(order[:84], order[84:], test=order[:0])
+    return ProbeDataset("count", "x", "none", seed, inputs, labels, torch.arange(len(labels)), split, inputs)
 
 
 @pytest.mark.parametrize("hidden", [None, 5])
@@ -23,70 +25,72 @@ def test_side_by_side_as_alone(hidden: int | None) -> None:
     settings = ProbeSettings(
         epochs=8, batch_size=32, learning_rate=0.05, l2=(1e-3, 1e-1), hidden=hidden, principal=hidden is None
     )
-    problems = [_problem(0), _problem(1, width=4), _problem(2), _problem(3, width=4)]
-    together = fit_probes(problems, settings, classes=3, rows=84)
-    for i, problem in enumerate(problems):
+    datasets = [_problem(0), _problem(1, width=4), _problem(2), _problem(3, width=4)]
+    together = fit_probes(datasets, settings, classes=3, rows=84)
+    for i, dataset in enumerate(datasets):
         for m, strength in enumerate(settings.l2):
-            alone = fit_probes([problem], settings, classes=3, rows=84, l2=torch.tensor([[strength]]))
-            expected = alone.logits(0, 0, problem.inputs)
-            torch.testing.assert_close(together.logits(i, m, problem.inputs), expected, atol=1e-4, rtol=1e-4)
+            alone = fit_probes([dataset], settings, classes=3, rows=84, l2=torch.tensor([[strength]]))
+            expected = alone.logits(0, 0, dataset.features)
+            torch.testing.assert_close(together.logits(i, m, dataset.features), expected, atol=1e-4, rtol=1e-4)
             for ours, theirs in zip(together.curves, alone.curves, strict=True):
                 torch.testing.assert_close(ours[:, i, m], theirs[:, 0, 0], atol=1e-4, rtol=1e-4)
 
 
 def test_linear_comes_to_scikit_learns_optimum() -> None:
-    problem, strength = _problem(0, width=8), 0.01
+    dataset, strength = _problem(0, width=8), 0.01
     settings = ProbeSettings(epochs=200, batch_size=84, learning_rate=0.1, l2=(strength,), principal=True)
-    fitted = fit_probes([problem], settings, classes=3, rows=84)
-    mean, scale = moments(problem.inputs, problem.train)
-    standard, labels = ((problem.inputs - mean) / scale)[problem.train], problem.labels[problem.train]
+    fitted = fit_probes([dataset], settings, classes=3, rows=84)
+    mean, scale = moments(dataset.features, dataset.split.train)
+    standard, labels = ((dataset.features - mean) / scale)[dataset.split.train], dataset.labels[dataset.split.train]
     theirs = LogisticRegression(C=1 / (strength * len(labels)), tol=1e-8, max_iter=1000).fit(standard, labels)
-    ours = fitted.logits(0, 0, problem.inputs[problem.train]).softmax(dim=1)
+    ours = fitted.logits(0, 0, dataset.features[dataset.split.train]).softmax(dim=1)
     torch.testing.assert_close(ours, torch.from_numpy(theirs.predict_proba(standard)).float(), atol=1e-3, rtol=1e-3)
 
 
 def test_curves_count_every_row_once() -> None:
-    problem = _problem(0)
-    fitted = fit_probes([problem], SETTINGS, classes=3, rows=84)
-    held = fitted.logits(0, 1, problem.inputs[problem.validation])
-    right = (held.argmax(dim=1) == problem.labels[problem.validation]).float().mean()
+    dataset = _problem(0)
+    fitted = fit_probes([dataset], SETTINGS, classes=3, rows=84)
+    held = fitted.logits(0, 1, dataset.features[dataset.split.validation])
+    right = (held.argmax(dim=1) == dataset.labels[dataset.split.validation]).float().mean()
     assert fitted.curves.validation_accuracy[-1, 0, 1] == pytest.approx(float(right))
-    loss = torch.nn.functional.cross_entropy(held, problem.labels[problem.validation])
+    loss = torch.nn.functional.cross_entropy(held, dataset.labels[dataset.split.validation])
     assert fitted.curves.validation_loss[-1, 0, 1] == pytest.approx(float(loss), abs=1e-5)
     assert fitted.curves.train_accuracy.shape == (8, 1, 2)
 
 
 def test_problems_of_unequal_size_do_not_dilute_each_other() -> None:
-    small = _problem(0)._replace(train=torch.arange(20), validation=torch.arange(84, 90))
+    small = _problem(0)._replace(split=Split(torch.arange(20), torch.arange(84, 90), torch.arange(0)))
     fitted = fit_probes([small, _problem(1)], SETTINGS, classes=3, rows=84)
-    held = fitted.logits(0, 0, small.inputs[84:90])
+    held = fitted.logits(0, 0, small.features[84:90])
     right = (held.argmax(dim=1) == small.labels[84:90]).float().mean()
     assert fitted.curves.validation_accuracy[-1, 0, 0] == pytest.approx(float(right))
     alone = fit_probes([small], SETTINGS, classes=3, rows=84)
     for m in range(len(SETTINGS.l2)):
-        torch.testing.assert_close(fitted.logits(0, m, small.inputs), alone.logits(0, m, small.inputs))
+        torch.testing.assert_close(fitted.logits(0, m, small.features), alone.logits(0, m, small.features))
 
 
 def test_standardisation_sees_training_rows_alone() -> None:
-    problem = _problem(0)
-    spoiled = problem.inputs.clone()
-    spoiled[problem.validation] = 1e6
-    for ours, theirs in zip(moments(spoiled, problem.train), moments(problem.inputs, problem.train), strict=True):
+    dataset = _problem(0)
+    spoiled = dataset.features.clone()
+    spoiled[dataset.split.validation] = 1e6
+    for ours, theirs in zip(
+        moments(spoiled, dataset.split.train), moments(dataset.features, dataset.split.train), strict=True
+    ):
         torch.testing.assert_close(ours, theirs)
     constant = moments(torch.full((10, 1), 7.0), torch.arange(10))
     assert [float(each) for each in constant] == [7, 1]
 
 
 def test_basis_is_a_rotation() -> None:
-    problem = _problem(0)
-    basis = principal_basis(problem.inputs, problem.train, *moments(problem.inputs, problem.train))
+    dataset = _problem(0)
+    basis = principal_basis(dataset.features, dataset.split.train, *moments(dataset.features, dataset.split.train))
     torch.testing.assert_close(basis @ basis.T, torch.eye(6), atol=1e-5, rtol=0)
 
 
 def test_a_pass_reads_every_row_once() -> None:
     stream = RowStream(_problem(0))
     passes = [torch.cat([stream.take(30), stream.take(54)]) for _ in range(2)]
-    assert all(torch.equal(each.sort().values, _problem(0).train.sort().values) for each in passes)
+    assert all(torch.equal(each.sort().values, _problem(0).split.train.sort().values) for each in passes)
     assert not torch.equal(*passes)
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gqn_probe.analysis.protocols.count_probe import counting_outcome
-from gqn_probe.analysis.protocols.probe_inputs import RowStore
+from gqn_probe.analysis.protocols.probe_inputs import ProbeInputs
 from gqn_probe.analysis.protocols.study_settings import StudySettings
 from gqn_probe.analysis.questions.controls import Control
 from gqn_probe.analysis.statistics.bootstrap import ObjectBootstrap
@@ -23,8 +23,8 @@ OBJECTS = 100
 
 def _study(r: Tensor, planted: Planted, settings: StudySettings, folder: Path, *controls: str) -> Outcome:
     settings = replace(settings, controls=controls, probes={"linear": settings.probes["linear"]}, seeds=3)
-    store = RowStore(planted(r), COUNTS, settings, folder / "rows", r)
-    return counting_outcome(store, settings, ObjectBootstrap(len(r), resamples=1000, seed=0))
+    probe_inputs = ProbeInputs(planted(r), COUNTS, settings, folder / "rows", r)
+    return counting_outcome(probe_inputs, settings, ObjectBootstrap(len(r), resamples=1000, seed=0))
 
 
 def _accuracy(outcome: Outcome, control: str) -> float:
@@ -80,20 +80,24 @@ def test_shuffled_counts_score_at_chance(planted: Planted, settings: StudySettin
 
 def test_a_mean_divided_by_its_count_is_refused(planted: Planted, settings: StudySettings, tmp_path: Path) -> None:
     r = torch.rand(30, 4, 12)
-    material = planted(r)
-    averaging = GQN.from_settings(material.gqn.settings() | {"aggregation": "mean"})
+    study_inputs = planted(r)
+    averaging = GQN.from_settings(study_inputs.gqn.settings() | {"aggregation": "mean"})
     divided = replace(
         settings, controls=("divided",), control={**CONTROLS, "divided": Control("", transform="divided")}
     )
-    store = RowStore(replace(material, gqn=averaging), COUNTS, divided, tmp_path / "rows", r)
+    probe_inputs = ProbeInputs(replace(study_inputs, gqn=averaging), COUNTS, divided, tmp_path / "rows", r)
     with pytest.raises(ValueError, match="pooled is no sum, and dividing it would tell the count"):
-        store.case("pooled", "divided", 0)
+        probe_inputs.dataset("pooled", "divided", 0)
 
 
 def test_nothing_is_mixed_across_parts(planted: Planted, settings: StudySettings, tmp_path: Path) -> None:
-    store = RowStore(planted(torch.rand(30, 4, 12)), COUNTS, settings, tmp_path / "rows", torch.rand(30, 4, 12))
-    for seed in store.seeds("transfer"):
-        split = store.case("pooled", "transfer", seed).split
-        mixed = [store._selection("incoherent", count).scenes for count in COUNTS]
-        parts = [set(torch.cat([rows[store.owners[part]].flatten() for rows in mixed]).tolist()) for part in split]
+    probe_inputs = ProbeInputs(
+        planted(torch.rand(30, 4, 12)), COUNTS, settings, tmp_path / "rows", torch.rand(30, 4, 12)
+    )
+    for seed in probe_inputs.seeds("transfer"):
+        split = probe_inputs.dataset("pooled", "transfer", seed).split
+        mixed = [probe_inputs._selection("incoherent", count).scenes for count in COUNTS]
+        parts = [
+            set(torch.cat([rows[probe_inputs.owners[part]].flatten() for rows in mixed]).tolist()) for part in split
+        ]
         assert not (parts[0] | parts[1]) & parts[2]

@@ -16,7 +16,7 @@ from rich.console import Console
 from scripts import ROOT
 
 from gqn_probe import wandb_logging
-from gqn_probe.analysis import Material, StudySettings, run_count, run_study
+from gqn_probe.analysis import StudyInputs, StudySettings, run_count, run_study
 from gqn_probe.analysis.inputs.view_selection import original_task
 from gqn_probe.analysis.probes.knn import Neighbours
 from gqn_probe.analysis.probes.linear import Softmax
@@ -39,7 +39,7 @@ Run = Callable[..., Path]
 
 
 @pytest.fixture
-def run(material: Material, settings: StudySettings, tmp_path: Path) -> Run:
+def run(study_inputs: StudyInputs, settings: StudySettings, tmp_path: Path) -> Run:
     """A study of few counts and controls, in a folder as ``probe.py`` leaves it."""
 
     def make(probes: Sequence[str], inputs: Sequence[str], **changes: object) -> Path:
@@ -52,8 +52,8 @@ def run(material: Material, settings: StudySettings, tmp_path: Path) -> Run:
             controls=("transfer", "pixels"),
             **changes,
         )
-        jobs = [run_count(material, count, chosen, tmp_path / f"count-{count}") for count in (2, 3, 4)]
-        run_study(material, chosen, jobs, tmp_path / "study")
+        jobs = [run_count(study_inputs, count, chosen, tmp_path / f"count-{count}") for count in (2, 3, 4)]
+        run_study(study_inputs, chosen, jobs, tmp_path / "study")
         return tmp_path
 
     return make
@@ -129,9 +129,9 @@ def test_the_summary_is_what_its_description_says(run: Run) -> None:
     assert set(re.findall(r"`(\w+)`", row)) == summary.keys() | headline | {"_low", "_high"}
 
 
-def test_one_count_alone_is_reported(material: Material, settings: StudySettings, tmp_path: Path) -> None:
-    jobs = [run_count(material, 3, settings, tmp_path / "count-3")]
-    run_study(material, settings, jobs, tmp_path / "study")
+def test_one_count_alone_is_reported(study_inputs: StudyInputs, settings: StudySettings, tmp_path: Path) -> None:
+    jobs = [run_count(study_inputs, 3, settings, tmp_path / "count-3")]
+    run_study(study_inputs, settings, jobs, tmp_path / "study")
     assert "two or more" in build_report(tmp_path).read_text(encoding="utf-8")
     assert json.loads((tmp_path / "study" / "summary.json").read_text())["headline"] == {
         "probe": "linear",

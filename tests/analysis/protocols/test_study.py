@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from gqn_probe.analysis import Material, StudySettings, run_count, run_study
+from gqn_probe.analysis import StudyInputs, StudySettings, run_count, run_study
 from gqn_probe.analysis.inputs.view_selection import nested_task
 from gqn_probe.analysis.probes.linear import Softmax
 from gqn_probe.types import to_unit
@@ -20,9 +20,9 @@ def _table(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def _study(material: Material, settings: StudySettings, folder: Path, counts: range | list[int]) -> Path:
-    jobs = [run_count(material, count, settings, folder / f"count-{count}") for count in counts]
-    return run_study(material, settings, jobs, folder / "study")
+def _study(study_inputs: StudyInputs, settings: StudySettings, folder: Path, counts: range | list[int]) -> Path:
+    jobs = [run_count(study_inputs, count, settings, folder / f"count-{count}") for count in counts]
+    return run_study(study_inputs, settings, jobs, folder / "study")
 
 
 @pytest.fixture
@@ -33,19 +33,19 @@ def quick(settings: StudySettings) -> StudySettings:
 
 
 def test_jobs_apart_and_in_one_process_agree_to_the_last_digit(
-    material: Material, quick: StudySettings, tmp_path: Path
+    study_inputs: StudyInputs, quick: StudySettings, tmp_path: Path
 ) -> None:
-    together = _study(material, quick, tmp_path / "together", [2, 3, 4])
+    together = _study(study_inputs, quick, tmp_path / "together", [2, 3, 4])
     torch.manual_seed(123)  # jobs of a sweep start from other states, in any order
-    apart = [run_count(material, count, quick, tmp_path / "apart" / str(count)) for count in (4, 2, 3)]
-    study = run_study(material, quick, apart, tmp_path / "apart" / "study")
+    apart = [run_count(study_inputs, count, quick, tmp_path / "apart" / str(count)) for count in (4, 2, 3)]
+    study = run_study(study_inputs, quick, apart, tmp_path / "apart" / "study")
     for name in ("results.csv", "curves.csv", "confusion.csv", "similarity.csv"):
         assert (study / name).read_text() == (together / name).read_text()
     assert not list(study.glob(".*"))
 
 
-def test_every_control_and_split_is_reported(material: Material, quick: StudySettings, tmp_path: Path) -> None:
-    rows = _table(_study(material, quick, tmp_path, [2, 3, 4]) / "results.csv")
+def test_every_control_and_split_is_reported(study_inputs: StudyInputs, quick: StudySettings, tmp_path: Path) -> None:
+    rows = _table(_study(study_inputs, quick, tmp_path, [2, 3, 4]) / "results.csv")
     controls = {row["control"] for row in rows if row["target"] == "count"}
     assert controls == set(quick.control)
     pooled = [row for row in rows if row["metric"] == "accuracy" and not row["seed"] and not row["count"]]
@@ -56,44 +56,46 @@ def test_every_control_and_split_is_reported(material: Material, quick: StudySet
     assert all(0 < float(row["value"]) < 255 for row in errors)
 
 
-def test_a_failed_job_is_named_and_left_out(material: Material, quick: StudySettings, tmp_path: Path) -> None:
-    jobs = [run_count(material, count, quick, tmp_path / str(count)) for count in (2, 3)]
+def test_a_failed_job_is_named_and_left_out(study_inputs: StudyInputs, quick: StudySettings, tmp_path: Path) -> None:
+    jobs = [run_count(study_inputs, count, quick, tmp_path / str(count)) for count in (2, 3)]
     (tmp_path / "count-09").mkdir()
-    study = run_study(material, quick, [*jobs, tmp_path / "count-09"], tmp_path / "study")
+    study = run_study(study_inputs, quick, [*jobs, tmp_path / "count-09"], tmp_path / "study")
     summary = json.loads((study / "summary.json").read_text())
     assert summary["counts"] == [2, 3]
     assert summary["failed"] == ["count-09"]
     with pytest.raises(ValueError, match="none of the 1 jobs left a result"):
-        run_study(material, quick, [tmp_path / "count-09"], tmp_path / "none")
+        run_study(study_inputs, quick, [tmp_path / "count-09"], tmp_path / "none")
 
 
-def test_jobs_of_other_settings_do_not_mix(material: Material, quick: StudySettings, tmp_path: Path) -> None:
-    jobs = [run_count(material, count, replace(quick, seed=count), tmp_path / str(count)) for count in (2, 3)]
+def test_jobs_of_other_settings_do_not_mix(study_inputs: StudyInputs, quick: StudySettings, tmp_path: Path) -> None:
+    jobs = [run_count(study_inputs, count, replace(quick, seed=count), tmp_path / str(count)) for count in (2, 3)]
     with pytest.raises(ValueError, match="jobs do not belong together"):
-        run_study(material, quick, jobs, tmp_path / "study")
+        run_study(study_inputs, quick, jobs, tmp_path / "study")
 
 
-def test_one_count_has_predictions_but_no_classifier(material: Material, quick: StudySettings, tmp_path: Path) -> None:
-    study = _study(material, quick, tmp_path, [3])
+def test_one_count_has_predictions_but_no_classifier(
+    study_inputs: StudyInputs, quick: StudySettings, tmp_path: Path
+) -> None:
+    study = _study(study_inputs, quick, tmp_path, [3])
     assert {row["target"] for row in _table(study / "results.csv")} == {"reconstruction"}
     assert "two or more" in json.loads((study / "summary.json").read_text())["answer"]
 
 
-def test_a_count_beyond_the_views_is_refused(material: Material, quick: StudySettings, tmp_path: Path) -> None:
+def test_a_count_beyond_the_views_is_refused(study_inputs: StudyInputs, quick: StudySettings, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"context=6 is out of range: .* 5 usable views; use counts in 1\.\.5"):
-        run_count(material, 6, quick, tmp_path)
+        run_count(study_inputs, 6, quick, tmp_path)
 
 
-def test_a_job_keeps_its_representations(material: Material, quick: StudySettings, tmp_path: Path) -> None:
-    kept = load_file(run_count(material, 4, quick, tmp_path) / "representation.safetensors")
+def test_a_job_keeps_its_representations(study_inputs: StudyInputs, quick: StudySettings, tmp_path: Path) -> None:
+    kept = load_file(run_count(study_inputs, 4, quick, tmp_path) / "representation.safetensors")
     assert kept["representation"].shape == (24, 6)
     assert (kept["views"].sum(dim=1) == 4).all()
 
 
-def test_original_protocol_keeps_its_labels(material: Material, quick: StudySettings, tmp_path: Path) -> None:
+def test_original_protocol_keeps_its_labels(study_inputs: StudyInputs, quick: StudySettings, tmp_path: Path) -> None:
     classifier = Softmax(epochs=2, batch_size=32, learning_rate=1e-3, l2=(0.0,), hidden=8, standardize=False)
     original = replace(quick, protocol="original", seeds=1, probes={"original": classifier})
-    study = _study(material, original, tmp_path, [2, 3, 4, 5])
+    study = _study(study_inputs, original, tmp_path, [2, 3, 4, 5])
     kept = load_file(tmp_path / "count-3" / "representation.safetensors")
     assert (kept["views"].sum(dim=1) == 2).all()  # label 3 is two context images and a query
     rows = [row for row in _table(study / "results.csv") if row["target"] == "count"]
@@ -109,10 +111,10 @@ def test_original_protocol_keeps_its_labels(material: Material, quick: StudySett
 
 
 def test_the_mean_image_is_of_views_that_are_not_asked_for(
-    material: Material, quick: StudySettings, tmp_path: Path
+    study_inputs: StudyInputs, quick: StudySettings, tmp_path: Path
 ) -> None:
-    job = run_count(material, 2, quick, tmp_path / "job")
-    some = material.scenes[: quick.reconstruct]
+    job = run_count(study_inputs, 2, quick, tmp_path / "job")
+    some = study_inputs.scenes[: quick.reconstruct]
     query = nested_task(len(some), some.views, 2, quick.seed).query.tolist()
     images = to_unit(some.frames)
     others = torch.stack([images[s, v] for s in range(len(some)) for v in range(some.views) if v != query[s]])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gqn_probe.analysis import Material, StudySettings, run_count, run_study
+from gqn_probe.analysis import StudyInputs, StudySettings, run_count, run_study
 from gqn_probe.data import encode_cameras, render_scenes
 from gqn_probe.model import load_gqn
 
@@ -14,12 +14,14 @@ from gqn_probe.model import load_gqn
 @pytest.mark.slow
 def test_a_trained_network_predicts_what_an_untrained_one_cannot(settings: StudySettings, tmp_path: Path) -> None:
     scenes = render_scenes(40, views=16, seed=3)
-    trained = Material(load_gqn("pretrained"), scenes, encode_cameras, "rendered", tmp_path / "cache", usable_views=15)
+    trained = StudyInputs(
+        load_gqn("pretrained"), scenes, encode_cameras, "rendered", tmp_path / "cache", usable_views=15
+    )
     settings = replace(settings, reconstruct=16, controls=("untrained", "shuffled"))
     found = {}
-    for name, material in (("trained", trained), ("untrained", trained.untrained(0))):
-        jobs = [run_count(material, count, settings, tmp_path / name / str(count)) for count in (2, 5, 9)]
-        with (run_study(material, settings, jobs, tmp_path / name / "study") / "results.csv").open() as file:
+    for name, study_inputs in (("trained", trained), ("untrained", trained.untrained(0))):
+        jobs = [run_count(study_inputs, count, settings, tmp_path / name / str(count)) for count in (2, 5, 9)]
+        with (run_study(study_inputs, settings, jobs, tmp_path / name / "study") / "results.csv").open() as file:
             found[name] = list(csv.DictReader(file))
 
     def value(name: str, **wanted: str) -> float:

@@ -2,7 +2,7 @@
 
 import torch
 
-from gqn_probe.analysis.probes.predictions import Readings
+from gqn_probe.analysis.probes.predictions import Predictions
 from gqn_probe.analysis.statistics.bootstrap import Interval, ObjectBootstrap
 from gqn_probe.analysis.statistics.headline import Headline
 
@@ -70,11 +70,11 @@ def test_what_is_read_less_well_is_told_in_points_however_few() -> None:
     assert "tally" not in sentence
 
 
-def _readings(rows_right: torch.Tensor) -> Readings:
+def _readings(rows_right: torch.Tensor) -> Predictions:
     """Rows of objects, an object a row of the table, read as class 1 where right; all of class 1."""
     objects = torch.arange(len(rows_right)).repeat_interleave(rows_right.shape[1])
     predicted = rows_right.flatten().long()
-    return Readings(objects, torch.ones_like(predicted), predicted, torch.zeros(len(predicted), 0))
+    return Predictions(objects, torch.ones_like(predicted), predicted, torch.zeros(len(predicted), 0))
 
 
 def test_transfer_is_compared_object_by_object() -> None:
@@ -83,9 +83,9 @@ def test_transfer_is_compared_object_by_object() -> None:
     full[:20, :9], full[20:, :4] = 1, 1
     foreign = full.clone()
     foreign[:, 0] = 0
-    readings = {"none": _readings(full), "norm": _readings(0 * full), "transfer": _readings(foreign)}
+    predictions = {"none": _readings(full), "norm": _readings(0 * full), "transfer": _readings(foreign)}
     bootstrap = ObjectBootstrap(40, resamples=200, seed=0)
     names = {"full": "none", "norm": "norm", "probe": "linear", "input": "pooled"}
-    headline = Headline.of(readings, bootstrap, bootstrap, chance=0.1, **names)
+    headline = Headline.of(predictions, bootstrap, bootstrap, chance=0.1, **names)
     assert "read 10.0 points less well (10.0 to 10.0)" in headline.sentence(40)
     assert round(headline.values()["transfer"], 6) == -0.1

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gqn_probe.analysis.inputs.readouts import readout_names
-from gqn_probe.analysis.inputs.study_inputs import Material
+from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.inputs.view_selection import Selection, Task, sum_views
 from gqn_probe.model import GQN, Trace
 from gqn_probe.types import to_unit
@@ -45,12 +45,12 @@ def check_inputs(gqn: GQN, names: Sequence[str]) -> None:
         raise ValueError(f"no read-out {', '.join(unknown)}; there are {', '.join(known)}")
 
 
-def context_rows(material: Material, name: str, selection: Selection) -> Float[Tensor, "s f"]:
+def context_rows(study_inputs: StudyInputs, name: str, selection: Selection) -> Float[Tensor, "s f"]:
     """The rows of one count for a read-out that needs no generator."""
     if name == "views":
-        return _set_of_views(material.features(("pooled",))["pooled"], selection)
-    phi = material.features((name,))[name].flatten(start_dim=2)
-    return sum_views(phi, selection, aggregation="sum" if name in UNLEARNED else material.gqn.aggregation)
+        return _set_of_views(study_inputs.features(("pooled",))["pooled"], selection)
+    phi = study_inputs.features((name,))[name].flatten(start_dim=2)
+    return sum_views(phi, selection, aggregation="sum" if name in UNLEARNED else study_inputs.gqn.aggregation)
 
 
 def _set_of_views(phi: Float[Tensor, "s v d"], selection: Selection) -> Float[Tensor, "s f"]:
@@ -61,16 +61,16 @@ def _set_of_views(phi: Float[Tensor, "s v d"], selection: Selection) -> Float[Te
 
 
 @torch.no_grad()
-def generator_rows(material: Material, names: Sequence[str], task: Task) -> dict[str, Float[Tensor, "s f"]]:
+def generator_rows(study_inputs: StudyInputs, names: Sequence[str], task: Task) -> dict[str, Float[Tensor, "s f"]]:
     """The rows of one count for generator read-outs, all from one pass; latents are their posterior's means."""
-    gqn, scenes, device = material.gqn.to(material.device), material.scenes, material.device
-    maps = material.features(("representation",))["representation"]
+    gqn, scenes, device = study_inputs.gqn.to(study_inputs.device), study_inputs.scenes, study_inputs.device
+    maps = study_inputs.features(("representation",))["representation"]
     rows: dict[str, list[Tensor]] = {name: [] for name in names}
     for part in torch.arange(len(scenes)).split(BATCH):
         context = Selection(task.context.scenes[part], task.context.views[part])
         representation = sum_views(maps, context, aggregation=gqn.aggregation).to(device)
         frames = to_unit(scenes[part].frames[torch.arange(len(part)), task.query[part]]).to(device)
-        cameras = material.encode_cameras(scenes.cameras[part, task.query[part]]).to(device)
+        cameras = study_inputs.encode_cameras(scenes.cameras[part, task.query[part]]).to(device)
         trace = gqn.trace(representation, frames, cameras)
         for name in names:
             rows[name].append(_read(trace, name).float().cpu())

@@ -14,7 +14,7 @@ from gqn_probe.model import GQN, weights_fingerprint
 
 
 @dataclass(frozen=True)
-class Material:
+class StudyInputs:
     """The network and the scenes that jobs and the study look at; all of them must be given the same."""
 
     gqn: GQN
@@ -61,7 +61,7 @@ class Material:
         """What the results depend on beside the settings."""
         return {"data": self.fingerprint, "checkpoint": weights_fingerprint(self.gqn)}
 
-    def untrained(self, seed: int) -> "Material":
+    def untrained(self, seed: int) -> "StudyInputs":
         """The same with newly initialised weights."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gqn_probe.analysis.probes.dataset import Case
-from gqn_probe.analysis.probes.linear import Reading, read_parts
+from gqn_probe.analysis.probes.dataset import ProbeDataset
+from gqn_probe.analysis.probes.linear import ProbeResult, read_parts
 from gqn_probe.analysis.probes.probe_fit import CHUNK, moments
 
 BLOCK = 1024  # rows compared at a time
@@ -20,16 +20,16 @@ class Neighbours:
     """The vote of the nearest training rows, inputs standardised; Euclidean."""
 
     neighbours: Sequence[int]  # numbers of voters, of which validation rows choose one
-    largest: int  # training rows at most, drawn by the case's seed: every row is compared with each
+    largest: int  # training rows at most, drawn by the dataset's seed: every row is compared with each
 
-    def read(self, cases: Sequence[Case], values: Float[Tensor, " k"], device: str) -> list[Reading]:
-        return [self._read(case, values) for case in cases]
+    def evaluate(self, datasets: Sequence[ProbeDataset], values: Float[Tensor, " k"], device: str) -> list[ProbeResult]:
+        return [self._evaluate(dataset, values) for dataset in datasets]
 
-    def _read(self, case: Case, values: Float[Tensor, " k"]) -> Reading:
-        mean, scale = moments(case.inputs, case.split.train)
-        generator = torch.Generator().manual_seed(case.seed)
-        known = case.split.train[torch.randperm(len(case.split.train), generator=generator)[: self.largest]]
-        reference, labels = (case.inputs[known] - mean) / scale, case.labels[known]
+    def _evaluate(self, dataset: ProbeDataset, values: Float[Tensor, " k"]) -> ProbeResult:
+        mean, scale = moments(dataset.features, dataset.split.train)
+        generator = torch.Generator().manual_seed(dataset.seed)
+        known = dataset.split.train[torch.randperm(len(dataset.split.train), generator=generator)[: self.largest]]
+        reference, labels = (dataset.features[known] - mean) / scale, dataset.labels[known]
 
         def nearest(inputs: Float[Tensor, "n f"]) -> Int[Tensor, "n v"]:
             """The labels of the nearest rows, nearest first."""
@@ -41,11 +41,13 @@ class Neighbours:
             return _votes(nearest(inputs)[:, :voters], len(values))
 
         most = min(max(self.neighbours), len(known))
-        held = case.split.validation
-        found = torch.cat([nearest(case.inputs[part]) for part in held.split(CHUNK)])
-        right = [(_votes(found[:, :n], len(values)).argmax(dim=1) == case.labels[held]).sum() for n in self.neighbours]
+        held = dataset.split.validation
+        found = torch.cat([nearest(dataset.features[part]) for part in held.split(CHUNK)])
+        right = [
+            (_votes(found[:, :n], len(values)).argmax(dim=1) == dataset.labels[held]).sum() for n in self.neighbours
+        ]
         voters = self.neighbours[int(torch.stack(right).argmax())]
-        return read_parts(case, partial(logits, voters=voters), values, voters, None, train=False)
+        return read_parts(dataset, partial(logits, voters=voters), values, voters, None, train=False)
 
 
 def _votes(labels: Int[Tensor, "n v"], classes: int) -> Float[Tensor, "n k"]:

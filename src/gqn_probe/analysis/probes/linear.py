@@ -12,11 +12,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gqn_probe.analysis.probes.dataset import Case
-from gqn_probe.analysis.probes.predictions import Readings, row_scores
+from gqn_probe.analysis.probes.dataset import ProbeDataset
+from gqn_probe.analysis.probes.predictions import Predictions, row_scores
 from gqn_probe.analysis.probes.probe_fit import CHUNK, ProbeSettings, fit_probes
 from gqn_probe.analysis.probes.probe_module import Curves
-from gqn_probe.analysis.questions.splits import trained_rows
+from gqn_probe.analysis.questions.splits import approximate_train_rows
 
 LEAST_STEPS = 10  # of training, an epoch
 LARGEST_STEP = 1 << 26  # numbers read in a step of training
@@ -24,54 +24,60 @@ LARGEST_STEP = 1 << 26  # numbers read in a step of training
 Logits = Callable[[Float[Tensor, "n f"]], Float[Tensor, "n k"]]
 
 
-class Reading(NamedTuple):
-    """One probe of one case, with what it read."""
+class ProbeResult(NamedTuple):
+    """One probe of one dataset, with what it read."""
 
-    case: Case
+    dataset: ProbeDataset
     setting: float  # what validation rows chose
     train: Float[Tensor, " m"] | None  # its ``ROW_METRICS``; None where training rows would find themselves
     validation: Float[Tensor, " m"]
-    test: Readings
+    test: Predictions
     curves: Curves | None  # of the chosen setting, one value an epoch
 
 
 @runtime_checkable
 class Probe(Protocol):
-    """Reads classes from cases; ``values`` are the numbers that the classes stand for, such as counts."""
+    """Reads classes from datasets; ``values`` are the numbers that the classes stand for, such as counts."""
 
-    def read(self, cases: Sequence[Case], values: Float[Tensor, " k"], device: str) -> list[Reading]: ...
+    def evaluate(
+        self, datasets: Sequence[ProbeDataset], values: Float[Tensor, " k"], device: str
+    ) -> list[ProbeResult]: ...
 
 
 @dataclass(frozen=True)
 class Softmax(ProbeSettings):
-    """Multinomial logistic regression, or with ``hidden`` a perceptron: all cases and strengths in one fit."""
+    """Multinomial logistic regression, or with ``hidden`` a perceptron: all datasets and strengths in one fit."""
 
-    def read(self, cases: Sequence[Case], values: Float[Tensor, " k"], device: str) -> list[Reading]:
-        return [each for some in self._that_fit(cases) for each in self._read(some, values, device)]
+    def evaluate(self, datasets: Sequence[ProbeDataset], values: Float[Tensor, " k"], device: str) -> list[ProbeResult]:
+        return [
+            each for some in self._memory_bounded_batches(datasets) for each in self._evaluate(some, values, device)
+        ]
 
     def rows_an_epoch(self, rows: int) -> int:
-        """How many training rows an epoch reads of cases with so many rows; of few rows several passes."""
-        return max(trained_rows(rows), LEAST_STEPS * self.batch_size)
+        """How many training rows an epoch reads of datasets with so many rows; of few rows several passes."""
+        return max(approximate_train_rows(rows), LEAST_STEPS * self.batch_size)
 
-    def _that_fit(self, cases: Sequence[Case]) -> Iterator[list[Case]]:
-        """All cases together, unless the rows of one step would not fit into memory."""
-        some: list[Case] = []
-        for case in cases:
-            if some and self.batch_size * sum(each.inputs.shape[1] for each in [*some, case]) > LARGEST_STEP:
+    def _memory_bounded_batches(self, datasets: Sequence[ProbeDataset]) -> Iterator[list[ProbeDataset]]:
+        """All datasets together, unless the rows of one step would not fit into memory."""
+        some: list[ProbeDataset] = []
+        for dataset in datasets:
+            if some and self.batch_size * sum(each.features.shape[1] for each in [*some, dataset]) > LARGEST_STEP:
                 yield some
                 some = []
-            some.append(case)
+            some.append(dataset)
         yield some
 
-    def _read(self, cases: Sequence[Case], values: Float[Tensor, " k"], device: str) -> list[Reading]:
-        rows = self.rows_an_epoch(len(cases[0].labels))
-        fitted = fit_probes([case.problem() for case in cases], self, classes=len(values), rows=rows, device=device)
-        readings = []
-        for i, case in enumerate(cases):
+    def _evaluate(
+        self, datasets: Sequence[ProbeDataset], values: Float[Tensor, " k"], device: str
+    ) -> list[ProbeResult]:
+        rows = self.rows_an_epoch(len(datasets[0].labels))
+        fitted = fit_probes(datasets, self, classes=len(values), rows=rows, device=device)
+        predictions = []
+        for i, dataset in enumerate(datasets):
             chosen = best(fitted.curves.validation_accuracy[-1, i], fitted.curves.validation_loss[-1, i])
             curves = Curves(*(column[:, i, chosen] for column in fitted.curves))
-            readings.append(read_parts(case, partial(fitted.logits, i, chosen), values, self.l2[chosen], curves))
-        return readings
+            predictions.append(read_parts(dataset, partial(fitted.logits, i, chosen), values, self.l2[chosen], curves))
+        return predictions
 
 
 def best(accuracy: Float[Tensor, " m"], loss: Float[Tensor, " m"]) -> int:
@@ -84,28 +90,30 @@ def best(accuracy: Float[Tensor, " m"], loss: Float[Tensor, " m"]) -> int:
 
 
 def read_parts(
-    case: Case,
+    dataset: ProbeDataset,
     logits: Logits,
     values: Float[Tensor, " k"],
     setting: float,
     curves: Curves | None,
     *,
     train: bool = True,
-) -> Reading:
-    """Read every part of a case in chunks of rows; of all but the test rows, scores are enough."""
+) -> ProbeResult:
+    """Read every part of a dataset in chunks of rows; of all but the test rows, scores are enough."""
 
-    def readings(inputs: Float[Tensor, "n f"], rows: Int[Tensor, " r"]) -> Readings:
-        return Readings.of(case.objects[rows], case.labels[rows], logits(inputs[rows]))
+    def predictions(inputs: Float[Tensor, "n f"], rows: Int[Tensor, " r"]) -> Predictions:
+        return Predictions.of(dataset.groups[rows], dataset.labels[rows], logits(inputs[rows]))
 
     def scores(rows: Int[Tensor, " r"]) -> Float[Tensor, " m"]:
-        parts = [row_scores(readings(case.inputs, part), values).sum(dim=0) for part in rows.split(CHUNK)]
+        parts = [row_scores(predictions(dataset.features, part), values).sum(dim=0) for part in rows.split(CHUNK)]
         return torch.stack(parts).sum(dim=0) / len(rows)
 
-    return Reading(
-        case=case,
+    return ProbeResult(
+        dataset=dataset,
         setting=setting,
-        train=scores(case.split.train) if train else None,
-        validation=scores(case.split.validation),
-        test=Readings.together([readings(case.tested, part) for part in case.split.test.split(CHUNK)]),
+        train=scores(dataset.split.train) if train else None,
+        validation=scores(dataset.split.validation),
+        test=Predictions.together(
+            [predictions(dataset.test_features, part) for part in dataset.split.test.split(CHUNK)]
+        ),
         curves=curves,
     )

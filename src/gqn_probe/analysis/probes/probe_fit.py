@@ -1,4 +1,4 @@
-"""Fitting a grid of probes in one Lightning run: batches for every problem at once, and the fitted result."""
+"""Fitting a grid of probes in one Lightning run: batches for every dataset at once, and the fitted result."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gqn_probe.analysis.probes.probe_module import IGNORED, Curves, ProbeModule, ProbeStack, Problem, StackBatch
+from gqn_probe.analysis.probes.dataset import ProbeDataset
+from gqn_probe.analysis.probes.probe_module import IGNORED, Curves, ProbeModule, ProbeStack, StackBatch
 from gqn_probe.progress import progress
 
 CHUNK = 8192  # rows read at a time outside of training
@@ -39,20 +40,20 @@ class ProbeSettings:
 
 @dataclass(frozen=True)
 class FittedProbes:
-    """Trained probes in the order of their problems, and how their training went."""
+    """Trained probes in the order of their datasets, and how their training went."""
 
     module: ProbeModule
-    places: tuple[tuple[int, int], ...]  # of each problem: its stack and its row there
-    curves: Curves  # in the order of the problems
+    places: tuple[tuple[int, int], ...]  # of each dataset: its stack and its row there
+    curves: Curves  # in the order of the datasets
 
-    def logits(self, problem: int, probe: int, inputs: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
-        """The read-out of one problem's ``probe``-th strength for rows of its width."""
-        place, row = self.places[problem]
+    def logits(self, dataset: int, probe: int, inputs: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
+        """The read-out of one dataset's ``probe``-th strength for rows of its width."""
+        place, row = self.places[dataset]
         return self.module.stack(place).logits(row, probe, inputs)
 
 
 def fit_probes(
-    problems: Sequence[Problem],
+    datasets: Sequence[ProbeDataset],
     settings: ProbeSettings,
     *,
     classes: int,
@@ -60,17 +61,17 @@ def fit_probes(
     l2: Float[Tensor, "t m"] | None = None,
     device: str = "cpu",
 ) -> FittedProbes:
-    """Train every problem with every strength of its row of ``l2`` (default: ``settings.l2`` for each) at once.
+    """Train every dataset with every strength of its row of ``l2`` (default: ``settings.l2`` for each) at once.
 
     Args:
-        rows: how many training rows of each problem an epoch reads; smaller problems begin their next pass meanwhile.
-            It is given, not taken from the problems, so that how long one is trained depends on no other.
+        rows: how many training rows of each dataset an epoch reads; smaller datasets begin their next pass meanwhile.
+            It is given, not taken from the datasets, so that how long one is trained depends on no other.
     """
     if l2 is None:
-        l2 = torch.tensor(settings.l2).expand(len(problems), -1)
-    groups = _by_width(problems)
-    stacks = [_stack([problems[i] for i in group], settings, classes=classes, l2=l2[list(group)]) for group in groups]
-    grouped = [[problems[i] for i in group] for group in groups]
+        l2 = torch.tensor(settings.l2).expand(len(datasets), -1)
+    groups = _by_width(datasets)
+    stacks = [_stack([datasets[i] for i in group], settings, classes=classes, l2=l2[list(group)]) for group in groups]
+    grouped = [[datasets[i] for i in group] for group in groups]
     batches = TrainingBatches(grouped, settings.batch_size, rows)
     module = ProbeModule(
         stacks,
@@ -95,25 +96,27 @@ def fit_probes(
     order = torch.tensor([i for group in groups for i in group]).argsort()
     curves = Curves(*(column[:, order] for column in module.curves()))
     places = {i: (stack, row) for stack, group in enumerate(groups) for row, i in enumerate(group)}
-    return FittedProbes(module.cpu().eval(), tuple(places[i] for i in range(len(problems))), curves)
+    return FittedProbes(module.cpu().eval(), tuple(places[i] for i in range(len(datasets))), curves)
 
 
-def _by_width(problems: Sequence[Problem]) -> list[tuple[int, ...]]:
-    widths = [problem.inputs.shape[1] for problem in problems]
+def _by_width(datasets: Sequence[ProbeDataset]) -> list[tuple[int, ...]]:
+    widths = [dataset.features.shape[1] for dataset in datasets]
     return [tuple(i for i, other in enumerate(widths) if other == width) for width in dict.fromkeys(widths)]
 
 
-def _stack(problems: list[Problem], settings: ProbeSettings, *, classes: int, l2: Float[Tensor, "t m"]) -> ProbeStack:
-    width = problems[0].inputs.shape[1]
-    mean, scale = torch.zeros(len(problems), width), torch.ones(len(problems), width)
+def _stack(
+    datasets: list[ProbeDataset], settings: ProbeSettings, *, classes: int, l2: Float[Tensor, "t m"]
+) -> ProbeStack:
+    width = datasets[0].features.shape[1]
+    mean, scale = torch.zeros(len(datasets), width), torch.ones(len(datasets), width)
     principal = settings.principal and width <= WIDEST_BASIS
-    basis = torch.empty(len(problems), width, width) if principal else None
-    for row, problem in enumerate(problems):
+    basis = torch.empty(len(datasets), width, width) if principal else None
+    for row, dataset in enumerate(datasets):
         if settings.standardize:
-            mean[row], scale[row] = moments(problem.inputs, problem.train)
+            mean[row], scale[row] = moments(dataset.features, dataset.split.train)
         if basis is not None:
-            basis[row] = principal_basis(problem.inputs, problem.train, mean[row], scale[row])
-    seeds = [problem.seed for problem in problems]
+            basis[row] = principal_basis(dataset.features, dataset.split.train, mean[row], scale[row])
+    seeds = [dataset.seed for dataset in datasets]
     return ProbeStack(classes=classes, hidden=settings.hidden, l2=l2, mean=mean, scale=scale, basis=basis, seeds=seeds)
 
 
@@ -152,11 +155,11 @@ class Epochs(lightning.Callback):
 
 
 class RowStream:
-    """Endless passes over a problem's training rows, each in a new order; the order depends on its seed alone."""
+    """Endless passes over a dataset's training rows, each in a new order; the order depends on its seed alone."""
 
-    def __init__(self, problem: Problem) -> None:
-        self.rows = problem.train
-        self.generator = torch.Generator().manual_seed(problem.seed)
+    def __init__(self, dataset: ProbeDataset) -> None:
+        self.rows = dataset.split.train
+        self.generator = torch.Generator().manual_seed(dataset.seed)
         self.waiting = self.rows[:0]
 
     def take(self, size: int) -> Int[Tensor, " n"]:
@@ -169,11 +172,11 @@ class RowStream:
 
 
 class TrainingBatches:
-    """An epoch of ``rows`` training rows of each problem; the last batch may be shorter."""
+    """An epoch of ``rows`` training rows of each dataset; the last batch may be shorter."""
 
-    def __init__(self, groups: list[list[Problem]], batch_size: int, rows: int) -> None:
+    def __init__(self, groups: list[list[ProbeDataset]], batch_size: int, rows: int) -> None:
         self.groups = groups
-        self.streams = [[RowStream(problem) for problem in group] for group in groups]
+        self.streams = [[RowStream(dataset) for dataset in group] for group in groups]
         self.sizes = [min(batch_size, rows - start) for start in range(0, rows, batch_size)]
 
     def __len__(self) -> int:
@@ -188,11 +191,11 @@ class TrainingBatches:
 
 
 class ValidationBatches:
-    """The validation rows of every problem once; shorter problems are padded with ignored rows."""
+    """The validation rows of every dataset once; shorter datasets are padded with ignored rows."""
 
-    def __init__(self, groups: list[list[Problem]], batch_size: int) -> None:
+    def __init__(self, groups: list[list[ProbeDataset]], batch_size: int) -> None:
         self.groups = groups
-        rows = max(len(problem.validation) for group in groups for problem in group)
+        rows = max(len(dataset.split.validation) for group in groups for dataset in group)
         self.spans = [(start, min(start + batch_size, rows)) for start in range(0, rows, batch_size)]
 
     def __len__(self) -> int:
@@ -201,15 +204,15 @@ class ValidationBatches:
     def __iter__(self) -> Iterator[list[StackBatch]]:
         for start, stop in self.spans:
             yield [
-                _gather(group, [problem.validation[start:stop] for problem in group], stop - start)
+                _gather(group, [dataset.split.validation[start:stop] for dataset in group], stop - start)
                 for group in self.groups
             ]
 
 
-def _gather(group: list[Problem], rows: list[Int[Tensor, " _"]], size: int) -> StackBatch:
-    inputs = torch.zeros(len(group), size, group[0].inputs.shape[1])
+def _gather(group: list[ProbeDataset], rows: list[Int[Tensor, " _"]], size: int) -> StackBatch:
+    inputs = torch.zeros(len(group), size, group[0].features.shape[1])
     labels = torch.full((len(group), size), IGNORED)
-    for i, (problem, chosen) in enumerate(zip(group, rows, strict=True)):
-        torch.index_select(problem.inputs, 0, chosen, out=inputs[i, : len(chosen)])
-        torch.index_select(problem.labels, 0, chosen, out=labels[i, : len(chosen)])
+    for i, (dataset, chosen) in enumerate(zip(group, rows, strict=True)):
+        torch.index_select(dataset.features, 0, chosen, out=inputs[i, : len(chosen)])
+        torch.index_select(dataset.labels, 0, chosen, out=labels[i, : len(chosen)])
     return StackBatch(inputs, labels)

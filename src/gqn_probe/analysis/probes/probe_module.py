@@ -20,16 +20,6 @@ from torchmetrics import Metric
 IGNORED = -1  # the label of padding
 
 
-class Problem(NamedTuple):
-    """What one probe has to learn; rows are named by their index into ``inputs``."""
-
-    inputs: Float[Tensor, "n d"]  # may be memory-mapped: only the rows of a batch are read at a time
-    labels: Int[Tensor, " n"]  # 0..classes-1
-    train: Int[Tensor, " a"]
-    validation: Int[Tensor, " e"]
-    seed: int  # of the initial weights and of the order of rows
-
-
 class StackBatch(NamedTuple):
     """The rows of one step for the probes of one width."""
 
@@ -47,7 +37,7 @@ class Curves(NamedTuple):
 
 
 class ProbeStack(nn.Module):
-    """``t`` problems of one width, each with ``m`` probes that start alike and differ in their L2 strength.
+    """``t`` datasets of one width, each with ``m`` probes that start alike and differ in their L2 strength.
 
     With a ``basis`` the first layer's weights are ``basis @ parameter``: the same model and penalty in coordinates
     that Adam, which scales each coordinate by itself, descends well.
@@ -76,7 +66,7 @@ class ProbeStack(nn.Module):
         widths = [mean.shape[1], classes] if hidden is None else [mean.shape[1], hidden, classes]
         for fan_in, fan_out in pairwise(widths):
             start = torch.stack([_glorot_uniform(fan_in, fan_out, generator) for generator in generators])
-            # all strengths of a problem read the same rows: one product with their first weights side by side
+            # all strengths of a dataset read the same rows: one product with their first weights side by side
             axes = "t (m o) i" if not self.weights else "(t m) o i"
             self.weights.append(nn.Parameter(repeat(start, f"t i o -> {axes}", m=self.probes).clone()))
             self.biases.append(nn.Parameter(torch.zeros_like(self.weights[-1][:, :, :1])))
@@ -102,7 +92,7 @@ class ProbeStack(nn.Module):
 
     @torch.no_grad()
     def logits(self, row: int, probe: int, inputs: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
-        """The read-out of one problem's ``probe``-th strength."""
+        """The read-out of one dataset's ``probe``-th strength."""
         outputs = ((inputs - self.mean[row]) / self.scale[row]).T
         for depth, (weights, biases) in enumerate(zip(self._weights(), self.biases, strict=True)):
             folds = "t (m o) i -> (t m) o i" if depth == 0 else "(t m) o i -> (t m) o i"

@@ -9,8 +9,8 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gqn_probe.analysis.probes.dataset import Case
-from gqn_probe.analysis.probes.linear import Reading, read_parts
+from gqn_probe.analysis.probes.dataset import ProbeDataset
+from gqn_probe.analysis.probes.linear import ProbeResult, read_parts
 from gqn_probe.analysis.probes.probe_fit import CHUNK, moments
 
 
@@ -23,16 +23,18 @@ class Ridge:
 
     l2: Sequence[float]  # times the number of training rows, on standardised inputs
 
-    def read(self, cases: Sequence[Case], values: Float[Tensor, " k"], device: str) -> list[Reading]:
-        return [self._read(case, values) for case in cases]
+    def evaluate(self, datasets: Sequence[ProbeDataset], values: Float[Tensor, " k"], device: str) -> list[ProbeResult]:
+        return [self._evaluate(dataset, values) for dataset in datasets]
 
-    def _read(self, case: Case, values: Float[Tensor, " k"]) -> Reading:
-        fit = fit_ridge(case.inputs, values[case.labels][:, None], case.split.train, case.split.validation, self.l2)
+    def _evaluate(self, dataset: ProbeDataset, values: Float[Tensor, " k"]) -> ProbeResult:
+        fit = fit_ridge(
+            dataset.features, values[dataset.labels][:, None], dataset.split.train, dataset.split.validation, self.l2
+        )
 
         def logits(inputs: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
             return -0.5 * (fit.predict(inputs) - values) ** 2 / fit.spread  # of a Gaussian about the prediction
 
-        return read_parts(case, logits, values, fit.strength, None)
+        return read_parts(dataset, logits, values, fit.strength, None)
 
 
 class RidgeFit(NamedTuple):
@@ -60,7 +62,7 @@ def fit_ridge(
     mean, scale = moments(inputs, train)
     offset = values[train].double().mean(dim=0)
     few_rows = len(train) < len(mean)
-    gram, moment = (_between_rows if few_rows else _between_features)(inputs, values - offset, train, mean, scale)
+    gram, moment = (_dual if few_rows else _primal)(inputs, values - offset, train, mean, scale)
     variances, axes = torch.linalg.eigh(gram)
     fits = []
     for strength in strengths:
@@ -77,7 +79,7 @@ def fit_ridge(
     return min(fits, key=lambda fit: fit.spread)
 
 
-def _between_features(
+def _primal(
     inputs: Float[Tensor, "n f"],
     wanted: Float[Tensor, "n t"],
     train: Int[Tensor, " a"],
@@ -94,7 +96,7 @@ def _between_features(
     return gram, moment
 
 
-def _between_rows(
+def _dual(
     inputs: Float[Tensor, "n f"],
     wanted: Float[Tensor, "n t"],
     train: Int[Tensor, " a"],

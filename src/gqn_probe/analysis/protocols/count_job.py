@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from gqn_probe.analysis.inputs.context_readouts import check_inputs
-from gqn_probe.analysis.inputs.study_inputs import Material
+from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.inputs.view_selection import TASKS, Selection, sum_views
 from gqn_probe.analysis.protocols.study_settings import StudySettings
 from gqn_probe.atomic_io import atomic_write, write_arrays, write_csv, write_text
@@ -36,35 +36,35 @@ class Prediction(NamedTuple):
     query_seen: bool
 
 
-def run_count(material: Material, count: int, settings: StudySettings, folder: Path) -> Path:
+def run_count(study_inputs: StudyInputs, count: int, settings: StudySettings, folder: Path) -> Path:
     """Write the files of one count to ``folder``; ``job.json`` comes last and says that the others are whole.
 
     Raises:
         ValueError: the scenes have not enough views for the count, or an input is unknown.
     """
-    material.check(count)
-    check_inputs(material.gqn, settings.inputs)
+    study_inputs.check(count)
+    check_inputs(study_inputs.gqn, settings.inputs)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "job.json").unlink(missing_ok=True)  # of an earlier run in this folder
-    scenes = material.scenes
+    scenes = study_inputs.scenes
     selection = TASKS[settings.protocol](len(scenes), scenes.views, count, settings.seed).context
-    phi = material.features(("pooled",))["pooled"]
-    pooled = sum_views(phi, selection, aggregation=material.gqn.aggregation)
+    phi = study_inputs.features(("pooled",))["pooled"]
+    pooled = sum_views(phi, selection, aggregation=study_inputs.gqn.aggregation)
     seen = torch.zeros(len(scenes), scenes.views, dtype=torch.bool).scatter_(1, selection.views, True)
     with atomic_write(folder / "representation.safetensors") as draft:
         save_file({"representation": pooled, "views": seen, "scenes": torch.arange(len(scenes))}, draft)
         draft.chmod(0o644)  # safetensors leaves it to its owner alone
-    _reconstruct(material, count, settings, folder)
+    _reconstruct(study_inputs, count, settings, folder)
     note = {"count": count, "scenes": len(scenes), "seed": settings.seed, "protocol": settings.protocol}
     write_text(folder / "job.json", json.dumps(note))
     return folder
 
 
 @torch.no_grad()  # for the generator below too: it runs while this one waits for it
-def _reconstruct(material: Material, count: int, settings: StudySettings, folder: Path) -> None:
+def _reconstruct(study_inputs: StudyInputs, count: int, settings: StudySettings, folder: Path) -> None:
     rows, pictures = [], {"truth": [], "reconstruction": [], "sample": []}
     scene = 0
-    for prediction in _predictions(material, count, settings):
+    for prediction in _predictions(study_inputs, count, settings):
         errors = {
             "": prediction.reconstruction,
             "sample_": prediction.sample,
@@ -82,24 +82,24 @@ def _reconstruct(material: Material, count: int, settings: StudySettings, folder
             images.append(_bytes(getattr(prediction, kind)))
     write_csv(folder / "reconstruction.csv", ("scene", "count", "query_seen", "metric", "value"), rows)
     shown = {kind: torch.cat(images)[: settings.show].numpy() for kind, images in pictures.items() if images}
-    some = material.scenes[: len(shown.get("truth", ()))]
+    some = study_inputs.scenes[: len(shown.get("truth", ()))]
     context = TASKS[settings.protocol](len(some), some.views, count, settings.seed).context
     frames = rearrange(some.frames[context.scenes, context.views], "n v c h w -> n v h w c")
     write_arrays(folder / "reconstructions.npz", {"context": frames.numpy(), **shown})
 
 
-def _predictions(material: Material, count: int, settings: StudySettings) -> Iterator[Prediction]:
+def _predictions(study_inputs: StudyInputs, count: int, settings: StudySettings) -> Iterator[Prediction]:
     """The query of the first scenes, predicted in batches of fixed composition."""
-    some = material.scenes[: settings.reconstruct]
+    some = study_inputs.scenes[: settings.reconstruct]
     if not len(some):
         return
-    gqn, device = material.gqn.to(material.device), material.device
-    maps = material.features(("representation",), scenes=some)["representation"]
+    gqn, device = study_inputs.gqn.to(study_inputs.device), study_inputs.device
+    maps = study_inputs.features(("representation",), scenes=some)["representation"]
     task = TASKS[settings.protocol](len(some), some.views, count, settings.seed)
     query = task.query
     representation = sum_views(maps, task.context, aggregation=gqn.aggregation)
     everyone = torch.arange(len(some))
-    cameras = material.encode_cameras(some.cameras)
+    cameras = study_inputs.encode_cameras(some.cameras)
     nearest = _nearest(cameras, task.context, query)
     mean = _mean_image(some.frames, query)
     generator_devices = [] if device == "cpu" else [torch.device(device)]

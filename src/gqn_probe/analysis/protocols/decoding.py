@@ -8,29 +8,29 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gqn_probe.analysis.inputs.view_selection import nested
-from gqn_probe.analysis.probes.dataset import Case
-from gqn_probe.analysis.probes.predictions import Readings
+from gqn_probe.analysis.probes.dataset import CaseName, ProbeDataset
+from gqn_probe.analysis.probes.predictions import Predictions
 from gqn_probe.analysis.probes.ridge import Ridge, fit_ridge
-from gqn_probe.analysis.protocols.probe_inputs import RowStore
+from gqn_probe.analysis.protocols.probe_inputs import ProbeInputs
 from gqn_probe.analysis.protocols.study_settings import StudySettings
 from gqn_probe.analysis.questions.splits import folds_of, split_groups
 from gqn_probe.analysis.questions.targets import TARGETS, Classes, Values
 from gqn_probe.analysis.statistics.bootstrap import Interval, ObjectBootstrap
-from gqn_probe.analysis.statistics.scores import CaseName, share_right
+from gqn_probe.analysis.statistics.scores import share_right
 from gqn_probe.results import Result
 
 ALIKE = 1e-5  # deviation below which values differ by rounding alone
 
 
 @dataclass(frozen=True)
-class Knowledge:
+class TargetDecoder:
     """Reads targets from each input at each count, on objects that were not trained on.
 
     Classes are read by the headline's probe: ``accuracy``, and the ``chance`` of naming the commonest. Values are read
     by ridge regression: ``r2``, the share of their variance that is told, 0 for their mean and below 0 for worse.
     """
 
-    store: RowStore
+    probe_inputs: ProbeInputs
     settings: StudySettings
     bootstrap: ObjectBootstrap
 
@@ -40,9 +40,9 @@ class Knowledge:
 
     def rows(self, notes: list[str]) -> Iterator[Result]:
         """Every target but the count; one that the stimuli cannot give, or no probe can read, becomes a note."""
-        scenes = self.store.material.scenes
+        scenes = self.probe_inputs.study_inputs.scenes
         left_out: dict[str, list[str]] = {}
-        chosen = [nested(len(scenes), scenes.views, count, self.settings.seed) for count in self.store.counts]
+        chosen = [nested(len(scenes), scenes.views, count, self.settings.seed) for count in self.probe_inputs.counts]
         for target in (name for name in self.settings.targets if name != "count"):
             try:
                 truths = [TARGETS[target](scenes, views) for views in chosen]
@@ -52,12 +52,12 @@ class Knowledge:
                 left_out.setdefault(str(error), []).append(target)
                 continue
             for given in self.settings.inputs:
-                inputs = [each.contiguous() for each in self.store.coherent(given).unbind(dim=1)]
+                inputs = [each.contiguous() for each in self.probe_inputs.coherent(given).unbind(dim=1)]
                 if isinstance(truths[0], Classes):
-                    name = (target, given, "none", self.settings.headline)
+                    name = CaseName(target, given, "none", self.settings.headline)
                     yield from self._classes(name, inputs, [t for t in truths if isinstance(t, Classes)])
                 else:
-                    name = (target, given, "none", "ridge")
+                    name = CaseName(target, given, "none", "ridge")
                     yield from self._values(name, inputs, [t for t in truths if isinstance(t, Values)])
         notes += [f"What r knows of {', '.join(names)} was left out: {why}." for why, names in left_out.items()]
 
@@ -68,15 +68,17 @@ class Knowledge:
         target, given, control, probe = name
         objects, kinds = torch.arange(len(inputs[0])), truths[0].kinds
         seeds = self.settings.probe_seeds(folds_of(objects))
-        cases = [
-            Case(target, given, control, seed, rows, truth.labels, objects, split_groups(objects, seed), rows)
+        datasets = [
+            ProbeDataset(target, given, control, seed, rows, truth.labels, objects, split_groups(objects, seed), rows)
             for rows, truth in zip(inputs, truths, strict=True)
             for seed in seeds
         ]
-        readings = self.settings.kept[probe].read(cases, torch.arange(kinds).float(), self.store.material.device)
-        for i, count in enumerate(self.store.counts):
-            mine = readings[i * len(seeds) : (i + 1) * len(seeds)]
-            together = Readings.together([reading.test for reading in mine])
+        predictions = self.settings.kept[probe].evaluate(
+            datasets, torch.arange(kinds).float(), self.probe_inputs.study_inputs.device
+        )
+        for i, count in enumerate(self.probe_inputs.counts):
+            mine = predictions[i * len(seeds) : (i + 1) * len(seeds)]
+            together = Predictions.together([result.test for result in mine])
             n = len(together.labels)
             yield Result.pooled(name, "accuracy", share_right(together, self.bootstrap), n=n, count=count)
             commonest = float(together.labels.bincount().max()) / n
@@ -87,7 +89,7 @@ class Knowledge:
     ) -> Iterator[Result]:
         assert self._ridge is not None
         objects = torch.arange(len(inputs[0]))
-        for count, rows, truth in zip(self.store.counts, inputs, truths, strict=True):
+        for count, rows, truth in zip(self.probe_inputs.counts, inputs, truths, strict=True):
             if truth.values.std(dim=0).max() < ALIKE:
                 continue  # one view covers nothing: there is no variance to tell
             missed, spread = torch.zeros(len(objects), 1), torch.zeros(len(objects), 1)

@@ -14,17 +14,18 @@ from jaxtyping import Float
 from scipy.stats import binomtest
 from torch import Tensor
 
+from gqn_probe.analysis.probes.dataset import CaseName, ProbeDataset
 from gqn_probe.analysis.probes.linear import Softmax
-from gqn_probe.analysis.probes.predictions import Readings, confusion, row_scores
+from gqn_probe.analysis.probes.predictions import Predictions, confusion, row_scores
 from gqn_probe.analysis.probes.probe_fit import fit_probes
-from gqn_probe.analysis.probes.probe_module import Problem
 from gqn_probe.analysis.protocols.study_settings import StudySettings
+from gqn_probe.analysis.questions.splits import Split
 from gqn_probe.analysis.statistics.bootstrap import Interval
 from gqn_probe.results import ConfusionCell, CurvePoint, Outcome, Result
 
 LABELS = 16  # of the softmax: 0 and 1 are never asked for
 TRAINED = 0.8
-CASE = ("count", "pooled", "none", "original")
+CASE = CaseName("count", "pooled", "none", "original")
 CONVENTION = (
     "A count is the original study's label: the number of images drawn, of which the last is the query. "
     "Label n stands for n - 1 context images."
@@ -55,27 +56,28 @@ def original_outcome(
     if not isinstance(probe, Softmax):
         raise ValueError("the original study's classifier is a softmax one: choose probe=original")
     for seed in settings.probe_seeds():
-        problem = Problem(inputs, labels, rows[:trained], rows[trained:], seed)
-        fitted = fit_probes([problem], probe, classes=LABELS, rows=trained, device=device)
+        split = Split(rows[:trained], rows[trained:], test=rows[:0])
+        dataset = ProbeDataset(*CASE[:3], seed, inputs, labels, rows // labels_an_object, split, inputs)
+        fitted = fit_probes([dataset], probe, classes=LABELS, rows=trained, device=device)
         logits = fitted.logits(0, 0, inputs[trained:])
-        validated.append(Readings.of(rows[trained:] // labels_an_object, labels[trained:], logits))
+        validated.append(Predictions.of(rows[trained:] // labels_an_object, labels[trained:], logits))
         for column, values in fitted.curves._asdict().items():
             split, metric = column.split("_", 1)
             points = enumerate(values.flatten().tolist(), start=1)
             curves += [CurvePoint(*CASE, seed, epoch, split, metric, value) for epoch, value in points]
             results.append(Result(*CASE, seed, split, None, metric, float(values[-1])))
-    readings = Readings.together(validated)
-    results += _score(readings, torch.arange(LABELS), counts, settings.seeds)
+    predictions = Predictions.together(validated)
+    results += _score(predictions, torch.arange(LABELS), counts, settings.seeds)
     cells = [
         ConfusionCell(*CASE[1:], true, predicted, n)
-        for true, row in enumerate(confusion(readings).tolist())
+        for true, row in enumerate(confusion(predictions).tolist())
         for predicted, n in enumerate(row)
         if true in counts and (n or predicted in counts)
     ]
-    reached = _share(readings.predicted == readings.labels, settings.seeds)
+    reached = _share(predictions.predicted == predictions.labels, settings.seeds)
     headline = {
-        "probe": CASE[3],
-        "input": CASE[1],
+        "probe": CASE.probe,
+        "input": CASE.input,
         "accuracy": reached.value,
         "accuracy_low": reached.low,
         "accuracy_high": reached.high,
@@ -89,17 +91,17 @@ def original_outcome(
     return Outcome(results, curves, cells, [], headline, answer, CONVENTION, [])
 
 
-def _score(readings: Readings, counts: Tensor, labels: tuple[int, ...], seeds: int) -> list[Result]:
-    n = len(readings.labels)
-    scores = row_scores(readings, counts).mean(dim=0).tolist()
+def _score(predictions: Predictions, counts: Tensor, labels: tuple[int, ...], seeds: int) -> list[Result]:
+    n = len(predictions.labels)
+    scores = row_scores(predictions, counts).mean(dim=0).tolist()
     found = [
         Result(*CASE, None, "validation", None, metric, value, n=n)
         for metric, value in zip(("mean_absolute_error", "within_one"), scores[1:3], strict=True)
     ]
-    right = readings.predicted == readings.labels
+    right = predictions.predicted == predictions.labels
     found.append(Result.pooled(CASE, "accuracy", _share(right, seeds), n=n, split="validation"))
     for label in labels:
-        here = right[readings.labels == label]
+        here = right[predictions.labels == label]
         if len(here):
             share = _share(here, seeds)
             found.append(Result.pooled(CASE, "accuracy", share, n=len(here), count=label, split="validation"))

@@ -14,26 +14,26 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gqn_probe.analysis.inputs.context_readouts import context_rows, generator_names, generator_rows, is_sum
-from gqn_probe.analysis.inputs.study_inputs import Material
+from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.inputs.view_selection import BLOCK, SOURCES, Selection, mixing_groups, nested_task
-from gqn_probe.analysis.probes.dataset import Case
+from gqn_probe.analysis.probes.dataset import ProbeDataset
 from gqn_probe.analysis.protocols.study_settings import StudySettings
 from gqn_probe.analysis.questions.controls import LABELS, TRANSFORMS, Control
 from gqn_probe.analysis.questions.splits import Split, folds_of, rows_of, split_groups, split_rows
 
 
-class RowStore:
-    """Makes cases, each array once."""
+class ProbeInputs:
+    """Makes datasets, each array once."""
 
     def __init__(
         self,
-        material: Material,
+        study_inputs: StudyInputs,
         counts: tuple[int, ...],
         settings: StudySettings,
         scratch: Path,
         representations: Float[Tensor, "s k d"],
     ) -> None:
-        self.material, self.counts, self.settings, self.scratch = material, counts, settings, scratch
+        self.study_inputs, self.counts, self.settings, self.scratch = study_inputs, counts, settings, scratch
         self.arrays: dict[tuple[object, ...], Tensor] = {}
         self.representations = representations
         self.owners = torch.arange(len(representations)).repeat_interleave(len(counts))
@@ -44,14 +44,14 @@ class RowStore:
         self.arrays.clear()
         shutil.rmtree(self.scratch, ignore_errors=True)
 
-    def case(self, input: str, name: str, seed: int) -> Case:
+    def dataset(self, input: str, name: str, seed: int) -> ProbeDataset:
         """The rows of an input under the control called ``name``.
 
         Raises:
             ValueError: there are too few objects or shapes for the control.
         """
         control = self.settings.control[name]
-        objects, counts = len(self.material.scenes), len(self.counts)
+        objects, counts = len(self.study_inputs.scenes), len(self.counts)
         if control.split == "row":
             split = split_rows(objects, counts, seed)
         else:
@@ -59,7 +59,7 @@ class RowStore:
         tested = self._inputs(input, control, control.source, seed)
         trained = self._inputs(input, control, control.trained_on or control.source, seed)
         labels = self._labels(control.labels, seed)
-        return Case("count", input, name, seed, trained, labels, self.owners, split, tested)
+        return ProbeDataset("count", input, name, seed, trained, labels, self.owners, split, tested)
 
     def seeds(self, name: str) -> range:
         """The seeds of the control called ``name``, which test each of its groups equally often.
@@ -75,21 +75,21 @@ class RowStore:
     @cached_property
     def mixing(self) -> Int[Tensor, " s"]:
         """The objects that are mixed with each other."""
-        return mixing_groups(len(self.material.scenes), max(self.counts), self.settings.seed)
+        return mixing_groups(len(self.study_inputs.scenes), max(self.counts), self.settings.seed)
 
     def _labels(self, name: str, seed: int) -> Int[Tensor, " n"]:
         key = ("labels", name, None if name == "count" else seed)
         if key not in self.arrays:
-            labels = LABELS[name](len(self.material.scenes), len(self.counts), self._generator(seed, 1))
+            labels = LABELS[name](len(self.study_inputs.scenes), len(self.counts), self._generator(seed, 1))
             self.arrays[key] = rearrange(labels, "s k -> (s k)").contiguous()
         return self.arrays[key]
 
     def _groups(self, control: Control) -> Int[Tensor, " s"]:
-        factors = self.material.scenes.factors
+        factors = self.study_inputs.scenes.factors
         if control.mixes:
             return self.mixing
         if control.split != "shape":
-            return torch.arange(len(self.material.scenes))
+            return torch.arange(len(self.study_inputs.scenes))
         if factors is None:
             raise ValueError("a split by shape needs stimuli whose shapes are known, such as rendered ones")
         return factors.mirror_class
@@ -99,7 +99,7 @@ class RowStore:
         return self._sums(input, self.settings.control["none"], "nested", 0)
 
     def _inputs(self, input: str, control: Control, source: str, seed: int) -> Float[Tensor, "n f"]:
-        if control.transform == "divided" and not is_sum(self.material.gqn, control.input or input):
+        if control.transform == "divided" and not is_sum(self.study_inputs.gqn, control.input or input):
             raise ValueError(f"{input} is no sum, and dividing it would tell the count")
         sums = self._sums(input, control, source, seed)
         if control.transform != "identity":
@@ -118,26 +118,28 @@ class RowStore:
         key = (name, source, encoder)
         if key == ("pooled", "nested", None):
             return self.representations
-        if key not in self.arrays and name in generator_names(self.material.gqn):
+        if key not in self.arrays and name in generator_names(self.study_inputs.gqn):
             if (source, encoder) != ("nested", None):
                 raise ValueError(f"{name} is traced for the study's own contexts alone")
             self._trace()
         if key not in self.arrays:
-            material = self.material if encoder is None else self.material.untrained(encoder)
-            self.arrays[key] = self._filled(lambda count: context_rows(material, name, self._selection(source, count)))
+            study_inputs = self.study_inputs if encoder is None else self.study_inputs.untrained(encoder)
+            self.arrays[key] = self._filled(
+                lambda count: context_rows(study_inputs, name, self._selection(source, count))
+            )
         return self.arrays[key]
 
     def _selection(self, source: str, count: int) -> Selection:
-        scenes = self.material.scenes
+        scenes = self.study_inputs.scenes
         return SOURCES[source](len(scenes), scenes.views, count, self.settings.seed, self.mixing)
 
     def _trace(self) -> None:
         """All generator read-outs that are asked for, in one pass a count."""
-        scenes = self.material.scenes
-        names = [name for name in self.settings.inputs if name in generator_names(self.material.gqn)]
+        scenes = self.study_inputs.scenes
+        names = [name for name in self.settings.inputs if name in generator_names(self.study_inputs.gqn)]
         for column, count in enumerate(self.counts):
             task = nested_task(len(scenes), scenes.views, count, self.settings.seed)
-            for name, rows in generator_rows(self.material, names, task).items():
+            for name, rows in generator_rows(self.study_inputs, names, task).items():
                 key = (name, "nested", None)
                 if key not in self.arrays:
                     self.arrays[key] = self._array((len(rows), len(self.counts), rows.shape[1]))

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from gqn_probe.analysis.inputs.study_inputs import Material
+from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.inputs.view_selection import TASKS
 from gqn_probe.analysis.protocols.jobs import Jobs, read_predictions
 from gqn_probe.analysis.protocols.study_settings import StudySettings
@@ -37,9 +37,9 @@ def prediction_rows(jobs: Jobs, bootstrap: ObjectBootstrap) -> Iterator[Result]:
         yield Result(*NAME, None, "test", count, "query_seen", float(is_seen))
 
 
-def write_pictures(material: Material, jobs: Jobs, settings: StudySettings, folder: Path) -> None:
+def write_pictures(study_inputs: StudyInputs, jobs: Jobs, settings: StudySettings, folder: Path) -> None:
     """The first scenes: context views in order, and at each count the query and what was predicted of it."""
-    some = material.scenes[: min(settings.show, settings.reconstruct)]
+    some = study_inputs.scenes[: min(settings.show, settings.reconstruct)]
     tasks = [TASKS[settings.protocol](len(some), some.views, count, settings.seed) for count in jobs.counts]
     arrays = {
         "counts": np.array(jobs.counts),

@@ -7,11 +7,11 @@ from pathlib import Path
 from jaxtyping import Float
 from torch import Tensor
 
-from gqn_probe.analysis.inputs.study_inputs import Material
+from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.protocols.count_probe import CONVENTION, counting_outcome
 from gqn_probe.analysis.protocols.jobs import Jobs, find_jobs, read_representations
 from gqn_probe.analysis.protocols.original_study import original_outcome
-from gqn_probe.analysis.protocols.probe_inputs import RowStore
+from gqn_probe.analysis.protocols.probe_inputs import ProbeInputs
 from gqn_probe.analysis.protocols.reconstruction import prediction_rows, write_pictures
 from gqn_probe.analysis.protocols.study_settings import StudySettings
 from gqn_probe.analysis.statistics.bootstrap import ObjectBootstrap
@@ -20,7 +20,7 @@ from gqn_probe.results import Outcome, write_study
 
 
 def run_study(
-    material: Material,
+    study_inputs: StudyInputs,
     settings: StudySettings,
     jobs: Sequence[Path],
     folder: Path,
@@ -37,9 +37,9 @@ def run_study(
     found = find_jobs(jobs)
     representations = read_representations(found)
     bootstrap = ObjectBootstrap(len(representations), resamples=settings.resamples, seed=settings.seed)
-    outcome = _outcome(material, settings, found, representations, bootstrap, folder)
+    outcome = _outcome(study_inputs, settings, found, representations, bootstrap, folder)
     outcome = outcome._replace(results=[*prediction_rows(found, bootstrap), *outcome.results])
-    write_pictures(material, found, settings, folder)
+    write_pictures(study_inputs, found, settings, folder)
     known = {
         "question": QUESTION,
         "counts": list(found.counts),
@@ -53,7 +53,7 @@ def run_study(
 
 
 def _outcome(
-    material: Material,
+    study_inputs: StudyInputs,
     settings: StudySettings,
     jobs: Jobs,
     representations: Float[Tensor, "s k d"],
@@ -61,12 +61,12 @@ def _outcome(
     folder: Path,
 ) -> Outcome:
     if settings.protocol == "original":
-        return original_outcome(representations, jobs.counts, settings, device=material.device)
+        return original_outcome(representations, jobs.counts, settings, device=study_inputs.device)
     if len(jobs.counts) == 1:
         read: dict[str, float | str] = {"probe": settings.headline, "input": settings.inputs[0]}
         return Outcome([], [], [], [], read, ONE_COUNT, CONVENTION, [])
-    store = RowStore(material, jobs.counts, settings, folder / ".rows", representations)
+    probe_inputs = ProbeInputs(study_inputs, jobs.counts, settings, folder / ".rows", representations)
     try:
-        return counting_outcome(store, settings, bootstrap)
+        return counting_outcome(probe_inputs, settings, bootstrap)
     finally:
-        store.close()
+        probe_inputs.close()

@@ -16,7 +16,7 @@ FOLDS = 5  # a fifth is tested
 VALIDATION = 0.2  # of what is left
 
 
-def trained_rows(rows: int) -> int:
+def approximate_train_rows(rows: int) -> int:
     """How many of so many rows a split by object trains on, about."""
     return round((1 - 1 / FOLDS) * (1 - VALIDATION) * rows)
 

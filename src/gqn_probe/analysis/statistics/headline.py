@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from gqn_probe.analysis.probes.predictions import Readings
+from gqn_probe.analysis.probes.predictions import Predictions
 from gqn_probe.analysis.statistics.bootstrap import Interval, ObjectBootstrap
 from gqn_probe.analysis.statistics.scores import paired_difference, share_right
 
@@ -26,7 +26,7 @@ class Headline(NamedTuple):
     @classmethod
     def of(
         cls,
-        readings: Mapping[str, Readings],
+        predictions: Mapping[str, Predictions],
         bootstrap: ObjectBootstrap,
         of_groups: ObjectBootstrap,
         *,
@@ -36,19 +36,19 @@ class Headline(NamedTuple):
         probe: str,
         input: str,
     ) -> "Headline":
-        """From the test readings of an input under every control: ``full`` is it as it is, ``norm`` its length.
+        """From the test predictions of an input under every control: ``full`` is it as it is, ``norm`` its length.
 
         Args:
             of_groups: resamples the groups of objects that are mixed with each other.
         """
-        foreign = readings.get("transfer")
+        foreign = predictions.get("transfer")
         return cls(
             probe=probe,
             input=input,
-            accuracy=share_right(readings[full], bootstrap),
-            norm_only=share_right(readings[norm], bootstrap),
-            difference=paired_difference(readings[full], readings[norm], bootstrap),
-            transfer=None if foreign is None else paired_difference(foreign, readings[full], of_groups),
+            accuracy=share_right(predictions[full], bootstrap),
+            norm_only=share_right(predictions[norm], bootstrap),
+            difference=paired_difference(predictions[full], predictions[norm], bootstrap),
+            transfer=None if foreign is None else paired_difference(foreign, predictions[full], of_groups),
             chance=chance,
         )
 
