@@ -17,18 +17,19 @@ from torch import Tensor
 
 from gqn_probe.data.build import build_store
 from gqn_probe.data.cameras import camera_basis
-from gqn_probe.data.render import EDGE, face_light, half_width, render_batch
+from gqn_probe.data.ray_caster import EDGE, face_light
+from gqn_probe.data.render import LENS, render_batch
 from gqn_probe.data.sources import Rendered
 from gqn_probe.types import Factors, Scenes
 
 SIZE, VIEWS, PARTS = 64, 16, 5
-OURS = Rendered(PARTS, SIZE, VIEWS, 1024, 0, 0, 0, "plain", "shape")
+OURS = Rendered(PARTS, SIZE, VIEWS, 1024, 0, 0, 0, "plain", "shape", LENS)
 
 
 def every_ray(factors: Factors, cameras: Tensor, chunk: int = 16) -> Tensor:
     """The plain slab test."""
     side = 2 * SIZE
-    line = ((torch.arange(side, device=cameras.device) + 0.5) / side * 2 - 1) * half_width(PARTS)
+    line = ((torch.arange(side, device=cameras.device) + 0.5) / side * 2 - 1) * LENS.scale
     light = face_light().to(cameras.device)
     images = []
     positions = factors.positions.repeat_interleave(cameras.shape[1], 0)

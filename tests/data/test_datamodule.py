@@ -10,7 +10,8 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 
 from gqn_probe.data import SceneDataModule, dataset_files, encode_cameras, prepared, render_scenes, shepard_metzler
 from gqn_probe.data.build import build_store
-from gqn_probe.types import Batch
+from gqn_probe.data.render import LENS
+from gqn_probe.types import Batch, Lens
 
 
 @pytest.fixture(scope="module")
@@ -22,18 +23,18 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def rendered(cache: Path, **changes: Any) -> SceneDataModule:
     settings = {"parts": 5, "size": 8, "views": 3, "train": 70, "val": 10, "test": 20, "background": "plain"}
     settings |= {"split_by": "shape", "online": False, "seed": 0, "batch_size": 8, "num_workers": 0}
-    settings |= {"camera_order": "cos_sin", "fraction": 1.0, "cache": str(cache)}
+    settings |= {"camera_order": "cos_sin", "fraction": 1.0, "cache": str(cache), "lens": LENS._asdict()}
     return shepard_metzler(**settings | changes)
 
 
 def files(root: Path, cache: Path, **changes: Any) -> SceneDataModule:
-    settings = {"kind": "deepmind", "root": str(root), "name": "shepard_metzler_5_parts", "size": None}
+    settings = {"kind": "deepmind", "root": str(root), "name": "shepard_metzler_5_parts", "size": None, "lens": None}
     settings |= {"frames": "jpeg", "seed": 0, "batch_size": 4, "num_workers": 0, "camera_order": "cos_sin"}
     return dataset_files(**settings | {"fraction": 1.0, "cache": str(cache)} | changes)
 
 
 def store(root: Path, **changes: Any) -> SceneDataModule:
-    settings = {"root": str(root), "size": None, "seed": 0, "batch_size": 4, "num_workers": 0}
+    settings = {"root": str(root), "size": None, "lens": None, "seed": 0, "batch_size": 4, "num_workers": 0}
     return prepared(**settings | {"camera_order": "cos_sin", "fraction": 1.0} | changes)
 
 
@@ -291,3 +292,62 @@ def test_shapes_that_are_known_are_held_out_whole(tmp_path: Path) -> None:
     shapes = [set(part["shapes"]) for part in data.provenance()["splits"].values()]
     assert len(shapes) == 3
     assert sum(map(len, shapes)) == len(set.union(*shapes)) == 8
+
+
+def test_the_lens_and_the_cubes_are_what_a_store_is_known_by(tmp_path: Path) -> None:
+    lens = {"kind": "perspective", "scale": 0.35}
+    one, many, near = rendered(tmp_path), rendered(tmp_path, parts=[4, 6]), rendered(tmp_path, lens=lens)
+    assert len({data.folder for data in (one, many, near)}) == 3
+    assert rendered(tmp_path, parts=[5]).folder == one.folder
+    assert near.lens == Lens("perspective", 0.35)
+    fewer = many.scenes("val").factors
+    assert fewer is not None
+    assert set(fewer.parts.tolist()) == {4, 6}
+    assert fewer.positions.isnan().any(dim=-1).sum(dim=1).tolist() == (6 - fewer.parts).tolist()
+    stored = near.scenes("val", limit=2).frames
+    expected = render_scenes(2, views=3, size=8, stream="val", split="val", lens=near.lens).frames
+    assert torch.equal(stored, expected)
+    again = store(near.folder)
+    assert again.lens == near.lens
+    assert store(near.folder, lens={"kind": "orthographic", "scale": 2}).lens == Lens("orthographic", 2)
+
+
+def test_published_datasets_have_a_lens_of_unknown_scale(fixtures: Path, tmp_path: Path) -> None:
+    cubes = files(fixtures / "tfrecords", tmp_path)
+    room = files(fixtures / "tfrecords", tmp_path, name="rooms_ring_camera")
+    assert cubes.lens.kind == room.lens.kind == "perspective"
+    assert cubes.lens.scale is room.lens.scale is None
+    assert cubes.lens.box is None
+    assert room.lens.box is not None
+    assert files(fixtures / "tfrecords", tmp_path, lens={"kind": "perspective", "scale": 0.4}).lens.scale == 0.4
+
+
+@pytest.mark.parametrize("online", [False, True])
+def test_the_background_is_measured(shared: Path, online: bool) -> None:
+    data = rendered(shared, online=online, parts=[4, 8], size=16)
+    assert data.background() == (212 / 255,) * 3
+    stated = data.provenance()
+    assert stated["background"] == list(data.background())
+    assert stated["lens"]["kind"] == "orthographic"
+
+
+def test_online_scenes_may_have_different_numbers_of_cubes(shared: Path) -> None:
+    data = rendered(shared, online=True, parts=[4, 8], train=16)
+    batch = next(iter(data.train_dataloader()))
+    frames = data.on_after_batch_transfer(batch, 0).frames
+    expected = render_scenes(8, views=3, parts=[4, 8], size=8, stream="train", split="train").frames
+    assert torch.equal(frames, expected)
+
+
+@pytest.mark.parametrize(
+    ("lens", "message"),
+    [
+        ({"kind": "fisheye", "scale": 1}, "lens.kind=fisheye is not known"),
+        ({"kind": "perspective", "scale": None}, "data.lens.scale=null cannot render"),
+        ({"kind": "perspective", "scale": 1, "width": 2}, "lens.width is not known: a lens has kind, scale"),
+        ({"kind": "perspective", "scale": 1, "box": [1, 2]}, r"lens.box=\[1, 2\] has 2 numbers: expected 3"),
+    ],
+)
+def test_a_lens_that_cannot_be_meant_is_refused(tmp_path: Path, lens: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        rendered(tmp_path, lens=lens)

@@ -14,7 +14,8 @@ from gqn_probe.data.store import Index, write_shard
 READ = """
 import sys
 from gqn_probe.data import prepared
-data = prepared(root=sys.argv[1], size=None, seed=0, batch_size=36, num_workers=0, camera_order="cos_sin", fraction=1.0)
+settings = {"size": None, "lens": None, "seed": 0, "batch_size": 36, "num_workers": 0}
+data = prepared(root=sys.argv[1], camera_order="cos_sin", fraction=1.0, **settings)
 scenes = sum(len(batch.frames) for batch in data.train_dataloader())
 peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
 print(scenes, int(peak.split()[1]) * 1024)

@@ -9,6 +9,9 @@ from PIL import Image
 
 from gqn_probe.data import own
 from gqn_probe.data.own import OwnScenes
+from gqn_probe.types import Lens
+
+LENS = Lens("perspective", None)
 
 HEAD = "scene,image,x,y,z,yaw,pitch,split\n"
 
@@ -34,6 +37,7 @@ def test_images_and_cameras_arrive(tmp_path: Path) -> None:
     data = own(
         root=str(folder(tmp_path / "mine", TABLE)),
         size=None,
+        lens={"kind": "perspective", "scale": 0.5, "centre": [1, 0, 0], "radius": 2, "box": None},
         seed=0,
         batch_size=2,
         num_workers=0,
@@ -42,6 +46,8 @@ def test_images_and_cameras_arrive(tmp_path: Path) -> None:
         cache=str(tmp_path / "cache"),
     )
     assert {split: len(data.scenes(split)) for split in ("train", "val", "test")} == {"train": 3, "val": 1, "test": 1}
+    assert data.lens == Lens("perspective", 0.5, (1, 0, 0), 2)
+    assert data.background()[0] * 255 == pytest.approx(20 * len("cup0.png"))
     lamp = data.scenes("test")
     assert lamp.frames.shape == (1, 3, 3, 8, 8)
     assert (lamp.frames == 20 * len("lamp0.png")).all()
@@ -50,16 +56,16 @@ def test_images_and_cameras_arrive(tmp_path: Path) -> None:
 
 
 def test_images_are_resized(tmp_path: Path) -> None:
-    source = OwnScenes(str(folder(tmp_path / "mine", TABLE)), 4)
+    source = OwnScenes(str(folder(tmp_path / "mine", TABLE)), 4, LENS)
     assert source.read(source.pieces()[0]).frames.shape == (4, 3, 3, 4, 4)
 
 
 def test_a_changed_image_makes_another_store(tmp_path: Path) -> None:
     root = folder(tmp_path, TABLE)
-    before = OwnScenes(str(root), None).identity()
-    assert OwnScenes(str(root), None).identity() == before
+    before = OwnScenes(str(root), None, LENS).identity()
+    assert OwnScenes(str(root), None, LENS).identity() == before
     Image.new("RGB", (8, 8), "red").save(root / "cup0.png")
-    assert OwnScenes(str(root), None).identity() != before
+    assert OwnScenes(str(root), None, LENS).identity() != before
 
 
 @pytest.mark.parametrize(
@@ -72,7 +78,7 @@ def test_a_changed_image_makes_another_store(tmp_path: Path) -> None:
 def test_images_that_have_no_certain_colour_are_refused(tmp_path: Path, image: Image.Image, reason: str) -> None:
     root = folder(tmp_path, TABLE)
     image.save(root / "cup0.png")
-    source = OwnScenes(str(root), None)
+    source = OwnScenes(str(root), None, LENS)
     with pytest.raises(ValueError, match=rf"scene cup: .*cup0\.png .*{reason}"):
         source.read(source.pieces()[0])
 
@@ -81,7 +87,7 @@ def test_images_that_have_no_certain_colour_are_refused(tmp_path: Path, image: I
 def test_a_scene_whose_rows_stand_apart_is_refused(tmp_path: Path, split: str) -> None:
     root = folder(tmp_path, TABLE + f"cup,cup9.png,1,2,3,0,0,{split}\n")
     with pytest.raises(ValueError, match="the rows of scene cup stand apart or in several splits"):
-        OwnScenes(str(root), None).pieces()
+        OwnScenes(str(root), None, LENS).pieces()
 
 
 @pytest.mark.parametrize(
@@ -97,12 +103,12 @@ def test_a_scene_whose_rows_stand_apart_is_refused(tmp_path: Path, split: str) -
 )
 def test_a_wrong_table_is_named(tmp_path: Path, table: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
-        OwnScenes(str(folder(tmp_path / "mine", table)), None).pieces()
+        OwnScenes(str(folder(tmp_path / "mine", table)), None, LENS).pieces()
 
 
 def test_wrong_images_are_named(tmp_path: Path) -> None:
     root = folder(tmp_path / "mine", TABLE)
-    source = OwnScenes(str(root), None)
+    source = OwnScenes(str(root), None, LENS)
     (root / "pen1.png").write_bytes(b"text")
     with pytest.raises(ValueError, match=r"scene pen: .*pen1\.png is no readable image"):
         source.read(source.pieces()[0])
@@ -122,7 +128,7 @@ def test_wrong_images_are_named(tmp_path: Path) -> None:
 def test_a_table_as_spreadsheets_write_it(tmp_path: Path) -> None:
     mine = folder(tmp_path, TABLE)
     (mine / "cameras.csv").write_text(TABLE.replace(",", ", "), encoding="utf-8-sig")
-    assert {split: len(scenes) for split, scenes in OwnScenes(str(mine), None)._scenes.items()} == {
+    assert {split: len(scenes) for split, scenes in OwnScenes(str(mine), None, LENS)._scenes.items()} == {
         "train": 4,
         "val": 0,
         "test": 1,
@@ -132,10 +138,10 @@ def test_a_table_as_spreadsheets_write_it(tmp_path: Path) -> None:
 def test_a_table_in_another_encoding(tmp_path: Path) -> None:
     (tmp_path / "cameras.csv").write_bytes("scène".encode("latin-1"))
     with pytest.raises(ValueError, match=r"cameras\.csv is not UTF-8"):
-        OwnScenes(str(tmp_path), None).pieces()
+        OwnScenes(str(tmp_path), None, LENS).pieces()
 
 
 def test_a_file_for_a_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ValueError, match=r"file/cameras\.csv does not exist"):
-        OwnScenes(str(tmp_path / "file"), None).pieces()
+        OwnScenes(str(tmp_path / "file"), None, LENS).pieces()

@@ -19,7 +19,7 @@ from gqn_probe.data.store import read_index
 
 def train_frames(store: Path) -> torch.Tensor:
     data = prepared(
-        root=str(store), size=None, seed=0, batch_size=2, num_workers=0, camera_order="cos_sin", fraction=1.0
+        root=str(store), size=None, lens=None, seed=0, batch_size=2, num_workers=0, camera_order="cos_sin", fraction=1.0
     )
     return torch.cat([data.scenes("train").frames, data.scenes("val").frames])
 

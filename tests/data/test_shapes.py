@@ -57,6 +57,13 @@ def test_every_shape_is_in_one_split_and_drawn_only_there() -> None:
         assert torch.equal(ids.mirror_class.unique(), shapes)
 
 
+@pytest.mark.parametrize("parts", [4, 5, 6, 7, 8])
+def test_every_split_has_shapes_of_each_number_of_cubes(parts: int) -> None:
+    for split in ("train", "val", "test"):
+        _, ids = draw_shapes(scene_keys(torch.arange(8), seed=3, stream=split), parts, split)
+        assert in_split(ids.mirror_class, split).all()
+
+
 def test_a_split_without_shapes_is_refused() -> None:
     with pytest.raises(ValueError, match="no shape of 2 cubes is in the split 'train'"):
         draw_shapes(scene_keys(torch.arange(2), seed=0, stream=""), 2, "train")

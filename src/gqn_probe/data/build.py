@@ -10,6 +10,7 @@ from filelock import FileLock
 from torch.utils.data import DataLoader, Dataset
 
 from gqn_probe.atomic_io import remove_temporary_files
+from gqn_probe.data.cameras import lens_settings
 from gqn_probe.data.records import raise_error
 from gqn_probe.data.sources import Piece, Source
 from gqn_probe.data.store import Index, Shard, checksum_of, read_index, write_shard
@@ -76,7 +77,11 @@ def build_store(
 
 
 def _open(source: Source, folder: Path) -> Index:
-    index = read_index(folder) if (folder / "index.json").exists() else Index(source.identity())
+    index = (
+        read_index(folder)
+        if (folder / "index.json").exists()
+        else Index(source.identity(), lens=lens_settings(source.find_lens()))
+    )
     if index.source != source.identity():
         raise ValueError(f"{folder} holds {index.source}, not {source.identity()}: choose another folder")
     return index

@@ -5,12 +5,16 @@ ports disagree on their order, and weights trained with one order are wrong with
 """
 
 import math
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from gqn_probe.types import Lens
+
+LENSES = ("orthographic", "perspective")
 ORDERS = ("cos_sin", "sin_cos")
 
 
@@ -65,3 +69,41 @@ def camera_basis(raw: Float[Tensor, "*n 5"]) -> Basis:
     right = torch.stack([yaw.sin(), -yaw.cos(), zero], dim=-1)
     up = torch.stack([-yaw.cos() * pitch.sin(), -yaw.sin() * pitch.sin(), pitch.cos()], dim=-1)
     return Basis(right, up, forward)
+
+
+def check_lens(lens: Lens) -> Lens:
+    """The same lens.
+
+    Raises:
+        ValueError: where its kind is not known or a length is not positive.
+    """
+    if lens.kind not in LENSES:
+        raise ValueError(f"lens.kind={lens.kind} is not known: use {' or '.join(LENSES)}")
+    lengths = {"scale": lens.scale, "radius": lens.radius, "box": lens.box and min(lens.box)}
+    for name, length in lengths.items():
+        if length is not None and not 0 < length < math.inf:
+            raise ValueError(f"lens.{name}={getattr(lens, name)} is no length: give a number above 0")
+    return lens
+
+
+def make_lens(settings: Mapping[str, Any]) -> Lens:
+    """The lens that settings describe by the fields of ``Lens``.
+
+    Raises:
+        ValueError: where a field does not exist or its value cannot be meant.
+    """
+    values = {
+        name: tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
+        for name, value in settings.items()
+    }
+    if unknown := values.keys() - {*Lens._fields}:
+        raise ValueError(f"lens.{min(unknown)} is not known: a lens has {', '.join(Lens._fields)}")
+    for name in ("centre", "box"):
+        if values.get(name) is not None and len(values[name]) != 3:
+            raise ValueError(f"lens.{name}={list(values[name])} has {len(values[name])} numbers: expected 3")
+    return check_lens(Lens(**values))
+
+
+def lens_settings(lens: Lens) -> dict[str, Any]:
+    """The lens as plain values, as JSON keeps them."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in lens._asdict().items()}

@@ -7,28 +7,31 @@ import hashlib
 import json
 import zlib
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
+from einops import rearrange
 from jaxtyping import Float, Int
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
 
 from gqn_probe.data.batches import SceneBatches, SceneLoader
 from gqn_probe.data.build import build_store
-from gqn_probe.data.cameras import ORDERS, encode_cameras
+from gqn_probe.data.cameras import ORDERS, encode_cameras, lens_settings
 from gqn_probe.data.draws import scene_keys, uniform
 from gqn_probe.data.scenes import OnlineScenes, SplitScenes
 from gqn_probe.data.sources import Piece, PreparedStore, Rendered, Source, choose, fraction_of
 from gqn_probe.data.store import Index
 from gqn_probe.data.stored import StoredScenes
 from gqn_probe.data.workers import in_processes
-from gqn_probe.types import Batch, Scenes
+from gqn_probe.types import Batch, Lens, Scenes
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
+BACKGROUND_FRAMES = 320
 HELD_OUT = 0.05  # of the training scenes, for each split that a source does not have
 
 
@@ -77,6 +80,27 @@ class SceneDataModule(LightningDataModule):
             return Path(self.source.root)
         identity = self.source.identity()
         return self.cache / f"{identity['kind']}-{_digest(identity)}"
+
+    @property
+    def lens(self) -> Lens:
+        """How the cameras of all scenes see, and where in the world the scenes are."""
+        return self.source.find_lens()
+
+    def background(self) -> tuple[float, float, float]:
+        """The commonest colour: the median of each channel, in 0..1, over some 320 frames of training scenes."""
+        return self._background
+
+    @cached_property
+    def _background(self) -> tuple[float, float, float]:
+        if self.online:
+            frames = self._render(torch.arange(BACKGROUND_FRAMES // self._rendered.views + 1)).frames
+        else:
+            train = self.split("train")
+            views = train.stored.cameras(train.rows[:1]).shape[1]
+            chosen = torch.linspace(0, len(train) - 1, min(len(train), BACKGROUND_FRAMES // views + 8)).long()
+            frames = train.stored[train.rows[chosen]].frames
+        red, green, blue = rearrange(frames, "s v c h w -> c (s v h w)").median(dim=1).values.tolist()
+        return red / 255, green / 255, blue / 255
 
     def _pieces(self) -> list[Piece]:
         pieces = fraction_of(self.source.pieces(), self.fraction)
@@ -228,6 +252,8 @@ class SceneDataModule(LightningDataModule):
             "source": self.source.identity(),
             "online": self.online,
             "camera_order": self.camera_order,
+            "lens": lens_settings(self.lens),
+            "background": list(self.background()),
             "fraction": self.fraction,
             "splits": splits,
         }

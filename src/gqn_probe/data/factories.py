@@ -1,10 +1,13 @@
 """What conf/data/*.yaml name: one flat list of settings to a data module."""
 
-from typing import TypedDict, Unpack
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict, Unpack
 
+from gqn_probe.data.cameras import make_lens
 from gqn_probe.data.datamodule import SceneDataModule
 from gqn_probe.data.own import OwnScenes
 from gqn_probe.data.published import DatasetFiles, Kind, kept_frames
+from gqn_probe.data.render import check_parts
 from gqn_probe.data.sources import PreparedStore, Rendered
 
 
@@ -20,7 +23,7 @@ class Serving(TypedDict):
 
 def shepard_metzler(
     *,
-    parts: int,
+    parts: int | Sequence[int],
     size: int,
     views: int,
     train: int,
@@ -29,11 +32,24 @@ def shepard_metzler(
     background: str,
     split_by: str,
     online: bool,
+    lens: Mapping[str, Any],
     cache: str,
     **serving: Unpack[Serving],
 ) -> SceneDataModule:
     """Shepard-Metzler objects rendered by us: once, or anew for each batch (``online``)."""
-    source = Rendered(parts, size, views, train, val, test, serving["seed"], background, split_by)
+    numbers = check_parts(parts)
+    source = Rendered(
+        numbers[0] if len(numbers) == 1 else numbers,
+        size,
+        views,
+        train,
+        val,
+        test,
+        serving["seed"],
+        background,
+        split_by,
+        make_lens(lens),
+    )
     return SceneDataModule(source=source, online=online, cache=cache, **serving)
 
 
@@ -44,19 +60,26 @@ def dataset_files(
     name: str,
     size: int | None,
     frames: str | None,
+    lens: Mapping[str, Any] | None,
     cache: str,
     **serving: Unpack[Serving],
 ) -> SceneDataModule:
     """A published dataset in DeepMind's format or the PyTorch port's."""
-    source = DatasetFiles(kind, root, name, size, frames or kept_frames(kind, size))
+    source = DatasetFiles(kind, root, name, size, frames or kept_frames(kind, size), lens and make_lens(lens))
     return SceneDataModule(source=source, online=False, cache=cache, **serving)
 
 
-def own(*, root: str, size: int | None, cache: str, **serving: Unpack[Serving]) -> SceneDataModule:
+def own(
+    *, root: str, size: int | None, lens: Mapping[str, Any], cache: str, **serving: Unpack[Serving]
+) -> SceneDataModule:
     """Your images and cameras."""
-    return SceneDataModule(source=OwnScenes(root, size), online=False, cache=cache, **serving)
+    return SceneDataModule(source=OwnScenes(root, size, make_lens(lens)), online=False, cache=cache, **serving)
 
 
-def prepared(*, root: str, size: int | None, **serving: Unpack[Serving]) -> SceneDataModule:
+def prepared(
+    *, root: str, size: int | None, lens: Mapping[str, Any] | None, **serving: Unpack[Serving]
+) -> SceneDataModule:
     """A store made by ``python -m gqn_probe.data.prepare``."""
-    return SceneDataModule(source=PreparedStore(root, size), online=False, cache=root, **serving)
+    return SceneDataModule(
+        source=PreparedStore(root, size, lens and make_lens(lens)), online=False, cache=root, **serving
+    )

@@ -11,10 +11,8 @@ import torch
 from einops import rearrange
 from jaxtyping import UInt8
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 RUN = 120  # images a thread decodes before it takes new ones
-RESIZED = 1000  # images at once, which takes up to ten times their memory
 
 
 def jpeg_size(image: bytes) -> tuple[int, int]:
@@ -98,12 +96,3 @@ def _decode_into(pixels: UInt8[np.ndarray, "h w 3"], image: bytes) -> None:
 @cache
 def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, "jpeg")
-
-
-def resize_frames(frames: UInt8[Tensor, "*n c h w"], size: int) -> UInt8[Tensor, "*n c {size} {size}"]:
-    """Frames of another size, anti-aliased."""
-    if frames.shape[-2:] == (size, size):
-        return frames
-    parts = frames.flatten(0, -4).split(RESIZED)
-    resized = torch.cat([interpolate(part, (size, size), mode="bilinear", antialias=True) for part in parts])
-    return resized.unflatten(0, frames.shape[:-3])

@@ -23,10 +23,10 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from gqn_probe.data.files import fetch, file_versions, resolve
-from gqn_probe.data.jpeg import resize_frames
 from gqn_probe.data.records import raise_error
+from gqn_probe.data.resize import RESIZE, resize_frames
 from gqn_probe.data.sources import Piece
-from gqn_probe.types import Scenes
+from gqn_probe.types import Lens, Scenes
 
 COLUMNS = ("scene", "image", "x", "y", "z", "yaw", "pitch")
 PIECE = 64  # scenes
@@ -52,11 +52,17 @@ class OwnScenes:
 
     root: str
     size: int | None  # resize frames to it
+    lens: Lens
 
     def identity(self) -> dict:
         digest = hashlib.sha256(self._table)
         digest.update(json.dumps(self._images()).encode())
-        return {"kind": "own", "root": resolve(self.root), "size": self.size, "content": digest.hexdigest()[:16]}
+        resized = {} if self.size is None else {"resize": RESIZE}
+        content = {"size": self.size, "content": digest.hexdigest()[:16]} | resized
+        return {"kind": "own", "root": resolve(self.root)} | content
+
+    def find_lens(self) -> Lens:
+        return self.lens
 
     def _images(self) -> list[str]:
         """The version of each image in the table."""

@@ -19,8 +19,10 @@ from gqn_probe.data.build import build_store, damaged_shards
 from gqn_probe.data.files import file_sizes, resolve
 from gqn_probe.data.own import OwnScenes
 from gqn_probe.data.published import SUFFIXES, DatasetFiles, kept_frames
+from gqn_probe.data.render import LENS
 from gqn_probe.data.sources import Rendered, Source, fraction_of
 from gqn_probe.data.store import read_index
+from gqn_probe.types import Lens
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Options:
     name: str = ""  # of the dataset, where the folder has another
     frames: str = ""  # raw, or jpeg (a ninth of the space, decoded on the fly), which is the default for TFRecords
     size: int = 0  # pixels to resize to; 0 for 64 when rendering, else for the source's
-    parts: int = 5
+    parts: str = "5"  # or several, as 4,5,6,7,8
     views: int = 16
     train: int = 4000
     val: int = 256
@@ -86,18 +88,33 @@ def choose_source(options: Options) -> Source:
             raise ValueError(f"{name}={getattr(options, name)} means nothing for source={options.source}: leave it out")
     if options.source == "shepard_metzler":
         counts = (options.train, options.val, options.test)
+        numbers = _numbers(options.parts)
         return Rendered(
-            options.parts, size or 64, options.views, *counts, options.seed, options.background, options.split_by
+            numbers[0] if len(numbers) == 1 else numbers,
+            size or 64,
+            options.views,
+            *counts,
+            options.seed,
+            options.background,
+            options.split_by,
+            LENS,
         )
     root = resolve(options.source)
     if file_sizes(root, "cameras.csv"):
-        return OwnScenes(root, size)
+        return OwnScenes(root, size, Lens("perspective", None))
     name = options.name or Path(root).name
     for folder in (root, f"{root}/{name}"):
         for kind, suffix in SUFFIXES.items():
             if file_sizes(f"{folder}/train", suffix):
                 return DatasetFiles(kind, root, name, size, options.frames or kept_frames(kind, size))
     raise ValueError(f"source={options.source} holds no cameras.csv, train/*.tfrecord or train/*.pt.gz")
+
+
+def _numbers(parts: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(number) for number in parts.strip("[]").split(","))
+    except ValueError:
+        raise ValueError(f"parts={parts} is no number of cubes, nor several as 4,5,6") from None
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -6,18 +6,18 @@ github.com/google-deepmind/gqn-datasets; each file is a piece.
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from gqn_probe.data.converted import read_converted
 from gqn_probe.data.files import file_sizes, resolve
-from gqn_probe.data.jpeg import resize_frames
 from gqn_probe.data.records import raise_error
+from gqn_probe.data.resize import RESIZE, resize_frames
 from gqn_probe.data.sources import Piece, choose
 from gqn_probe.data.tfrecord import EncodedScenes, decode_scenes, read_encoded
-from gqn_probe.types import Scenes
+from gqn_probe.types import Lens, Scenes
 
 
 class Published(NamedTuple):
@@ -25,17 +25,23 @@ class Published(NamedTuple):
 
     views: int | None
     frame: int | None  # pixels
+    lens: Lens
 
+
+# A field of view is published for none of them, so the scale is left to be learned. Positions are in the units of the
+# published cameras.
+OBJECT = Lens("perspective", scale=None, radius=1.0)
+ROOM = Lens("perspective", scale=None, radius=1.0, box=(1.0, 1.0, 0.5))
 
 # github.com/google-deepmind/gqn-datasets
 DATASETS = {
-    "jaco": Published(11, 64),
-    "mazes": Published(300, 84),
-    "rooms_ring_camera": Published(10, 64),
-    "rooms_free_camera_no_object_rotations": Published(10, 64),
-    "rooms_free_camera_with_object_rotations": Published(10, 128),
-    "shepard_metzler_5_parts": Published(15, 64),
-    "shepard_metzler_7_parts": Published(15, 64),
+    "jaco": Published(11, 64, OBJECT),
+    "mazes": Published(300, 84, ROOM),
+    "rooms_ring_camera": Published(10, 64, ROOM),
+    "rooms_free_camera_no_object_rotations": Published(10, 64, ROOM),
+    "rooms_free_camera_with_object_rotations": Published(10, 128, ROOM),
+    "shepard_metzler_5_parts": Published(15, 64, OBJECT),
+    "shepard_metzler_7_parts": Published(15, 64, OBJECT),
 }
 
 
@@ -60,6 +66,7 @@ class DatasetFiles:
     name: str
     size: int | None  # resize frames to it
     frames: str  # raw or jpeg: jpeg keeps the bytes of the source
+    lens: Lens | None = None  # None for what is known of the dataset
 
     def __post_init__(self) -> None:
         choose("frames", self.frames, ("raw", "jpeg"))
@@ -73,7 +80,21 @@ class DatasetFiles:
     def identity(self) -> dict:
         listing = sorted((piece.split, piece.name, size) for piece, size in self._files.items())
         digest = hashlib.sha256(json.dumps(listing).encode()).hexdigest()[:16]
-        return asdict(self) | {"root": self._folder, "files": digest}
+        settings = {
+            "kind": self.kind,
+            "root": self._folder,
+            "name": self.name,
+            "size": self.size,
+            "frames": self.frames,
+        }
+        return settings | {"files": digest} | ({} if self.size is None else {"resize": RESIZE})
+
+    def find_lens(self) -> Lens:
+        return self.lens or self._published.lens
+
+    @property
+    def _published(self) -> Published:
+        return DATASETS.get(Path(self._folder).name, DATASETS.get(self.name, Published(None, None, OBJECT)))
 
     @property
     def _suffix(self) -> str:
@@ -107,8 +128,8 @@ class DatasetFiles:
         if self.kind == "converted":
             scenes = read_converted(path)
         else:
-            published = DATASETS.get(Path(self._folder).name, DATASETS.get(self.name, Published(None, None)))
-            encoded = read_encoded(path, views=published.views, frame=published.frame, on_error=on_error)
+            views, frame, _ = self._published
+            encoded = read_encoded(path, views=views, frame=frame, on_error=on_error)
             scenes, encoded = decode_scenes(encoded, on_error)
             if self.frames == "jpeg":
                 return encoded

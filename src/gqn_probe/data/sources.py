@@ -5,7 +5,7 @@ A piece becomes one shard of the store, so pieces are what is prepared in parall
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, NoReturn, Protocol, runtime_checkable
@@ -14,14 +14,16 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from gqn_probe.data.cameras import check_lens, lens_settings, make_lens
+from gqn_probe.data.ray_caster import BACKGROUNDS
 from gqn_probe.data.records import raise_error
-from gqn_probe.data.render import BACKGROUNDS, render_batch
+from gqn_probe.data.render import check_parts, render_batch
 from gqn_probe.data.store import Index, read_index
 from gqn_probe.data.tfrecord import EncodedScenes
-from gqn_probe.types import Scenes
+from gqn_probe.types import Lens, Scenes
 
 RENDERED_PIECE = 64  # scenes
-RENDERER = 1  # raise it when the same settings give other images, so that no cache is taken for them
+RENDERER = 2  # raise it when the same settings give other images, so that no cache is taken for them
 
 
 def choose(setting: str, value: str, choices: Sequence[str]) -> None:
@@ -49,6 +51,10 @@ class Source(Protocol):
         """Plain values that decide the content; the cache and the store are named and checked by them."""
         ...
 
+    def find_lens(self) -> Lens:
+        """How its cameras see, as was set or as is known of the data."""
+        ...
+
     def pieces(self) -> list[Piece]:
         """All there is to read, training first."""
         ...
@@ -70,7 +76,7 @@ class Source(Protocol):
 class Rendered:
     """Shepard-Metzler objects rendered by us; ``split_by`` "shape" keeps every shape to one split."""
 
-    parts: int
+    parts: int | tuple[int, ...]  # cubes an object; of several numbers each is as likely
     size: int
     views: int
     train: int
@@ -79,18 +85,26 @@ class Rendered:
     seed: int
     background: str
     split_by: str
+    lens: Lens
 
     def __post_init__(self) -> None:
-        for name, least in {"parts": 1, "size": 1, "views": 1, "train": 0, "val": 0, "test": 0}.items():
+        check_parts(self.parts)
+        for name, least in {"size": 1, "views": 1, "train": 0, "val": 0, "test": 0}.items():
             if getattr(self, name) < least:
                 raise ValueError(f"data.{name}={getattr(self, name)} is too small: the least is {least}")
         choose("background", self.background, tuple(BACKGROUNDS))
         choose("split_by", self.split_by, ("shape", "scene"))
+        if check_lens(self.lens).scale is None:
+            raise ValueError("data.lens.scale=null cannot render: give half the width of the image")
 
     def identity(self) -> dict:
-        counts = ("train", "val", "test")
-        settings = {name: value for name, value in asdict(self).items() if name not in counts}
-        return {"kind": "shepard_metzler", "renderer": RENDERER} | settings
+        names = ("parts", "size", "views", "seed", "background", "split_by")
+        settings = {name: getattr(self, name) for name in names}
+        settings |= {"parts": self.parts if isinstance(self.parts, int) else [*self.parts]}
+        return {"kind": "shepard_metzler", "renderer": RENDERER} | settings | {"lens": lens_settings(self.lens)}
+
+    def find_lens(self) -> Lens:
+        return self.lens
 
     def pieces(self) -> list[Piece]:
         counts = {"train": self.train, "val": self.val, "test": self.test}
@@ -118,6 +132,7 @@ class Rendered:
             stream=split,
             split=split if self.split_by == "shape" else None,
             background=self.background,
+            lens=self.lens,
         )
 
 
@@ -127,6 +142,7 @@ class PreparedStore:
 
     root: str
     size: int | None = None  # resize frames to it as they are read
+    lens: Lens | None = None  # None for that of the source
 
     @cached_property
     def index(self) -> Index:
@@ -134,6 +150,13 @@ class PreparedStore:
 
     def identity(self) -> dict:
         return self.index.source
+
+    def find_lens(self) -> Lens:
+        if self.lens is not None:
+            return self.lens
+        if self.index.lens is None:
+            raise ValueError(f"the store {self.root} has no lens: set data.lens, or prepare it again")
+        return make_lens(self.index.lens)
 
     def pieces(self) -> list[Piece]:
         return [Piece(shard.split, shard.piece) for shard in sorted(self.index.shards, key=lambda shard: shard.file)]

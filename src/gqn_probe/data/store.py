@@ -95,6 +95,7 @@ class Index:
     source: dict
     shards: tuple[Shard, ...] = ()
     failed: tuple[str, ...] = ()  # pieces of which nothing could be read
+    lens: dict | None = None  # by the fields of ``Lens``; stores made before it was known have none
     format: int = FORMAT
 
     @property
@@ -133,6 +134,8 @@ def read_index(folder: Path) -> Index:
         shards = tuple(
             Shard(**shard | {name: tuple(shard.get(name, ())) for name in lists}) for shard in content["shards"]
         )
-        return Index(content["source"], shards, tuple(content.get("failed", ())), content["format"])
+        return Index(
+            content["source"], shards, tuple(content.get("failed", ())), content.get("lens"), content["format"]
+        )
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged ({error}): prepare the store again") from None

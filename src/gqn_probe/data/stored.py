@@ -15,7 +15,8 @@ from einops import rearrange
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-from gqn_probe.data.jpeg import decode_jpegs, resize_frames
+from gqn_probe.data.jpeg import decode_jpegs
+from gqn_probe.data.resize import resize_frames
 from gqn_probe.data.store import Shard
 from gqn_probe.types import Factors, Scenes
 

@@ -15,8 +15,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gqn_probe.data.files import fetch
-from gqn_probe.data.jpeg import decode_jpegs, jpeg_size, resize_frames
+from gqn_probe.data.jpeg import decode_jpegs, jpeg_size
 from gqn_probe.data.records import example_features, raise_error, read_records
+from gqn_probe.data.resize import resize_frames
 from gqn_probe.types import Scenes
 
 

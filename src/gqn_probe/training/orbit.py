@@ -14,7 +14,8 @@ from torch import Tensor
 from gqn_probe.atomic_io import atomic_write
 from gqn_probe.data.cameras import facing_origin
 from gqn_probe.data.datamodule import SceneDataModule
-from gqn_probe.data.render import DISTANCE, render_objects
+from gqn_probe.data.ray_caster import render_objects
+from gqn_probe.data.render import DISTANCE
 from gqn_probe.data.sources import Rendered
 from gqn_probe.model import GQN
 from gqn_probe.types import to_unit
@@ -44,7 +45,9 @@ def orbit(
     assert scenes.factors is not None
     device = next(gqn.parameters()).device
     raw = repeat(orbit_cameras(positions), "v p -> s v p", s=len(scenes))
-    truth = render_objects(scenes.factors, raw, size=data.source.size, background=data.source.background)
+    truth = render_objects(
+        scenes.factors, raw, lens=data.lens, size=data.source.size, background=data.source.background
+    )
     columns = [to_unit(truth)]
     path = data.encode(raw).to(device)
     frames, cameras = to_unit(scenes.frames).to(device), data.encode(scenes.cameras).to(device)
