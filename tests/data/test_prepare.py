@@ -142,7 +142,7 @@ def test_a_transfer_that_stays_broken_is_named(
         (["source=nix://a", "out=x"], r"nix://a.* cannot be opened: Protocol not known: nix"),
         (["source=nowhere", "out=x"], r"source=nowhere holds no cameras\.csv, train/\*\.tfrecord or train/\*\.pt\.gz"),
         (["sorce=x"], "'sorce=x' is not understood: expected KEY=VALUE with a key among source, out"),
-        (["source=shepard_metzler", "out=x", "parts=two"], "parts=two: 'two' is no int"),
+        (["source=shepard_metzler", "out=x", "parts=two"], "parts=two is no number of cubes"),
         (["source=shepard_metzler", "out=x", "split_by=color"], "split_by=color is not known: use shape or scene"),
         (["source=shepard_metzler", "out=x", "frames=raw"], "frames=raw means nothing for source=shepard_metzler"),
         (["source=.", "out=x", "train=2"], r"train=2 means nothing for source=\.: leave it out"),
