@@ -4,14 +4,31 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from gqn_probe.results import Answer, ConfusionCell, CurvePoint, Result, Similarity, read_rows
 
-LABELS = {"none": "r as it is", "norm": "length of r only", "mlp": "MLP", "knn": "nearest neighbours"}
+LABELS = {
+    "none": "r as it is",
+    "norm": "length of r only",
+    "untrained": "untrained network",
+    "mlp": "MLP",
+    "knn": "nearest neighbours",
+    "pooled": "r pooled",
+    "unpooled": "r whole",
+}
 DECODABILITY = {"accuracy": "accuracy", "r2": "variance explained (R²)"}  # of classes, of values
+
+
+class Series(NamedTuple):
+    """A metric by count, or by number of training objects, and what it is of."""
+
+    label: str
+    target: str
+    metric: str
+    rows: list[Result]
 
 
 @dataclass(frozen=True)
@@ -49,10 +66,35 @@ class Study:
 
     def decodability_series(self) -> list[tuple[str, str, list[Result]]]:
         """For each property of the object or the views: its name, its metric, and that metric by count."""
-        targets = self.object_targets
-        read = dict.fromkeys((r.target, r.metric, r.probe) for r in self.results if r.target in targets)
-        series = ((t, metric, self.series(metric, target=t, probe=probe)) for t, metric, probe in read)
-        return [each for each in series if each[1] in DECODABILITY and each[2]]
+        first = {target: self.lines_of(target)[:1] for target in self.object_targets}
+        return [(t, line.metric, line.rows) for t, lines in first.items() for line in lines if line.label == self.given]
+
+    def lines_of(self, target: str) -> list[Series]:
+        """How well a property is told by count: by r first, then by r to other probes, other inputs, and baselines."""
+        return self._lines(target, by_count=True)
+
+    def learning_curves_of(self, target: str) -> list[Series]:
+        """How well a property is told at the largest count there is, by number of training objects; as ``lines_of``."""
+        return self._lines(target, by_count=False)
+
+    def _lines(self, target: str, *, by_count: bool) -> list[Series]:
+        rows = [r for r in self.results if r.target == target and r.metric in DECODABILITY and r.count is not None]
+        rows = [r for r in rows if (r.train_objects is None) == by_count]
+        if not by_count:
+            rows = [r for r in rows if r.count == max(each.count or 0 for each in rows)]
+        cases = dict.fromkeys((r.control, r.input, r.probe, r.metric) for r in rows)
+        probe = next((p for control, input, p, _ in cases if (control, input) == ("none", self.input)), None)
+        found = {}
+        for case in cases:
+            control, input, by, metric = case
+            if by != probe and (control, input) != ("none", self.input):
+                continue  # baselines are read by the probe that r is read by
+            words = self.given if control == "none" and input == self.input else self.label(input)
+            words = words if control == "none" else self.control_label(control, input)
+            held = _held_out([r for r in rows if (r.control, r.input, r.probe, r.metric) == case])
+            held.sort(key=lambda r: (r.count, r.train_objects or 0))
+            found[case] = Series(words if by == probe else f"{words}, {self.label(by)}", target, metric, held)
+        return sorted(found.values(), key=lambda line: line.label != self.given)  # stable: r comes first
 
     def control_rows(self) -> list[Result]:
         """Held-out accuracy over all counts, a row a control, input and probe; best first."""
@@ -88,7 +130,7 @@ class Study:
     @property
     def given(self) -> str:
         """The headline's input as people call it."""
-        return "r" if self.input == "pooled" else self.input
+        return "r" if self.input in ("pooled", "unpooled") else self.input
 
     @property
     def headline_confusion(self) -> list[tuple[int, int, int]]:
@@ -114,8 +156,8 @@ class Study:
         return str(self.summary.get("labels", {}).get(name, LABELS.get(name, name.replace("_", " "))))
 
     def control_label(self, control: str, input: str) -> str:
-        """The control in words, with its input where that is neither pooled r nor what the control is called after."""
-        return self.label(control) if input in ("pooled", control) else f"{self.label(control)}, {input}"
+        """The control in words, with its input where that is neither the headline's nor what the control is called."""
+        return self.label(control) if input in (self.input, control) else f"{self.label(control)}, {self.label(input)}"
 
 
 def read_study(folder: str | Path) -> Study:

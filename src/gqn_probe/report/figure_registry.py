@@ -1,42 +1,84 @@
-"""All figures of a study by the name of their file: ``draw_figures`` writes them, the page inlines them."""
+"""The registry of figures: a decorated function in ``report/figures`` is a figure of every study that has its data.
 
+A figure is one function of the study, which returns None where the study lacks its data:
+
+    @study_figure("controls", "What the marks mean, in a sentence or two.")
+    def my_figure(study: Study) -> Figure | None: ...
+
+It becomes ``figures/my-figure.png`` and ``.svg``, stands in the page's section ``controls``, and is logged to W&B.
+"""
+
+import importlib
+import pkgutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
-from gqn_probe.report import style
-from gqn_probe.report.figures import accuracy as by_count
-from gqn_probe.report.figures import classifier_curves as curves
-from gqn_probe.report.figures import controls_figure as controls
-from gqn_probe.report.figures import images as pictures
-from gqn_probe.report.figures import representation_geometry as matrices
-from gqn_probe.study_results import Study, read_study
+from gqn_probe.atomic_io import write_text
+from gqn_probe.report import figures, style
+from gqn_probe.study_results import Study
 
-FIGURES: dict[str, Callable[[Study], Figure | None]] = {
-    "accuracy-by-count": by_count.accuracy_by_count,
-    "model-accuracy": curves.model_accuracy,
-    "model-loss": curves.model_loss,
-    "confusion": matrices.confusion,
-    "controls": controls.controls,
-    "reconstruction-error": by_count.reconstruction_error,
-    "reconstructions": pictures.reconstructions,
-    "decodability": by_count.decodability,
-    "similarity": matrices.similarity,
-    "geometry": matrices.geometry,
-}
+Draw = Callable[[Study], Figure | None]
 
 
-def draw_figures(folder: str | Path) -> list[Path]:
-    """Write each figure that the study in ``folder`` has data for, ``study/figures/NAME.png``; their paths.
+class StudyFigure(NamedTuple):
+    """What is known of a figure before it is drawn."""
 
-    Raises ValueError where the folder holds no study.
+    section: str  # the anchor of the page's section that it stands in
+    caption: str | Callable[[Study], str]
+    draw: Draw
+
+
+class Drawing(NamedTuple):
+    """A figure drawn: its files, and what the page shows of it."""
+
+    name: str
+    section: str
+    caption: str
+    svg: str  # an <svg> element in the page's colours
+    png: Path
+
+
+FIGURES: dict[str, StudyFigure] = {}  # by the name of the file
+
+
+def study_figure(section: str, caption: str | Callable[[Study], str]) -> Callable[[Draw], Draw]:
+    """Register the decorated function as a figure that is named after it.
+
+    Raises:
+        ValueError: another module has a figure of that name.
     """
-    study = read_study(folder)
-    written = []
+
+    def register(draw: Draw) -> Draw:
+        name = draw.__name__.replace("_", "-")
+        if name in FIGURES and FIGURES[name].draw.__module__ != draw.__module__:
+            raise ValueError(f"two figures are called {name}: in {FIGURES[name].draw.__module__}, {draw.__module__}")
+        FIGURES[name] = StudyFigure(section, caption, draw)
+        return draw
+
+    return register
+
+
+def find_figures() -> dict[str, StudyFigure]:
+    """All figures by name: those of every module in ``report/figures``, and what else was registered."""
+    for module in pkgutil.iter_modules(figures.__path__, f"{figures.__name__}."):
+        importlib.import_module(module.name)
+    return FIGURES
+
+
+def draw_figures(study: Study) -> list[Drawing]:
+    """Draw each figure that the study has data for, once; write it to ``figures/NAME.png`` and ``.svg``."""
+    drawings = []
+    folder = study.folder / "figures"
     with style.applied():
-        for name, draw in FIGURES.items():
-            figure = draw(study)
-            if figure is not None:
-                written.append(style.write_png(figure, study.folder / "figures" / f"{name}.png"))
-    return written
+        for name, each in find_figures().items():
+            figure = each.draw(study)
+            if figure is None:
+                continue
+            caption = each.caption if isinstance(each.caption, str) else each.caption(study)
+            png, svg = style.write_png(figure, folder / f"{name}.png"), style.svg_text(figure, name)
+            write_text(folder / f"{name}.svg", svg)
+            drawings.append(Drawing(name, each.section, caption, style.inline_svg(svg, name, caption), png))
+    return drawings

@@ -4,6 +4,8 @@ import html
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from gqn_probe.report.glossary import Term
+
 
 class Number(NamedTuple):
     """A table cell that shows ``text`` and sorts by ``value``."""
@@ -38,9 +40,15 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[Cell]], text: Collection
         "<tr>" + "".join(_cell(cell, m) for cell, m in zip(row, mark, strict=True)) + "</tr>" for row in rows
     )
     return (
-        f'<div class="scroll"><table class="sortable"><thead><tr>{top}</tr></thead>'
+        f'<div class="scroll" tabindex="0"><table class="sortable"><thead><tr>{top}</tr></thead>'
         f"<tbody>\n{body}\n</tbody></table></div>"
     )
+
+
+def terms(found: Sequence[Term]) -> str:
+    """What the words of a table mean; nothing for none."""
+    rows = "\n".join(f"<div><dt>{escape(t.label)}</dt><dd>{escape(t.meaning)}</dd></div>" for t in found)
+    return f'<dl class="terms">\n{rows}\n</dl>' if found else ""
 
 
 def settings(values: Mapping[str, Any]) -> str:

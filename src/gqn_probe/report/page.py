@@ -3,6 +3,7 @@
 ``python -m gqn_probe.report.page FOLDER`` makes it and the figures again from the result files.
 """
 
+import argparse
 import sys
 from collections.abc import Sequence
 from importlib.resources import files
@@ -14,52 +15,48 @@ from gqn_probe.report import style
 from gqn_probe.report.figure_registry import FIGURES, draw_figures
 from gqn_probe.report.html_elements import escape, figure
 from gqn_probe.report.sections import sections
+from gqn_probe.report.terminal import say
 from gqn_probe.study_results import Study, read_study
 
 QUESTION = "Does the scene representation tell how many images it was formed from?"
+FIRST = "accuracy-by-count"  # the figure beside the answers
 
 
-def build_report(folder: str | Path) -> Path:
-    """Write ``study/report.html`` of the study in ``folder``, under a temporary name first; its path.
-
-    Raises ValueError where the folder holds no study.
-    """
-    study = read_study(folder)
+def build_report(study: Study, drawings: Sequence[Drawing]) -> Path:
+    """Write ``report.html`` beside the study's results, whole or not at all; its path."""
     path = study.folder / "report.html"
-    write_text(path, render(study))
+    write_text(path, render(study, drawings))
     return path
 
 
-def render(study: Study) -> str:
+def render(study: Study, drawings: Sequence[Drawing]) -> str:
     """The page as text."""
-    drawings = _drawings(study)
-    parts = sections(study, drawings)
+    parts = sections(study, drawings, first=FIRST)
     here = files("gqn_probe.report")
     question = study.summary.get("question", QUESTION)
+    first = next((d for d in drawings if d.name == FIRST), None)
     return Template(here.joinpath("page.html").read_text(encoding="utf-8")).substitute(
         title=escape(question),
         style=here.joinpath("page.css").read_text(encoding="utf-8"),
         script=here.joinpath("page.js").read_text(encoding="utf-8"),
         question=escape(question),
-        answer=escape(study.summary.get("answer", "")),
+        answers=_answers(study),
         stats=_stats(study),
         notes=_notes(study),
-        hero=figure(
-            drawings.get("accuracy-by-count", ""),
-            "Held-out accuracy at each true count. Bands: 95 % interval.",
-        ),
+        hero=figure(first.svg, first.caption) if first else "",
         contents="".join(f'<a href="#{part.id}">{part.title}</a>' for part in parts),
         sections="\n".join(f'<section id="{part.id}"><h2>{part.title}</h2>\n{part.body}\n</section>' for part in parts),
     )
 
 
-def _drawings(study: Study) -> dict[str, str]:
-    """Every figure that the study has data for, as inline SVG."""
-    with style.applied():
-        drawn = {name: draw(study) for name, draw in FIGURES.items()}
-        return {
-            name: style.inline_svg(figure, name, name.replace("-", " ")) for name, figure in drawn.items() if figure
-        }
+def _answers(study: Study) -> str:
+    """The study's plain sentences, each with what licenses it."""
+    items = ""
+    for answer in study.answers:
+        heading = f"<h2>{escape(answer.question)}</h2>" if answer.question else ""
+        licence = f"<small>{escape(answer.licence)}</small>" if answer.licence else ""
+        items += f'<div>{heading}<p class="answer">{escape(answer.text)} {licence}</p></div>'
+    return f'<div class="answers">{items}</div>' if items else ""
 
 
 def _stats(study: Study) -> str:
@@ -93,13 +90,14 @@ def _notes(study: Study) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Figures and page of the folder named; exit with one line where that cannot be done."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    if len(arguments) != 1:
-        sys.exit("usage: python -m gqn_probe.report.page FOLDER")
+    """Make figures and page of the folder named; exit with one line where that cannot be done."""
+    parser = argparse.ArgumentParser(
+        prog="python -m gqn_probe.report.page", description="Make a study's figures and report again from its results."
+    )
+    parser.add_argument("folder", help="what probe.py wrote, such as outputs/probe/DATE/TIME")
     try:
-        draw_figures(arguments[0])
-        print(build_report(arguments[0]))
+        study = read_study(parser.parse_args(arguments).folder)
+        say(str(build_report(study, draw_figures(study))))
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
 

@@ -6,15 +6,19 @@ Colours are those of Okabe & Ito, "Color universal design" (2008), told apart by
 import html
 import io
 import re
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gqn_probe.atomic_io import atomic_write
+from gqn_probe.results import Result
 
 INK, MUTED, RULE, PAPER = "#1c1f23", "#5f666e", "#dcdcd6", "#ffffff"
 BLUE, VERMILION, GREEN, PURPLE, ORANGE = "#0072b2", "#d55e00", "#009e73", "#b0568f", "#b77c00"
@@ -103,6 +107,56 @@ def legend_above(axes: Axes) -> None:
     axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=2, borderaxespad=0.2)
 
 
+def line(axes: Axes, rows: Sequence[Result], label: str, index: int) -> None:
+    """One series by count, or by training objects, with its interval as a band; nothing where there are no rows."""
+    if not rows:
+        return
+    color, marker, dash = SERIES[index % len(SERIES)]
+    counts = np.array([r.count if r.train_objects is None else r.train_objects for r in rows], dtype=float)
+    axes.plot(counts, [r.value for r in rows], color=color, marker=marker, linestyle=dash, label=label)
+    low, high = (np.array([getattr(r, bound) for r in rows], dtype=float) for bound in ("low", "high"))
+    axes.fill_between(counts, low, high, color=color, alpha=BAND, linewidth=0)
+
+
+def square(cells: list[tuple[int, int, float]]) -> tuple[list[int], Float[np.ndarray, "a b"]]:
+    """The counts, and the table of values over them; NaN where none was given."""
+    counts = sorted({count for row, column, _ in cells for count in (row, column)})
+    table = np.full((len(counts), len(counts)), np.nan)
+    for row, column, value in cells:
+        table[counts.index(row), counts.index(column)] = value
+    return counts, table
+
+
+def heat_map(counts: list[int], table: Float[np.ndarray, "a b"], label: str, *, low: float | None) -> Figure:
+    """A table over counts on both axes, in colours and numbers."""
+    figure = blank(5.2, 4.4)
+    axes = figure.add_subplot()
+    edges = np.arange(len(counts) + 1) - 0.5
+    image = axes.pcolormesh(edges, edges, table, cmap="cividis", vmin=low, edgecolors="face", linewidth=0.2)
+    axes.set_aspect("equal")
+    axes.invert_yaxis()
+    axes.grid(visible=False)
+    axes.set_xticks(range(len(counts)), [str(c) for c in counts])
+    axes.set_yticks(range(len(counts)), [str(c) for c in counts])
+    for (row, column), value in np.ndenumerate(table):
+        red, green, blue, _ = image.to_rgba(value)
+        dark = 0.3 * red + 0.6 * green + 0.1 * blue < 0.5
+        if np.isfinite(value) and (value >= 0.005 or low is None):
+            text = f"{value:.2f}".replace("0.", ".", 1)
+            axes.text(
+                column,
+                row,
+                text,
+                ha="center",
+                va="center",
+                fontsize=6,
+                color="#fefefe" if dark else "#111111",
+            )
+    bar = figure.colorbar(image, ax=axes, label=label, shrink=0.85)
+    bar.outline.set_visible(False)
+    return figure
+
+
 def write_png(figure: Figure, path: Path) -> Path:
     """Save at twice a screen's resolution, under a temporary name first."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -111,12 +165,16 @@ def write_png(figure: Figure, path: Path) -> Path:
     return path
 
 
-def inline_svg(figure: Figure, name: str, description: str) -> str:
-    """The figure as an ``<svg>`` element: colours by the page's variables, ids that no other figure has."""
+def svg_text(figure: Figure, name: str) -> str:
+    """The figure as an SVG file, the same at each drawing; ``name`` seeds its ids."""
     buffer = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": name}):
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-    svg = buffer.getvalue()
+    return buffer.getvalue()
+
+
+def inline_svg(svg: str, name: str, description: str) -> str:
+    """The file's text as an ``<svg>`` element: colours by the page's variables, ids that no other figure has."""
     svg = re.sub(r"<(metadata|style).*?</\1>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
     svg = re.sub(r'(<image [^>]*?) id="[^"]*"', r"\1", svg)  # a picture shown twice would give its id twice
     svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)

@@ -1,26 +1,30 @@
-"""The study at a glance in the terminal: a row a count, the answer, and where to look next."""
+"""The study at a glance in the terminal: the answers, a row a count, and where to look next."""
 
-from pathlib import Path
+import sys
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from gqn_probe.results import Result
-from gqn_probe.study_results import read_study
+from gqn_probe.study_results import Study
 
 
-def print_results(folder: str | Path, *, wandb: str = "", console: Console | None = None) -> None:
-    """Print the study in ``folder``; ``wandb`` is the address of its run, or how to sync it.
+def say(text: str) -> None:
+    """Write a line to standard output."""
+    sys.stdout.write(f"{text}\n")
 
-    Without a terminal there are no colours and no rules, only aligned columns. Raises ValueError for no study.
+
+def print_results(study: Study, *, wandb: str = "", console: Console | None = None) -> None:
+    """Print the study; ``wandb`` is the address of its run, or how to sync it.
+
+    Without a terminal there are no colours and no rules, only aligned columns.
     """
-    study = read_study(folder)
     console = console or Console()
     columns = {
-        "accuracy": (study.series("accuracy", probe=study.probe), ".2f"),
-        "norm only": (study.series("accuracy", control="norm", probe=study.probe), ".2f"),
-        "reconstruction RMSE": (study.reconstruction_series(), ".1f"),
+        "accuracy": (study.series("accuracy", probe=study.probe), ".3f"),
+        "norm only": (study.series("accuracy", control="norm", probe=study.probe), ".3f"),
+        "sample RMSE": (study.reconstruction_series("sample_rmse") or study.reconstruction_series(), ".1f"),
     }
     columns = {name: (rows, digits) for name, (rows, digits) in columns.items() if rows}
     table = Table("count", box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=console.is_terminal)
@@ -30,7 +34,9 @@ def print_results(folder: str | Path, *, wandb: str = "", console: Console | Non
     for count in sorted({row.count for rows, _ in columns.values() for row in rows if row.count is not None}):
         table.add_row(str(count), *(_cell(rows, count, digits) for rows, digits in columns.values()))
     console.print(table)
-    console.print(study.summary.get("answer", ""), markup=False, soft_wrap=not console.is_terminal)
+    for answer in study.answers:
+        line = " ".join(filter(None, (answer.question, answer.text)))
+        console.print(line, markup=False, highlight=False, soft_wrap=not console.is_terminal)
     for item in study.summary.get("failed", []):
         console.print(f"job {item} failed", style="red", markup=False)
     places = {"report": study.folder / "report.html", "folder": study.folder, "W&B": wandb}

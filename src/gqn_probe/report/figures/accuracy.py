@@ -1,33 +1,15 @@
-"""What changes with the number of context images: accuracy, reconstruction error, knowledge of the object."""
-
-from collections.abc import Sequence
+"""Whether the count can be read: accuracy by true count, which counts are mistaken, and what else tells the count."""
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gqn_probe.report import style
-from gqn_probe.results import Result
-from gqn_probe.study_results import DECODABILITY, Study
-
-TARGETS = {
-    "parts": "number of cubes",
-    "positions": "cubes' positions",
-    "color": "mean colour",
-    "colors": "cubes' colours",
-    "direction": "mean viewing direction",
-    "coverage": "coverage of directions",
-}  # whose names alone would not do
-
-ERRORS = {
-    "rmse": "reconstruction",
-    "sample_rmse": "prior sample",
-    "shuffled_rmse": "sample, another scene's r",
-    "nearest_rmse": "nearest context view",
-    "mean_rmse": "mean image",
-}
+from gqn_probe.report.figure_registry import study_figure
+from gqn_probe.study_results import Study
 
 
+@study_figure("counts", "Held-out accuracy at each true count. Bands: 95 % interval over objects. Dotted: guessing.")
 def accuracy_by_count(study: Study) -> Figure | None:
     """Accuracy of the probe and of the norm-only control at each true count, with 95 % bands and chance."""
     if not study.series("accuracy", probe=study.probe):
@@ -41,64 +23,68 @@ def draw_accuracy(study: Study, axes: Axes) -> None:
     """The lines of ``accuracy_by_count`` on axes of the caller's."""
     whole = study.series("accuracy", probe=study.probe)
     norm = study.series("accuracy", control="norm", probe=study.probe)
-    _line(axes, whole, f"{study.label(study.probe)} probe on {study.given}", 0)
-    _line(axes, norm, study.control_label("norm", study.input), 1)
-    style.chance_line(axes, study.chance)
+    style.line(axes, whole, f"{study.label(study.probe)} probe on {study.given}", 0)
+    style.line(axes, norm, study.control_label("norm", study.input), 1)
+    style.chancestyle.line(axes, study.chance)
     style.count_axis(axes, sorted({r.count for r in whole + norm if r.count is not None}), study.count_axis)
     axes.set_ylabel("accuracy")
     axes.set_ylim(0, 1.02)
     style.legend_above(axes)
 
 
-def reconstruction_error(study: Study) -> Figure | None:
-    """RMSE of the query (0..255): reconstructed, sampled, and what no use of the context would give."""
-    lines = {name: study.reconstruction_series(metric) for metric, name in ERRORS.items()}
-    lines = {name: rows for name, rows in lines.items() if rows}
-    if not lines:
+@study_figure("counts", "Each row is a true count: the share of its held-out rows that the probe read as each count.")
+def confusion(study: Study) -> Figure | None:
+    """Share of the rows of each true count that were read as each count; rows sum to one."""
+    if not study.headline_confusion:
         return None
-    figure = style.blank(5.2, 3.5)
-    axes = figure.add_subplot()
-    for i, (name, rows) in enumerate(lines.items()):
-        _line(axes, rows, name, i)
-    style.count_axis(
-        axes, sorted({r.count for rows in lines.values() for r in rows if r.count is not None}), study.count_axis
+    counts, table = style.square(study.headline_confusion)
+    share = np.nan_to_num(table / np.maximum(np.nansum(table, axis=1, keepdims=True), 1))
+    figure = style.heat_map(counts, share, "share of the true count's rows", low=0.0)
+    figure.axes[0].set(xlabel=f"count read from {study.given}", ylabel="true count")
+    return figure
+
+
+def _controls_caption(study: Study) -> str:
+    return (
+        f"Held-out accuracy over all counts. Filled marks: the {study.label(study.probe)} probe, on r itself (circle) "
+        "or on a control (square), with 95 % intervals over objects. Open marks: other probes. Dotted: guessing."
     )
-    axes.set_ylabel("RMSE (grey levels, 0–255)")
-    axes.set_ylim(bottom=0)
-    style.legend_above(axes)
-    return figure
 
 
-def decodability(study: Study) -> Figure | None:
-    """How well r tells the object and the views, a panel a metric, beside knowing nothing."""
-    panels: dict[str, list[tuple[str, list[Result]]]] = {}
-    for target, metric, rows in study.decodability_series():
-        panels.setdefault(metric, []).append((target, rows))
-    if not panels:
+@study_figure("controls", _controls_caption)
+def controls(study: Study) -> Figure | None:
+    """Accuracy over all counts on r and on every control, best first, against chance.
+
+    The headline's probe is a filled mark with its interval, r itself in blue; other probes are open marks.
+    """
+    rows = study.control_rows()
+    main = [row for row in rows if row.probe == study.probe]
+    if len(main) < 2:
         return None
-    figure = style.blank(5.2, 0.4 + 2.9 * len(panels))
-    for axes, (metric, lines) in zip(figure.subplots(len(panels), squeeze=False)[:, 0], panels.items(), strict=True):
-        for i, (target, rows) in enumerate(lines):
-            _line(axes, rows, TARGETS.get(target, target), i)
-            commonest = study.series("chance", target=target, probe=rows[0].probe)
-            color = style.SERIES[i % len(style.SERIES)][0]
-            axes.plot([r.count for r in commonest], [r.value for r in commonest], color=color, **style.GUESS)
-        if metric == "r2":
-            axes.axhline(0, color=style.MUTED, **style.GUESS)
-        style.count_axis(
-            axes, sorted({r.count for _, rows in lines for r in rows if r.count is not None}), study.count_axis
-        )
-        axes.set_ylabel(DECODABILITY[metric])
-        style.legend_above(axes)
+    figure = style.blank(5.2, 1.4 + 0.27 * len(main))
+    axes = figure.add_subplot()
+    heights = {(row.control, row.input): height for height, row in enumerate(reversed(main))}
+    for row in main:
+        color = style.BLUE if row.control == "none" else style.VERMILION
+        height = heights[row.control, row.input]
+        if row.low is not None and row.high is not None:
+            axes.plot([row.low, row.high], [height, height], color=color, linewidth=2.2, alpha=0.55)
+        axes.plot(row.value, height, color=color, marker="o" if row.control == "none" else "s", markersize=5.5)
+    others = dict.fromkeys(row.probe for row in rows if row.probe != study.probe)
+    for probe, marker in zip(others, "^Dv", strict=False):
+        places = [
+            (r.value, heights[r.control, r.input]) for r in rows if r.probe == probe and (r.control, r.input) in heights
+        ]
+        axes.plot(*zip(*places, strict=True), marker, color=style.MUTED, fillstyle="none", markersize=4.5,
+                  markeredgewidth=0.9, label=study.label(probe))  # fmt: skip
+    axes.set_yticks(range(len(main)), [study.control_label(row.control, row.input) for row in reversed(main)])
+    axes.set_ylim(-0.7, len(main) - 0.3)
+    axes.set_xlim(-0.01, 1.01)
+    axes.set_xlabel("accuracy")
+    axes.grid(axis="y", visible=False)
+    axes.spines["left"].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    style.chance_line(axes, study.chance, vertical=True)
+    if others:
+        figure.legend(loc="outside lower center", ncols=len(others))
     return figure
-
-
-def _line(axes: Axes, rows: Sequence[Result], label: str, index: int) -> None:
-    """One series with its interval as a band; nothing where there are no rows."""
-    if not rows:
-        return
-    color, marker, dash = style.SERIES[index % len(style.SERIES)]
-    counts = np.array([r.count for r in rows], dtype=float)
-    axes.plot(counts, [r.value for r in rows], color=color, marker=marker, linestyle=dash, label=label)
-    low, high = (np.array([getattr(r, bound) for r in rows], dtype=float) for bound in ("low", "high"))
-    axes.fill_between(counts, low, high, color=color, alpha=style.BAND, linewidth=0)

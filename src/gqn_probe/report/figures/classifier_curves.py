@@ -7,10 +7,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from gqn_probe.report import style
+from gqn_probe.report.figure_registry import study_figure
 from gqn_probe.results import CurvePoint
 from gqn_probe.study_results import Study
 
 
+@study_figure(
+    "training",
+    "Accuracy after each epoch, on objects trained on and objects held out; mean and range over seeds.",
+)
 def model_accuracy(study: Study) -> Figure | None:
     """Train and validation accuracy over epochs, mean over seeds with their range as a band."""
     figure = _plot(study, "accuracy")
@@ -19,6 +24,7 @@ def model_accuracy(study: Study) -> Figure | None:
     return figure
 
 
+@study_figure("training", "Cross-entropy in nats after each epoch, on the objects trained on and on objects held out.")
 def model_loss(study: Study) -> Figure | None:
     """Train and validation cross-entropy (nats) over epochs."""
     return _plot(study, "loss")

@@ -14,13 +14,32 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gqn_probe.report import style
+from gqn_probe.report.figure_registry import study_figure
 from gqn_probe.report.figures.accuracy import draw_accuracy
 from gqn_probe.study_results import Study, read_study
 
 SHOWN = (2, 4, 8, 15)  # the counts a strip shows, where the study has them
+ERRORS = {
+    "rmse": "reconstruction",
+    "sample_rmse": "prior sample",
+    "shuffled_rmse": "sample, another scene's r",
+    "nearest_rmse": "nearest context view",
+    "mean_rmse": "mean image",
+}
 KINDS = {"truth": "true view", "reconstruction": "posterior", "sample": "prior"}
 
 
+def _caption(study: Study) -> str:
+    seen = study.pictures.get("query_seen")
+    star = " * The query is among the context images." if seen is not None and seen.any() else ""
+    return (
+        "A view held out of the context. Posterior: drawn with the view itself at hand, so it may look like the prior "
+        "where the query adds few nats (KL). Prior: predicted from the context alone. RMSE in grey levels, 0 to 255."
+        + star
+    )
+
+
+@study_figure("predictions", _caption)
 def reconstructions(study: Study, scenes: int = 3) -> Figure | None:
     """For a few scenes: the true view, then what the model draws at each shown count, with its RMSE.
 
@@ -44,6 +63,30 @@ def reconstructions(study: Study, scenes: int = 3) -> Figure | None:
     titles = [KINDS["truth"]] * shared + [count_title(study, k) for k in counts]
     for axes, title in zip(grid[0], titles, strict=True):
         axes.set_title(title, fontsize=9)
+    return figure
+
+
+@study_figure(
+    "predictions",
+    "Root mean squared error of the held-out view by count, in grey levels, beside samples from the representation of "
+    "another scene, the context view of the nearest camera, and the mean image. Bands: 95 % interval.",
+)
+def reconstruction_error(study: Study) -> Figure | None:
+    """RMSE of the query (0..255): reconstructed, sampled, and what no use of the context would give."""
+    lines = {name: study.reconstruction_series(metric) for metric, name in ERRORS.items()}
+    lines = {name: rows for name, rows in lines.items() if rows}
+    if not lines:
+        return None
+    figure = style.blank(5.2, 3.5)
+    axes = figure.add_subplot()
+    for i, (name, rows) in enumerate(lines.items()):
+        style.line(axes, rows, name, i)
+    style.count_axis(
+        axes, sorted({r.count for rows in lines.values() for r in rows if r.count is not None}), study.count_axis
+    )
+    axes.set_ylabel("RMSE (grey levels, 0–255)")
+    axes.set_ylim(bottom=0)
+    style.legend_above(axes)
     return figure
 
 

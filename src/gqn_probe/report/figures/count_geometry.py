@@ -1,0 +1,52 @@
+"""How r changes with the count: how alike it is at two counts, how its mean moves, over how many dimensions."""
+
+from matplotlib.figure import Figure
+
+from gqn_probe.report import style
+from gqn_probe.report.figure_registry import study_figure
+from gqn_probe.study_results import Study
+
+GEOMETRY = {
+    "drift": "drift of mean r\n(share of its length)",
+    "turn": "turn of mean r\n(degrees)",
+    "participation_ratio": "dimensions\n(participation ratio)",
+}
+
+
+@study_figure(
+    "similarity",
+    "How alike r of the same objects is at two counts: 1 is the same geometry, 0 none shared.",
+)
+def similarity(study: Study) -> Figure | None:
+    """Debiased linear CKA of r between counts, on the same objects."""
+    cells = [(s.count_a, s.count_b, s.value) for s in study.similarity if s.metric == "cka"]
+    if not cells:
+        return None
+    cells += [(b, a, value) for a, b, value in cells]
+    counts, table = style.square(cells)
+    figure = style.heat_map(counts, table, "linear CKA, debiased", low=None)
+    figure.axes[0].set(xlabel=study.count_axis, ylabel=study.count_axis)
+    return figure
+
+
+@study_figure(
+    "similarity",
+    "From one count to the next: how far the mean of r moves, as a share of its length, and by what angle it turns; "
+    "and over how many dimensions the objects spread.",
+)
+def geometry(study: Study) -> Figure | None:
+    """What each further image does to the mean of r, and over how many dimensions objects spread."""
+    points = {m: [(s.count_b, s.value) for s in study.similarity if s.metric == m] for m in GEOMETRY}
+    points = {metric: found for metric, found in points.items() if found}
+    if not points:
+        return None
+    figure = style.blank(5.2, 0.5 + 1.5 * len(points))
+    panels = figure.subplots(len(points), sharex=True, squeeze=False)[:, 0]
+    for i, (axes, (metric, found)) in enumerate(zip(panels, points.items(), strict=True)):
+        color, marker, dash = style.SERIES[i]
+        axes.plot(*zip(*sorted(found), strict=True), color=color, marker=marker, linestyle=dash, clip_on=False)
+        axes.set_ylabel(GEOMETRY[metric])
+        axes.set_ylim(bottom=0)
+    style.count_axis(panels[-1], sorted({count for found in points.values() for count, _ in found}), study.count_axis)
+    figure.align_ylabels()
+    return figure

@@ -1,0 +1,75 @@
+"""What every metric, target and baseline means, in a sentence each: shown wherever its numbers are shown."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+
+class Term(NamedTuple):
+    """A name as the result files have it, the words for a table's head, and its meaning."""
+
+    label: str
+    meaning: str
+
+
+METRICS = {
+    "accuracy": Term("accuracy", "share of rows of unseen objects that were read rightly"),
+    "balanced_accuracy": Term("balanced accuracy", "mean over true counts of the share read rightly"),
+    "within_one": Term("within ±1", "share of rows read at most one count off"),
+    "mean_absolute_error": Term("mean error (images)", "mean distance of the count read from the true count"),
+    "spearman": Term("Spearman ρ", "rank correlation of counts read and true counts: 1 for the same order"),
+    "selectivity": Term(
+        "selectivity", "accuracy less that on random labels, one an object: what is read rather than memorised"
+    ),
+    "permutation_p": Term(
+        "permutation p", "how often labels permuted within objects agree with the predictions as well as the true ones"
+    ),
+    "description_length": Term(
+        "code (bits a label)", "bits a label by online coding (Voita & Titov 2020): the fewer, the easier to read"
+    ),
+    "extrapolation_mean_absolute_error": Term(
+        "error beyond trained counts", "a ridge regression trained on the smaller counts, asked about the larger"
+    ),
+    "adjacent_auc": Term(
+        "AUC to the next", "area under the ROC curve of telling this count from the next greater one: .5 is guessing"
+    ),
+    "r2": Term("R²", "share of the variance told, of unseen objects: 1 is all, 0 is what their mean would tell"),
+    "rmse": Term(
+        "posterior RMSE",
+        "root mean squared error of the query in grey levels (0 to 255), where the model has seen the query itself",
+    ),
+    "sample_rmse": Term("sample RMSE", "the same of a sample of the prior: of the prediction from the context alone"),
+    "shuffled_rmse": Term("another scene's r", "the same of a sample from the representation of another scene"),
+    "nearest_rmse": Term("nearest view", "the same of the context view whose camera is nearest to the query's"),
+    "mean_rmse": Term("mean image", "the same of the mean of all views"),
+    "kl": Term(
+        "KL (nats)",
+        "nats that the query adds to what the context told: near 0, posterior and prior pictures look alike",
+    ),
+    "spread": Term("spread of samples", "standard deviation of samples of one query in grey levels: what is uncertain"),
+}
+
+TARGETS = {
+    "shape": Term("shape", "the object's shape up to rotation; mirror images differ"),
+    "chirality": Term("chirality", "left- or right-handed, of objects that have mirror images"),
+    "parts": Term("number of cubes", "of how many cubes the object is made"),
+    "positions": Term("cubes' positions", "each cube's place along the object, which may be walked from either end"),
+    "second_moments": Term("second moments of positions", "how far the cubes spread along and across each axis"),
+    "occupancy": Term("occupancy", "which cells of a grid around the object hold a cube"),
+    "color": Term("mean colour", "the mean colour of the cubes"),
+    "colors": Term("cubes' colours", "the colour of each cube along the object, which may be walked from either end"),
+    "color_where": Term("colour-where", "on which side of the object each colour is: colour deviation times position"),
+    "colour_where": Term("colour-where", "on which side of the object each colour is: colour deviation times position"),
+    "direction": Term("mean viewing direction", "the mean unit vector to the context cameras"),
+    "coverage": Term("coverage of directions", "1 less the length of that mean: 0 where all views are from one side"),
+}
+
+
+def explain(names: Iterable[str]) -> list[Term]:
+    """The terms of those names that have one, in order, each once."""
+    every = METRICS | TARGETS
+    return [every[name] for name in dict.fromkeys(names) if name in every]
+
+
+def target_label(target: str) -> str:
+    """A decoded property in words."""
+    return TARGETS[target].label if target in TARGETS else target.replace("_", " ")
