@@ -62,9 +62,10 @@ def test_an_artifact_is_named_in_the_characters_that_wandb_allows():
     ],
 )
 def test_fewer_scenes_than_asked_for_are_told_of(tmp_path, monkeypatch, capsys, data, objects, told):
-    for name in ("run_study", "draw_figures", "build_report", "print_results"):
+    for name in ("run_study", "read_study", "draw_figures", "build_report", "print_results"):
         monkeypatch.setattr(pipeline, name, Mock())
     monkeypatch.setattr(pipeline, "write_provenance", Mock())
+    monkeypatch.setattr(pipeline.wandb_logging, "log_study", Mock())
     monkeypatch.setattr(job, "root_folder", lambda: tmp_path)
     study_inputs = Mock(spec=StudyInputs, scenes=[1, 2, 3], fingerprints={}, features_folder=Path("features"))
     cfg = DictConfig({"split": "test", "data": data, "logger": {"wandb": False}})
@@ -74,7 +75,8 @@ def test_fewer_scenes_than_asked_for_are_told_of(tmp_path, monkeypatch, capsys, 
 
 def test_the_reports_of_a_sweep_are_made_again(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(pipeline, "draw_figures", Mock())
-    monkeypatch.setattr(pipeline, "build_report", lambda folder: folder / "study" / "report.html")
+    monkeypatch.setattr(pipeline, "read_study", lambda folder: folder)
+    monkeypatch.setattr(pipeline, "build_report", lambda folder, drawings: folder / "study" / "report.html")
     for setting in ("seed=0", "seed=1"):
         (tmp_path / setting / "study").mkdir(parents=True)
         (tmp_path / setting / "study" / "results.csv").touch()

@@ -21,7 +21,8 @@ from gqn_probe.progress import progress
 from gqn_probe.provenance import write_provenance
 from gqn_probe.report.figure_registry import draw_figures
 from gqn_probe.report.page import build_report
-from gqn_probe.report.terminal import print_results
+from gqn_probe.report.terminal import print_results, say
+from gqn_probe.study_results import read_study
 from gqn_probe.wandb_logging import ArtifactSpec
 
 LARGEST_COUNT = 15  # of the study
@@ -127,9 +128,10 @@ def finish_study(
     with wandb_logging.loggers(cfg, folder, job_type="study", name=name, facts=facts) as loggers:
         run_study(study_inputs, settings, jobs, home)
         write_provenance(home, cfg, device=study_inputs.device, **facts)
-        draw_figures(folder)
-        build_report(folder)
-        wandb_logging.log_study(loggers, folder)
+        study = read_study(home)
+        drawings = draw_figures(study)
+        build_report(study, drawings)
+        wandb_logging.log_study(loggers, study, drawings)
         made = ArtifactSpec("study", artifact_name(root, folder), home)
         wandb_logging.log_lineage(loggers, uses=features_artifact(study_inputs), makes=made)
         where = wandb_logging.address(loggers)
@@ -137,7 +139,7 @@ def finish_study(
         more = f"; data.{cfg.split}={settings.objects} gives as many" if cfg.split in cfg.data else ""
         there = f"split={cfg.split} has {len(study_inputs.scenes)} scenes, which were all studied{more}"
         print(f"note: probe.objects={settings.objects}, but {there}", file=sys.stderr)
-    print_results(folder, wandb=where)
+    print_results(study, wandb=where)
 
 
 def artifact_name(root: Path, folder: Path) -> str:
@@ -150,5 +152,5 @@ def rebuild_report(folder: str | Path) -> None:
     """Draw figures and report of a finished study, or of each study of a sweep, again from result files."""
     of_settings = sorted(results.parents[1] for results in Path(folder).glob("*/study/results.csv"))
     for each in of_settings or [folder]:
-        draw_figures(each)
-        print(f"report: {build_report(each)}")
+        study = read_study(each)
+        say(f"report: {build_report(study, draw_figures(study))}")

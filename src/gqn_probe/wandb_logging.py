@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
@@ -22,8 +22,9 @@ from wandb.errors import Error as WandbError
 
 from gqn_probe.job import plain_config, root_folder
 from gqn_probe.model import load_gqn, weights_fingerprint
+from gqn_probe.report.figure_registry import Drawing
 from gqn_probe.resume import FROM_START, ResumePoint
-from gqn_probe.study_results import read_study
+from gqn_probe.study_results import Study
 from gqn_probe.training.metrics_table import MetricsTable
 from gqn_probe.wandb_status import ask_server, logged_in
 
@@ -176,11 +177,11 @@ def _pictures(folder: Path, count: int) -> wandb.Table:
     return wandb.Table(columns=["scene", "count", *shown], data=rows)
 
 
-def log_study(loggers: list[Logger], folder: Path) -> None:
+def log_study(loggers: list[Logger], study: Study, drawings: Sequence[Drawing] = ()) -> None:
     """The study's series against ``context``, its headline as the summary, confusion matrix, figures and files."""
     if (logger := _wandb_logger(loggers)) is None:
         return
-    study, wandb_run = read_study(folder), logger.experiment
+    wandb_run = logger.experiment
     wandb_run.define_metric("context")
     for name in ("accuracy/*", "reconstruction/*", "decodability/*"):
         wandb_run.define_metric(name, step_metric="context")
@@ -198,9 +199,7 @@ def log_study(loggers: list[Logger], folder: Path) -> None:
     wandb_run.summary["answer"] = study.summary.get("answer", "")
     cells = [list(cell) for cell in study.headline_confusion]
     wandb_run.log({"confusion": wandb.Table(columns=["true", "predicted", "n"], data=cells)})
-    wandb_run.log(
-        {f"figures/{path.stem}": wandb.Image(str(path)) for path in sorted((study.folder / "figures").glob("*.png"))}
-    )
+    wandb_run.log({f"figures/{d.name}": wandb.Image(str(d.png), caption=d.caption) for d in drawings})
 
 
 class ArtifactSpec(NamedTuple):

@@ -6,15 +6,13 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from gqn_probe.report import style
-from gqn_probe.report.figure_registry import FIGURES, draw_figures
-from gqn_probe.report.figures import accuracy as by_count
-from gqn_probe.report.figures import classifier_curves as curves
-from gqn_probe.report.figures import controls_figure as controls
-from gqn_probe.report.figures import images as pictures
-from gqn_probe.report.figures import representation_geometry as matrices
+from gqn_probe.report.figure_registry import FIGURES, draw_figures, find_figures, study_figure
+from gqn_probe.report.figures import accuracy, classifier_curves, count_geometry, decodability, images
+from gqn_probe.report.page import render
 from gqn_probe.study_results import Study, read_study
 
 
@@ -23,32 +21,58 @@ def study(study_folder: Path) -> Study:
     return read_study(study_folder)
 
 
-def test_every_figure_is_written_sharp(study_folder: Path):
-    paths = draw_figures(study_folder)
-    assert [path.stem for path in paths] == list(FIGURES)
-    for path in paths:
-        with Image.open(path) as image:
+def test_every_figure_is_written_sharp(study: Study):
+    drawings = draw_figures(study)
+    assert {d.name for d in drawings} == set(find_figures())
+    for drawing in drawings:
+        with Image.open(drawing.png) as image:
             assert image.width >= 2 * 480
             assert np.ptp(np.asarray(image.convert("L"))) > 100
-    assert sorted(f.name for f in paths[0].parent.iterdir()) == sorted(path.name for path in paths)
+        assert "<svg" in drawing.png.with_suffix(".svg").read_text(encoding="utf-8")
+    files = {f.name for f in drawings[0].png.parent.iterdir()}
+    assert files == {f"{d.name}.{kind}" for d in drawings for kind in ("png", "svg")}
 
 
 def test_a_bare_study_draws_what_it_has(bare_folder: Path):
-    assert {path.stem for path in draw_figures(bare_folder)} == {
-        "accuracy-by-count",
-        "controls",
-        "reconstruction-error",
-    }
+    drawn = {d.name for d in draw_figures(read_study(bare_folder))}
+    assert drawn == {"accuracy-by-count", "controls", "reconstruction-error"}
 
 
 def test_the_user_keeps_their_matplotlib_settings(bare_folder: Path):
     before = dict(matplotlib.rcParams)
-    draw_figures(bare_folder)
+    draw_figures(read_study(bare_folder))
     assert dict(matplotlib.rcParams) == before
 
 
+def test_a_figure_from_outside_is_one_function(bare_folder: Path, monkeypatch: pytest.MonkeyPatch):
+    find_figures()
+    monkeypatch.setattr("gqn_probe.report.figure_registry.FIGURES", {})
+
+    @study_figure("controls", lambda study: f"of {study.probe} & others")
+    def my_own(study: Study) -> Figure:
+        figure = style.blank(3, 2)
+        figure.add_subplot().plot([0, 1])
+        return figure
+
+    study = read_study(bare_folder)
+    (drawing,) = draw_figures(study)
+    assert drawing.png == bare_folder / "study" / "figures" / "my-own.png"
+    page = render(study, [drawing])
+    assert "of linear &amp; others</figcaption>" in page[page.index('id="controls"') :]
+
+
+def test_two_figures_of_one_name_are_refused():
+    find_figures()
+
+    def confusion(study: Study) -> None: ...
+
+    with pytest.raises(ValueError, match="two figures are called confusion: in gqn_probe"):
+        study_figure("counts", "")(confusion)
+    assert FIGURES["confusion"].draw is accuracy.confusion
+
+
 def test_accuracy_has_both_probes_and_chance(study: Study):
-    figure = by_count.accuracy_by_count(study)
+    figure = accuracy.accuracy_by_count(study)
     assert figure is not None
     whole, norm, chance = figure.axes[0].lines
     assert np.asarray(whole.get_ydata())[0] == pytest.approx(0.97)
@@ -57,10 +81,10 @@ def test_accuracy_has_both_probes_and_chance(study: Study):
 
 
 def test_curves_have_the_original_axes(study: Study):
-    accuracy, loss = curves.model_accuracy(study), curves.model_loss(study)
-    assert accuracy is not None
+    reached, loss = classifier_curves.model_accuracy(study), classifier_curves.model_loss(study)
+    assert reached is not None
     assert loss is not None
-    axes = accuracy.axes[0]
+    axes = reached.axes[0]
     legend = axes.get_legend()
     assert legend is not None
     assert (axes.get_title(), axes.get_xlabel(), axes.get_ylabel()) == ("model accuracy", "epoch", "accuracy")
@@ -75,7 +99,7 @@ def test_controls_are_best_first(study: Study):
 
 
 def test_controls_are_a_row_each_whatever_the_probes(study: Study):
-    figure = controls.controls(study)
+    figure = accuracy.controls(study)
     assert figure is not None
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert labels[-1] == "r as it is"
@@ -83,27 +107,27 @@ def test_controls_are_a_row_each_whatever_the_probes(study: Study):
 
 
 def test_geometry_has_a_panel_a_measure(study: Study):
-    figure = matrices.geometry(study)
+    figure = count_geometry.geometry(study)
     assert figure is not None
     assert [len(np.asarray(axes.lines[0].get_xdata())) for axes in figure.axes] == [13, 13, 14]
 
 
 def test_the_original_protocol_counts_the_query(study: Study):
     original = replace(study, summary=study.summary | {"settings": {"protocol": "original"}})
-    figure = by_count.reconstruction_error(original)
+    figure = images.reconstruction_error(original)
     assert figure is not None
     assert figure.axes[0].get_xlabel() == "images drawn, the query among them"
 
 
 def test_confusion_rows_sum_to_one(study: Study):
-    figure = matrices.confusion(study)
+    figure = accuracy.confusion(study)
     assert figure is not None
     cells = np.asarray(figure.axes[0].collections[0].get_array()).reshape(14, 14)
     np.testing.assert_allclose(cells.sum(axis=1), 1)
 
 
 def test_similarity_is_filled_on_both_sides(study: Study):
-    figure = matrices.similarity(study)
+    figure = count_geometry.similarity(study)
     assert figure is not None
     cells = np.asarray(figure.axes[0].collections[0].get_array()).reshape(14, 14)
     np.testing.assert_array_equal(cells, cells.T)
@@ -111,8 +135,8 @@ def test_similarity_is_filled_on_both_sides(study: Study):
 
 
 def test_strip_shows_the_usual_counts_and_stars_a_seen_query(study: Study):
-    assert pictures.shown_counts(study) == [2, 4, 8, 15]
-    assert [pictures.count_title(study, k) for k in (8, 15)] == ["8 images", "15 images*"]
+    assert images.shown_counts(study) == [2, 4, 8, 15]
+    assert [images.count_title(study, k) for k in (8, 15)] == ["8 images", "15 images*"]
 
 
 def _with_own_queries(study: Study) -> Study:
@@ -123,14 +147,14 @@ def _with_own_queries(study: Study) -> Study:
 
 
 def test_a_query_that_all_counts_share_is_shown_once(study: Study):
-    figure = pictures.reconstructions(study, scenes=2)
+    figure = images.reconstructions(study, scenes=2)
     assert figure is not None
     assert len(figure.axes) == 2 * 2 * (1 + 4)
     assert [axes.get_title() for axes in figure.axes[:5]][:2] == ["true view", "2 images"]
 
 
 def test_predictions_are_compared_with_the_query_of_their_own_count(study: Study):
-    figure = pictures.reconstructions(_with_own_queries(study), scenes=1)
+    figure = images.reconstructions(_with_own_queries(study), scenes=1)
     assert figure is not None
     truths, posteriors, priors = (figure.axes[i : i + 4] for i in (0, 4, 8))
     assert [axes.get_ylabel() for axes in (truths[0], posteriors[0], priors[0])] == ["true view", "posterior", "prior"]
@@ -141,12 +165,12 @@ def test_predictions_are_compared_with_the_query_of_their_own_count(study: Study
 
 def test_readme_picture_is_of_one_query(study: Study):
     with pytest.raises(ValueError, match="another query at each count"):
-        pictures.readme_picture(_with_own_queries(study))
+        images.readme_picture(_with_own_queries(study))
 
 
 def test_curves_of_another_probe_than_the_headlines_say_so(study: Study):
     headline = {"probe": "knn", "input": "pooled"}
-    figure = curves.model_loss(replace(study, summary=study.summary | {"headline": headline}))
+    figure = classifier_curves.model_loss(replace(study, summary=study.summary | {"headline": headline}))
     assert figure is not None
     assert figure.axes[0].get_title() == "model loss, linear"
 
@@ -154,17 +178,18 @@ def test_curves_of_another_probe_than_the_headlines_say_so(study: Study):
 def test_no_other_input_stands_in_for_the_headlines(study: Study):
     headline = {"probe": "linear", "input": "layer.conv4"}
     other = replace(study, summary=study.summary | {"headline": headline})
-    for draw in (by_count.accuracy_by_count, curves.model_loss, matrices.confusion, by_count.decodability):
+    drawn = (accuracy.accuracy_by_count, classifier_curves.model_loss, accuracy.confusion, decodability.decodability)
+    for draw in drawn:
         assert draw(other) is None
 
 
 def test_rmse_is_in_grey_levels():
     black, grey = np.zeros((2, 2, 3), np.uint8), np.full((2, 2, 3), 200, np.uint8)
-    assert pictures.rmse(black, grey) == 200
+    assert images.rmse(black, grey) == 200
 
 
 def test_readme_picture_is_made_by_command(study_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    pictures.main([str(study_folder), str(tmp_path / "out.png")])
+    images.main([str(study_folder), str(tmp_path / "out.png")])
     assert capsys.readouterr().out.strip() == str(tmp_path / "out.png")
     with Image.open(tmp_path / "out.png") as image:
         assert image.width > 2000
@@ -172,14 +197,14 @@ def test_readme_picture_is_made_by_command(study_folder: Path, tmp_path: Path, c
 
 def test_readme_picture_needs_pictures(bare_folder: Path, tmp_path: Path):
     with pytest.raises(SystemExit, match="no pictures"):
-        pictures.main([str(bare_folder), str(tmp_path / "out.png")])
+        images.main([str(bare_folder), str(tmp_path / "out.png")])
 
 
 def test_inline_svg_follows_the_theme_and_keeps_its_ids_apart(study: Study):
     with style.applied():
-        figure = by_count.accuracy_by_count(study)
+        figure = accuracy.accuracy_by_count(study)
         assert figure is not None
-        one, two = (style.inline_svg(figure, name, "a < b") for name in ("one", "two"))
+        one, two = (style.inline_svg(style.svg_text(figure, name), name, "a < b") for name in ("one", "two"))
     assert "var(--blue)" in one
     assert style.BLUE not in one
     assert 'aria-label="a &lt; b"' in one
@@ -187,14 +212,31 @@ def test_inline_svg_follows_the_theme_and_keeps_its_ids_apart(study: Study):
     assert ids.isdisjoint(part.split('"')[0] for part in two.split('id="')[1:])
 
 
-def test_knowledge_is_a_panel_a_metric_with_what_guessing_gives(study: Study):
+def test_knowledge_is_a_panel_a_property_beside_its_baselines(study: Study):
     """A target may have the name of a control, and is not called what the control is called."""
     named = replace(study, summary=study.summary | {"labels": {"shape": "shapes held out"}})
-    chance = [r._replace(metric="chance", value=0.3) for r in study.series("accuracy", target="shape", probe="linear")]
-    figure = by_count.decodability(replace(named, results=(*study.results, *chance)))
+    of_r = study.series("accuracy", target="shape", probe="linear")
+    rows = [r._replace(metric="chance", value=0.3) for r in of_r]
+    rows += [r._replace(control="pixels", input="pixels", value=0.2) for r in of_r]
+    rows += [r._replace(control="pixels", input="pixels", probe="knn", value=0.9) for r in of_r]  # not r's probe
+    figure = decodability.decodability(replace(named, results=(*study.results, *rows)))
     assert figure is not None
-    panels = [(axes.get_ylabel(), [line.get_label() for line in axes.lines[:1]]) for axes in figure.axes]
-    assert panels == [("variance explained (R²)", ["mean colour"]), ("accuracy", ["shape"])]
-    guess = np.asarray(figure.axes[1].lines[1].get_ydata())
-    assert guess == pytest.approx(0.3)
-    assert np.asarray(figure.axes[0].lines[-1].get_ydata()) == pytest.approx(0)
+    panels = {axes.get_title(): axes for axes in figure.axes}
+    assert [(name, axes.get_ylabel()) for name, axes in panels.items()] == [
+        ("mean colour", "variance explained (R²)"),
+        ("shape", "accuracy"),
+    ]
+    lines = {line.get_label(): np.asarray(line.get_ydata())[0] for line in panels["shape"].lines[:-1]}
+    assert lines == pytest.approx({"r": 0.12, "untrained network": 0.1, "pixels": 0.2})
+    assert np.asarray(panels["shape"].lines[-1].get_ydata()) == pytest.approx(0.3)
+    assert np.asarray(panels["mean colour"].lines[-1].get_ydata()) == pytest.approx(0)
+
+
+def test_learning_curves_are_of_the_largest_count(study: Study):
+    of_r = study.series("accuracy", target="shape", probe="linear")[-1]
+    rows = [r._replace(train_objects=n, value=n / 1000) for n in (500, 50) for r in (of_r, of_r._replace(count=14))]
+    figure = decodability.learning_curves(replace(study, results=tuple(rows)))
+    assert figure is not None
+    (axes,) = figure.axes
+    assert axes.get_xscale() == "log"
+    assert axes.lines[0].get_xydata() == pytest.approx(np.array([[50, 0.05], [500, 0.5]]))

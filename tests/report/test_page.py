@@ -8,16 +8,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gqn_probe.report import figure_registry as figures
-from gqn_probe.report import page
+from gqn_probe.report import figure_registry, page
+from gqn_probe.report.figure_registry import Drawing, draw_figures
 from gqn_probe.study_results import read_study
 
-SECTIONS = "counts reconstructions controls confusion knowledge similarity training methods reproduce"
+SECTIONS = "predictions knowledge counts controls similarity training methods reproduce"
 
 
 @pytest.fixture(scope="module")
-def text(study_folder: Path) -> str:
-    return page.build_report(study_folder).read_text(encoding="utf-8")
+def drawings(study_folder: Path) -> list[Drawing]:
+    return draw_figures(read_study(study_folder))
+
+
+@pytest.fixture(scope="module")
+def text(study_folder: Path, drawings: list[Drawing]) -> str:
+    return page.build_report(read_study(study_folder), drawings).read_text(encoding="utf-8")
 
 
 def test_it_has_every_section_in_order(text: str):
@@ -26,7 +31,10 @@ def test_it_has_every_section_in_order(text: str):
 
 def test_the_answer_and_its_interval_come_first(text: str):
     head = text[: text.index("<section")]
+    questions = re.findall(r"<h2>(.*?)</h2>", head)
+    assert questions == ["Can the count be read?", "What do further images add?", "What does training add?"]
     assert "accuracy 0.71 (95 % interval 0.67 to 0.75)" in head
+    assert "paired difference to untrained networks of one width" in head
     assert "+10.0 to +16.0" in head
     assert head.count("<figure") == 1
 
@@ -50,33 +58,50 @@ def test_ids_are_unique(text: str):
 
 
 def test_a_bare_study_has_a_page_without_empty_sections(bare_folder: Path):
-    text = page.build_report(bare_folder).read_text(encoding="utf-8")
-    assert re.findall(r'<section id="(\w+)"', text) == ["counts", "reconstructions", "controls", "reproduce"]
+    study = read_study(bare_folder)
+    text = page.render(study, draw_figures(study))
+    assert re.findall(r'<section id="(\w+)"', text) == ["predictions", "counts", "controls", "methods", "reproduce"]
 
 
-def test_one_count_alone_has_a_page_of_its_reconstructions(study_folder: Path):
+def test_one_count_alone_has_a_page_of_its_reconstructions(study_folder: Path, tmp_path: Path):
     study = read_study(study_folder)
     seven = tuple(r for r in study.results if r.target == "reconstruction" and r.count == 7)
     pictures = study.pictures | {"counts": np.array([7]), "query_seen": np.zeros((4, 1), bool)}
     headline = {"probe": "linear", "input": "pooled"}
     lone = replace(study, results=seven, curves=(), confusion=(), similarity=(), pictures=pictures)
-    text = page.render(replace(lone, summary=study.summary | {"headline": headline, "counts": [7]}))
-    assert re.findall(r'<section id="(\w+)"', text) == ["counts", "reconstructions", "methods", "reproduce"]
+    lone = replace(lone, summary=study.summary | {"headline": headline, "counts": [7]}, folder=tmp_path)
+    shutil.copy(study.folder / "results.csv", tmp_path)
+    text = page.render(lone, draw_figures(lone))
+    assert re.findall(r'<section id="(\w+)"', text) == ["predictions", "methods", "reproduce"]
     assert "7 images" in text
 
 
-def test_words_from_files_are_escaped_and_failures_named(study_folder: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(page, "FIGURES", {})
+def test_words_from_files_are_escaped_and_failures_named(study_folder: Path):
     study = read_study(study_folder)
-    summary = study.summary | {"answer": "a < b & $c", "failed": [7]}
-    text = page.render(replace(study, summary=summary))
+    answers = [{"question": "<i>", "text": "a < b & $c"}]
+    text = page.render(replace(study, summary=study.summary | {"answers": answers, "failed": [7]}), [])
+    assert "&lt;i&gt;" in text
     assert "a &lt; b &amp; $c" in text
     assert "Job 7 failed" in text
 
 
+def test_a_study_before_the_three_sentences_has_its_one(study_folder: Path):
+    study = read_study(study_folder)
+    text = page.render(replace(study, summary=study.summary | {"answers": []}), [])
+    assert "so 0.13 (0.10 to 0.16) of it is more than length" in text
+
+
+def test_every_metric_is_explained_where_it_stands(text: str):
+    for id, words in (("predictions", "grey levels"), ("counts", "ROC"), ("controls", "read rightly")):
+        section = text[text.index(f'<section id="{id}"') :].split("</section>")[0]
+        explained = section[section.index('<dl class="terms">') :]
+        assert words in explained
+
+
 def test_the_same_study_gives_the_same_page(study_folder: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(page, "FIGURES", dict(list(page.FIGURES.items())[:2]))
-    assert page.render(read_study(study_folder)) == page.render(read_study(study_folder))
+    study, every = read_study(study_folder), figure_registry.find_figures()
+    monkeypatch.setattr(figure_registry, "FIGURES", {"model-loss": every["model-loss"]})
+    assert page.render(study, draw_figures(study)) == page.render(study, draw_figures(study))
 
 
 def test_the_command_says_what_is_wrong_in_a_line(tmp_path: Path):
@@ -87,8 +112,8 @@ def test_the_command_says_what_is_wrong_in_a_line(tmp_path: Path):
 def test_the_command_makes_figures_and_page(
     tmp_path: Path, study_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
-    for module in (page, figures):
-        monkeypatch.setattr(module, "FIGURES", {"model-accuracy": figures.FIGURES["model-accuracy"]})
+    only = {"model-accuracy": figure_registry.find_figures()["model-accuracy"]}
+    monkeypatch.setattr(figure_registry, "FIGURES", only)
     copy = tmp_path / "copy"
     shutil.copytree(study_folder, copy, ignore=shutil.ignore_patterns("figures", "report.html"))
     page.main([str(copy)])

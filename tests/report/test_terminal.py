@@ -6,21 +6,24 @@ from pathlib import Path
 from rich.console import Console
 
 from gqn_probe.report.terminal import print_results
+from gqn_probe.study_results import read_study
 
 
 def test_a_log_file_gets_plain_aligned_text(study_folder: Path):
     out = io.StringIO()
-    print_results(study_folder, wandb="wandb sync x", console=Console(file=out, width=80))
+    print_results(read_study(study_folder), wandb="wandb sync x", console=Console(file=out, width=80))
     lines = out.getvalue().splitlines()
     assert out.getvalue().isascii()
-    assert lines[0].split() == ["count", "accuracy", "norm", "only", "reconstruction", "RMSE"]
-    assert lines[1].split() == ["2", "0.97", "0.84", "15.0"]
+    assert lines[0] == "Can the count be read? Yes: accuracy 0.71 (95 % interval 0.67 to 0.75)."
+    assert lines[2].startswith("What does training add? ")
+    assert lines[3].split() == ["count", "accuracy", "norm", "only", "sample", "RMSE"]
+    assert lines[4].split() == ["2", "0.970", "0.840", "30.0"]
     assert str(study_folder / "study" / "report.html") in lines[-3]
     assert lines[-1].split(maxsplit=1) == ["W&B", "wandb sync x"]
 
 
 def test_a_terminal_gets_rules(study_folder: Path):
     out = io.StringIO()
-    print_results(study_folder, console=Console(file=out, width=80, force_terminal=True))
+    print_results(read_study(study_folder), console=Console(file=out, width=80, force_terminal=True))
     assert "─" in out.getvalue()
     assert "W&B" not in out.getvalue()

@@ -11,8 +11,7 @@ from pathlib import Path
 from string import Template
 
 from gqn_probe.atomic_io import write_text
-from gqn_probe.report import style
-from gqn_probe.report.figure_registry import FIGURES, draw_figures
+from gqn_probe.report.figure_registry import Drawing, draw_figures
 from gqn_probe.report.html_elements import escape, figure
 from gqn_probe.report.sections import sections
 from gqn_probe.report.terminal import say

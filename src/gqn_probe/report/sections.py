@@ -172,7 +172,9 @@ def method(study: Study) -> list[str]:
         said[0] += f" The weights are {weights}."
     scenes = config.get("data", {}).get("name") or config.get("data", {}).get("_target_", "").rpartition(".")[2]
     if scenes:
-        said.append(f"The scenes are of the {config.get('split', 'test')} split of {scenes}; the network saw none of them.")
+        said.append(
+            f"The scenes are of the {config.get('split', 'test')} split of {scenes}; the network saw none of them."
+        )
     said.append(str(summary.get("convention", "")))
     if chosen.get("protocol") == "original":
         said.append(

@@ -21,6 +21,9 @@ def print_results(study: Study, *, wandb: str = "", console: Console | None = No
     Without a terminal there are no colours and no rules, only aligned columns.
     """
     console = console or Console()
+    for answer in study.answers:
+        line = " ".join(filter(None, (answer.question, answer.text)))
+        console.print(line, markup=False, highlight=False, soft_wrap=not console.is_terminal)
     columns = {
         "accuracy": (study.series("accuracy", probe=study.probe), ".3f"),
         "norm only": (study.series("accuracy", control="norm", probe=study.probe), ".3f"),
@@ -34,9 +37,6 @@ def print_results(study: Study, *, wandb: str = "", console: Console | None = No
     for count in sorted({row.count for rows, _ in columns.values() for row in rows if row.count is not None}):
         table.add_row(str(count), *(_cell(rows, count, digits) for rows, digits in columns.values()))
     console.print(table)
-    for answer in study.answers:
-        line = " ".join(filter(None, (answer.question, answer.text)))
-        console.print(line, markup=False, highlight=False, soft_wrap=not console.is_terminal)
     for item in study.summary.get("failed", []):
         console.print(f"job {item} failed", style="red", markup=False)
     places = {"report": study.folder / "report.html", "folder": study.folder, "W&B": wandb}

@@ -21,6 +21,7 @@ from gqn_probe.analysis.inputs.view_selection import original_task
 from gqn_probe.analysis.probes.knn import Neighbours
 from gqn_probe.analysis.probes.linear import Softmax
 from gqn_probe.analysis.probes.ridge import Ridge
+from gqn_probe.report.figure_registry import draw_figures
 from gqn_probe.report.figures.images import one_query, reconstructions
 from gqn_probe.report.page import build_report
 from gqn_probe.report.terminal import print_results
@@ -76,20 +77,20 @@ def test_everything_is_of_the_headlines_probe_and_input(
     assert whole is not None
     assert study.summary["headline"]["accuracy"] == whole.value
     assert study.summary["answer"].startswith(f"The {subject} names the count with accuracy {whole.value:.1%} (")
-    text = build_report(folder).read_text(encoding="utf-8")
+    text = build_report(study, draw_figures(study)).read_text(encoding="utf-8")
     for figure in ("accuracy by count", "confusion", "decodability"):
         assert f'aria-label="{figure}"' in text
     given = "r" if headline[1] == "pooled" else headline[1]
     assert f"<dt>{study.label(headline[0])} probe on {given}</dt><dd>{whole.value:.1%}<" in text
     printed = io.StringIO()
-    print_results(folder, console=Console(file=printed, width=80))
+    print_results(study, console=Console(file=printed, width=80))
     first = study.series("accuracy", probe=headline[0], input=headline[1])[0]
     assert f"{first.value:.2f}" in printed.getvalue().splitlines()[1].split()
 
 
 def test_wandb_has_each_confusion_once(run: Run) -> None:
     logger = Mock(spec=WandbLogger, experiment=Mock(summary={}))
-    wandb_logging.log_study([logger], run(["ridge", "linear"], ["pooled", "layer.conv4"]))
+    wandb_logging.log_study([logger], read_study(run(["ridge", "linear"], ["pooled", "layer.conv4"])))
     logged = [call.args[0] for call in logger.experiment.log.call_args_list]
     assert [each["context"] for each in logged if "accuracy/headline" in each] == [2, 3, 4]
     assert logger.experiment.summary["headline/probe"] == "linear"
@@ -132,7 +133,8 @@ def test_the_summary_is_what_its_description_says(run: Run) -> None:
 def test_one_count_alone_is_reported(study_inputs: StudyInputs, settings: StudySettings, tmp_path: Path) -> None:
     jobs = [run_count(study_inputs, 3, settings, tmp_path / "count-3")]
     run_study(study_inputs, settings, jobs, tmp_path / "study")
-    assert "two or more" in build_report(tmp_path).read_text(encoding="utf-8")
+    study = read_study(tmp_path)
+    assert "two or more" in build_report(study, draw_figures(study)).read_text(encoding="utf-8")
     assert json.loads((tmp_path / "study" / "summary.json").read_text())["headline"] == {
         "probe": "linear",
         "input": "pooled",

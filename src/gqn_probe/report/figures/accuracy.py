@@ -25,7 +25,7 @@ def draw_accuracy(study: Study, axes: Axes) -> None:
     norm = study.series("accuracy", control="norm", probe=study.probe)
     style.line(axes, whole, f"{study.label(study.probe)} probe on {study.given}", 0)
     style.line(axes, norm, study.control_label("norm", study.input), 1)
-    style.chancestyle.line(axes, study.chance)
+    style.chance_line(axes, study.chance)
     style.count_axis(axes, sorted({r.count for r in whole + norm if r.count is not None}), study.count_axis)
     axes.set_ylabel("accuracy")
     axes.set_ylim(0, 1.02)

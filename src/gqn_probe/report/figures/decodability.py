@@ -47,7 +47,7 @@ def _panels(study: Study, panels: dict[str, list[Series]], below: str) -> Figure
         return None
     labels = list(dict.fromkeys(line.label for lines in panels.values() for line in lines))
     columns = min(COLUMNS, len(panels))
-    figure = style.blank(3.3 * columns + 0.4, 0.7 + 2.6 * -(-len(panels) // columns))
+    figure = style.blank(max(5.2, 3.3 * columns + 0.4), 0.7 + 2.6 * -(-len(panels) // columns))
     grid = figure.subplots(-(-len(panels) // columns), columns, squeeze=False).flat
     for axes, (target, lines) in zip(grid, panels.items(), strict=False):
         _panel(study, axes, lines, labels)
