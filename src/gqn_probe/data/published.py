@@ -28,14 +28,15 @@ class Published(NamedTuple):
     lens: Lens
 
 
-# A field of view is published for none of them, so the scale is left to be learned. Positions are in the units of the
-# published cameras.
+# The field of view is published for none of them (gqn-datasets, issue 15), so the scale is left to be learned. Cameras
+# of rooms, mazes and jaco are in -1..1 (ogroth/tf-gqn, gqn_predictor.py): the room spans that. Those of the objects keep
+# a fixed distance; nothing is published about its units.
 OBJECT = Lens("perspective", scale=None, radius=1.0)
 ROOM = Lens("perspective", scale=None, radius=1.0, box=(1.0, 1.0, 0.5))
 
 # github.com/google-deepmind/gqn-datasets
 DATASETS = {
-    "jaco": Published(11, 64, OBJECT),
+    "jaco": Published(11, 64, ROOM),
     "mazes": Published(300, 84, ROOM),
     "rooms_ring_camera": Published(10, 64, ROOM),
     "rooms_free_camera_no_object_rotations": Published(10, 64, ROOM),
