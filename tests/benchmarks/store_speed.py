@@ -26,10 +26,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from gqn_probe.data import read_tfrecord, render_scenes
-from gqn_probe.data.records import read_records
-from gqn_probe.data.store import write_shard
-from gqn_probe.data.stored import StoredScenes
-from gqn_probe.data.tfrecord import EncodedScenes, decode_scenes, parse_scene
+from gqn_probe.data.formats.deepmind import EncodedScenes, decode_scenes, parse_scene
+from gqn_probe.data.formats.tfrecord import read_records
+from gqn_probe.data.store.store import write_shard
+from gqn_probe.data.store.store_reader import StoredScenes
 from gqn_probe.types import Scenes, to_unit
 
 SCENES = 64  # in a file
@@ -140,7 +140,7 @@ def main() -> None:
             return torch.from_numpy(np.stack(scenes))
 
         def read(processes: int) -> None:
-            """With workers, which are started anew each time, as ``gqn_probe.data.build`` does."""
+            """With workers, which are started anew each time, as ``gqn_probe.data.store.store_builder`` does."""
             assert list(DataLoader(Reading(paths), batch_size=None, num_workers=processes)) == [SCENES] * FILES
 
         torch.set_num_threads(1)

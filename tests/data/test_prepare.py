@@ -12,9 +12,10 @@ import torch
 from fsspec.implementations.memory import MemoryFileSystem
 from PIL import Image
 
-from gqn_probe.data import files, prepared, read_tfrecord
+from gqn_probe.data import prepared, read_tfrecord
+from gqn_probe.data.formats import remote as files
 from gqn_probe.data.prepare import main
-from gqn_probe.data.store import read_index
+from gqn_probe.data.store.store import read_index
 
 
 def train_frames(store: Path) -> torch.Tensor:

@@ -18,14 +18,14 @@ from jaxtyping import Float, Int
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
 
-from gqn_probe.data.batches import SceneBatches, SceneLoader
-from gqn_probe.data.build import build_store
-from gqn_probe.data.cameras import ORDERS, encode_cameras, lens_settings
-from gqn_probe.data.draws import scene_keys, uniform
+from gqn_probe.data.loader import SceneBatches, SceneLoader
 from gqn_probe.data.scenes import OnlineScenes, SplitScenes
-from gqn_probe.data.sources import Piece, PreparedStore, Rendered, Source, choose, fraction_of
-from gqn_probe.data.store import Index
-from gqn_probe.data.stored import StoredScenes
+from gqn_probe.data.sources.rendered import Piece, PreparedStore, Rendered, Source, choose, fraction_of
+from gqn_probe.data.stimuli.cameras import ORDERS, encode_cameras, lens_settings
+from gqn_probe.data.stimuli.counter_rng import scene_keys, uniform
+from gqn_probe.data.store.store import Index
+from gqn_probe.data.store.store_builder import build_store
+from gqn_probe.data.store.store_reader import StoredScenes
 from gqn_probe.data.workers import in_processes
 from gqn_probe.types import Batch, Lens, Scenes
 

@@ -15,13 +15,13 @@ from pathlib import Path
 
 import torch
 
-from gqn_probe.data.build import build_store, damaged_shards
-from gqn_probe.data.files import file_sizes, resolve
-from gqn_probe.data.own import OwnScenes
-from gqn_probe.data.published import SUFFIXES, DatasetFiles, kept_frames
-from gqn_probe.data.render import LENS
-from gqn_probe.data.sources import Rendered, Source, fraction_of
-from gqn_probe.data.store import read_index
+from gqn_probe.data.formats.remote import file_sizes, resolve
+from gqn_probe.data.sources.own import OwnScenes
+from gqn_probe.data.sources.published import SUFFIXES, DatasetFiles, kept_frames
+from gqn_probe.data.sources.rendered import Rendered, Source, fraction_of
+from gqn_probe.data.stimuli.render import LENS
+from gqn_probe.data.store.store import read_index
+from gqn_probe.data.store.store_builder import build_store, damaged_shards
 from gqn_probe.types import Lens
 
 

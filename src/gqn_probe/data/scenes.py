@@ -5,9 +5,9 @@ from jaxtyping import Int
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from gqn_probe.data.cameras import encode_cameras
-from gqn_probe.data.sources import Rendered
-from gqn_probe.data.stored import StoredScenes
+from gqn_probe.data.sources.rendered import Rendered
+from gqn_probe.data.stimuli.cameras import encode_cameras
+from gqn_probe.data.store.store_reader import StoredScenes
 from gqn_probe.types import Batch
 
 

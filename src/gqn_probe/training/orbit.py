@@ -12,11 +12,11 @@ from PIL import Image
 from torch import Tensor
 
 from gqn_probe.atomic_io import atomic_write
-from gqn_probe.data.cameras import facing_origin
 from gqn_probe.data.datamodule import SceneDataModule
-from gqn_probe.data.ray_caster import render_objects
-from gqn_probe.data.render import DISTANCE
-from gqn_probe.data.sources import Rendered
+from gqn_probe.data.sources.rendered import Rendered
+from gqn_probe.data.stimuli.cameras import facing_origin
+from gqn_probe.data.stimuli.ray_caster import render_objects
+from gqn_probe.data.stimuli.render import DISTANCE
 from gqn_probe.model import GQN
 from gqn_probe.types import to_unit
 

@@ -9,7 +9,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint, Timer
 from pytorch_lightning.loggers import WandbLogger
 
 from gqn_probe.data.datamodule import SceneDataModule
-from gqn_probe.data.sources import Rendered
+from gqn_probe.data.sources.rendered import Rendered
 from gqn_probe.model import GQN, load_gqn, save_weights
 from gqn_probe.training.gqn_module import GQNModule, validation_metrics
 from gqn_probe.training.orbit import orbit, save_gif

@@ -3,7 +3,7 @@
 from jaxtyping import Int
 from torch import Tensor
 
-from gqn_probe.data.stored import StoredScenes
+from gqn_probe.data.store.store_reader import StoredScenes
 from gqn_probe.types import Scenes
 
 

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gqn_probe.data.draws import scene_keys, uniform
+from gqn_probe.data.stimuli.counter_rng import scene_keys, uniform
 
 ORIGINAL_VIEWS = 15  # a scene of the original study
 BLOCK = 512  # scenes summed at a time

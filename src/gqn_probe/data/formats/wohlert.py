@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from einops import rearrange
 
-from gqn_probe.data.files import fetch
+from gqn_probe.data.formats.remote import fetch
 from gqn_probe.types import Scenes
 
 MAGIC = 0x1950A86A20F9469CFC6C  # opens torch.save's format before version 1.6

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from gqn_probe.atomic_io import atomic_write, write_text
-from gqn_probe.data.tfrecord import EncodedScenes
+from gqn_probe.data.formats.deepmind import EncodedScenes
 from gqn_probe.types import Factors, Scenes
 
 FORMAT = 1

@@ -3,8 +3,15 @@
 import pytest
 import torch
 
-from gqn_probe.data.draws import scene_keys
-from gqn_probe.data.shapes import draw_shapes, enumerate_shapes, in_split, rotations, self_avoiding_walks, shape_ids
+from gqn_probe.data.stimuli.counter_rng import scene_keys
+from gqn_probe.data.stimuli.shapes import (
+    draw_shapes,
+    enumerate_shapes,
+    in_split,
+    rotations,
+    self_avoiding_walks,
+    shape_ids,
+)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from einops import rearrange
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from gqn_probe.data.draws import GOLDEN, mix, scene_keys, uniform
+from gqn_probe.data.stimuli.counter_rng import GOLDEN, mix, scene_keys, uniform
 
 STEPS = torch.cat([torch.eye(3, dtype=torch.int64), -torch.eye(3, dtype=torch.int64)])  # the six neighbours
 

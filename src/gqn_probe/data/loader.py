@@ -10,7 +10,7 @@ from jaxtyping import Int
 from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
 
-from gqn_probe.data.draws import scene_keys
+from gqn_probe.data.stimuli.counter_rng import scene_keys
 
 
 class SceneBatches(DistributedSampler):

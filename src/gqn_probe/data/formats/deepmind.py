@@ -14,10 +14,10 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from gqn_probe.data.files import fetch
-from gqn_probe.data.jpeg import decode_jpegs, jpeg_size
-from gqn_probe.data.records import example_features, raise_error, read_records
-from gqn_probe.data.resize import resize_frames
+from gqn_probe.data.formats.jpeg import decode_jpegs, jpeg_size
+from gqn_probe.data.formats.remote import fetch
+from gqn_probe.data.formats.resize import resize_frames
+from gqn_probe.data.formats.tfrecord import example_features, raise_error, read_records
 from gqn_probe.types import Scenes
 
 

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from gqn_probe.data import own
-from gqn_probe.data.own import OwnScenes
+from gqn_probe.data.sources.own import OwnScenes
 from gqn_probe.types import Lens
 
 LENS = Lens("perspective", None)

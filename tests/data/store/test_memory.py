@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gqn_probe.data import render_scenes
-from gqn_probe.data.store import Index, write_shard
+from gqn_probe.data.store.store import Index, write_shard
 
 READ = """
 import sys

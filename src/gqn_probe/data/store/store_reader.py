@@ -15,9 +15,9 @@ from einops import rearrange
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-from gqn_probe.data.jpeg import decode_jpegs
-from gqn_probe.data.resize import resize_frames
-from gqn_probe.data.store import Shard
+from gqn_probe.data.formats.jpeg import decode_jpegs
+from gqn_probe.data.formats.resize import resize_frames
+from gqn_probe.data.store.store import Shard
 from gqn_probe.types import Factors, Scenes
 
 READ_BYTES = 16 << 20  # how much is read before its memory is returned; the kernel maps up to 20 times as much

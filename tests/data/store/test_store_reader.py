@@ -11,11 +11,12 @@ import pytest
 import torch
 
 from gqn_probe.analysis.inputs.streamed import StreamedScenes
-from gqn_probe.data import read_tfrecord, render_scenes, store
-from gqn_probe.data import stored as stored_module
-from gqn_probe.data.store import Index, read_index, write_shard
-from gqn_probe.data.stored import StoredScenes
-from gqn_probe.data.tfrecord import EncodedScenes, read_encoded
+from gqn_probe.data import read_tfrecord, render_scenes
+from gqn_probe.data.formats.deepmind import EncodedScenes, read_encoded
+from gqn_probe.data.store import store
+from gqn_probe.data.store import store_reader as stored_module
+from gqn_probe.data.store.store import Index, read_index, write_shard
+from gqn_probe.data.store.store_reader import StoredScenes
 from gqn_probe.types import Scenes
 
 

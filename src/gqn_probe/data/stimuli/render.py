@@ -13,10 +13,10 @@ from einops import rearrange
 from jaxtyping import Int
 from torch import Tensor
 
-from gqn_probe.data.cameras import check_lens, sphere_cameras
-from gqn_probe.data.draws import mix, scene_keys, uniform
-from gqn_probe.data.ray_caster import EDGE, render_objects
-from gqn_probe.data.shapes import draw_shapes
+from gqn_probe.data.stimuli.cameras import check_lens, sphere_cameras
+from gqn_probe.data.stimuli.counter_rng import mix, scene_keys, uniform
+from gqn_probe.data.stimuli.ray_caster import EDGE, render_objects
+from gqn_probe.data.stimuli.shapes import draw_shapes
 from gqn_probe.types import Factors, Lens, Scenes
 
 DISTANCE = 3.0  # of the camera from the object's middle

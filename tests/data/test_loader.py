@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from gqn_probe.data.batches import SceneBatches, SceneLoader
+from gqn_probe.data.loader import SceneBatches, SceneLoader
 
 
 def rows(batches: SceneBatches, epoch: int = 0) -> list[list[int]]:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gqn_probe.data import encode_cameras
-from gqn_probe.data.cameras import camera_basis, sphere_cameras
+from gqn_probe.data.stimuli.cameras import camera_basis, sphere_cameras
 
 
 def test_encoding_orders() -> None:

@@ -14,12 +14,12 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from gqn_probe.data.cameras import check_lens, lens_settings, make_lens
-from gqn_probe.data.ray_caster import BACKGROUNDS
-from gqn_probe.data.records import raise_error
-from gqn_probe.data.render import check_parts, render_batch
-from gqn_probe.data.store import Index, read_index
-from gqn_probe.data.tfrecord import EncodedScenes
+from gqn_probe.data.formats.deepmind import EncodedScenes
+from gqn_probe.data.formats.tfrecord import raise_error
+from gqn_probe.data.stimuli.cameras import check_lens, lens_settings, make_lens
+from gqn_probe.data.stimuli.ray_caster import BACKGROUNDS
+from gqn_probe.data.stimuli.render import check_parts, render_batch
+from gqn_probe.data.store.store import Index, read_index
 from gqn_probe.types import Lens, Scenes
 
 RENDERED_PIECE = 64  # scenes

@@ -16,7 +16,7 @@ from einops import rearrange, repeat
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-from gqn_probe.data.cameras import Basis, camera_basis
+from gqn_probe.data.stimuli.cameras import Basis, camera_basis
 from gqn_probe.types import Factors, Lens
 
 EDGE = 0.25  # of a cube, in world units

@@ -17,14 +17,14 @@ import numpy as np
 import pytest
 import torch
 
-from gqn_probe.data import build
-from gqn_probe.data.build import build_store, damaged_shards
-from gqn_probe.data.published import DatasetFiles
-from gqn_probe.data.records import raise_error
-from gqn_probe.data.render import LENS
-from gqn_probe.data.sources import Piece, Rendered
-from gqn_probe.data.store import read_index
-from gqn_probe.data.stored import StoredScenes
+from gqn_probe.data.formats.tfrecord import raise_error
+from gqn_probe.data.sources.published import DatasetFiles
+from gqn_probe.data.sources.rendered import Piece, Rendered
+from gqn_probe.data.stimuli.render import LENS
+from gqn_probe.data.store import store_builder as build
+from gqn_probe.data.store.store import read_index
+from gqn_probe.data.store.store_builder import build_store, damaged_shards
+from gqn_probe.data.store.store_reader import StoredScenes
 from gqn_probe.types import Scenes
 
 SMALL = Rendered(2, 8, 2, 300, 0, 64, 0, "plain", "scene", LENS)

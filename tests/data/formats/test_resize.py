@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from gqn_probe.data.resize import resize_frames
+from gqn_probe.data.formats.resize import resize_frames
 
 
 @pytest.mark.parametrize("factor", [2, 3, 4])

@@ -22,10 +22,10 @@ from jaxtyping import UInt8
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from gqn_probe.data.files import fetch, file_versions, resolve
-from gqn_probe.data.records import raise_error
-from gqn_probe.data.resize import RESIZE, resize_frames
-from gqn_probe.data.sources import Piece
+from gqn_probe.data.formats.remote import fetch, file_versions, resolve
+from gqn_probe.data.formats.resize import RESIZE, resize_frames
+from gqn_probe.data.formats.tfrecord import raise_error
+from gqn_probe.data.sources.rendered import Piece
 from gqn_probe.types import Lens, Scenes
 
 COLUMNS = ("scene", "image", "x", "y", "z", "yaw", "pitch")

@@ -11,12 +11,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from gqn_probe.data.converted import read_converted
-from gqn_probe.data.files import file_sizes, resolve
-from gqn_probe.data.records import raise_error
-from gqn_probe.data.resize import RESIZE, resize_frames
-from gqn_probe.data.sources import Piece, choose
-from gqn_probe.data.tfrecord import EncodedScenes, decode_scenes, read_encoded
+from gqn_probe.data.formats.deepmind import EncodedScenes, decode_scenes, read_encoded
+from gqn_probe.data.formats.remote import file_sizes, resolve
+from gqn_probe.data.formats.resize import RESIZE, resize_frames
+from gqn_probe.data.formats.tfrecord import raise_error
+from gqn_probe.data.formats.wohlert import read_converted
+from gqn_probe.data.sources.rendered import Piece, choose
 from gqn_probe.types import Lens, Scenes
 
 
@@ -29,8 +29,8 @@ class Published(NamedTuple):
 
 
 # The field of view is published for none of them (gqn-datasets, issue 15), so the scale is left to be learned. Cameras
-# of rooms, mazes and jaco are in -1..1 (ogroth/tf-gqn, gqn_predictor.py): the room spans that. Those of the objects keep
-# a fixed distance; nothing is published about its units.
+# of rooms, mazes and jaco are in -1..1 (ogroth/tf-gqn, gqn_predictor.py), which the room spans. Those of the objects
+# keep a fixed distance; nothing is published about its units.
 OBJECT = Lens("perspective", scale=None, radius=1.0)
 ROOM = Lens("perspective", scale=None, radius=1.0, box=(1.0, 1.0, 0.5))
 

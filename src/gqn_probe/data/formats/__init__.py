@@ -1,0 +1,1 @@
+"""What people bring: files of frames and cameras, local or remote."""

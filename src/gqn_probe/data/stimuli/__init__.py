@@ -1,0 +1,1 @@
+"""What is shown: shapes, cameras, and the renderer."""

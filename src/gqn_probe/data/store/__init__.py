@@ -1,0 +1,1 @@
+"""What is kept: shards of scenes, how they are written and read."""
