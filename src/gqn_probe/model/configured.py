@@ -1,7 +1,7 @@
 """Modules that remember their keyword arguments, so that weights travel with what rebuilds their model."""
 
 import inspect
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import nn
 
@@ -10,6 +10,11 @@ class Configured(nn.Module):
     """A module made from plain values and other such modules, all by keyword."""
 
     arguments: dict[str, Any]
+    registered: ClassVar[dict[str, type["Configured"]]] = {}
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls.registered[cls.__name__] = cls
 
     def __new__(cls, **arguments: Any) -> "Configured":
         module = super().__new__(cls)
@@ -27,18 +32,17 @@ class Configured(nn.Module):
         return {"class": type(self).__name__, **values}
 
 
-def build(settings: dict[str, Any], classes: dict[str, type[Configured]]) -> Configured:
-    """The module that ``settings`` describes, newly initialised; only ``classes`` are ever made.
+def build(settings: dict[str, Any]) -> Configured:
+    """The module that ``settings`` describes, newly initialised; only classes that were defined are ever made.
 
     Raises:
         ValueError: an unknown class, or arguments that it does not take.
     """
+    classes = Configured.registered
     if settings.get("class") not in classes:
         raise ValueError(f"model settings name the class {settings.get('class')!r}, not one of {', '.join(classes)}")
     arguments = {
-        name: build(value, classes) if isinstance(value, dict) else value
-        for name, value in settings.items()
-        if name != "class"
+        name: build(value) if isinstance(value, dict) else value for name, value in settings.items() if name != "class"
     }
     try:
         return classes[settings["class"]](**arguments)

@@ -10,9 +10,43 @@ from torch import Tensor, nn
 
 from gqn_probe.model.conditioning import convolve_with_constant
 from gqn_probe.model.configured import Configured
+from gqn_probe.model.input_spec import InputSpec
 
 
-class Tower(Configured):
+class Encoder(Configured):
+    """Views to non-negative codes that a scene's representation is the sum of, and what the generator sees of it.
+
+    A subclass is known by its name to the files of weights, wherever it is defined, and is chosen by configuration.
+    """
+
+    channels: int  # of the representation
+    camera_channels: int
+    pooled: bool  # the generator sees one position, which it spreads over its grid; otherwise that grid
+    fixed_size: int | None = None  # height and width of the only frames that it takes
+
+    def layers(self, frames: Float[Tensor, "n c h w"], cameras: Float[Tensor, "n p"]) -> dict[str, Tensor]:
+        """Every read-out point by name, ``n channels height width``; the last is the representation."""
+        raise NotImplementedError
+
+    def forward(self, frames: Float[Tensor, "n c h w"], cameras: Float[Tensor, "n p"]) -> Float[Tensor, "n d y x"]:
+        """Frames in 0..1 and their cameras to representations; none is below 0, for they end in a ReLU."""
+        return list(self.layers(frames, cameras).values())[-1]
+
+    def look(
+        self, representation: Float[Tensor, "b d y x"], cameras: Float[Tensor, "n p"], grid: tuple[int, int]
+    ) -> Float[Tensor, "n w gy gx"]:
+        """What the generator sees of a scene from each query camera; n / b consecutive ones are of one scene."""
+        return representation.repeat_interleave(len(cameras) // len(representation), dim=0)
+
+    def image_size(self, representation: Float[Tensor, "b d y x"]) -> tuple[int, int] | None:
+        """Height and width of the frames that a representation is of, where it tells."""
+        return None
+
+    def adapt(self, data: InputSpec) -> None:
+        """Take over what the encoder has to know of the data before training; nothing unless overridden."""
+
+
+class Tower(Encoder):
     """Two blocks with skip connections, ending at a quarter of the image's size; the camera joins the second.
 
     Args:
@@ -20,8 +54,6 @@ class Tower(Configured):
         channels: channels of the representation (the paper: 256).
         pooled: average over positions, the paper's "pool"; otherwise the representation is h/4 x w/4.
     """
-
-    fixed_size = None  # any height and width divisible by 4
 
     def __init__(
         self,
@@ -62,12 +94,12 @@ class Tower(Configured):
             points["pool"] = points["conv8"].mean(dim=(2, 3), keepdim=True)
         return points
 
-    def forward(self, frames: Float[Tensor, "n c h w"], cameras: Float[Tensor, "n p"]) -> Float[Tensor, "n d y x"]:
-        """Frames in 0..1 and their cameras to representations; none is below 0, for they end in a ReLU."""
-        return list(self.layers(frames, cameras).values())[-1]
+    def image_size(self, representation: Float[Tensor, "b d y x"]) -> tuple[int, int] | None:
+        height, width = representation.shape[-2:]
+        return None if self.pooled else (4 * height, 4 * width)
 
 
-class Pyramid(Configured):
+class Pyramid(Encoder):
     """Four strided convolutions of the image and the camera, down to one position.
 
     Args:
@@ -98,7 +130,3 @@ class Pyramid(Configured):
         points["conv3"] = F.relu_(self.conv3(points["conv2"]))
         points["conv4"] = F.relu_(self.conv4(points["conv3"]))
         return points
-
-    def forward(self, frames: Float[Tensor, "n c h w"], cameras: Float[Tensor, "n p"]) -> Float[Tensor, "n d 1 1"]:
-        """Frames in 0..1 and their cameras to representations; none is below 0, for they end in a ReLU."""
-        return self.layers(frames, cameras)["conv4"]

@@ -7,15 +7,16 @@ from typing import Any, NamedTuple
 
 import torch
 from einops import rearrange
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from gqn_probe.model.conditioning import SCALE
 from gqn_probe.model.configured import Configured, build
-from gqn_probe.model.encoders import Pyramid, Tower
+from gqn_probe.model.encoders import Encoder
 from gqn_probe.model.gaussian import Gaussian, kl_divergence
-from gqn_probe.model.generator import Generator
+from gqn_probe.model.generator import Generator, Unrolled
 from gqn_probe.model.input_spec import InputSpec
+from gqn_probe.types import to_unit
 
 
 class GQNOutput(NamedTuple):
@@ -48,9 +49,9 @@ class GQN(Configured):
         aggregation: "sum" (the paper's) or "mean" over views.
     """
 
-    input_spec = InputSpec()  # set by what trains or loads weights; no part of the architecture
+    input_spec = InputSpec()  # set by what trains or loads weights, see ``adapt``; no part of the architecture
 
-    def __init__(self, *, encoder: Tower | Pyramid, generator: Generator, aggregation: str) -> None:
+    def __init__(self, *, encoder: Encoder, generator: Generator, aggregation: str) -> None:
         super().__init__()
         if aggregation not in ("sum", "mean"):
             raise ValueError(f"aggregation={aggregation!r} is neither 'sum' nor 'mean'")
@@ -63,10 +64,15 @@ class GQN(Configured):
     @classmethod
     def from_settings(cls, settings: dict[str, Any]) -> "GQN":
         """A newly initialised model as ``settings()`` described it. ValueError where they do not fit."""
-        gqn = build(settings, {each.__name__: each for each in (GQN, Tower, Pyramid, Generator)})
+        gqn = build(settings)
         if not isinstance(gqn, GQN):
             raise ValueError(f"model settings describe a {type(gqn).__name__}, not a GQN")
         return gqn
+
+    def adapt(self, data: InputSpec) -> None:
+        """Note what data the network is to be trained on, and give the encoder what it has to know of it."""
+        self.input_spec = data
+        self.encoder.adapt(data)
 
     @property
     def bound_size(self) -> int | None:
@@ -77,8 +83,27 @@ class GQN(Configured):
         generator = self.generator
         return self.encoder.fixed_size or (generator.size if generator.pooled else generator.fixed_size)
 
-    def encode(self, frames: Float[Tensor, "b v c h w"], cameras: Float[Tensor, "b v p"]) -> Float[Tensor, "b v d y x"]:
-        """The representation of every view, all in one batch. Frames in 0..1."""
+    def encode(
+        self, frames: Float[Tensor, "b v c h w"] | UInt8[Tensor, "b v c h w"], cameras: Float[Tensor, "b v p"]
+    ) -> Float[Tensor, "b v d y x"]:
+        """The representation of every view, all in one batch.
+
+        A representation is a map of image positions y x (tower), one position (pool, pyramid), or S points in space,
+        ``d S 1`` (points). Each is a sum over views of non-negative numbers.
+
+        Args:
+            frames: in 0..1, or bytes.
+            cameras: encoded, see ``gqn_probe.data.encode_cameras``.
+
+        Raises:
+            ValueError: for sizes that do not fit, or frames that are clearly not in 0..1.
+        """
+        if frames.dtype == torch.uint8:
+            frames = to_unit(frames)
+        elif not self.training and frames.numel() and (frames.amin() < -1 or frames.amax() > 2):
+            raise ValueError(
+                f"frames lie in {frames.amin():.3g}..{frames.amax():.3g}, expected 0..1: divide bytes by 255"
+            )
         self._check(frames.shape[-2:], cameras)
         if frames.shape[:2] != cameras.shape[:2]:
             raise ValueError(
@@ -102,15 +127,15 @@ class GQN(Configured):
     def predict(
         self,
         representation: Float[Tensor, "b d y x"],
-        query_frames: Float[Tensor, "b c h w"],
-        query_cameras: Float[Tensor, "b p"],
+        query_frames: Float[Tensor, "n c h w"],
+        query_cameras: Float[Tensor, "n p"],
         deterministic: bool = False,
     ) -> GQNOutput:
-        """Reconstruct query views with latents from the posterior, which sees them."""
-        self._check(query_frames.shape[-2:], query_cameras)
-        drawn = self.generator(
-            representation, query_cameras, query_frames, grid=_grid(query_frames), deterministic=deterministic
-        )
+        """Reconstruct query views with latents from the posterior, which sees them.
+
+        There can be several queries a scene: n / b consecutive ones are of the same.
+        """
+        drawn = self._draw(representation, query_cameras, query_frames, _size(query_frames), deterministic)
         kl_steps = _kl_steps(_stack(drawn.posteriors), _stack(drawn.priors))
         return GQNOutput(mean=drawn.image, representation=representation, kl=kl_steps.sum(dim=1), kl_steps=kl_steps)
 
@@ -129,21 +154,16 @@ class GQN(Configured):
     def sample_from(
         self,
         representation: Float[Tensor, "b d y x"],
-        query_cameras: Float[Tensor, "b p"],
+        query_cameras: Float[Tensor, "n p"],
         deterministic: bool = False,
         size: tuple[int, int] | None = None,
-    ) -> Float[Tensor, "b c h w"]:
-        """Predict query views with latents from the prior; ``size`` is the image's height and width.
+    ) -> Float[Tensor, "n c h w"]:
+        """Predict query views, one or more consecutive ones a scene, with latents from the prior.
 
-        Without ``size`` it is four times the representation's, or what the generator was made for.
+        ``size`` is the images' height and width: without it, what the representation tells, or the generator's.
         """
-        if size is None:
-            positions = representation.shape[-2:]
-            made_for = self.generator.size
-            size = (made_for, made_for) if self.generator.pooled else (SCALE * positions[0], SCALE * positions[1])
-        self._check(size, query_cameras)
-        grid = size[0] // SCALE, size[1] // SCALE
-        return self.generator(representation, query_cameras, grid=grid, deterministic=deterministic).image
+        size = size or self.encoder.image_size(representation) or (self.generator.size, self.generator.size)
+        return self._draw(representation, query_cameras, None, size, deterministic).image
 
     def sample(
         self,
@@ -160,18 +180,33 @@ class GQN(Configured):
     def trace(
         self,
         representation: Float[Tensor, "b d y x"],
-        query_frames: Float[Tensor, "b c h w"],
-        query_cameras: Float[Tensor, "b p"],
+        query_frames: Float[Tensor, "n c h w"],
+        query_cameras: Float[Tensor, "n p"],
     ) -> Trace:
         """The generator's states, canvas and moments at every step, without chance."""
-        self._check(query_frames.shape[-2:], query_cameras)
-        drawn = self.generator(
-            representation, query_cameras, query_frames, grid=_grid(query_frames), deterministic=True
-        )
+        drawn = self._draw(representation, query_cameras, query_frames, _size(query_frames), deterministic=True)
         prior, posterior = _stack(drawn.priors), _stack(drawn.posteriors)
         hidden = torch.stack(drawn.hidden, dim=1)
         canvas = self.generator.canvas.layers(hidden)
         return Trace(hidden, canvas, *prior, *posterior, kl=_kl_steps(posterior, prior))
+
+    def _draw(
+        self,
+        representation: Float[Tensor, "b d y x"],
+        cameras: Float[Tensor, "n p"],
+        frames: Float[Tensor, "n c h w"] | None,
+        size: tuple[int, int],
+        deterministic: bool,
+    ) -> Unrolled:
+        self._check(size, cameras)
+        if not len(representation) or len(cameras) % len(representation):
+            raise ValueError(
+                f"{len(cameras)} query cameras cannot be shared evenly by {len(representation)} scenes: "
+                "give as many for each, one scene's after another's"
+            )
+        grid = size[0] // SCALE, size[1] // SCALE
+        seen = self.encoder.look(representation, cameras, grid)
+        return self.generator(seen, cameras, frames, grid=grid, deterministic=deterministic)
 
     def _check(self, size: tuple[int, ...], cameras: Float[Tensor, "... p"]) -> None:
         expected = self.generator.camera_channels
@@ -186,8 +221,8 @@ class GQN(Configured):
                 raise ValueError(f"the {name} was made for {made_for}x{made_for} images, got {tuple(size)}")
 
 
-def _grid(frames: Float[Tensor, "b c h w"]) -> tuple[int, int]:
-    return frames.shape[-2] // SCALE, frames.shape[-1] // SCALE
+def _size(frames: Float[Tensor, "n c h w"]) -> tuple[int, int]:
+    return frames.shape[-2], frames.shape[-1]
 
 
 def _stack(steps: list[Gaussian]) -> Gaussian:

@@ -1,11 +1,14 @@
-"""What data must have in common with that of training, because a network cannot tell when it has not.
+"""What weights take for granted of frames and cameras, because a network cannot tell when it does not hold.
 
 A tower takes frames of any size, and cameras in either order are seven numbers: what comes of others is an image, but
 a wrong one.
 """
 
+import json
 from collections.abc import Mapping
 from typing import NamedTuple
+
+from gqn_probe.types import Lens
 
 
 class InputSpec(NamedTuple):
@@ -13,25 +16,38 @@ class InputSpec(NamedTuple):
 
     size: tuple[int, int] | None = None  # height and width of frames
     camera_order: str | None = None  # see data/cameras.py
+    lens: Lens | None = None
+    background: tuple[float, float, float] | None = None  # red, green and blue in 0..1
 
     @classmethod
     def from_facts(cls, facts: Mapping[str, str]) -> "InputSpec":
         """What ``facts`` wrote; other entries are left alone."""
         height, _, width = facts.get("frame_size", "").partition("x")
-        return cls((int(height), int(width)) if width else None, facts.get("camera_order"))
+        lens, background = json.loads(facts.get("lens", "null")), json.loads(facts.get("background", "null"))
+        return cls(
+            size=(int(height), int(width)) if width else None,
+            camera_order=facts.get("camera_order"),
+            lens=lens and _lens(**lens),
+            background=background and tuple(background),
+        )
 
     def facts(self) -> dict[str, str]:
         """As plain text, for the files of weights."""
-        size = {} if self.size is None else {"frame_size": _text(self.size)}
-        return size if self.camera_order is None else {**size, "camera_order": self.camera_order}
+        facts = {
+            "frame_size": self.size and _text(self.size),
+            "camera_order": self.camera_order,
+            "lens": self.lens and json.dumps(self.lens._asdict()),
+            "background": self.background and json.dumps(self.background),
+        }
+        return {name: text for name, text in facts.items() if text is not None}
 
-    def check(self, data: "InputSpec") -> None:
-        """Refuse other data, as far as both are known.
+    def check(self, data: "InputSpec", sizes: bool = True) -> None:
+        """Refuse other data, as far as both are known; without ``sizes``, frames of another size are no matter.
 
         Raises:
             ValueError: naming both values, and the setting that makes them one.
         """
-        if self.size and data.size and self.size != data.size:
+        if sizes and self.size and data.size and self.size != data.size:
             square = self.size[0] == self.size[1]
             remedy = f"add data.size={self.size[0]}" if square else f"give it frames of {_text(self.size)}"
             raise ValueError(
@@ -42,6 +58,21 @@ class InputSpec(NamedTuple):
                 f"the weights were trained on cameras in the order {self.camera_order}, the data has "
                 f"{data.camera_order}: add data.camera_order={self.camera_order}"
             )
+        if (
+            self.lens
+            and data.lens
+            and self.lens[:2] != data.lens[:2]
+            and None not in (self.lens.scale, data.lens.scale)
+        ):
+            raise ValueError(
+                f"the weights were trained with a lens of kind={self.lens.kind} and scale={self.lens.scale}, the data "
+                f"has kind={data.lens.kind} and scale={data.lens.scale}: "
+                f"add data.lens.kind={self.lens.kind} data.lens.scale={self.lens.scale}"
+            )
+
+
+def _lens(*, centre: list[float], box: list[float] | None, **others: object) -> Lens:
+    return Lens(centre=tuple(centre), box=box and tuple(box), **others)  # pyright: ignore
 
 
 def _text(size: tuple[int, int]) -> str:

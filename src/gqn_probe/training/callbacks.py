@@ -85,7 +85,7 @@ class Throughput(L.Callback):
         if every and trainer.global_step % every == 0:  # 0 logs nothing
             rate = self.scenes / (time.monotonic() - self.started)
             pl_module.log("train/scenes_per_second", rate)
-            pl_module.log("train/query_images_per_second", rate * pl_module.queries)
+            pl_module.log("train/query_images_per_second", rate * pl_module.queries_now)
             self._restart()
 
 

@@ -4,13 +4,13 @@ Every random choice of a step is a function of (seed, rank, step), so a run that
 goes on with the streams it would have had.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
 
 import pytorch_lightning as L
 import torch
-from einops import rearrange, repeat
+from einops import rearrange
 from jaxtyping import Float
 from numpy.random import SeedSequence
 from torch import Tensor
@@ -18,10 +18,11 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from gqn_probe.data.datamodule import SceneDataModule
 from gqn_probe.data.episodes import draw_episode
+from gqn_probe.data.resize import resize_frames
 from gqn_probe.model import GQN, GQNOutput, InputSpec
 from gqn_probe.model.gaussian import floor_nats, gaussian_nll
 from gqn_probe.training.prediction import PredictionMetrics, held_out_episode
-from gqn_probe.training.schedules import Schedule
+from gqn_probe.training.schedules import Schedule, Stage, check_stages, stage_at
 from gqn_probe.types import Batch, Episode
 
 
@@ -30,17 +31,18 @@ class GQNModule(L.LightningModule):
 
     Args:
         gqn: the network to train.
-        learning_rate: Adam's step size by optimiser step.
+        learning_rate: AdamW's step size by optimiser step.
         sigma: standard deviation of the pixel likelihood by step, on the 0..1 scale of frames.
         kl_weight: weight of the KL by step; 1 is the paper's objective.
-        mode_weight: weight of the likelihood of the prior's mode, a sample-free prediction that makes the
-            context count early on; 0 is the paper's objective.
+        scale_by_variance: multiply the loss by sigma squared, so that gradients keep their size as sigma falls.
         context: least and greatest number of context views, drawn uniformly a batch.
         queries: query views a scene, predicted from one encoding of its context.
+        sizes: sizes of images by share of the steps, each with its number of queries (see ``Stage``); none trains on
+            frames as they are.
         unseen_queries: draw queries outside the context; the paper draws them from all views.
         validation_counts: numbers of context views at which held-out predictions are scored.
         reference_count: the one of them that gives the headline metrics.
-        betas, eps: Adam's.
+        betas, eps, weight_decay: AdamW's; without decay it is Adam.
         compile: compile encoder and generator with torch.compile: minutes before the first step, faster ones after.
         seed: seeds every episode and every latent sample.
     """
@@ -52,14 +54,16 @@ class GQNModule(L.LightningModule):
         learning_rate: Schedule,
         sigma: Schedule,
         kl_weight: Schedule,
-        mode_weight: float,
+        scale_by_variance: bool,
         context: Sequence[int],
         queries: int,
+        sizes: Sequence[Mapping[str, Any]],
         unseen_queries: bool,
         validation_counts: Sequence[int],
         reference_count: int,
         betas: Sequence[float],
         eps: float,
+        weight_decay: float,
         compile: bool,
         seed: int,
     ) -> None:
@@ -76,19 +80,21 @@ class GQNModule(L.LightningModule):
             raise ValueError(f"training.reference_count={reference_count} is not in {list(validation_counts)}")
         self.gqn = gqn
         self.learning_rate, self.sigma, self.kl_weight = learning_rate, sigma, kl_weight
-        self.mode_weight = mode_weight
+        self.scale_by_variance = scale_by_variance
         self.context = (context[0], context[1])
         self.queries = queries
+        self.stages = [Stage(**stage) for stage in sizes]
         self.unseen_queries = unseen_queries
         self.reference_count = reference_count
-        self.betas, self.eps = (betas[0], betas[1]), eps
+        self.betas, self.eps, self.weight_decay = (betas[0], betas[1]), eps, weight_decay
         self.compiled = compile
         self.seed = seed
         self.prediction = PredictionMetrics(tuple(validation_counts), reference_count)
 
     def configure_optimizers(self) -> dict[str, Any]:
         # The schedule gives the step size itself, so the optimiser's own is 1.
-        optimizer = torch.optim.Adam(self.gqn.parameters(), lr=1.0, betas=self.betas, eps=self.eps, fused=True)
+        adam = {"betas": self.betas, "eps": self.eps, "weight_decay": self.weight_decay}
+        optimizer = torch.optim.AdamW(self.gqn.parameters(), lr=1.0, fused=True, **adam)
         scheduler = LambdaLR(optimizer, lambda step: self.learning_rate(step))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
@@ -123,7 +129,10 @@ class GQNModule(L.LightningModule):
         """
         scenes = data.scenes("val" if data.online else "train", limit=1)
         height, width = scenes.frames.shape[-2:]
-        self.gqn.input_spec = InputSpec((height, width), data.camera_order)
+        # A resumed or continued run has its weights already, with what they took over of their data.
+        self.gqn.adapt(InputSpec((height, width), data.camera_order, data.lens, data.background()))
+        if self.stages:
+            check_stages(self.stages, height)
         bound = self.gqn.bound_size
         if bound is not None and (height, width) != (bound, bound):
             other = f" or model.generator.size={height}" if height == width else ""
@@ -133,10 +142,11 @@ class GQNModule(L.LightningModule):
             )
         validates = bool(self.trainer.limit_val_batches)
         greatest = self.context[1]
-        needed = greatest + self.queries if self.unseen_queries else max(greatest, self.queries)
+        queries = max([self.queries, *(stage.queries for stage in self.stages)])
+        needed = greatest + queries if self.unseen_queries else max(greatest, queries)
         wanting = []
         if needed > scenes.views:
-            wanting.append(f"training.context={list(self.context)} with training.queries={self.queries} needs {needed}")
+            wanting.append(f"training.context={list(self.context)} with training.queries={queries} needs {needed}")
         if validates and self.reference_count >= scenes.views:
             wanting.append(f"training.reference_count={self.reference_count} needs {self.reference_count + 1}")
         if wanting:
@@ -149,6 +159,17 @@ class GQNModule(L.LightningModule):
                     "for that, use data.batch_size and a validation split of 2 or more a device"
                 )
 
+    @property
+    def stage(self) -> Stage | None:
+        """The present one, where there are any."""
+        steps = self.trainer.max_steps
+        return stage_at(self.stages, self.global_step / steps if steps > 0 else 1.0) if self.stages else None
+
+    @property
+    def queries_now(self) -> int:
+        """Query views a scene of the present step."""
+        return self.stage.queries if self.stage else self.queries
+
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         step = self.trainer.fit_loop.total_batch_idx  # counts the batches of an accumulated gradient, too
         # The number of context views is the same on all ranks, so that none waits for another.
@@ -157,8 +178,11 @@ class GQNModule(L.LightningModule):
         torch.manual_seed(stream(self.seed, step, self.global_rank, 2))
         least, greatest = self.context
         count = int(torch.randint(least, greatest + 1, (), generator=shared))
+        if (stage := self.stage) is not None:
+            batch = batch._replace(frames=resize_frames(batch.frames, stage.size))
+        queries = self.queries_now
         episode = draw_episode(
-            batch, context=count, queries=self.queries, unseen_queries=self.unseen_queries, generator=own
+            batch, context=count, queries=queries, unseen_queries=self.unseen_queries, generator=own
         )
         loss, scores = self.objective(episode)
         scores = {"loss": loss.detach(), **scores}
@@ -197,23 +221,19 @@ class GQNModule(L.LightningModule):
     def objective(self, episode: Episode) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss in nats a query image, and what it is made of.
 
-        With the weights at 1 and 0 the loss is the negative ELBO of the paper. ``nats_above_floor`` is the
-        reconstruction term less its least value, that of a perfect mean at the present sigma.
+        At a KL weight of 1 the loss is the negative ELBO of the paper, times sigma squared where gradients are to
+        keep their size. ``nats_above_floor`` is the reconstruction term less its least value, that of a perfect mean
+        at the present sigma.
         """
         sigma = self.sigma(self.global_step)
         representation = self.gqn.aggregate(self.gqn.encode(episode.context_frames, episode.context_cameras))
-        representation = repeat(representation, "b d h w -> (b q) d h w", q=episode.query_frames.shape[1])
         truth = rearrange(episode.query_frames, "b q c h w -> (b q) c h w")
         cameras = rearrange(episode.query_cameras, "b q p -> (b q) p")
         output = self.gqn.predict(representation, truth, cameras)
         scores = elbo_terms(output, truth, sigma)
         loss = scores["nats"] + self.kl_weight(self.global_step) * scores["kl"]
-        if self.mode_weight:
-            size = truth.shape[-2], truth.shape[-1]
-            mode = self.gqn.sample_from(representation, cameras, deterministic=True, size=size)
-            mode_nats = gaussian_nll(mode, truth, sigma).mean()
-            loss = loss + self.mode_weight * mode_nats
-            scores["mode_nats_above_floor"] = mode_nats - floor_nats(sigma, truth[0].numel())
+        if self.scale_by_variance:
+            loss = sigma**2 * loss
         return loss, scores
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:

@@ -1,6 +1,7 @@
-"""Values that change with the optimiser step: learning rate, pixel deviation, weight of the KL."""
+"""What changes with the optimiser step: learning rate, pixel deviation, weight of the KL, size of the images."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -31,3 +32,39 @@ class Schedule:
         if self.shape == "cosine":
             done = 0.5 - 0.5 * math.cos(math.pi * done)
         return self.start + (self.end - self.start) * done
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of training at one size of images; small ones first are a curriculum of resolution.
+
+    Where a network takes images of any size, those of a quarter of the pixels teach it most of what it learns for a
+    quarter of the work.
+    """
+
+    size: int  # height and width of the images, which are averaged down to it
+    until: float  # the share of all steps at which it ends, in 0..1
+    queries: int  # query views a scene, predicted from one encoding of its context
+
+
+def stage_at(stages: Sequence[Stage], done: float) -> Stage:
+    """The stage after a share of the steps."""
+    return next((stage for stage in stages if done < stage.until), stages[-1])
+
+
+def check_stages(stages: Sequence[Stage], size: int) -> None:
+    """Refuse stages that do not lead to images of ``size`` at the last step.
+
+    Raises:
+        ValueError: naming the value that is wrong.
+    """
+    ends = [stage.until for stage in stages]
+    if ends != sorted(set(ends)) or ends[-1:] != [1.0] or ends[0] <= 0:
+        raise ValueError(f"training.sizes end at {ends} of the steps: let them ascend from above 0 to 1.0")
+    for stage in stages:
+        if stage.size < 4 or size % stage.size:
+            raise ValueError(f"training.sizes has size={stage.size}, of which data.size={size} is not a multiple")
+        if stage.queries < 1:
+            raise ValueError(f"training.sizes has queries={stage.queries}: give at least 1")
+    if stages[-1].size != size:
+        raise ValueError(f"training.sizes ends at size={stages[-1].size}, but data.size={size}: make them equal")
