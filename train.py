@@ -5,7 +5,7 @@ from omegaconf import DictConfig
 
 from gqn_probe import cli, job, resume, wandb_logging
 from gqn_probe.provenance import write_provenance
-from gqn_probe.training.outcome import conclude
+from gqn_probe.training.export import conclude
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")

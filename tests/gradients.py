@@ -9,7 +9,7 @@ import torch
 from tiny import tiny_data, tiny_module
 
 from gqn_probe.training.gqn_module import GQNModule
-from gqn_probe.training.prediction import held_out_episode
+from gqn_probe.training.metrics import held_out_episode
 from gqn_probe.types import Batch
 
 

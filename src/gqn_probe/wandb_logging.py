@@ -25,7 +25,7 @@ from gqn_probe.model import load_gqn, weights_fingerprint
 from gqn_probe.report.figure_registry import Drawing
 from gqn_probe.resume import FROM_START, ResumePoint
 from gqn_probe.study_results import Study
-from gqn_probe.training.metrics_table import MetricsTable
+from gqn_probe.training.csv_logger import MetricsTable
 from gqn_probe.wandb_status import ask_server, logged_in
 
 Mode = Literal["online", "offline", "disabled"]

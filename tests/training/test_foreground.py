@@ -2,7 +2,7 @@
 
 import torch
 
-from gqn_probe.training.foreground import color_cosine, object_color, object_mask
+from gqn_probe.training.metrics import color_cosine, object_color, object_mask
 
 
 def frame_with_square(color: tuple[float, float, float]) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +11,18 @@ import pytorch_lightning as L
 import torch
 from einops import rearrange
 from jaxtyping import Float
-from PIL import Image
+from PIL import Image, ImageDraw
 from pytorch_lightning.callbacks import RichProgressBar
 from pytorch_lightning.loggers import WandbLogger
 from torch import Tensor
 
 from gqn_probe.training.gqn_module import GQNModule
-from gqn_probe.training.prediction import held_out_episode
+from gqn_probe.training.metrics import held_out_episode
 from gqn_probe.types import Batch
 
 
 class ImageGrid(L.Callback):
-    """At each validation, a picture of held-out scenes: three context views, truth, reconstruction, prior sample.
+    """At each validation, a picture of held-out scenes: the truth, and what is predicted from more and more views.
 
     Written to ``folder/STEP.png`` and, where there is one, logged to the W&B run.
     """
@@ -42,27 +43,51 @@ class ImageGrid(L.Callback):
         if batch_idx or not trainer.is_global_zero:
             return
         with trainer.precision_plugin.val_step_context():  # Lightning calls hooks outside it
-            grid = prediction_grid(pl_module, type(batch)(*(field[: self.scenes] for field in batch)))
+            columns = prediction_grid(pl_module, type(batch)(*(field[: self.scenes] for field in batch)))
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{trainer.global_step:07d}.png"
-        pixels = rearrange(grid, "row column c h w -> (row h) (column w) c")
-        image = Image.fromarray((255 * pixels).round().byte().cpu().numpy())
-        image.resize((2 * image.width, 2 * image.height), Image.Resampling.NEAREST).save(path)
+        image = labelled_columns(columns)
+        image.save(path)
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
-                caption = "context, context, context, truth, reconstruction, prior sample"
-                logger.log_image("val/predictions", [np.asarray(image)], caption=[caption])
+                logger.log_image("val/predictions", [np.asarray(image)], caption=[", ".join(columns)])
 
 
 @torch.no_grad()
-def prediction_grid(module: GQNModule, batch: Any) -> Float[Tensor, "row column c h w"]:
-    """One row a scene, in 0..1: three context views, truth, posterior reconstruction, prior sample."""
-    episode = held_out_episode(batch, module.reference_count)
-    truth, camera = episode.query_frames[:, 0], episode.query_cameras[:, 0]
-    output = module.gqn(episode.context_frames, episode.context_cameras, truth, camera)
-    sample = module.gqn.sample_from(output.representation, camera, size=(truth.shape[-2], truth.shape[-1]))
-    shown = [*episode.context_frames[:, :3].unbind(dim=1), truth, output.mean.float(), sample.float()]
-    return torch.stack(shown, dim=1).clamp(0, 1)
+def prediction_grid(module: GQNModule, batch: Batch) -> dict[str, Float[Tensor, "b c h w"]]:
+    """Columns by what they show, in 0..1: one context view, the truth, samples by context, the posterior's mean."""
+    frames, gqn = batch.frames, module.gqn
+    counts = [count for count in module.prediction.counts if count < frames.shape[1]]
+    widest = held_out_episode(batch, max(counts))
+    phi = gqn.encode(widest.context_frames, widest.context_cameras)
+    truth, camera = widest.query_frames[:, 0], widest.query_cameras[:, 0]
+    size = truth.shape[-2], truth.shape[-1]
+
+    def draw(representation: Tensor) -> Tensor:
+        return gqn.sample_from(representation, camera, size=size)
+
+    reference = gqn.aggregate(phi[:, : module.reference_count])
+    columns = {"a context view": widest.context_frames[:, 0], "truth": truth}
+    columns |= {f"{count} view{'s' * (count > 1)}": draw(gqn.aggregate(phi[:, :count])) for count in counts}
+    columns["other scene"] = draw(reference.roll(1, dims=0))
+    columns["posterior"] = gqn.predict(reference, truth, camera).mean
+    return {name: images.float().clamp(0, 1) for name, images in columns.items()}
+
+
+def labelled_columns(columns: Mapping[str, Float[Tensor, "b c h w"]], width: int = 128) -> Image.Image:
+    """A picture of the columns side by side, each image ``width`` pixels wide, under the columns' names."""
+    pixels = rearrange(list(columns.values()), "column row c h w -> (row h) (column w) c")
+    image = Image.fromarray((255 * pixels).round().byte().cpu().numpy())
+    enlarge = max(1, width * len(columns) // image.width)
+    image = image.resize((enlarge * image.width, enlarge * image.height), Image.Resampling.NEAREST)
+    head = 20
+    picture = Image.new("RGB", (image.width, image.height + head), "white")
+    picture.paste(image, (0, head))
+    pen = ImageDraw.Draw(picture)
+    for column, name in enumerate(columns):
+        middle = (column + 0.5) * image.width / len(columns)
+        pen.text((middle, head / 2), name, fill="black", anchor="mm")
+    return picture
 
 
 class Throughput(L.Callback):

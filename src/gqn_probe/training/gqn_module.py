@@ -21,7 +21,7 @@ from gqn_probe.data.episodes import draw_episode
 from gqn_probe.data.resize import resize_frames
 from gqn_probe.model import GQN, GQNOutput, InputSpec
 from gqn_probe.model.gaussian import floor_nats, gaussian_nll
-from gqn_probe.training.prediction import PredictionMetrics, held_out_episode
+from gqn_probe.training.metrics import PredictionMetrics, held_out_episode
 from gqn_probe.training.schedules import Schedule, Stage, check_stages, stage_at
 from gqn_probe.types import Batch, Episode
 
@@ -181,9 +181,7 @@ class GQNModule(L.LightningModule):
         if (stage := self.stage) is not None:
             batch = batch._replace(frames=resize_frames(batch.frames, stage.size))
         queries = self.queries_now
-        episode = draw_episode(
-            batch, context=count, queries=queries, unseen_queries=self.unseen_queries, generator=own
-        )
+        episode = draw_episode(batch, context=count, queries=queries, unseen_queries=self.unseen_queries, generator=own)
         loss, scores = self.objective(episode)
         scores = {"loss": loss.detach(), **scores}
         means = self.trainer.strategy.reduce(torch.stack([*scores.values()]).detach(), reduce_op="mean")

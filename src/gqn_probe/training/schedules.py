@@ -10,25 +10,34 @@ class Schedule:
     """From ``start`` to ``end`` over ``steps`` steps, then constant; a pure function of the step.
 
     Eslami et al. 2018 anneal linearly: learning rate 5e-4 to 5e-5 over 1.6e6 steps, pixel deviation 2.0 to 0.7
-    over 2e5 steps. ``warmup`` steps rise from zero first, and count among ``steps``.
+    over 2e5 steps. ``warmup`` steps rise from zero first, then a share ``hold`` of the steps stays at the start; both
+    count among ``steps``. ``shape`` is "linear", "cosine" or "geometric" (equal ratios in equal times).
     """
 
     start: float
     end: float
     steps: int
-    shape: str = "linear"  # or "cosine"
+    shape: str = "linear"
     warmup: int = 0
+    hold: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.shape not in ("linear", "cosine"):
-            raise ValueError(f"schedule shape {self.shape!r} is neither 'linear' nor 'cosine'")
+        if self.shape not in ("linear", "cosine", "geometric"):
+            raise ValueError(f"schedule shape {self.shape!r} is none of 'linear', 'cosine', 'geometric'")
+        if self.shape == "geometric" and min(self.start, self.end) <= 0:
+            raise ValueError(f"a geometric schedule needs values above 0, got start={self.start} and end={self.end}")
+        if not 0 <= self.hold < 1:
+            raise ValueError(f"a schedule's hold={self.hold} is a share of its steps: at least 0 and below 1")
         if self.steps < 1 or self.warmup < 0:
             raise ValueError(f"a schedule needs steps >= 1 and warmup >= 0, got {self.steps} and {self.warmup}")
 
     def __call__(self, step: int) -> float:
         if step < self.warmup:
             return self.start * (step + 1) / (self.warmup + 1)
-        done = min(1.0, (step - self.warmup) / max(1, self.steps - self.warmup))
+        begin = max(self.warmup, self.hold * self.steps)
+        done = min(1.0, max(0.0, (step - begin) / max(1, self.steps - begin)))
+        if self.shape == "geometric":
+            return self.start * (self.end / self.start) ** done
         if self.shape == "cosine":
             done = 0.5 - 0.5 * math.cos(math.pi * done)
         return self.start + (self.end - self.start) * done

@@ -5,7 +5,7 @@ import torch
 from tiny import tiny_module
 
 from gqn_probe.model import GQN
-from gqn_probe.training.prediction import PredictionMetrics, held_out_episode, image_scores, nearest_view
+from gqn_probe.training.metrics import PredictionMetrics, held_out_episode, image_scores, nearest_view
 from gqn_probe.types import Batch
 
 
