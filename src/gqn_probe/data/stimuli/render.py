@@ -21,7 +21,7 @@ from gqn_probe.types import Factors, Lens, Scenes
 
 DISTANCE = 3.0  # of the camera from the object's middle
 HUES = tuple(hsv_to_rgb(i / 10, 1.0, 1.0) for i in range(10))
-LENS = Lens("orthographic", scale=0.9, radius=0.9)  # cubes of one size, however many an object has
+LENS = Lens("orthographic", scale=0.8, radius=0.8)  # cubes of one size, however many an object has
 
 
 def check_parts(parts: int | Sequence[int]) -> tuple[int, ...]:
