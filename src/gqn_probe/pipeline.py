@@ -47,7 +47,7 @@ def open_study_inputs(cfg: DictConfig, settings: StudySettings, jobs: Sequence[C
     split = data.split(cfg.split)
     scenes = StreamedScenes(split.stored, split.rows[: settings.objects])
     height, width = scenes[:1].frames.shape[-2:]
-    gqn.input_spec.check(InputSpec((height, width), data.camera_order))
+    gqn.check(InputSpec((height, width), data.camera_order, data.lens))
     study_inputs = StudyInputs(
         gqn=gqn,
         scenes=scenes,

@@ -36,7 +36,7 @@ def seconds(work: Callable[[], object], device: str) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--model", default="small")
+    parser.add_argument("--model", default="points")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("overrides", nargs="*", default=["data.train=640", "data.val=64", "data.test=64"])

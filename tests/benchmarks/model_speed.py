@@ -138,7 +138,6 @@ def rows(device: str, quick: bool) -> list[Callable[[], list[Row]]]:
         paper((3.3, 5.3), steps=12, shared=True),
         paper(None, steps=4, shared=False),
         against_released("released", (1.1, 2.1)),
-        against_released("large", (1.7, 3.4)),
         lambda: study_rows(device),
     ]
     return [made[0], made[-1]] if quick else made

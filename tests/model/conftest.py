@@ -14,10 +14,10 @@ PRESETS = Path(__file__).parents[2] / "conf" / "model"
 
 
 @pytest.fixture
-def small_gqn() -> GQN:
-    """``model=small`` as its YAML has it, newly initialised, in evaluation mode."""
-    config = OmegaConf.create({"model": OmegaConf.load(PRESETS / "small.yaml")})
-    return instantiate(config.model).eval()
+def points_gqn() -> GQN:
+    """``model=points`` as its YAML has it, newly initialised, in evaluation mode."""
+    config = OmegaConf.create({"model": OmegaConf.load(PRESETS / "points.yaml")})
+    return instantiate(config.model, _convert_="all").eval()
 
 
 @pytest.fixture

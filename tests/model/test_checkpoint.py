@@ -14,31 +14,31 @@ def equal(one: GQN, other: GQN) -> bool:
     return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-def test_weights_round_trip(tmp_path: Path, small_gqn: GQN) -> None:
-    save_weights(small_gqn, tmp_path / "weights.safetensors", metadata={"git": "abc"})
+def test_weights_round_trip(tmp_path: Path, points_gqn: GQN) -> None:
+    save_weights(points_gqn, tmp_path / "weights.safetensors", metadata={"git": "abc"})
     loaded = load_gqn(tmp_path / "weights.safetensors")
-    assert equal(small_gqn, loaded)
-    assert loaded.settings() == small_gqn.settings()
-    assert weights_fingerprint(loaded) == weights_fingerprint(small_gqn)
+    assert equal(points_gqn, loaded)
+    assert loaded.settings() == points_gqn.settings()
+    assert weights_fingerprint(loaded) == weights_fingerprint(points_gqn)
     assert [path.name for path in tmp_path.iterdir()] == ["weights.safetensors"]
 
 
-def test_lightning_checkpoint(tmp_path: Path, small_gqn: GQN) -> None:
-    state = {f"gqn.{name}": value for name, value in small_gqn.state_dict().items()}
-    content = {"state_dict": state | {"metric": torch.zeros(1)}, "gqn_settings": small_gqn.settings(), "epoch": 3}
+def test_lightning_checkpoint(tmp_path: Path, points_gqn: GQN) -> None:
+    state = {f"gqn.{name}": value for name, value in points_gqn.state_dict().items()}
+    content = {"state_dict": state | {"metric": torch.zeros(1)}, "gqn_settings": points_gqn.settings(), "epoch": 3}
     torch.save(content, tmp_path / "last.ckpt")
     loaded = load_gqn(tmp_path / "last.ckpt")
-    assert equal(small_gqn, loaded)
+    assert equal(points_gqn, loaded)
     assert not loaded.training
     with pytest.raises(ValueError, match="steps=5"):
         load_gqn(tmp_path / "last.ckpt", steps=5)
 
 
-def test_fingerprint_tells_weights_apart(small_gqn: GQN) -> None:
-    before = weights_fingerprint(small_gqn)
+def test_fingerprint_tells_weights_apart(points_gqn: GQN) -> None:
+    before = weights_fingerprint(points_gqn)
     with torch.no_grad():
-        next(small_gqn.parameters()).view(-1)[0] += 1e-6
-    assert weights_fingerprint(small_gqn) != before
+        next(points_gqn.parameters()).view(-1)[0] += 1e-6
+    assert weights_fingerprint(points_gqn) != before
 
 
 class Mischief:
@@ -56,7 +56,7 @@ def test_no_code_from_a_file_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert not Path("ran").exists()
 
 
-def test_what_is_not_a_checkpoint_is_refused(tmp_path: Path, small_gqn: GQN) -> None:
+def test_what_is_not_a_checkpoint_is_refused(tmp_path: Path, points_gqn: GQN) -> None:
     (tmp_path / "text.pth").write_text("not a checkpoint")
     (tmp_path / "text.safetensors").write_text("not one either")
     torch.save({"epoch": 3}, tmp_path / "other.ckpt")
@@ -68,7 +68,7 @@ def test_what_is_not_a_checkpoint_is_refused(tmp_path: Path, small_gqn: GQN) -> 
     ):
         with pytest.raises(ValueError, match=reason):
             load_gqn(tmp_path / name)
-    settings = small_gqn.settings()
+    settings = points_gqn.settings()
     for wrong, reason in (
         ({**settings, "class": "os.system"}, "os.system"),
         ({**settings, "aggregation": "product"}, "product"),

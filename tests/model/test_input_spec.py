@@ -12,25 +12,25 @@ from gqn_probe.model.checkpoint import RELEASED_ON
 
 
 @pytest.mark.parametrize("facts", [InputSpec((32, 48), "sin_cos"), InputSpec(None, "cos_sin"), InputSpec()])
-def test_files_keep_it(tmp_path: Path, small_gqn: GQN, facts: InputSpec) -> None:
-    small_gqn.input_spec = facts
-    save_weights(small_gqn, tmp_path / "weights.safetensors", metadata={"steps": "3"})
+def test_files_keep_it(tmp_path: Path, points_gqn: GQN, facts: InputSpec) -> None:
+    points_gqn.input_spec = facts
+    save_weights(points_gqn, tmp_path / "weights.safetensors", metadata={"steps": "3"})
     assert load_gqn(tmp_path / "weights.safetensors").input_spec == facts
-    state = {f"gqn.{name}": value for name, value in small_gqn.state_dict().items()}
-    content = {"state_dict": state, "gqn_settings": small_gqn.settings(), "trained_on": facts.facts()}
+    state = {f"gqn.{name}": value for name, value in points_gqn.state_dict().items()}
+    content = {"state_dict": state, "gqn_settings": points_gqn.settings(), "trained_on": facts.facts()}
     torch.save(content, tmp_path / "best.ckpt")
     assert load_gqn(tmp_path / "best.ckpt").input_spec == facts
 
 
-def test_files_of_before_load_without(tmp_path: Path, small_gqn: GQN) -> None:
-    small_gqn.input_spec = InputSpec((32, 32), "cos_sin")
-    save_weights(small_gqn, tmp_path / "new.safetensors", metadata={})
+def test_files_of_before_load_without(tmp_path: Path, points_gqn: GQN) -> None:
+    points_gqn.input_spec = InputSpec((32, 32), "cos_sin")
+    save_weights(points_gqn, tmp_path / "new.safetensors", metadata={})
     with safe_open(tmp_path / "new.safetensors", framework="pt") as file:
         metadata = {"gqn_settings": file.metadata()["gqn_settings"]}
-    save_file(small_gqn.state_dict(), tmp_path / "old.safetensors", metadata)
+    save_file(points_gqn.state_dict(), tmp_path / "old.safetensors", metadata)
     assert load_gqn(tmp_path / "old.safetensors").input_spec == InputSpec()
-    state = {f"gqn.{name}": value for name, value in small_gqn.state_dict().items()}
-    torch.save({"state_dict": state, "gqn_settings": small_gqn.settings()}, tmp_path / "old.ckpt")
+    state = {f"gqn.{name}": value for name, value in points_gqn.state_dict().items()}
+    torch.save({"state_dict": state, "gqn_settings": points_gqn.settings()}, tmp_path / "old.ckpt")
     assert load_gqn(tmp_path / "old.ckpt").input_spec == InputSpec()
 
 

@@ -22,9 +22,9 @@ PRESETS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
 def test_preset(overrides: list[str]) -> None:
     with initialize_config_dir(str(CONF), version_base="1.3"):
         # Small images and two steps: the paper's twelve cores have 565 million parameters at 64x64.
-        small = ["~experiment", "model.generator.steps=2", "model.generator.size=16"]
+        small = ["model.generator.steps=2", "model.generator.size=16"]
         model = compose("train", [*overrides, *small]).model
-    gqn = instantiate(model)
+    gqn = instantiate(model, _convert_="all")
     rebuilt = GQN.from_settings(json.loads(json.dumps(gqn.settings())))
     rebuilt.load_state_dict(gqn.state_dict())
     frames, cameras = torch.rand(1, 2, 3, 16, 16), torch.randn(1, 2, 7)

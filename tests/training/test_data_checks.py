@@ -37,7 +37,11 @@ def with_generator(module: GQNModule, pooled: bool = False, **changes: Any) -> G
 def test_what_it_was_trained_on_is_noted(cache):
     module = tiny_module()
     fit(module, cache, "data.camera_order=sin_cos", limit_val_batches=0)
-    assert module.gqn.input_spec == InputSpec((SIZE, SIZE), "sin_cos")
+    spec = module.gqn.input_spec
+    assert spec[:2] == ((SIZE, SIZE), "sin_cos")
+    assert spec.lens is not None
+    assert spec.lens[:2] == ("orthographic", 0.8)
+    assert spec.background == pytest.approx((0.83, 0.83, 0.83), abs=0.01)
 
 
 @pytest.mark.parametrize("changes", [{"pooled": True}, {"core": "spread"}, {"pooled": True, "core": "released"}])
@@ -50,7 +54,7 @@ def test_another_size_than_the_network_is_made_for_is_refused(cache, changes):
 
 
 def test_a_network_bound_to_no_size_is_trained_at_that_of_the_data(cache, tmp_path):
-    module = with_generator(tiny_module(mode_weight=1.0, sigma=constant(1.0)), size=64)
+    module = with_generator(tiny_module(sigma=constant(1.0)), size=64)
     trainer = fit(module, cache, callbacks=[ImageGrid(str(tmp_path), scenes=2)])
     assert trainer.callback_metrics["val/sample/rmse"] > 0
 

@@ -62,7 +62,7 @@ def test_the_best_checkpoint_is_exported_with_its_own_step_and_score(run):
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("data.size=20", r"error: the weights were trained on frames of 16x16, the data has 20x20: add data.size=16\n"),
+        ("data.lens.scale=0.5", r"error: .* scale=0.8, the data has .* add data.lens.kind=orthographic .*=0.8\n"),
         ("data.camera_order=sin_cos", r"error: .* in the order cos_sin, .*: add data.camera_order=cos_sin\n"),
     ],
 )
@@ -82,7 +82,9 @@ def test_what_is_switched_off_is_left_out(place):
     assert record["steps"] == 4
     assert record["metrics"] == {}, "these weights were not validated"
     assert record["last_validation"]["val/sample/rmse"] > 0
-    assert metadata(run).keys() == {"steps", "data", "frame_size", "camera_order", "gqn_settings"}
+    assert metadata(run).keys() == {
+        *("steps", "data", "frame_size", "camera_order", "lens", "background", "gqn_settings"),
+    }
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:

@@ -3,6 +3,7 @@
 import pytest
 import pytorch_lightning as L
 import torch
+from fitting import fit
 from tiny import SIZE, constant, tiny_module
 
 from gqn_probe.model import GQN, InputSpec
@@ -56,11 +57,52 @@ def test_several_queries_are_as_many_tasks_on_one_encoding():
 def test_the_weights_of_the_objective_are_what_they_say():
     task = episode()
     torch.manual_seed(0)
-    module = tiny_module(kl_weight=constant(0.5), mode_weight=2.0)
-    torch.manual_seed(1)
+    module = tiny_module(kl_weight=constant(0.5))
     loss, scores = module.objective(task)
-    mode_nats = scores["mode_nats_above_floor"] + scores["nats"] - scores["nats_above_floor"]
-    torch.testing.assert_close(loss, scores["nats"] + 0.5 * scores["kl"] + 2.0 * mode_nats)
+    torch.testing.assert_close(loss, scores["nats"] + 0.5 * scores["kl"])
+
+
+def test_gradients_keep_their_size_as_the_deviation_falls():
+    norms = {}
+    for scaled in (False, True):
+        for sigma in (1.0, 0.1):
+            torch.manual_seed(0)
+            module = tiny_module(kl_weight=constant(0.0), sigma=constant(sigma), scale_by_variance=scaled)
+            torch.manual_seed(1)
+            loss, _ = module.objective(episode())
+            loss.backward()
+            norms[scaled, sigma] = torch.nn.utils.clip_grad_norm_(module.gqn.parameters(), torch.inf).item()
+    assert norms[True, 0.1] == pytest.approx(norms[True, 1.0], rel=1e-3)
+    assert norms[False, 0.1] == pytest.approx(100 * norms[False, 1.0], rel=1e-3)
+
+
+def test_sizes_of_images_follow_the_share_of_the_steps(tmp_path):
+    module = tiny_module(sizes=[{"size": 8, "until": 0.5, "queries": 2}, {"size": 16, "until": 1.0, "queries": 1}])
+    seen = []
+    objective = module.objective
+
+    def spy(task):
+        seen.append(tuple(task.query_frames.shape[1:]))
+        return objective(task)
+
+    module.objective = spy
+    fit(module, tmp_path, max_steps=4, limit_val_batches=0)
+    assert seen == [(2, 3, 8, 8)] * 2 + [(1, 3, 16, 16)] * 2
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ([(8, 0.6), (16, 0.5)], r"training.sizes end at \[0.6, 0.5\] of the steps"),
+        ([(8, 0.5), (16, 0.9)], r"training.sizes end at \[0.5, 0.9\] of the steps"),
+        ([(8, 0.5), (8, 1.0)], "training.sizes ends at size=8, but data.size=16"),
+        ([(12, 0.5), (16, 1.0)], "size=12, of which data.size=16 is not a multiple"),
+    ],
+)
+def test_sizes_that_do_not_lead_to_the_datas_are_refused(sizes, message, tmp_path):
+    module = tiny_module(sizes=[{"size": size, "until": until, "queries": 1} for size, until in sizes])
+    with pytest.raises(ValueError, match=message):
+        fit(module, tmp_path)
 
 
 def test_streams_differ_by_step_rank_and_purpose():

@@ -5,7 +5,15 @@ import torch
 from tiny import tiny_module
 
 from gqn_probe.model import GQN
-from gqn_probe.training.metrics import PredictionMetrics, held_out_episode, image_scores, nearest_view
+from gqn_probe.training.metrics import (
+    PredictionMetrics,
+    color_cosine,
+    held_out_episode,
+    image_scores,
+    nearest_view,
+    object_color,
+    object_mask,
+)
 from gqn_probe.types import Batch
 
 
@@ -90,3 +98,30 @@ def test_similarity_does_not_suffer_from_mixed_precision():
     expected = image_scores(close, truth)["ssim"]
     with torch.autocast("cpu", torch.bfloat16):
         torch.testing.assert_close(image_scores(close, truth)["ssim"], expected)
+
+
+def frame_with_square(color: tuple[float, float, float]) -> torch.Tensor:
+    """A 16x16 frame, grey graded from top to bottom and left to right, with a coloured square in it."""
+    grey = torch.linspace(0.4, 0.6, 16)[:, None] + torch.linspace(0, 0.1, 16)
+    frame = grey.expand(3, 16, 16).clone()
+    frame[:, 4:10, 5:9] = torch.tensor(color)[:, None, None]
+    return frame[None]
+
+
+def test_mask_is_the_square_whatever_the_grading():
+    mask = object_mask(frame_with_square((1.0, 0.0, 0.0)))
+    assert mask.sum() == 24
+    assert mask[0, 4:10, 5:9].all()
+
+
+def test_color_is_that_of_the_square_and_zero_without_one():
+    frames = frame_with_square((1.0, 0.25, 0.0))
+    torch.testing.assert_close(object_color(frames, object_mask(frames)), torch.tensor([[1.0, 0.25, 0.0]]))
+    assert object_color(frames, torch.zeros(1, 16, 16, dtype=torch.bool)).abs().sum() == 0
+
+
+def test_cosine_tells_right_from_wrong_colours():
+    colors = [(1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)]
+    truth = torch.cat([frame_with_square(color) for color in colors])
+    torch.testing.assert_close(color_cosine(truth, truth), torch.ones(3))
+    torch.testing.assert_close(color_cosine(truth.roll(1, dims=0), truth), torch.full((3,), -0.5))

@@ -20,12 +20,21 @@ def test_cosine_after_warmup():
     assert rate(110) == pytest.approx(0.0)
 
 
+def test_geometric_after_a_hold_has_equal_ratios():
+    sigma = Schedule(start=1.0, end=0.01, steps=100, shape="geometric", hold=0.5)
+    assert [sigma(step) for step in (0, 50, 75, 100, 200)] == pytest.approx([1.0, 1.0, 0.1, 0.01, 0.01])
+
+
 def test_a_run_shorter_than_its_warmup_only_warms_up():
     rate = Schedule(start=1.0, end=0.0, steps=3, warmup=9)
     assert [rate(step) for step in range(3)] == pytest.approx([0.1, 0.2, 0.3])
 
 
-@pytest.mark.parametrize("values", [{"steps": 0}, {"steps": 5, "warmup": -1}, {"steps": 5, "shape": "step"}])
+@pytest.mark.parametrize(
+    "values", [{"steps": 0}, {"steps": 5, "warmup": -1}, {"steps": 5, "shape": "step"}, {"steps": 5, "hold": 1.0}]
+)
 def test_refuses_what_is_no_schedule(values):
     with pytest.raises(ValueError, match="schedule"):
         Schedule(start=1.0, end=0.0, **values)
+    with pytest.raises(ValueError, match=r"end=0\.0"):
+        Schedule(start=1.0, end=0.0, steps=5, shape="geometric")

@@ -23,6 +23,7 @@ class Encoder(Configured):
     camera_channels: int
     pooled: bool  # the generator sees one position, which it spreads over its grid; otherwise that grid
     fixed_size: int | None = None  # height and width of the only frames that it takes
+    any_size: bool = False  # what is learned from frames of one size holds for those of another
 
     def layers(self, frames: Float[Tensor, "n c h w"], cameras: Float[Tensor, "n p"]) -> dict[str, Tensor]:
         """Every read-out point by name, ``n channels height width``; the last is the representation."""

@@ -74,6 +74,14 @@ class GQN(Configured):
         self.input_spec = data
         self.encoder.adapt(data)
 
+    def check(self, data: InputSpec) -> None:
+        """Refuse data that differs from that of training, as far as both are known, and as far as it matters.
+
+        Raises:
+            ValueError: naming both values, and the setting that makes them one.
+        """
+        self.input_spec.check(data, sizes=not self.encoder.any_size)
+
     @property
     def bound_size(self) -> int | None:
         """Height and width of the only frames that it can be trained on; None where any will do.

@@ -39,7 +39,7 @@ class Points(Encoder):
     """
 
     pooled = False
-    fixed_size = None
+    any_size = True
 
     def __init__(
         self,
