@@ -8,7 +8,7 @@ import pytorch_lightning as L
 from fitting import fit
 from tiny import SIZE, TINY, constant, tiny_module, train
 
-from gqn_probe.model import GQN, InputSpec
+from gqn_probe.model import GQN
 from gqn_probe.training.callbacks import ImageGrid
 from gqn_probe.training.gqn_module import GQNModule
 
