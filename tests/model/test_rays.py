@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from gqn_probe.data.cameras import camera_basis, encode_cameras
+from gqn_probe.data.stimuli.cameras import camera_basis, encode_cameras
 from gqn_probe.model.rays import RayCaster, point_features, ray_features
 from gqn_probe.types import Lens
 

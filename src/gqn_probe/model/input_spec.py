@@ -15,7 +15,7 @@ class InputSpec(NamedTuple):
     """Frames and cameras that weights were trained on, or are to be used on; None where nobody noted it."""
 
     size: tuple[int, int] | None = None  # height and width of frames
-    camera_order: str | None = None  # see data/cameras.py
+    camera_order: str | None = None  # see data/stimuli/cameras.py
     lens: Lens | None = None
     background: tuple[float, float, float] | None = None  # red, green and blue in 0..1
 

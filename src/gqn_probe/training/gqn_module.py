@@ -18,7 +18,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from gqn_probe.data.datamodule import SceneDataModule
 from gqn_probe.data.episodes import draw_episode
-from gqn_probe.data.resize import resize_frames
+from gqn_probe.data.formats.resize import resize_frames
 from gqn_probe.model import GQN, GQNOutput, InputSpec
 from gqn_probe.model.gaussian import floor_nats, gaussian_nll
 from gqn_probe.training.metrics import PredictionMetrics, held_out_episode
