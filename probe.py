@@ -3,8 +3,7 @@
 import hydra
 from omegaconf import DictConfig
 
-from gqn_probe import cli, job, pipeline, wandb_logging
-from gqn_probe.analysis.protocols.count_job import run_count
+from gqn_probe import cli, job
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="probe")
@@ -14,6 +13,10 @@ def main(cfg: DictConfig) -> None:
 
 def probe(cfg: DictConfig) -> None:
     """The job of each count of ``context``; then, unless this is one job of a sweep, the study of them all."""
+    # Lightning, torch and W&B take seconds to import: only once the command line has been read.
+    from gqn_probe import pipeline, wandb_logging
+    from gqn_probe.analysis.protocols.count_job import run_count
+
     if cfg.report is not None:
         return pipeline.rebuild_report(str(cfg.report))
     job.setup_job(cfg.seed)

@@ -3,9 +3,7 @@
 import hydra
 from omegaconf import DictConfig
 
-from gqn_probe import cli, job, resume, wandb_logging
-from gqn_probe.provenance import write_provenance
-from gqn_probe.training.export import conclude
+from gqn_probe import cli, job, resume
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
@@ -15,6 +13,11 @@ def main(cfg: DictConfig) -> dict[str, float]:
 
 def train(cfg: DictConfig) -> dict[str, float]:
     """One training run, from the composed configuration to weights on disk; the last validation's metrics."""
+    # Lightning, torch and W&B take seconds to import: only once the command line has been read.
+    from gqn_probe import wandb_logging
+    from gqn_probe.provenance import write_provenance
+    from gqn_probe.training.export import conclude
+
     job.setup_job(cfg.seed)
     folder = job.output_folder()
     start = resume.find_resume_point(folder, cfg.resume)

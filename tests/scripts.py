@@ -10,6 +10,8 @@ from typing import NamedTuple
 from unittest.mock import patch
 
 ROOT = Path(__file__).parents[1]
+# Processes that tests start find this source tree, whatever is installed, and the helpers of the tests.
+ENVIRONMENT = os.environ | {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT / 'tests'}", "WANDB_MODE": "offline"}
 
 
 class Finished(NamedTuple):

@@ -1,12 +1,28 @@
-"""A user's mistake becomes one line."""
+"""What a user may type reaches Hydra as it was meant, help is quick and complete, and a mistake becomes one line."""
 
+import subprocess
+import sys
+from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig
+from scripts import ENVIRONMENT, ROOT
 
 from gqn_probe import cli
+from gqn_probe.cli_help import help_text
+
+WITHOUT_TORCH = """
+import runpy, sys
+sys.argv = sys.argv[1:]
+try:
+    runpy.run_path(sys.argv[0], run_name="__main__")
+finally:
+    slow = {"torch", "pytorch_lightning", "wandb", "numpy", "matplotlib"} & set(sys.modules)
+    sys.exit(f"imported: {slow}" if slow else 0)
+"""
 
 
 def mistaken(cfg: DictConfig) -> None:
@@ -35,3 +51,59 @@ def test_an_interrupt_is_no_traceback(monkeypatch, capsys):
         cli.launch(Mock(side_effect=KeyboardInterrupt))
     assert ended.value.code == 130
     assert capsys.readouterr().err == "interrupted\n"
+
+
+@pytest.mark.parametrize("arguments", [["train.py", "--help"], ["probe.py", "-h"], ["train.py", "model.widht=3"]])
+def test_nothing_slow_is_imported_before_the_command_line_is_read(arguments, tmp_path):
+    command = [sys.executable, "-c", WITHOUT_TORCH, str(ROOT / arguments[0]), *arguments[1:]]
+    result = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("script", ["train", "probe"])
+def test_help_shows_examples_groups_with_choices_and_values(script):
+    text = help_text(ROOT / f"{script}.py")
+    assert text.count(f"  python {script}.py") >= 5
+    for choice in (ROOT / "conf" / "data").glob("*.yaml"):
+        assert choice.stem in text
+    assert ("  checkpoint " in text) is (script == "probe")
+    assert ("  model " in text) is (script == "train")
+    assert all(len(line) < 200 for line in text.splitlines())
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a=b/weights.safetensors", "run (1).ckpt", "x[0]", "für", "a,b", "it's", "back\\slash", "a\\'b", "{x}"],
+)
+@pytest.mark.parametrize("key", ["checkpoint", "++data.root", "hydra.run.dir"])
+def test_a_path_may_hold_any_character(key, name):
+    (argument,) = cli.hydra_arguments([f"{key}={name}"])
+    (override,) = OverridesParser.create().parse_overrides([argument])
+    assert not override.is_sweep_override()
+    value = override.value()
+    assert str(value) == name
+
+
+def test_what_hydra_reads_as_it_stands_is_left_alone():
+    same = ["-m", "seed=0,1", "checkpoint=pretrained", "report=null", "data.root=gs://gqn-dataset", "cache='a b'"]
+    assert cli.hydra_arguments(same) == same
+    assert cli.hydra_arguments(["hydra.run.dir=outputs/${name}/x y"]) == ["hydra.run.dir=outputs/${name}/x y"]
+
+
+def test_a_home_folder_is_found(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert cli.hydra_arguments(["data.root=~/scenes"]) == ["data.root=/home/me/scenes"]
+
+
+def test_several_checkpoints_are_swept_and_a_name_with_a_comma_is_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.hydra_arguments(["-m", "checkpoint=a=1,b=2"]) == ["-m", "checkpoint='a=1','b=2'"]
+    assert cli.hydra_arguments(["-m", "checkpoint=glob(*)"]) == ["-m", "checkpoint=glob(*)"]
+    Path("a,b").touch()
+    assert cli.hydra_arguments(["-m", "checkpoint=a,b"]) == ["-m", "checkpoint='a,b'"]
+
+
+def test_short_forms():
+    assert cli.hydra_arguments(["experiment=null", "context=range(2,5)"]) == ["context='range(2,5)'"]
+    assert cli.hydra_arguments(["-m", "context=range(2,5)"]) == ["-m", "context=range(2,5)"]
+    assert cli.hydra_arguments(["probe.probes=[linear]"]) == ["probe/probes=[linear]"]

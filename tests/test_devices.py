@@ -1,13 +1,12 @@
 """Several devices do what one does, in one run folder; as jobs of a sweep, too."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
-from scripts import ROOT
+from scripts import ENVIRONMENT, ROOT
 from tiny import TINY, rows, train
 
 pytestmark = pytest.mark.slow
@@ -16,9 +15,8 @@ pytestmark = pytest.mark.slow
 def gradients(place: Path, devices: int) -> list[torch.Tensor]:
     """The gradient of the same eight scenes, as each of the devices has it."""
     script = ROOT / "tests" / "gradients.py"
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "tests")}
     path = place / f"gradient-{devices}"
-    subprocess.run([sys.executable, script, str(devices), path], cwd=place, env=environment, check=True, timeout=300)
+    subprocess.run([sys.executable, script, str(devices), path], cwd=place, env=ENVIRONMENT, check=True, timeout=300)
     return [torch.load(f"{path}.{rank}") for rank in range(devices)]
 
 

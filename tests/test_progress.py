@@ -1,6 +1,7 @@
 """Bars on a terminal, nothing elsewhere, and a clean terminal after an error."""
 
 import io
+import logging
 from collections.abc import Iterator
 
 import pytest
@@ -46,6 +47,29 @@ def test_a_rate_has_its_unit(terminal: io.StringIO) -> None:
             advance(10)
         module.DISPLAY.refresh()
         assert "views/s" in terminal.getvalue()
+
+
+def test_a_line_a_minute_where_there_is_no_terminal(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter(range(0, 1000, 25))
+    monkeypatch.setattr(module.time, "monotonic", lambda: float(next(clock)))
+    with caplog.at_level("INFO"), progress("encoding", 100, "views") as advance:
+        for _ in range(6):
+            advance(10)
+    assert [record.getMessage() for record in caplog.records] == [
+        "encoding: 30 of 100 views, about 175 s left",
+        "encoding: 60 of 100 views, about 100 s left",
+    ]
+
+
+def test_messages_go_to_what_the_streams_are_now(capsys: pytest.CaptureFixture[str]) -> None:
+    handler = module.ConsoleHandler()
+    log = logging.Logger("test")
+    log.addHandler(handler)
+    log.info("step %d", 3)
+    log.warning("too few")
+    assert capsys.readouterr() == ("step 3\n", "too few\n")
 
 
 def test_nothing_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:

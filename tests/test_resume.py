@@ -92,7 +92,7 @@ def stored(tmp_path, monkeypatch) -> Path:
 def test_overrides_of_now_come_after_the_stored_configuration(stored):
     expected = [
         *("--config-path", str(stored / ".hydra"), "--config-name", "config"),
-        *("seed=3", f'resume="{stored}"', f'hydra.run.dir="{stored}"'),
+        *("seed=3", f"resume={stored}", f"hydra.run.dir={stored}"),
     ]
     assert expand_resume(["resume=last", "seed=3"]) == expected
     assert expand_resume(["seed=3", "resume=outputs/train/day/time"]) == expected

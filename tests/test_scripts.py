@@ -126,7 +126,10 @@ def test_a_report_is_rebuilt_from_result_files_alone(study):
         (["context=abc"], "error: 'abc' is not a context count; write a count such as 7"),
         (["context=15..2"], "error: '15..2' runs backwards or stands still; write a count such as 7"),
         (["-m", "context=abc"], "error: context=abc: 'abc' is not a context count"),
-        (["contxt=3"], "error: there is no setting 'contxt'"),
+        (["contxt=3"], "error: there is no setting 'contxt'; did you mean context? "),
+        (["probe.objcts=3"], "error: there is no setting 'probe.objcts'; did you mean probe.objects? "),
+        (["data=shepard"], "error: there is no data=shepard; did you mean shepard_metzler? use "),
+        (["probe.probes=[liner]"], "error: there is no probe/probes=liner; did you mean linear? use knn, "),
         (
             ["experiment=paper"],
             "error: experiment=paper sets 'model', which probe.py does not have: ",

@@ -30,10 +30,12 @@ def job(folder: Path, *overrides: str, context: str = "2..3") -> Path:
 def finish(monkeypatch):
     """The end of a sweep in a folder."""
     monkeypatch.setattr(HydraConfig.instance(), "cfg", None)  # what it sets is unset again
+    monkeypatch.setattr(sweep_callback, "configure_log", lambda config, verbose: None)
 
     def end(folder: Path) -> None:
         hydra = OmegaConf.structured(HydraConf)
         hydra.sweep.dir = str(folder)
+        hydra.job_logging = {}
         StudyAfterSweep().on_multirun_end(DictConfig({"hydra": hydra}))
 
     return end
@@ -90,7 +92,7 @@ def test_jobs_of_one_count_and_of_several_are_found_alike(tmp_path, monkeypatch)
     ("error", "told"),
     [(ValueError("too\nfew"), "seed=0: too few\n"), (RuntimeError("no idea"), "RuntimeError: no idea\n")],
 )
-def test_a_study_that_fails_ends_the_sweep_so_but_not_the_other_studies(two, finish, monkeypatch, capsys, error, told):
+def test_a_study_that_fails_ends_the_sweep_so_but_not_the_other_studies(two, finish, monkeypatch, caplog, error, told):
     made = []
 
     def fails_first(jobs, folder):
@@ -104,7 +106,7 @@ def test_a_study_that_fails_ends_the_sweep_so_but_not_the_other_studies(two, fin
         finish(two)
     assert ended.value.code == 1
     assert made == ["", "seed=1"]
-    assert told in capsys.readouterr().err
+    assert told in caplog.text
 
 
 def test_a_sweep_whose_jobs_cannot_be_found_fails(tmp_path, finish):

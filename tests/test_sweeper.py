@@ -105,7 +105,7 @@ def test_a_mistake_is_one_line_and_no_traceback(app):
             ("-m", "context=15..2"),
             "error: context=15..2: '15..2' runs backwards or stands still; write a count such",
         ),
-        (("contxt=3",), "error: there is no setting 'contxt'; `python app.py --cfg job` lists them all"),
+        (("contxt=3",), "error: there is no setting 'contxt'; `python app.py --help` tells more"),
     ]:
         result = app(*arguments)
         assert result.returncode == 1

@@ -1,13 +1,12 @@
 """The smallest network, data and training run that exercise everything, and a process to run it in."""
 
 import csv
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
-from scripts import ROOT
+from scripts import ENVIRONMENT, ROOT
 
 from gqn_probe import job
 from gqn_probe.data import SceneDataModule
@@ -30,8 +29,7 @@ TINY = [
 def train(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """``python train.py ARGUMENTS`` in the folder ``place``."""
     command = [sys.executable, str(ROOT / "train.py"), *arguments]
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "tests"), "WANDB_MODE": "offline"}
-    return subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(command, cwd=place, env=ENVIRONMENT, capture_output=True, text=True, timeout=300, check=False)
 
 
 def rows(folder: Path) -> list[dict[str, str]]:

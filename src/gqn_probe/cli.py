@@ -1,24 +1,24 @@
-"""Command lines of the scripts: a user's mistake becomes one line on stderr, not a traceback."""
+"""Command lines of the scripts: what a user may type is made what Hydra reads, and a mistake becomes one line."""
 
 import os
 import re
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra.errors import ConfigCompositionException, HydraException, InstantiationException
 from omegaconf import DictConfig
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
-from yaml import YAMLError
 
+from gqn_probe.cli_errors import USER_ERRORS, one_line
+from gqn_probe.cli_help import help_text
 from gqn_probe.job import in_sweep
 
-USER_ERRORS = (HydraException, OmegaConfBaseException, YAMLError, ValueError, OSError, FloatingPointError)
 # Processes for further devices inherit the variable that `launch` sets, and the first one speaks for all.
 TRACEBACK_WANTED = os.environ.get("HYDRA_FULL_ERROR") == "1" and "LOCAL_RANK" not in os.environ
-UNQUOTED_RANGE = re.compile(r"(context)=(range\(.*\))")
+PATHS = ("checkpoint", "report", "resume", "cache", "data.root", "data.cache", "hydra.run.dir", "hydra.sweep.dir")
+PLAIN_PATH = re.compile(r"[A-Za-z0-9_./:@%+-]*")  # what Hydra's grammar reads as it stands
+SWEEP = re.compile(r"(choice|glob|range|interval|shuffle|sort|tag)\(.*\)")
 
 
 def launch(main: Callable[[], Any], rewrite: Callable[[list[str]], list[str]] = list) -> None:
@@ -27,11 +27,12 @@ def launch(main: Callable[[], Any], rewrite: Callable[[list[str]], list[str]] = 
     With ``HYDRA_FULL_ERROR=1`` in the environment the full traceback is shown instead. ``rewrite`` may change the
     command line before Hydra reads it.
     """
-    if not {"-m", "--multirun"} & set(sys.argv):  # Hydra would take an unquoted range(a,b) for a sweep
-        sys.argv[1:] = [UNQUOTED_RANGE.sub(r"\1='\2'", argument) for argument in sys.argv[1:]]
+    if {"-h", "--help"} & set(sys.argv):
+        print(help_text(Path(sys.argv[0])))
+        return
     os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra raises what went wrong instead of printing it
     try:
-        sys.argv[1:] = rewrite(sys.argv[1:])
+        sys.argv[1:] = hydra_arguments(rewrite(sys.argv[1:]))
         main()
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -57,19 +58,42 @@ def report_user_errors(recipe: Callable[[DictConfig], Any], cfg: DictConfig) -> 
         sys.exit(f"error: {one_line(error)}")
 
 
-def one_line(error: BaseException) -> str:
-    """The message a user needs: that of the innermost cause Hydra wrapped, without its advice on tracebacks."""
-    while isinstance(error, InstantiationException) and error.__cause__ is not None:
-        error = error.__cause__
-    text = " ".join(str(error).split()).partition(" Config search path:")[0]
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}; hydra.run.dir=, hydra.sweep.dir= and cache= choose other folders"
-    if isinstance(error, MissingMandatoryValue):
-        return f"{error.full_key} is missing: add {error.full_key}=..."
-    if isinstance(error, ConfigCompositionException) and (key := re.search(r"Could not override '([^']*)'", text)):
-        experiment = next((given for given in sys.argv if given.lstrip("+").startswith("experiment=")), None)
-        if experiment and not any(given.lstrip("+").startswith(key[1]) for given in sys.argv[1:]):
-            other = "train.py" if Path(sys.argv[0]).name == "probe.py" else "probe.py"
-            return f"{experiment} sets {key[1]!r}, which {Path(sys.argv[0]).name} does not have: it is for {other}"
-        return f"there is no setting {key[1]!r}; `python {Path(sys.argv[0]).name} --cfg job` lists them all"
-    return text
+def hydra_arguments(arguments: Sequence[str]) -> list[str]:
+    """Arguments that Hydra's grammar reads as they were meant.
+
+    Paths may hold any character and start with ``~``; ``experiment=null`` is no experiment, ``probe.probes=[a,b]``
+    chooses files of the group ``probe/probes``, and ``context=range(a,b)`` is no sweep unless one is asked for.
+    """
+    sweep = bool({"-m", "--multirun"} & set(arguments))
+    rewritten = []
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        name = key.lstrip("+")
+        if argument.startswith("-") or not equals or argument == "experiment=null":
+            rewritten += [] if argument == "experiment=null" else [argument]
+        elif name in PATHS:
+            rewritten.append(f"{key}={_quoted_paths(value, sweep)}")
+        elif name == "context" and value.startswith("range(") and not sweep:
+            rewritten.append(f"{key}='{value}'")
+        elif argument.startswith("probe.probes=["):
+            rewritten.append(f"probe/probes={value}")
+        else:
+            rewritten.append(argument)
+    return rewritten
+
+
+def _quoted_paths(value: str, sweep: bool) -> str:
+    """One path, or in a sweep several with commas between them, quoted where Hydra would misread them."""
+    if value[:1] in ("'", '"') or "${" in value or (sweep and SWEEP.fullmatch(value)):
+        return value
+    several = sweep and not Path(value).expanduser().exists()
+    return ",".join(_quoted(path) for path in (value.split(",") if several else [value]))
+
+
+def _quoted(path: str) -> str:
+    path = os.path.expanduser(path)
+    if PLAIN_PATH.fullmatch(path):
+        return path
+    escaped = re.sub(r"(\\*)'", r"\1\1\\'", path)  # Hydra's grammar: backslashes escape only what precedes a quote
+    escaped = re.sub(r"(\\+)$", r"\1\1", escaped)
+    return f"'{escaped}'"

@@ -1,4 +1,7 @@
-"""One Hydra job: seeds, output folders, plain configuration, objects built from it, processes of further devices."""
+"""One Hydra job: seeds, output folders, plain configuration, objects built from it, processes of further devices.
+
+Torch and Lightning take seconds to import, so that nothing here does at the top: the command line is read first.
+"""
 
 import contextlib
 import logging
@@ -12,8 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-import pytorch_lightning as L
-import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
@@ -36,11 +37,21 @@ def setup_job(seed: object) -> None:
     if not isinstance(seed, int) or seed < 0:
         raise ValueError(f"seed={seed} must be a whole number, 0 or more")
     STARTED.set(time.time())
+    from pytorch_lightning import seed_everything
+
     for name in ("pytorch_lightning", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    if not is_first_process():
+        logging.getLogger().setLevel(logging.WARNING)  # the first process speaks for all
     for message in IGNORED_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
-    L.seed_everything(seed, workers=True, verbose=False)
+    seed_everything(seed, workers=True, verbose=False)
+
+
+def is_first_process() -> bool:
+    """Whether this is the process of the first device, or the only one."""
+    ranks = (os.environ.get(name) for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
+    return next((int(rank) for rank in ranks if rank), 0) == 0
 
 
 def output_folder() -> Path:
@@ -93,6 +104,8 @@ def as_single_run() -> Iterator[None]:
         sys.argv = argv
         os.environ.clear()
         os.environ.update(environment)
+        import torch
+
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
         with read_write(config), open_dict(config):

@@ -1,14 +1,14 @@
 """Continue a training run where it stopped: in its own folder, under the configuration that is stored there."""
 
+import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
+log = logging.getLogger(__name__)
 ROOT = Path("outputs/train")
 RESUME = re.compile(r"\+{0,2}resume=['\"]?(.*?)['\"]?")  # Hydra also takes + and ++
 
@@ -47,7 +47,7 @@ def expand_resume(arguments: Sequence[str]) -> list[str]:
         if isinstance(OmegaConf.select(stored, key), DictConfig) and not value.startswith("{"):
             raise ValueError(f"{key}={value}: a continued run keeps its {key}; change single values, {key}.NAME=VALUE")
     config = ["--config-path", str(folder / ".hydra"), "--config-name", "config"]
-    return [*config, *others, f'resume="{folder}"', f'hydra.run.dir="{folder}"']
+    return [*config, *others, f"resume={folder}", f"hydra.run.dir={folder}"]
 
 
 def run_folder(resume: str) -> Path:
@@ -75,8 +75,9 @@ def find_resume_point(folder: Path, resume: str | None) -> ResumePoint:
         raise ValueError(f"resume={resume} goes on in that folder, not in {folder}; give it on the command line")
     checkpoint = folder / "checkpoints" / "last.ckpt"
     if not checkpoint.exists():
-        if rank_zero_only.rank == 0:
-            print(f"{folder} has no checkpoint yet: training starts again from step 0")
+        log.info("%s has no checkpoint yet: training starts again from step 0", folder)
         return FROM_START
+    import torch
+
     steps = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["global_step"]
     return ResumePoint(checkpoint, steps)

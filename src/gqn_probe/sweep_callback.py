@@ -1,8 +1,8 @@
 """Hydra callback around a sweep of ``probe.py``: a progress bar over its jobs, and the study after the last."""
 
 import atexit
+import logging
 import sys
-import traceback
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -10,14 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import configure_log
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from gqn_probe import cli, job, pipeline
+from gqn_probe import job
+from gqn_probe.cli import TRACEBACK_WANTED
+from gqn_probe.cli_errors import USER_ERRORS, one_line
 from gqn_probe.progress import progress
 from hydra_plugins.gqn_probe_range.range_sweeper import expand
 
+log = logging.getLogger(__name__)
 LONGEST = 80  # bytes of a folder's name: it is part of names on W&B, which hold 128
 
 
@@ -34,6 +38,8 @@ class StudyAfterSweep(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         if any(item.startswith("report=") for item in config.hydra.overrides.task):
             sys.exit("error: report= makes figures and report again, once: leave -m out")
+        if "ranges" not in config.hydra.sweeper:  # another sweeper, which may not know the number of its jobs
+            return
         try:
             jobs = len(expand(config.hydra.overrides.task, config.hydra.sweeper.ranges))
         except HydraException:  # which the sweeper is about to report
@@ -46,8 +52,11 @@ class StudyAfterSweep(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         self.bar.close()
-        HydraConfig.instance().set_config(config)  # Hydra has unset the last job's
         folder = Path(config.hydra.sweep.dir).resolve()
+        with read_write(config), open_dict(config):  # Hydra has unset what was set for the last job
+            config.hydra.runtime.output_dir = str(folder)
+        HydraConfig.instance().set_config(config)
+        configure_log(config.hydra.job_logging, config.hydra.verbose)
         studies = by_setting(folder)
         if not studies:
             sys.exit(f"error: no job left its configuration below {folder}; keep hydra.output_subdir=.hydra")
@@ -78,19 +87,20 @@ def by_setting(folder: Path) -> dict[str, list[Path]]:
 
 
 def succeeds(jobs: list[Path], folder: Path) -> bool:
-    """Whether the study could be made; says on stderr why not, since Hydra makes warnings of a callback's errors."""
+    """Make the study of some jobs; if it fails log why, since Hydra makes warnings of a callback's errors."""
     try:
         study_of(jobs, folder)
     except Exception as error:
-        if cli.TRACEBACK_WANTED or not isinstance(error, cli.USER_ERRORS):
-            traceback.print_exception(error)
-        print(f"error: no study in {folder}: {cli.one_line(error)}", file=sys.stderr)
+        unexpected = TRACEBACK_WANTED or not isinstance(error, USER_ERRORS)
+        log.error("error: no study in %s: %s", folder, one_line(error), exc_info=error if unexpected else None)
         return False
     return True
 
 
 def study_of(jobs: list[Path], folder: Path) -> None:
     """The study of finished jobs, of one count or several each, under the configuration of the first."""
+    from gqn_probe import pipeline
+
     counts = [count.folder for done in jobs for count in pipeline.plan_counts(config_of(done), done)]
     cfg = config_of(jobs[0])
     job.setup_job(cfg.seed)  # the jobs may have been run by other processes

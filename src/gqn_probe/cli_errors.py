@@ -1,0 +1,93 @@
+"""One-line messages for what a user got wrong on a command line, with the nearest thing that there is."""
+
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from hydra.errors import ConfigCompositionException, HydraException, InstantiationException
+from omegaconf import DictConfig
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from yaml import YAMLError
+
+USER_ERRORS = (HydraException, OmegaConfBaseException, YAMLError, ValueError, OSError, FloatingPointError)
+UNKNOWN_KEY = re.compile(r"Could not override '([^']*)'")
+UNKNOWN_CHOICE = re.compile(r"Could not (?:find|load) '([^']*)/([^'/]*)'(?:.*Available options in '[^']*': (.*))?")
+
+
+def one_line(error: BaseException) -> str:
+    """The message of the innermost cause that Hydra wrapped, in one line and with a remedy."""
+    while isinstance(error, InstantiationException) and error.__cause__ is not None:
+        error = error.__cause__
+    text = " ".join(str(error).split()).partition(" Config search path:")[0].rstrip(".")
+    if isinstance(error, MissingMandatoryValue):
+        return f"{error.full_key} is missing: add {error.full_key}=..."
+    if isinstance(error, ConfigCompositionException):
+        if key := UNKNOWN_KEY.search(text):
+            return _unknown_key(key[1])
+        if choice := UNKNOWN_CHOICE.search(text):
+            return _unknown_choice(*choice.groups())
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}; hydra.run.dir=, hydra.sweep.dir= and cache= choose other folders"
+    return text
+
+
+def nearest(word: str, options: Iterable[str]) -> str:
+    """``did you mean X? `` with the option that begins like ``word`` or is spelled most alike; empty if none is."""
+    options = list(options)
+    begun = [option for option in options if option.startswith(word)]
+    found = begun or get_close_matches(word, options, n=1, cutoff=0.5)
+    return f"did you mean {found[0]}? " if found else ""
+
+
+def _unknown_key(key: str) -> str:
+    script = Path(sys.argv[0])
+    experiment = next((given for given in sys.argv if given.lstrip("+").startswith("experiment=")), None)
+    if experiment and not any(given.lstrip("+").startswith(key) for given in sys.argv[1:]):
+        other = "train.py" if script.name == "probe.py" else "probe.py"
+        return f"{experiment} sets {key!r}, which {script.name} does not have: it is for {other}"
+    known = _known_keys(script)
+    parent = key.rpartition(".")[0]
+    beside = [each for each in known if each.rpartition(".")[0] == parent]
+    hint = nearest(key.removeprefix(f"{parent}."), [each.removeprefix(f"{parent}.") for each in beside])
+    hint = hint.replace("mean ", f"mean {parent}.") if hint and parent else hint or nearest(key, known)
+    return f"there is no setting {key!r}; {hint}`python {script.name} --help` tells more"
+
+
+def _unknown_choice(group: str, choice: str, available: str | None) -> str:
+    files = _conf(Path(sys.argv[0])).joinpath(group).glob("*.yaml")
+    options = available.split() if available else sorted(path.stem for path in files)
+    if not options:
+        return f"there is no group {group!r}; `python {Path(sys.argv[0]).name} --help` lists them all"
+    return f"there is no {group}={choice}; {nearest(choice, options)}use {', '.join(options)}"
+
+
+def _conf(script: Path) -> Path:
+    return script.resolve().parent / "conf"
+
+
+def _known_keys(script: Path) -> list[str]:
+    """Every key of the composed configuration and every group, under the choices that the command line makes."""
+    conf = _conf(script)
+    if not conf.is_dir():
+        return []
+    groups = [path.relative_to(conf).as_posix() for path in sorted(conf.rglob("*")) if path.is_dir()]
+    chosen = [given for given in sys.argv[1:] if given.partition("=")[0] in groups]
+    with initialize_config_dir(str(conf), version_base="1.3"):
+        for overrides in (chosen, []):
+            try:
+                cfg = compose(script.stem, overrides)
+            except (HydraException, OmegaConfBaseException):  # a choice may be what is wrong
+                continue
+            return [*(group for group in groups if group.partition("/")[0] in {*cfg, "experiment"}), *_keys(cfg)]
+    return groups
+
+
+def _keys(node: DictConfig, prefix: str = "") -> Iterator[str]:
+    for name in node:
+        yield f"{prefix}{name}"
+        child = node._get_node(name)
+        if isinstance(child, DictConfig) and not (child._is_none() or child._is_interpolation()):
+            yield from _keys(child, f"{prefix}{name}.")
