@@ -14,7 +14,7 @@ def main(cfg: DictConfig) -> None:
 def probe(cfg: DictConfig) -> None:
     """The job of each count of ``context``; then, unless this is one job of a sweep, the study of them all."""
     # Lightning, torch and W&B take seconds to import: only once the command line has been read.
-    from gqn_probe import pipeline, wandb_logging
+    from gqn_probe import pipeline, wandb_logging, wandb_results
     from gqn_probe.analysis.protocols.count_job import run_count
 
     if cfg.report is not None:
@@ -25,10 +25,10 @@ def probe(cfg: DictConfig) -> None:
     counts = pipeline.plan_counts(cfg, folder)
     inputs = pipeline.open_study_inputs(cfg, settings, counts)
     for count in pipeline.with_progress(counts):
-        name, facts = f"context-{count.count}", inputs.fingerprints
+        name, facts = f"k={count.count:02d} seed={cfg.seed}", inputs.fingerprints
         with wandb_logging.loggers(cfg, job.root_folder(), job_type="count", name=name, facts=facts) as loggers:
             run_count(inputs, count.count, settings, count.folder)
-            wandb_logging.log_count(loggers, count.folder)
+            wandb_results.log_count(loggers, count.folder)
             made = pipeline.features_artifact(inputs)
             wandb_logging.log_lineage(loggers, uses=pipeline.weights_artifact(cfg, inputs), makes=made)
     if not job.in_sweep():

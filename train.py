@@ -29,9 +29,9 @@ def train(cfg: DictConfig) -> dict[str, float]:
         with job.as_single_run():
             trainer.fit(module, datamodule=data, ckpt_path=start.checkpoint)
         outcome = conclude(trainer, module, data, folder)
-        wandb_logging.log_weights(loggers, folder / "weights.safetensors")
         facts = {"continued_from_step": start.step, "data": data.provenance(), **outcome._asdict()}
         write_provenance(folder, cfg, device=trainer.strategy.root_device, **facts)
+        wandb_logging.log_weights(loggers, folder / "weights.safetensors")
     return outcome.last_validation
 
 

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 from unittest.mock import Mock
 
+import numpy as np
 import pytest
 from omegaconf import DictConfig
-from pytorch_lightning.loggers import WandbLogger
 from scripts import only_run
 from test_scripts import place, study, trained  # noqa: F401  (fixtures)
 from wandb.errors import CommError, UsageError
@@ -33,27 +33,27 @@ def test_a_sweep_is_a_group_of_finished_runs(study):  # noqa: F811
     assert study("-m", "context=2..3").code == 0
     folder = only_run("probe")
     runs = {run["name"]: run for run in map(inspect, sorted(folder.glob("wandb/offline-run-*")))}
-    assert set(runs) == {"context-2", "context-3", "study"}
+    assert set(runs) == {"k=02 seed=0", "k=03 seed=0", "study"}
     assert {run["state"] for run in runs.values()} == {"finished"}
     assert len({run["start"]["run_group"] for run in runs.values()}) == 1
     assert [runs[name]["start"]["job_type"] for name in sorted(runs)] == ["count", "count", "study"]
-    assert runs["context-2"]["summary"]["context"] == 2
-    assert runs["context-2"]["summary"]["sample/rmse"] > 0
-    assert runs["context-2"]["config"]["context"]
+    assert runs["k=02 seed=0"]["summary"]["context"] == 2
+    assert runs["k=02 seed=0"]["summary"]["sample/rmse"] > 0
+    assert runs["k=02 seed=0"]["config"]["context"]
     assert 0 <= runs["study"]["summary"]["headline/accuracy"] <= 1
     assert "accuracy/norm" in runs["study"]["summary"]
     assert len({run["config"]["checkpoint_fingerprint"] for run in runs.values()}) == 1
     assert [runs[name]["artifacts"] for name in sorted(runs)] == [["features"], ["features"], ["study"]]
 
 
-def test_a_key_that_cannot_be_one_fails_nothing(monkeypatch, capsys):
+def test_a_key_that_cannot_be_one_fails_nothing(monkeypatch, caplog):
     monkeypatch.delenv("WANDB_MODE", raising=False)
     asked = Mock(side_effect=CommError("API key is\nempty."))
     monkeypatch.setattr(wandb_logging, "logged_in", asked)
     assert wandb_logging.wandb_mode("auto") == "offline"
     assert wandb_logging.wandb_mode("auto") == "offline"
     assert asked.call_count == 1
-    assert capsys.readouterr().err == "W&B runs are kept offline: API key is empty.\n"
+    assert caplog.messages == ["W&B runs are kept offline: API key is empty."]
 
 
 @pytest.mark.parametrize("answers", [True, False])
@@ -83,18 +83,42 @@ def test_a_run_whose_job_fails_is_finished_and_says_so(study):  # noqa: F811
     assert all(run["exit_code"] is not None for run in runs)
 
 
-def test_online_a_run_notes_what_it_used_and_a_refusal_fails_nothing(tmp_path, capsys):
+def test_online_a_run_notes_what_it_used_and_a_refusal_fails_nothing(tmp_path, caplog):
     (tmp_path / "pretrained.safetensors").write_bytes(b"weights")
     weights = wandb_logging.ArtifactSpec("model", "abc", tmp_path / "pretrained.safetensors")
-    run = Mock(offline=False)
-    logger = Mock(spec=WandbLogger, experiment=run)
+    run = Mock(spec=wandb_logging.wandb.Run, offline=False)
+    logger = wandb_logging.RunLogger(experiment=run)
     wandb_logging.log_lineage([logger], uses=weights, makes=weights)
     used = run.use_artifact.call_args.args[0]
     assert (used.name, used.type, list(used.manifest.entries)) == ("model-abc", "model", ["model.safetensors"])
     run.use_artifact.side_effect = ValueError("quota exceeded")
     wandb_logging.log_lineage([logger], uses=weights, makes=weights)
     assert run.log_artifact.call_count == 2
-    assert capsys.readouterr().err == "W&B has no record of what this run used: quota exceeded\n"
+    assert caplog.messages == ["W&B does not take what this run logs: quota exceeded; the run goes on without"]
+
+
+def test_no_call_of_a_logger_raises_into_the_run(caplog):
+    run = Mock(spec=wandb_logging.wandb.Run, offline=False, dir="/runs/it is/wandb/run-1/files")
+    run.log.side_effect = run.config.update.side_effect = ConnectionResetError("Connection lost")
+    run.finish.side_effect = TimeoutError("Timed out finishing run.")
+    logger = wandb_logging.RunLogger(experiment=run)
+    logger.log_metrics({"loss": 1.0}, 0)
+    logger.log_metrics({"loss": 1.0}, 1)
+    logger.log_hyperparams({"a": 1})
+    logger.log_image("picture", [np.zeros((2, 2, 3), np.uint8)])
+    logger.finalize("success")
+    logger.finish(0)
+    assert caplog.messages == [
+        "W&B does not take what this run logs: Connection lost; the run goes on without",
+        "W&B did not take all of this run (Timed out finishing run.); "
+        "upload it with: wandb sync '/runs/it is/wandb'/*run-*",
+    ]
+
+
+def test_what_interrupts_a_run_is_not_caught():
+    logger = wandb_logging.RunLogger(experiment=Mock(spec=wandb_logging.wandb.Run))
+    with pytest.raises(KeyboardInterrupt):
+        logger.attempt(Mock(side_effect=KeyboardInterrupt))
 
 
 def test_an_unknown_mode_is_refused():

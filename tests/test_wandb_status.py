@@ -1,29 +1,41 @@
-"""A W&B server that is there, and one that is not: found out without a wait, and without a process that never ends."""
+"""A W&B server that is there, and one that is not; whatever becomes of it, a run ends well and in time."""
 
 import os
 import socket
 import subprocess
 import sys
-import threading
+import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 import wandb
+from fake_wandb import fake_wandb
 
 from gqn_probe import wandb_status
 
 NOBODY = "http://127.0.0.1:9"
 JOB = """
-import sys
+import json, os, signal, sys, urllib.request
 from pathlib import Path
 from omegaconf import OmegaConf
-from gqn_probe.wandb_logging import loggers
+from gqn_probe import wandb_logging
 
+wandb_logging.END_PATIENCE = 2
+folder, after = Path(sys.argv[1]), sys.argv[2]
 logger = {"wandb": True, "mode": "auto", "project": "p", "entity": None, "group": "g", "tags": []}
-with loggers(OmegaConf.create({"logger": logger}), Path(sys.argv[1]), job_type="count") as given:
-    print("offline" if given[0].experiment.offline else "online")
+with wandb_logging.loggers(OmegaConf.create({"logger": logger}), folder, job_type="count") as given:
+    print("offline" if given[0].experiment.offline else "online", flush=True)
+    if after == "kill":
+        for status in Path("/proc").glob("[0-9]*/status"):
+            text = status.read_text()
+            if f"PPid:\\t{os.getpid()}\\n" in text and "wandb-core" in text:
+                os.kill(int(status.parent.name), signal.SIGKILL)
+    sys.stdin.readline()  # meanwhile the server changes
+    for step in range(3):
+        given[0].log_metrics({"loss": 1.0}, step)
+    given[0].log_hyperparams({"a": 1})
+print("done", flush=True)
 """
 
 
@@ -31,24 +43,35 @@ with loggers(OmegaConf.create({"logger": logger}), Path(sys.argv[1]), job_type="
 def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """For what W&B reads of it; its settings are read anew in each test, and after it."""
     wandb.teardown()
+    wandb_status._why_not.cache_clear()
     yield monkeypatch
+    wandb_status._why_not.cache_clear()
     wandb.teardown()
 
 
-class _Refuses(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        self.send_error(403)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
-
-
-def test_a_server_that_refuses_answers(environment: pytest.MonkeyPatch):
-    with HTTPServer(("127.0.0.1", 0), _Refuses) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        environment.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.server_port}")
+@pytest.mark.parametrize("mode", ["works", "forbidden"])
+def test_a_server_that_answers_is_asked_once(environment: pytest.MonkeyPatch, mode: str):
+    with fake_wandb(mode) as server:
+        environment.setenv("WANDB_BASE_URL", server.address)
         wandb_status.ask_server()
-        server.shutdown()
+        wandb_status.ask_server()
+        assert server.asked == 1
+
+
+@pytest.mark.parametrize(
+    ("mode", "why"),
+    [
+        ("error", "answers 500 Internal Server Error"),
+        ("{}", "is no W&B server: it answers {}"),
+        ("[1]", r"is no W&B server: it answers \[1\]"),
+        ("<html>Accept the terms</html>", "is no W&B server: it does not answer in JSON"),
+    ],
+)
+def test_a_server_out_of_order_or_a_captive_portal_is_none(environment: pytest.MonkeyPatch, mode: str, why: str):
+    with fake_wandb(mode) as server:
+        environment.setenv("WANDB_BASE_URL", server.address)
+        with pytest.raises(ConnectionError, match=f"{server.address} {why}"):
+            wandb_status.ask_server()
 
 
 def test_a_closed_port_is_named(environment: pytest.MonkeyPatch):
@@ -74,13 +97,42 @@ def test_credentials_are_found_without_a_server(environment: pytest.MonkeyPatch,
     assert wandb_status.logged_in()
 
 
-@pytest.mark.slow
-def test_a_job_without_a_server_is_kept_offline_and_ends(tmp_path: Path):
+def _job(folder: Path, address: str, after: str = "") -> subprocess.Popen[str]:
     settings = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
-    settings |= {"WANDB_BASE_URL": NOBODY, "WANDB_API_KEY": "0" * 40}
-    command = [sys.executable, "-c", JOB, tmp_path]
-    job = subprocess.run(command, env=settings, capture_output=True, text=True, timeout=120)
-    assert job.stdout == "offline\n", job.stderr
-    assert job.stderr.startswith(f"W&B runs are kept offline: {NOBODY} does not answer: ")
-    assert len(job.stderr.splitlines()) == 1
+    settings |= {"WANDB_BASE_URL": address, "WANDB_API_KEY": "0" * 40}
+    command = [sys.executable, "-c", JOB, folder, after]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, env=settings, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["refuses", "error", "{}"])
+def test_a_job_without_a_server_is_kept_offline_and_ends(tmp_path: Path, mode: str):
+    with fake_wandb(mode) as server:
+        address = NOBODY if mode == "refuses" else server.address
+        job = _job(tmp_path, address)
+        out, told = job.communicate("\n", timeout=60)
+    assert (job.returncode, out) == (0, "offline\ndone\n"), told
+    assert told.startswith(f"W&B runs are kept offline: {address} ")
+    assert len(told.splitlines()) == 1
     assert len(list(tmp_path.glob("wandb/offline-run-*"))) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("becomes", ["error", "hangs", "{}", "kill", "works"])
+def test_whatever_becomes_of_the_server_the_run_ends_well(tmp_path: Path, becomes: str):
+    with fake_wandb() as server:
+        job = _job(tmp_path, server.address, after=becomes)
+        assert job.stdout is not None
+        assert job.stdout.readline() == "online\n"
+        server.mode = "works" if becomes == "kill" else becomes
+        began = time.monotonic()
+        out, told = job.communicate("\n", timeout=60)
+        took = time.monotonic() - began
+    assert (job.returncode, out) == (0, "done\n"), told
+    assert took < 30
+    assert "Traceback" not in told
+    assert becomes == "{}" or len(told.splitlines()) <= 2, told  # of nonsense, the client's own process dies aloud
+    if becomes in ("error", "hangs", "kill"):
+        assert f"upload it with: wandb sync {tmp_path}/wandb/*run-*" in told
+    assert len(list(tmp_path.glob("wandb/run-*"))) == 1

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from omegaconf import DictConfig
 
-from gqn_probe import job, wandb_logging
+from gqn_probe import job, wandb_logging, wandb_results
 from gqn_probe.analysis.inputs.streamed import StreamedScenes
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.protocols.study import run_study
@@ -131,7 +131,7 @@ def finish_study(
         study = read_study(home)
         drawings = draw_figures(study)
         build_report(study, drawings)
-        wandb_logging.log_study(loggers, study, drawings)
+        wandb_results.log_study(loggers, study, drawings)
         made = ArtifactSpec("study", artifact_name(root, folder), home)
         wandb_logging.log_lineage(loggers, uses=features_artifact(study_inputs), makes=made)
         where = wandb_logging.address(loggers)

@@ -1,19 +1,15 @@
 """Weights & Biases: one run a job, grouped by sweep, online or offline, finished whatever happens."""
 
 import contextlib
-import csv
-import json
+import logging
 import os
-import sys
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
 import wandb
-from einops import rearrange
 from omegaconf import DictConfig
 from pytorch_lightning.loggers import Logger, WandbLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
@@ -22,12 +18,13 @@ from wandb.errors import Error as WandbError
 
 from gqn_probe.job import plain_config, root_folder
 from gqn_probe.model import load_gqn, weights_fingerprint
-from gqn_probe.report.figure_registry import Drawing
 from gqn_probe.resume import FROM_START, ResumePoint
-from gqn_probe.study_results import Study
 from gqn_probe.training.csv_logger import MetricsTable
 from gqn_probe.wandb_status import ask_server, logged_in
 
+LOG = logging.getLogger(__name__)
+START_PATIENCE = 30  # seconds for W&B to take a run
+END_PATIENCE = 30  # seconds at the end for what is still to be uploaded
 Mode = Literal["online", "offline", "disabled"]
 MODES: dict[str, Mode] = {"online": "online", "offline": "offline", "disabled": "disabled"}
 MODES |= {"run": "online", "dryrun": "offline"}  # W&B's older words
@@ -54,33 +51,83 @@ def loggers(
         yield tables
         return
     folder.mkdir(parents=True, exist_ok=True)
-    wandb_run = _start(
-        mode,
-        id=previous_id(folder) if past.step else None,
-        resume="allow" if past.step and mode == "online" else None,
-        project=cfg.logger.project,
-        entity=cfg.logger.entity,
-        group=cfg.logger.group or sweep_group(),
-        job_type=job_type,
-        name=name,
-        dir=folder,
-        tags=list(cfg.logger.tags),
-        config=plain_config(cfg) | {f"{fact}_fingerprint": value for fact, value in facts.items()},
-        reinit="finish_previous",  # Hydra runs the jobs of a sweep in one process
-        settings=wandb.Settings(silent=True, console="off"),
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # reports that fail are lines on stderr, of no use here
+    logger = RunLogger(
+        experiment=_start(
+            mode,
+            id=previous_id(folder) if past.step else None,
+            resume="allow" if past.step and mode == "online" else None,
+            project=cfg.logger.project,
+            entity=cfg.logger.entity,
+            group=cfg.logger.group or sweep_group(),
+            job_type=job_type,
+            name=name,
+            dir=folder,
+            tags=list(cfg.logger.tags),
+            config=plain_config(cfg) | {f"{fact}_fingerprint": value for fact, value in facts.items()},
+            reinit="finish_previous",  # Hydra runs the jobs of a sweep in one process
+            settings=wandb.Settings(
+                silent=True,
+                console="off",
+                init_timeout=START_PATIENCE,
+                finish_timeout=END_PATIENCE,
+                finish_timeout_raises=True,
+            ),
+        )
     )
     if job_type == "train":
-        wandb_run.define_metric("trainer/global_step")
-        wandb_run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
-    given = [*tables, WandbLogger(experiment=wandb_run)]
+        logger.attempt(logger.experiment.define_metric, "trainer/global_step")
+        logger.attempt(logger.experiment.define_metric, "*", step_metric="trainer/global_step", step_sync=True)
     code = 1
     try:
-        yield given
+        yield [*tables, logger]
         code = 0
     finally:
-        wandb_run.finish(exit_code=code)
+        logger.finish(code)
         if job_type == "train":
-            print(f"W&B: {address(given)}")
+            LOG.info("W&B: %s", address([logger]))
+
+
+class RunLogger(WandbLogger):
+    """A logger whose calls cannot raise: W&B never decides about a run. Each kind of failure is told once."""
+
+    def __init__(self, *, experiment: wandb.Run) -> None:
+        super().__init__(experiment=experiment)
+        self._told: set[str] = set()
+
+    def attempt(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        """Make a call of W&B's client, whatever comes of it."""
+        try:
+            call(*args, **kwargs)
+        except Exception as error:  # of many kinds, where the client's own process has died
+            self._tell(f"W&B does not take what this run logs: {_one_line(error)}; the run goes on without")
+
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        self.attempt(super().log_metrics, metrics, step)
+
+    def log_hyperparams(self, params: Any) -> None:
+        self.attempt(super().log_hyperparams, params)
+
+    def log_image(self, key: str, images: list[Any], step: int | None = None, **kwargs: Any) -> None:
+        self.attempt(super().log_image, key, images, step, **kwargs)
+
+    def finalize(self, status: str) -> None:
+        self.attempt(super().finalize, status)
+
+    def finish(self, code: int) -> None:
+        """End the run and wait for what is still to be uploaded, but for ``END_PATIENCE`` seconds at most."""
+        try:
+            self.experiment.finish(exit_code=code)
+        except Exception as error:
+            self._tell(f"W&B did not take all of this run ({_one_line(error)}); upload it with: {sync_command(self)}")
+            if not isinstance(error, TimeoutError):
+                with contextlib.suppress(Exception):
+                    wandb.teardown()  # of a client whose process has died; at exit it would be a traceback
+
+    def _tell(self, text: str) -> None:
+        if text not in self._told:
+            self._told.add(text)
+            LOG.warning(text)
 
 
 def _start(mode: Literal["online", "offline"], **settings: Any) -> wandb.Run:
@@ -93,26 +140,39 @@ def _start(mode: Literal["online", "offline"], **settings: Any) -> wandb.Run:
         if mode == "online":
             ask_server()
         return wandb.init(mode=mode, **settings)
-    except (CommError, ConnectionError) as error:
-        _keep_offline(error)
-        return wandb.init(mode="offline", **settings | {"resume": None})
     except UsageError as error:
         raise ValueError(f"W&B refuses a run with logger.mode={mode}: {error}") from error
+    except (WandbError, OSError) as error:  # the server, or the client's own process
+        if mode == "offline":
+            raise ValueError(
+                f"W&B cannot keep a run in {settings['dir']}: {_one_line(error)}; use logger.wandb=false"
+            ) from error
+        _keep_offline(error)
+        return _start("offline", **settings | {"resume": None})
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _keep_offline(error: Exception) -> None:
-    print(f"W&B runs are kept offline: {' '.join(str(error).split())}", file=sys.stderr)
+    LOG.warning("W&B runs are kept offline: %s", _one_line(error))
     os.environ["WANDB_MODE"] = "offline"  # for later jobs, that each need not find out for itself
 
 
-def address(loggers: list[Logger]) -> str:
+def address(loggers: Sequence[Logger]) -> str:
     """Where to find the W&B run: its page, or the command that uploads it and those beside it; empty without one."""
-    if (logger := _wandb_logger(loggers)) is None:
+    if (logger := run_logger(loggers)) is None:
         return ""
-    wandb_run = logger.experiment
-    if wandb_run.offline:
-        return f"kept offline; upload with: wandb sync {Path(wandb_run.dir).parents[1]}/offline-run-*"
-    return wandb_run.url or ""
+    if logger.experiment.offline:
+        return f"kept offline; upload with: {sync_command(logger)}"
+    return logger.experiment.url or ""
+
+
+def sync_command(logger: RunLogger) -> str:
+    """The command that uploads the run and those beside it, as a shell takes it."""
+    runs = Path(logger.experiment.dir).parents[1]
+    return f"wandb sync {shlex.quote(str(runs))}/*run-*"
 
 
 def wandb_mode(asked: str) -> Mode:
@@ -143,65 +203,6 @@ def sweep_group() -> str:
     return "-".join(root_folder().parts[-2:])
 
 
-def log_count(loggers: list[Logger], folder: Path) -> None:
-    """One count's errors against ``context``, and its images as a table that can be filtered."""
-    if (logger := _wandb_logger(loggers)) is None:
-        return
-    count = json.loads((folder / "job.json").read_text())["count"]
-    errors: dict[str, list[float]] = defaultdict(list)
-    with (folder / "reconstruction.csv").open(newline="") as file:
-        for row in csv.DictReader(file):
-            errors[row["metric"]].append(float(row["value"]))
-    means = {name: float(np.mean(values)) for name, values in errors.items()}
-    roots = {_error_name(name): 255 * mean**0.5 for name, mean in means.items() if name.endswith("mse")}
-    logger.experiment.define_metric("context")
-    logger.experiment.define_metric("*", step_metric="context")
-    logger.experiment.log({"context": count, "kl": means["kl"], **roots, "reconstructions": _pictures(folder, count)})
-
-
-def _error_name(metric: str) -> str:
-    """``sample_mse`` reads ``sample/rmse``; plain ``mse`` is that of the posterior's reconstruction."""
-    return f"{metric.removesuffix('mse').removesuffix('_') or 'reconstruction'}/rmse"
-
-
-def _pictures(folder: Path, count: int) -> wandb.Table:
-    """One row a scene shown: its context side by side, truth, reconstruction, prior sample, error of the sample."""
-    with np.load(folder / "reconstructions.npz") as arrays:
-        shown = {name: arrays[name] for name in ("context", "truth", "reconstruction", "sample")}
-    shown["context"] = rearrange(shown["context"], "n v h w c -> n h (v w) c")
-    shown["error"] = np.abs(shown["sample"].astype(int) - shown["truth"]).astype(np.uint8)
-    rows = [
-        [scene, count, *(wandb.Image(image) for image in images)]
-        for scene, images in enumerate(zip(*shown.values(), strict=True))
-    ]
-    return wandb.Table(columns=["scene", "count", *shown], data=rows)
-
-
-def log_study(loggers: list[Logger], study: Study, drawings: Sequence[Drawing] = ()) -> None:
-    """The study's series against ``context``, its headline as the summary, confusion matrix, figures and files."""
-    if (logger := _wandb_logger(loggers)) is None:
-        return
-    wandb_run = logger.experiment
-    wandb_run.define_metric("context")
-    for name in ("accuracy/*", "reconstruction/*", "decodability/*"):
-        wandb_run.define_metric(name, step_metric="context")
-    series = {
-        "accuracy/headline": study.series("accuracy", probe=study.probe),
-        "accuracy/norm": study.series("accuracy", control="norm", probe=study.probe),
-        "reconstruction/rmse": study.reconstruction_series(),
-        **{f"decodability/{name}": rows for name, _, rows in study.decodability_series()},
-    }
-    for count in sorted({row.count for rows in series.values() for row in rows if row.count is not None}):
-        values = {name: row.value for name, rows in series.items() for row in rows if row.count == count}
-        wandb_run.log({"context": count, **values})
-    for name, value in study.summary["headline"].items():
-        wandb_run.summary[f"headline/{name}"] = value
-    wandb_run.summary["answer"] = study.summary.get("answer", "")
-    cells = [list(cell) for cell in study.headline_confusion]
-    wandb_run.log({"confusion": wandb.Table(columns=["true", "predicted", "n"], data=cells)})
-    wandb_run.log({f"figures/{d.name}": wandb.Image(str(d.png), caption=d.caption) for d in drawings})
-
-
 class ArtifactSpec(NamedTuple):
     """What one run makes and another uses; what has the same kind and name is one artifact on W&B."""
 
@@ -222,23 +223,21 @@ class ArtifactSpec(NamedTuple):
         return artifact
 
 
-def log_weights(loggers: list[Logger], path: Path) -> None:
+def log_weights(loggers: Sequence[Logger], path: Path) -> None:
     """The weights that training exported."""
-    if _wandb_logger(loggers) is not None:
+    if run_logger(loggers) is not None:
         log_lineage(loggers, makes=ArtifactSpec("model", weights_fingerprint(load_gqn(path)), path))
 
 
-def log_lineage(loggers: list[Logger], *, makes: ArtifactSpec, uses: ArtifactSpec | None = None) -> None:
+def log_lineage(loggers: Sequence[Logger], *, makes: ArtifactSpec, uses: ArtifactSpec | None = None) -> None:
     """What the run made, and from what; the latter only online, for W&B has no way to note it offline."""
-    if (logger := _wandb_logger(loggers)) is None:
+    if (logger := run_logger(loggers)) is None:
         return
     if uses is not None and not logger.experiment.offline:
-        try:
-            logger.experiment.use_artifact(uses.artifact())
-        except (WandbError, ValueError) as error:  # the server refused it; the results are none the worse
-            print(f"W&B has no record of what this run used: {error}", file=sys.stderr)
-    logger.experiment.log_artifact(makes.artifact())
+        logger.attempt(lambda: logger.experiment.use_artifact(uses.artifact()))
+    logger.attempt(lambda: logger.experiment.log_artifact(makes.artifact()))
 
 
-def _wandb_logger(loggers: list[Logger]) -> WandbLogger | None:
-    return next((logger for logger in loggers if isinstance(logger, WandbLogger)), None)
+def run_logger(loggers: Sequence[Logger]) -> RunLogger | None:
+    """The logger of the W&B run, if there is one."""
+    return next((logger for logger in loggers if isinstance(logger, RunLogger)), None)

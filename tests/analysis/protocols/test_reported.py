@@ -10,12 +10,12 @@ from unittest.mock import Mock
 
 import numpy as np
 import pytest
+import wandb
 from einops import rearrange
-from pytorch_lightning.loggers import WandbLogger
 from rich.console import Console
 from scripts import ROOT
 
-from gqn_probe import wandb_logging
+from gqn_probe import wandb_results
 from gqn_probe.analysis import StudyInputs, StudySettings, run_count, run_study
 from gqn_probe.analysis.inputs.view_selection import original_task
 from gqn_probe.analysis.probes.knn import Neighbours
@@ -27,6 +27,7 @@ from gqn_probe.report.page import build_report
 from gqn_probe.report.terminal import print_results
 from gqn_probe.study_results import read_study
 from gqn_probe.types import Scenes
+from gqn_probe.wandb_logging import RunLogger
 
 pytestmark = pytest.mark.slow  # a study each
 
@@ -89,11 +90,11 @@ def test_everything_is_of_the_headlines_probe_and_input(
 
 
 def test_wandb_has_each_confusion_once(run: Run) -> None:
-    logger = Mock(spec=WandbLogger, experiment=Mock(summary={}))
-    wandb_logging.log_study([logger], read_study(run(["ridge", "linear"], ["pooled", "layer.conv4"])))
+    logger = RunLogger(experiment=Mock(spec=wandb.Run))
+    wandb_results.log_study([logger], read_study(run(["ridge", "linear"], ["pooled", "layer.conv4"])))
     logged = [call.args[0] for call in logger.experiment.log.call_args_list]
     assert [each["context"] for each in logged if "accuracy/headline" in each] == [2, 3, 4]
-    assert logger.experiment.summary["headline/probe"] == "linear"
+    assert logger.experiment.summary.update.call_args.args[0]["headline/probe"] == "linear"
     (table,) = (each["confusion"] for each in logged if "confusion" in each)
     assert sorted((true, predicted) for true, predicted, _ in table.data) == [
         (true, predicted) for true in (2, 3, 4) for predicted in (2, 3, 4)

@@ -1,0 +1,124 @@
+"""What W&B is told of a count and of a study: series by count, controls, the confusion matrix, pictures and figures."""
+
+import csv
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import wandb
+from einops import rearrange
+from pytorch_lightning.loggers import Logger
+
+from gqn_probe.report.figure_registry import Drawing
+from gqn_probe.study_results import Study
+from gqn_probe.wandb_logging import run_logger
+
+# What each group of metrics is drawn against.
+STEPS = {"context": ("accuracy", "reconstruction", "decodability"), "epoch": ("probe",)}
+
+
+def log_count(loggers: Sequence[Logger], folder: Path) -> None:
+    """One count's errors against ``context``, and its images as a table that can be filtered."""
+    if (logger := run_logger(loggers)) is None:
+        return
+    count = json.loads((folder / "job.json").read_text())["count"]
+    errors: dict[str, list[float]] = defaultdict(list)
+    with (folder / "reconstruction.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            errors[row["metric"]].append(float(row["value"]))
+    means = {name: float(np.mean(values)) for name, values in errors.items()}
+    roots = {_error_name(name): 255 * mean**0.5 for name, mean in means.items() if name.endswith("mse")}
+    shown = _pictures(folder, count)
+    wandb_run = logger.experiment
+    logger.attempt(wandb_run.define_metric, "context")
+    logger.attempt(wandb_run.define_metric, "*", step_metric="context")
+    logger.attempt(wandb_run.log, {"context": count, "kl": means["kl"], **roots, "reconstructions": shown})
+
+
+def _error_name(metric: str) -> str:
+    """``sample_mse`` reads ``sample/rmse``; plain ``mse`` is that of the posterior's reconstruction."""
+    return f"{metric.removesuffix('mse').removesuffix('_') or 'reconstruction'}/rmse"
+
+
+def _pictures(folder: Path, count: int) -> wandb.Table:
+    """One row a scene shown: its context side by side, truth, reconstruction, prior sample, error of the sample."""
+    with np.load(folder / "reconstructions.npz") as arrays:
+        shown = {name: arrays[name] for name in ("context", "truth", "reconstruction", "sample")}
+    shown["context"] = rearrange(shown["context"], "n v h w c -> n h (v w) c")
+    shown["error"] = np.abs(shown["sample"].astype(int) - shown["truth"]).astype(np.uint8)
+    rows = [
+        [scene, count, *(wandb.Image(image) for image in images)]
+        for scene, images in enumerate(zip(*shown.values(), strict=True))
+    ]
+    return wandb.Table(columns=["scene", "count", *shown], data=rows)
+
+
+def log_study(loggers: Sequence[Logger], study: Study, drawings: Sequence[Drawing] = ()) -> None:
+    """The study's answers, headline and controls as the summary; its series and curves; confusion matrix; figures."""
+    if (logger := run_logger(loggers)) is None:
+        return
+    wandb_run, attempt = logger.experiment, logger.attempt
+    for step, names in STEPS.items():
+        attempt(wandb_run.define_metric, step)
+        for name in names:
+            attempt(wandb_run.define_metric, f"{name}/*", step_metric=step)
+    for count, values in sorted(_by_count(study).items()):
+        attempt(wandb_run.log, {"context": count, **values})
+    for epoch, values in sorted(_by_epoch(study).items()):
+        attempt(wandb_run.log, {"epoch": epoch, **values})
+    attempt(wandb_run.summary.update, _summary(study))
+    if study.headline_confusion:
+        attempt(wandb_run.log, {"confusion": _confusion_matrix(study)})
+    attempt(wandb_run.log, {f"figures/{d.name}": wandb.Image(str(d.png), caption=d.caption) for d in drawings})
+
+
+def _by_count(study: Study) -> dict[int, dict[str, float]]:
+    """The values of every series at each count."""
+    series = {
+        "accuracy/headline": study.series("accuracy", probe=study.probe),
+        "accuracy/norm": study.series("accuracy", control="norm", probe=study.probe),
+        "reconstruction/rmse": study.reconstruction_series(),
+        "reconstruction/sample_rmse": study.reconstruction_series("sample_rmse"),
+    }
+    for target in study.object_targets:
+        for line in study.lines_of(target):
+            series[f"decodability/{target}" + ("" if line.label == study.given else f" {line.label}")] = line.rows
+    values: dict[int, dict[str, float]] = defaultdict(dict)
+    for name, rows in series.items():
+        for row in rows:
+            values[row.count or 0][name] = row.value
+    return values
+
+
+def _by_epoch(study: Study) -> dict[int, dict[str, float]]:
+    """Training curves of the headline's probe, the mean over seeds."""
+    found: dict[int, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for p in study.curves:
+        if (p.target, p.input, p.control, p.probe) == ("count", study.input, "none", study.probe):
+            found[p.epoch][f"probe/{p.split}_{p.metric}"].append(p.value)
+    return {epoch: {name: float(np.mean(of)) for name, of in each.items()} for epoch, each in found.items()}
+
+
+def _summary(study: Study) -> dict[str, object]:
+    """Answers, headline, and the accuracy under every control that the headline's probe was shown."""
+    told: dict[str, object] = {f"headline/{name}": value for name, value in study.summary["headline"].items()}
+    told |= {f"answer/{i}": f"{a.question} {a.text}".strip() for i, a in enumerate(study.answers, start=1)}
+    told |= {f"answer/{i}/value": a.value for i, a in enumerate(study.answers, start=1) if a.value is not None}
+    for row in study.control_rows():
+        if row.probe == study.probe:
+            other = "" if row.input in (study.input, row.control) else f" {row.input}"
+            told[f"control/{row.control}{other}"] = row.value
+    return told
+
+
+def _confusion_matrix(study: Study) -> object:
+    """W&B's own chart of the headline's confusions."""
+    cells = [[str(true), str(read), n] for true, read, n in study.headline_confusion]
+    return wandb.plot_table(
+        vega_spec_name="wandb/confusion_matrix/v1",
+        data_table=wandb.Table(columns=["Actual", "Predicted", "nPredictions"], data=cells),
+        fields={"Actual": "Actual", "Predicted": "Predicted", "nPredictions": "nPredictions"},
+        string_fields={"title": "true count against count read"},
+    )

@@ -1,0 +1,86 @@
+"""A stand-in for W&B's server on the loopback, and what may become of it: errors, silence, nonsense."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+BUCKET = {
+    "id": "cnVu", "name": "abcd1234", "displayName": "run", "description": None, "config": "{}", "sweepName": None,
+    "project": {"id": "cHJv", "name": "p", "entity": {"id": "ZW50", "name": "team"}}, "historyLineCount": 0,
+}  # fmt: skip
+
+
+class FakeWandb(ThreadingHTTPServer):
+    """Takes runs; ``mode`` says how it answers from now on: works, error, forbidden, hangs, or a body to send."""
+
+    daemon_threads = True
+
+    def __init__(self, mode: str = "works") -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.mode = mode
+        self.asked = 0
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def data(self, query: str) -> dict[str, Any]:
+        if "upsertBucket" in query:
+            return {"upsertBucket": {"bucket": BUCKET, "inserted": True}}
+        if "createRunFiles" in query:
+            return {"createRunFiles": {"runID": "cnVu", "uploadHeaders": [], "files": []}}
+        if "serverInfo" in query:
+            return {"serverInfo": {"features": []}}
+        viewer = {"id": "1", "entity": "team", "username": "me", "flags": "{}", "teams": {"edges": []}}
+        return {"viewer": viewer, "__typename": "Query"}
+
+
+@contextmanager
+def fake_wandb(mode: str = "works") -> Iterator[FakeWandb]:
+    """The server, in a thread of its own."""
+    server = FakeWandb(mode)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: FakeWandb
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.server.asked += 1
+        mode = self.server.mode
+        if mode == "hangs":
+            time.sleep(60)
+        elif mode == "error":
+            self._reply(500, "no")
+        elif mode == "forbidden":
+            self._reply(403, "no")
+        elif mode != "works":
+            self._reply(200, mode)
+        elif self.path == "/graphql":
+            self._reply(200, json.dumps({"data": self.server.data(json.loads(body)["query"])}))
+        else:
+            self._reply(200, "{}")
+
+    do_GET = do_PUT = do_POST
+
+    def _reply(self, code: int, body: str) -> None:
+        self.send_response(code)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
