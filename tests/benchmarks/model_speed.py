@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "model"))
 from plain_gqn import PlainGQN
+from plain_points import PlainPoints
 
 from gqn_probe.model import GQN
 from gqn_probe.model.gaussian import gaussian_nll
@@ -42,9 +43,9 @@ class Row(NamedTuple):
 def preset(name: str, **changes: Any) -> GQN:
     """The model of a YAML preset, with changes to its generator."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        model = compose("train", [f"model={name}", "~experiment"]).model
+        model = compose("train", [f"model={name}"]).model
     model.generator.update(changes)
-    return instantiate(model)
+    return instantiate(model, _convert_="all")
 
 
 def scenes(batch: int, device: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -80,6 +81,31 @@ def training_steps(model: nn.Module, device: str, *dtypes: torch.dtype) -> dict[
 def training_row(name: str, ours: GQN, plain: PlainGQN, targets: tuple[float, float] | None, device: str) -> Row:
     baseline = training_steps(plain, device, torch.float32)[torch.float32]
     return Row(name, baseline, training_steps(ours, device, torch.float32, torch.bfloat16), targets)
+
+
+def points_row(size: int, targets: tuple[float, float] | None, device: str) -> Row:
+    """A step of ``model=points`` as plain ``train.py`` takes it: 12 scenes, 5 context views, 6 queries of each."""
+    gqn, plain = preset("points").to(device), preset("points").to(device)
+    plain.encoder = PlainPoints(**plain.encoder.arguments).to(device)
+    frames, cameras = torch.rand(12, 5, 3, size, size, device=device), torch.randn(12, 5, 7, device=device)
+    targets_of = torch.rand(72, 3, size, size, device=device), torch.randn(72, 7, device=device)
+
+    def step_of(model: GQN, dtype: torch.dtype) -> Callable[[], object]:
+        adam = torch.optim.AdamW(model.parameters(), lr=1e-6, fused=model is gqn or None)
+
+        def step() -> None:
+            with torch.autocast(device, dtype, enabled=dtype != torch.float32):
+                representation = model.aggregate(model.encode(frames, cameras))
+                output = model.predict(representation, *targets_of)
+                loss = (gaussian_nll(output.mean, targets_of[0], 1.0) + output.kl).mean()
+            adam.zero_grad()
+            loss.backward()
+            adam.step()
+
+        return step
+
+    ours = {dtype: step_of(gqn, dtype) for dtype in (torch.float32, torch.bfloat16)}
+    return Row(f"training step, points, {size}x{size}", step_of(plain, torch.float32), ours, targets)
 
 
 def study_rows(device: str) -> list[Row]:
@@ -138,6 +164,7 @@ def rows(device: str, quick: bool) -> list[Callable[[], list[Row]]]:
         paper((3.3, 5.3), steps=12, shared=True),
         paper(None, steps=4, shared=False),
         against_released("released", (1.1, 2.1)),
+        lambda: [points_row(32, (2.0, 2.0), device), points_row(64, (2.0, 2.0), device)],
         lambda: study_rows(device),
     ]
     return [made[0], made[-1]] if quick else made

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from plain_points import PlainPoints
 
 from gqn_probe.data.stimuli.cameras import encode_cameras, facing_origin
 from gqn_probe.model import GQN, Generator, InputSpec, Points, load_gqn, save_weights
@@ -182,3 +183,27 @@ def test_places_are_even(place):
 def test_impossible_settings_are_refused(changed, message):
     with pytest.raises(ValueError, match=message):
         make_points(**changed)
+
+
+@pytest.mark.parametrize("lens", [LENS, Lens("perspective", 0.6)], ids=lambda lens: lens.kind)
+def test_shared_and_fused_is_the_same_as_step_by_step(lens):
+    """Outputs and gradients."""
+    gqn = make_gqn(lens=lens)
+    plain = make_gqn(lens=lens)
+    plain.encoder = PlainPoints(**gqn.encoder.arguments)
+    plain.load_state_dict(gqn.state_dict())
+    (frames, cameras), queries = some_views(), 3
+    losses = []
+    for model in (gqn, plain):
+        representation = model.aggregate(model.encode(frames, cameras))
+        target, camera = frames[:, :queries].flatten(0, 1), cameras[:, :queries].flatten(0, 1)
+        output = model.predict(representation, target, camera, deterministic=True)
+        loss = 100 * (output.mean - target).square().sum() + output.kl.sum()
+        loss.backward()
+        losses.append(loss.detach())
+    torch.testing.assert_close(losses[0], losses[1])
+    for (name, ours), (_, theirs) in zip(gqn.named_parameters(), plain.named_parameters(), strict=True):
+        if ours.grad is not None:
+            assert theirs.grad is not None
+            scale = theirs.grad.abs().max().item()
+            torch.testing.assert_close(ours.grad, theirs.grad, rtol=0, atol=1e-3 * scale, msg=name)
