@@ -65,7 +65,7 @@ def test_fewer_scenes_than_asked_for_are_told_of(tmp_path, monkeypatch, capsys, 
     for name in ("run_study", "read_study", "draw_figures", "build_report", "print_results"):
         monkeypatch.setattr(pipeline, name, Mock())
     monkeypatch.setattr(pipeline, "write_provenance", Mock())
-    monkeypatch.setattr(pipeline.wandb_logging, "log_study", Mock())
+    monkeypatch.setattr(pipeline.wandb_results, "log_study", Mock())
     monkeypatch.setattr(job, "root_folder", lambda: tmp_path)
     study_inputs = Mock(spec=StudyInputs, scenes=[1, 2, 3], fingerprints={}, features_folder=Path("features"))
     cfg = DictConfig({"split": "test", "data": data, "logger": {"wandb": False}})

@@ -19,6 +19,7 @@ from gqn_probe.data.datamodule import SPLITS
 from gqn_probe.model import InputSpec, load_gqn, weights_path
 from gqn_probe.progress import progress
 from gqn_probe.provenance import write_provenance
+from gqn_probe.report.compare import compare_settings, read_settings
 from gqn_probe.report.figure_registry import draw_figures
 from gqn_probe.report.page import build_report
 from gqn_probe.report.terminal import print_results, say
@@ -154,3 +155,15 @@ def rebuild_report(folder: str | Path) -> None:
     for each in of_settings or [folder]:
         study = read_study(each)
         say(f"report: {build_report(study, draw_figures(study))}")
+    if (page := compare_settings(Path(folder))) is not None:
+        say(f"comparison: {page}")
+
+
+def finish_sweep(cfg: DictConfig, folder: Path) -> None:
+    """After the studies of a sweep over more than the context: one page, table and W&B run that compare them."""
+    page = compare_settings(folder)
+    if page is None:
+        return
+    say(f"comparison: {page}")
+    with wandb_logging.loggers(cfg, folder, job_type="sweep", name="comparison") as loggers:
+        wandb_results.log_comparison(loggers, read_settings(folder), folder / "figures" / "compare.png")

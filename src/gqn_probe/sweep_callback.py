@@ -61,6 +61,10 @@ class StudyAfterSweep(Callback):
         if not studies:
             sys.exit(f"error: no job left its configuration below {folder}; keep hydra.output_subdir=.hydra")
         failed = [name for name, jobs in studies.items() if not succeeds(jobs, folder / name)]
+        if len(studies) > len(failed) + 1:
+            from gqn_probe import pipeline
+
+            pipeline.finish_sweep(config_of(next(iter(studies.values()))[0]), folder)
         if failed:
             sys.exit(1)
 

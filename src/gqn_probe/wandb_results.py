@@ -11,6 +11,7 @@ import wandb
 from einops import rearrange
 from pytorch_lightning.loggers import Logger
 
+from gqn_probe.report.compare import Setting, measures_of
 from gqn_probe.report.figure_registry import Drawing
 from gqn_probe.study_results import Study
 from gqn_probe.wandb_logging import run_logger
@@ -72,6 +73,20 @@ def log_study(loggers: Sequence[Logger], study: Study, drawings: Sequence[Drawin
     if study.headline_confusion:
         attempt(wandb_run.log, {"confusion": _confusion_matrix(study)})
     attempt(wandb_run.log, {f"figures/{d.name}": wandb.Image(str(d.png), caption=d.caption) for d in drawings})
+
+
+def log_comparison(loggers: Sequence[Logger], settings: Sequence[Setting], figure: Path) -> None:
+    """Every measure of every setting as one table, and their figure."""
+    if (logger := run_logger(loggers)) is None:
+        return
+    rows = [
+        [name, measure.label, measure.metric, row.value, row.low, row.high]
+        for measure in measures_of(settings)
+        for name, row in measure.found.items()
+    ]
+    columns = ["setting", "measure", "metric", "value", "low", "high"]
+    shown = {"comparison": wandb.Table(columns=columns, data=rows), "figures/compare": wandb.Image(str(figure))}
+    logger.attempt(logger.experiment.log, shown)
 
 
 def _by_count(study: Study) -> dict[int, dict[str, float]]:

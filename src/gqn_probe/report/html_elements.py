@@ -2,6 +2,8 @@
 
 import html
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from importlib.resources import files
+from string import Template
 from typing import Any, NamedTuple
 
 from gqn_probe.report.glossary import Term
@@ -15,6 +17,32 @@ class Number(NamedTuple):
 
 
 Cell = str | int | Number
+
+
+class Section(NamedTuple):
+    """A part of a page: anchor, heading, HTML."""
+
+    id: str
+    title: str
+    body: str
+
+
+def document(kind: str, title: str, *, head: str, hero: str = "", notes: str = "", sections: Sequence[Section]) -> str:
+    """A whole page that needs no network: what opens it, beside it a figure, then the sections."""
+    here = files("gqn_probe.report")
+    return Template(here.joinpath("page.html").read_text(encoding="utf-8")).substitute(
+        kind=escape(kind),
+        title=escape(title),
+        style=here.joinpath("page.css").read_text(encoding="utf-8"),
+        script=here.joinpath("page.js").read_text(encoding="utf-8"),
+        head=head,
+        hero=hero,
+        notes=notes,
+        contents="".join(f'<a href="#{part.id}">{escape(part.title)}</a>' for part in sections),
+        sections="\n".join(
+            f'<section id="{part.id}"><h2>{escape(part.title)}</h2>\n{part.body}\n</section>' for part in sections
+        ),
+    )
 
 
 def escape(text: object) -> str:

@@ -6,13 +6,11 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 
 from gqn_probe.atomic_io import write_text
 from gqn_probe.report.figure_registry import Drawing, draw_figures
-from gqn_probe.report.html_elements import escape, figure
+from gqn_probe.report.html_elements import document, escape, figure
 from gqn_probe.report.sections import sections
 from gqn_probe.report.terminal import say
 from gqn_probe.study_results import Study, read_study
@@ -30,21 +28,14 @@ def build_report(study: Study, drawings: Sequence[Drawing]) -> Path:
 
 def render(study: Study, drawings: Sequence[Drawing]) -> str:
     """The page as text."""
-    parts = sections(study, drawings, first=FIRST)
-    here = files("gqn_probe.report")
-    question = study.summary.get("question", QUESTION)
     first = next((d for d in drawings if d.name == FIRST), None)
-    return Template(here.joinpath("page.html").read_text(encoding="utf-8")).substitute(
-        title=escape(question),
-        style=here.joinpath("page.css").read_text(encoding="utf-8"),
-        script=here.joinpath("page.js").read_text(encoding="utf-8"),
-        question=escape(question),
-        answers=_answers(study),
-        stats=_stats(study),
-        notes=_notes(study),
+    return document(
+        "context-count study",
+        study.summary.get("question", QUESTION),
+        head=_answers(study) + _stats(study),
         hero=figure(first.svg, first.caption) if first else "",
-        contents="".join(f'<a href="#{part.id}">{part.title}</a>' for part in parts),
-        sections="\n".join(f'<section id="{part.id}"><h2>{part.title}</h2>\n{part.body}\n</section>' for part in parts),
+        notes=_notes(study),
+        sections=sections(study, drawings, first=FIRST),
     )
 
 

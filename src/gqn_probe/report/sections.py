@@ -6,7 +6,18 @@ from typing import NamedTuple
 
 from gqn_probe.report.figure_registry import Drawing
 from gqn_probe.report.glossary import METRICS, explain, target_label
-from gqn_probe.report.html_elements import Cell, escape, figure, figures, interval, number, settings, table, terms
+from gqn_probe.report.html_elements import (
+    Cell,
+    Section,
+    escape,
+    figure,
+    figures,
+    interval,
+    number,
+    settings,
+    table,
+    terms,
+)
 from gqn_probe.results import Result
 from gqn_probe.study_results import Study
 
@@ -19,14 +30,6 @@ OVERALL = (
     "description_length",
     "extrapolation_mean_absolute_error",
 )
-
-
-class Section(NamedTuple):
-    """A part of the page: anchor, heading, HTML."""
-
-    id: str
-    title: str
-    body: str
 
 
 class _Plan(NamedTuple):

@@ -1,0 +1,153 @@
+"""Studies of several settings side by side: one table, figure and page of a sweep over more than the context."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from gqn_probe.atomic_io import write_csv, write_text
+from gqn_probe.report import style
+from gqn_probe.report.glossary import METRICS, explain, target_label
+from gqn_probe.report.html_elements import (
+    Cell,
+    Section,
+    document,
+    escape,
+    figure,
+    figures,
+    interval,
+    number,
+    table,
+    terms,
+)
+from gqn_probe.results import Result
+from gqn_probe.study_results import Study, read_study
+
+SEED = re.compile(r"(?:^|,)\+*seed=\d+(?=,|$)")  # what settings that differ in their seeds alone do not share
+
+
+class Setting(NamedTuple):
+    """A study and what was overridden for it."""
+
+    name: str  # such as "checkpoint=a,seed=0"
+    study: Study
+
+    @property
+    def group(self) -> str:
+        """The name without the seed: settings of one group are repetitions of each other."""
+        return SEED.sub("", self.name).strip(",") or "every seed"
+
+
+class Measure(NamedTuple):
+    """A column of the comparison: its words, and its value in each setting that has it."""
+
+    label: str
+    metric: str
+    found: dict[str, Result]  # by the setting's name
+
+
+def read_settings(folder: Path) -> list[Setting]:
+    """The studies of a sweep, in the order of their names; none where the sweep was over the context alone."""
+    homes = sorted(results.parents[1] for results in folder.glob("*/study/results.csv"))
+    return [Setting(home.name, read_study(home)) for home in homes]
+
+
+def compare_settings(folder: Path) -> Path | None:
+    """Write ``results.csv``, ``figures/compare.png`` and ``compare.html`` of a sweep; the page, None for no sweep."""
+    settings = read_settings(folder)
+    if len(settings) < 2:
+        return None
+    rows = ((each.name, *row) for each in settings for row in each.study.results)
+    write_csv(folder / "results.csv", ("setting", *Result._fields), rows)
+    measures = measures_of(settings)
+    with style.applied():
+        drawn = draw_comparison(settings, measures)
+        style.write_png(drawn, folder / "figures" / "compare.png")
+        svg = style.inline_svg(style.svg_text(drawn, "compare"), "compare", "every measure by setting")
+    caption = "A dot a study, in a row of those that differ in their seeds alone; bars: 95 % interval over objects."
+    parts = [
+        Section("measures", "Every measure by setting", figures(figure(svg, caption)) + _table(settings, measures)),
+        Section("studies", "The studies", _links(settings)),
+    ]
+    head = f"<p>{len(settings)} studies, which differ in {escape(_differences(settings))}.</p>"
+    path = folder / "compare.html"
+    write_text(path, document("sweep", "What changes with the setting?", head=head, sections=parts))
+    return path
+
+
+def measures_of(settings: Sequence[Setting]) -> list[Measure]:
+    """Accuracy of the count, the prediction's error and every property at the largest count that all settings have."""
+    counts = [{r.count for r in each.study.results if r.count is not None} for each in settings]
+    largest = max(set.intersection(*counts), default=None)
+    found: dict[tuple[str, str], dict[str, Result]] = {}
+    for name, study in settings:
+        accuracy = study.overall("accuracy", probe=study.probe, input=study.input)
+        series = [("error of the prediction", "sample_rmse", study.reconstruction_series("sample_rmse"))]
+        series += [(target_label(t), metric, rows) for t, metric, rows in study.decodability_series()]
+        at_largest = [(label, metric, r) for label, metric, rows in series for r in rows if r.count == largest]
+        for label, metric, row in [("the count", "accuracy", accuracy), *at_largest]:
+            if row is not None:
+                found.setdefault((label, metric), {})[name] = row
+    return [Measure(label, metric, rows) for (label, metric), rows in found.items()]
+
+
+def draw_comparison(settings: Sequence[Setting], measures: Sequence[Measure]) -> Figure:
+    """A panel a measure: a row a group of settings, a dot a study."""
+    groups = list(dict.fromkeys(each.group for each in settings))
+    columns = min(3, len(measures))
+    lines = -(-len(measures) // columns)
+    drawn = style.blank(max(5.2, 3.3 * columns + 1), lines * (1.0 + 0.3 * len(groups)) + 0.3)
+    grid = drawn.subplots(lines, columns, squeeze=False, sharey=True)
+    for axes, measure in zip(grid.flat, measures, strict=False):
+        for name, study in settings:
+            row = measure.found.get(name)
+            if row is None:
+                continue
+            height = groups.index(Setting(name, study).group)
+            if row.low is not None and row.high is not None:
+                axes.plot([row.low, row.high], [height, height], color=style.BLUE, linewidth=2, alpha=0.35)
+            axes.plot(row.value, height, "o", color=style.BLUE, markersize=5)
+        axes.set_title(measure.label)
+        axes.set_xlabel(METRICS[measure.metric].label)
+        axes.set_yticks(range(len(groups)), groups)
+        axes.set_ylim(len(groups) - 0.4, -0.6)
+        axes.grid(axis="y", visible=False)
+    for axes in grid.flat[len(measures) :]:
+        axes.remove()
+    return drawn
+
+
+def _table(settings: Sequence[Setting], measures: Sequence[Measure]) -> str:
+    """A row a measure and group: mean and spread over its seeds, and each study's interval where there is one study."""
+    rows: list[list[Cell]] = []
+    groups: dict[str, list[Setting]] = {}
+    for each in settings:
+        groups.setdefault(each.group, []).append(each)
+    for measure in measures:
+        for group, members in groups.items():
+            found = [measure.found[each.name] for each in members if each.name in measure.found]
+            if found:
+                values = [row.value for row in found]
+                alone = interval(found[0].low, found[0].high, 3) if len(found) == 1 else ""
+                spread = number(float(np.std(values, ddof=1)), 3) if len(values) > 1 else ""
+                cells = [number(float(np.mean(values)), 3), spread, len(values), alone]
+                rows.append([measure.label, group, METRICS[measure.metric].label, *cells])
+    heads = ["measure", "setting", "metric", "mean", "deviation over seeds", "studies", "95 % interval of one"]
+    return table(heads, rows, text=("setting", "metric")) + terms(explain(measure.metric for measure in measures))
+
+
+def _links(settings: Sequence[Setting]) -> str:
+    items = ""
+    for name, study in settings:
+        address = escape(f"{name}/study/report.html".replace("%", "%25").replace("#", "%23").replace("?", "%3F"))
+        answers = " ".join(answer.text for answer in study.answers)
+        items += f'<dt><a href="{address}">{escape(name)}</a></dt><dd>{escape(answers)}</dd>'
+    return f'<dl class="studies">{items}</dl>'
+
+
+def _differences(settings: Sequence[Setting]) -> str:
+    keys = dict.fromkeys(item.partition("=")[0] for each in settings for item in each.name.split(",") if "=" in item)
+    return ", ".join(keys) or "their settings"

@@ -1,0 +1,68 @@
+"""Studies of several settings on one page, in one table and one figure."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from gqn_probe.report.compare import compare_settings, draw_comparison, measures_of, read_settings
+
+
+@pytest.fixture(scope="module")
+def sweep(study_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two checkpoints of two seeds each; the second checkpoint reads the count better."""
+    folder = tmp_path_factory.mktemp("sweep")
+    for checkpoint, seed, accuracy in (("a", 0, 0.5), ("a", 1, 0.6), ("b#", 0, 0.8), ("b#", 1, 0.9)):
+        study = folder / f"checkpoint={checkpoint},seed={seed}" / "study"
+        study.mkdir(parents=True)
+        text = (study_folder / "study" / "results.csv").read_text()
+        old, new = ("count,pooled,none,linear,,test,,accuracy," + value for value in ("0.71,", f"{accuracy},"))
+        assert old in text
+        (study / "results.csv").write_text(text.replace(old, new))
+        shutil.copy(study_folder / "study" / "summary.json", study)
+    return folder
+
+
+def test_seeds_are_repetitions_and_their_spread_is_shown(sweep: Path):
+    page = compare_settings(sweep)
+    assert page == sweep / "compare.html"
+    text = page.read_text(encoding="utf-8")
+    row = text[text.index("<td>the count</td>") :].split("</tr>")[0]
+    assert "checkpoint=a<" in row
+    assert ">0.550<" in row
+    assert ">0.071<" in row  # the deviation of 0.5 and 0.6
+    assert "differ in checkpoint, seed." in text
+    assert 'href="checkpoint=b%23,seed=1/study/report.html"' in text
+
+
+def test_every_row_of_every_study_is_in_one_table(sweep: Path):
+    compare_settings(sweep)
+    with (sweep / "results.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    overall = [
+        r for r in rows if (r["metric"], r["count"], r["control"], r["probe"]) == ("accuracy", "", "none", "linear")
+    ]
+    told = {r["setting"]: float(r["value"]) for r in overall if r["split"] == "test" and r["target"] == "count"}
+    assert told == {
+        "checkpoint=a,seed=0": 0.5,
+        "checkpoint=a,seed=1": 0.6,
+        "checkpoint=b#,seed=0": 0.8,
+        "checkpoint=b#,seed=1": 0.9,
+    }
+
+
+def test_a_panel_a_measure_a_dot_a_study(sweep: Path):
+    settings = read_settings(sweep)
+    measures = measures_of(settings)
+    assert [m.label for m in measures] == ["the count", "error of the prediction", "mean colour", "shape"]
+    figure = draw_comparison(settings, measures)
+    dots = [line for line in figure.axes[0].lines if line.get_marker() == "o"]
+    assert [(dot.get_xdata()[0], dot.get_ydata()[0]) for dot in dots] == [(0.5, 0), (0.6, 0), (0.8, 1), (0.9, 1)]
+
+
+def test_a_sweep_over_the_context_alone_is_not_compared(study_folder: Path, tmp_path: Path):
+    assert compare_settings(study_folder) is None
+    assert json.loads((study_folder / "study" / "summary.json").read_text())
+    assert compare_settings(tmp_path) is None
