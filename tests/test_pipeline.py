@@ -76,6 +76,7 @@ def test_fewer_scenes_than_asked_for_are_told_of(tmp_path, monkeypatch, capsys, 
 def test_the_reports_of_a_sweep_are_made_again(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(pipeline, "draw_figures", Mock())
     monkeypatch.setattr(pipeline, "read_study", lambda folder: folder)
+    monkeypatch.setattr(pipeline, "compare_settings", lambda folder: None)
     monkeypatch.setattr(pipeline, "build_report", lambda folder, drawings: folder / "study" / "report.html")
     for setting in ("seed=0", "seed=1"):
         (tmp_path / setting / "study").mkdir(parents=True)
