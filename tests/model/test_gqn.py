@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from gqn_probe.model import GQN
+from gqn_probe.model.gaussian import gaussian_nll
 
 Scenes = tuple[Tensor, Tensor, Tensor, Tensor]
 
@@ -56,7 +57,7 @@ def test_parts_make_up_the_whole(points_gqn: GQN, scenes: Scenes) -> None:
     r = points_gqn.aggregate(points_gqn.encode(frames, cameras))
     assert torch.equal(whole.mean, points_gqn.predict(r, query, camera, deterministic=True).mean)
     sample = points_gqn.sample(frames, cameras, camera, deterministic=True)
-    assert torch.equal(sample, points_gqn.sample_from(r, camera, deterministic=True))
+    assert torch.equal(sample, points_gqn.sample_from(r, camera, deterministic=True, size=(32, 32)))
     assert sample.shape == whole.mean.shape == query.shape
     torch.testing.assert_close(whole.kl, whole.kl_steps.sum(dim=1))
     assert (whole.kl > 0).all()
@@ -86,7 +87,7 @@ def test_every_parameter_is_trained(points_gqn: GQN, scenes: Scenes) -> None:
     output = points_gqn(*scenes)
     ((output.mean - scenes[2]).square().sum() + output.kl.sum()).backward()
     for name, parameter in points_gqn.named_parameters():
-        assert parameter.grad is not None, name
+        assert parameter.grad is not None or not parameter.requires_grad, name
         assert parameter.grad.any(), name
 
 
@@ -114,3 +115,23 @@ def test_a_model_bound_to_a_size_says_so(points_gqn: GQN, scenes: Scenes) -> Non
     bound = GQN.from_settings(settings | {"generator": settings["generator"] | {"core": "spread"}})
     with pytest.raises(ValueError, match="made for 64x64"):
         bound.encode(*scenes[:2])
+
+
+def test_importance_weighted_likelihood_lies_between_elbo_and_truth(points_gqn: GQN, scenes: Scenes) -> None:
+    frames, cameras, query, camera = scenes
+    with torch.no_grad():
+        for parameter in points_gqn.generator.posterior.parameters():
+            parameter.mul_(3)  # a posterior that the prior is far from
+        r = points_gqn.aggregate(points_gqn.encode(frames, cameras))
+        torch.manual_seed(0)
+        elbo = torch.stack(
+            [
+                -gaussian_nll(output.mean, query, 0.5) - output.kl
+                for output in (points_gqn.predict(r, query, camera) for _ in range(64))
+            ]
+        ).mean(dim=0)
+        one = torch.stack([points_gqn.log_likelihood(r, query, camera, sigma=0.5, samples=1) for _ in range(64)])
+        many = points_gqn.log_likelihood(r, query, camera, sigma=0.5, samples=64)
+    error = one.std(dim=0) / 8
+    assert ((one.mean(dim=0) - elbo).abs() < 4 * error + 0.1).all()
+    assert (many > elbo + error).all()

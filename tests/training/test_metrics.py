@@ -4,7 +4,7 @@ import pytest
 import torch
 from tiny import tiny_module
 
-from gqn_probe.model import GQN
+from gqn_probe.model import GQN, GQNOutput
 from gqn_probe.training.metrics import (
     PredictionMetrics,
     color_cosine,
@@ -13,6 +13,7 @@ from gqn_probe.training.metrics import (
     nearest_view,
     object_color,
     object_mask,
+    silhouette_iou,
 )
 from gqn_probe.types import Batch
 
@@ -66,6 +67,39 @@ def test_a_scene_alone_is_no_control_of_itself():
     assert all(torch.equal(found[name], expected[name]) for name in of_others)
     assert found["sample/rmse"] != expected["sample/rmse"]
     assert not of_others & scored(gqn, alone).keys()
+
+
+def test_spread_is_that_of_samples_and_kl_that_of_the_query():
+    class Dice(torch.nn.Module):
+        """Predicts grey levels of a known spread around the truth, which is black."""
+
+        def encode(self, frames, cameras):
+            return frames.new_zeros(len(frames), frames.shape[1], 1, 1, 1)
+
+        def aggregate(self, phi):
+            return phi.sum(dim=1)
+
+        def sample_from(self, representation, cameras, *, size):
+            return 0.5 + 0.1 * torch.randn(len(cameras), 3, *size)
+
+        def predict(self, representation, truth, cameras):
+            return GQNOutput(truth, representation, torch.full((len(truth),), 7.0), torch.zeros(len(truth), 1))
+
+    black = batch(scenes=20, size=24)._replace(frames=torch.zeros(20, 4, 3, 24, 24, dtype=torch.uint8))
+    found = scored(Dice(), black)  # pyright: ignore[reportArgumentType]
+    assert float(found["sample/spread"]) == pytest.approx(25.5, rel=0.01)
+    assert float(found["sample/mse"]) == pytest.approx(0.26, rel=0.01)
+    assert float(found["mean_of_samples/mse"]) == pytest.approx(0.25 + 0.01 / 4, rel=0.01)
+    assert float(found["context_2/kl"]) == 7.0
+
+
+def test_silhouettes():
+    truth = torch.full((3, 3, 16, 16), 0.5)
+    truth[:2, 0, 4:12, 4:12] = 1.0
+    half = truth.clone()
+    half[0, 0, 8:12] = 0.5
+    half[1] = 0.5
+    assert silhouette_iou(half, truth).tolist() == [0.5, 0.0, 1.0]
 
 
 def test_predictions_have_the_size_of_the_frames():

@@ -22,6 +22,10 @@ class Gaussian(NamedTuple):
         """A reparameterised draw from torch's global stream, or the mean."""
         return self.mean if deterministic else self.mean + self.std * torch.randn_like(self.mean)
 
+    def log_prob(self, value: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """Log-density of each element, in nats."""
+        return -0.5 * ((value - self.mean) / self.std) ** 2 - self.std.log() - 0.5 * math.log(2 * math.pi)
+
 
 class GaussianHead(nn.Module):
     """A Gaussian over the latent z from a hidden state by one convolution (eta in figure S2 of the paper's supplement).

@@ -32,6 +32,7 @@ class Unrolled(NamedTuple):
     hidden: list[Float[Tensor, "b h y x"]]
     priors: list[Gaussian]
     posteriors: list[Gaussian]
+    latents: list[Float[Tensor, "b z y x"]]
 
 
 class Generator(Configured):
@@ -141,7 +142,7 @@ class Generator(Configured):
         fixed_e = [core.constant(r, cameras, frames, grid) for core in cores_e if frames is not None]
         views = self.canvas.views(self.steps) if frames is not None else []
         state_g = state_e = u = None
-        hidden, priors, posteriors = [], [], []
+        hidden, priors, posteriors, latents = [], [], [], []
         for step, core in enumerate([0] * self.steps if self.shared else range(self.steps)):
             seen = [] if state_g is None else [state_g.hidden]
             priors.append(self.prior(*seen) if seen else self.prior.of_zeros(len(cameras), grid))
@@ -154,5 +155,6 @@ class Generator(Configured):
             state_g = cores_g[core](fixed_g[core], z, [], state_g)
             u = self.canvas.gather(u, state_g.hidden)
             hidden.append(state_g.hidden)
+            latents.append(z)
         assert u is not None
-        return Unrolled(image=self.canvas.image(u), hidden=hidden, priors=priors, posteriors=posteriors)
+        return Unrolled(self.canvas.image(u), hidden, priors, posteriors, latents)

@@ -3,6 +3,7 @@
 Eslami et al. 2018, "Neural scene representation and rendering", Science 360, 1204-1210.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 from gqn_probe.model.conditioning import SCALE
 from gqn_probe.model.configured import Configured, build
 from gqn_probe.model.encoders import Encoder
-from gqn_probe.model.gaussian import Gaussian, kl_divergence
+from gqn_probe.model.gaussian import Gaussian, gaussian_nll, kl_divergence
 from gqn_probe.model.generator import Generator, Unrolled
 from gqn_probe.model.input_spec import InputSpec
 from gqn_probe.types import to_unit
@@ -172,6 +173,29 @@ class GQN(Configured):
         """
         size = size or self.encoder.image_size(representation) or (self.generator.size, self.generator.size)
         return self._draw(representation, query_cameras, None, size, deterministic).image
+
+    def log_likelihood(
+        self,
+        representation: Float[Tensor, "b d y x"],
+        query_frames: Float[Tensor, "n c h w"],
+        query_cameras: Float[Tensor, "n p"],
+        *,
+        sigma: float,
+        samples: int,
+    ) -> Float[Tensor, " n"]:
+        """Lower bound of the log-density of each query image, in nats, by importance sampling from the posterior.
+
+        Burda, Grosse & Salakhutdinov 2016, "Importance weighted autoencoders", equation 8: it rises with the number
+        of samples; one sample gives an estimate of the ELBO. ``sigma`` is the deviation of pixels on the 0..1 scale.
+        """
+        weights = []
+        for _ in range(samples):
+            drawn = self._draw(representation, query_cameras, query_frames, _size(query_frames), deterministic=False)
+            weight = -gaussian_nll(drawn.image, query_frames, sigma)
+            for z, prior, posterior in zip(drawn.latents, drawn.priors, drawn.posteriors, strict=True):
+                weight = weight + (prior.log_prob(z) - posterior.log_prob(z)).sum(dim=(1, 2, 3))
+            weights.append(weight)
+        return torch.stack(weights).logsumexp(dim=0) - math.log(samples)
 
     def sample(
         self,

@@ -18,6 +18,7 @@ class InputSpec(NamedTuple):
     camera_order: str | None = None  # see data/stimuli/cameras.py
     lens: Lens | None = None
     background: tuple[float, float, float] | None = None  # red, green and blue in 0..1
+    sigma: float | None = None  # deviation of the pixel likelihood at the end of training, on the 0..1 scale
 
     @classmethod
     def from_facts(cls, facts: Mapping[str, str]) -> "InputSpec":
@@ -29,6 +30,7 @@ class InputSpec(NamedTuple):
             camera_order=facts.get("camera_order"),
             lens=lens and _lens(**lens),
             background=background and tuple(background),
+            sigma=float(facts["sigma"]) if "sigma" in facts else None,
         )
 
     def facts(self) -> dict[str, str]:
@@ -38,6 +40,7 @@ class InputSpec(NamedTuple):
             "camera_order": self.camera_order,
             "lens": self.lens and json.dumps(self.lens._asdict()),
             "background": self.background and json.dumps(self.background),
+            "sigma": self.sigma and str(self.sigma),
         }
         return {name: text for name, text in facts.items() if text is not None}
 
@@ -58,12 +61,8 @@ class InputSpec(NamedTuple):
                 f"the weights were trained on cameras in the order {self.camera_order}, the data has "
                 f"{data.camera_order}: add data.camera_order={self.camera_order}"
             )
-        if (
-            self.lens
-            and data.lens
-            and self.lens[:2] != data.lens[:2]
-            and None not in (self.lens.scale, data.lens.scale)
-        ):
+        lenses = self.lens, data.lens
+        if None not in lenses and None not in (each.scale for each in lenses) and self.lens[:2] != data.lens[:2]:
             raise ValueError(
                 f"the weights were trained with a lens of kind={self.lens.kind} and scale={self.lens.scale}, the data "
                 f"has kind={data.lens.kind} and scale={data.lens.scale}: "

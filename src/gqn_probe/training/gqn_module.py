@@ -254,6 +254,7 @@ class GQNModule(L.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["gqn_settings"] = self.gqn.settings()
+        self.gqn.input_spec = self.gqn.input_spec._replace(sigma=self.sigma(self.global_step))
         checkpoint["trained_on"] = self.gqn.input_spec.facts()
         checkpoint["validation"] = validation_metrics(self.trainer)
 

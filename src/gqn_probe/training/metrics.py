@@ -20,7 +20,7 @@ from gqn_probe.data.episodes import make_episode
 from gqn_probe.model import GQN
 from gqn_probe.types import Batch, Episode, to_unit
 
-AVERAGED = 4  # samples whose mean gives an object's predicted colour
+SAMPLES = 4  # of each prediction, whose mean and spread are scored
 
 
 def held_out_episode(batch: Batch, count: int) -> Episode:
@@ -43,9 +43,10 @@ class PredictionMetrics:
     """Means over scenes of the scores of predictions, by source and count of context views.
 
     Names read ``SOURCE/METRIC`` at the reference count and ``context_K/SOURCE/METRIC`` at every count. Errors are
-    root-mean-square on the 0..255 scale (``rmse``, ``object_rmse``), mean squared on 0..1 (``mse``), SSIM, and
-    PSNR in decibels. A batch of one scene has nothing to say about another scene's context or camera, nor about its
-    colour among others.
+    root-mean-square on the 0..255 scale (``rmse``, ``object_rmse``), mean squared on 0..1 (``mse``), SSIM, PSNR in
+    decibels, and ``iou``, how far the object's silhouette is met. ``spread`` is the root-mean-square deviation of
+    samples from their mean, on 0..255; ``kl`` is what the query itself would still tell, in nats. A batch of one
+    scene has nothing to say about another scene's context or camera, nor about its colour among others.
     """
 
     def __init__(self, counts: tuple[int, ...], reference_count: int) -> None:
@@ -76,20 +77,34 @@ class PredictionMetrics:
         truth, camera = episode.query_frames[:, 0], episode.query_cameras[:, 0]
         size = truth.shape[-2], truth.shape[-1]
 
-        def draw(representation: Tensor, camera: Tensor) -> Tensor:
-            return gqn.sample_from(representation, camera, size=size)
+        def draw(representation: Tensor, camera: Tensor, samples: int = 1) -> Tensor:
+            images = gqn.sample_from(representation, camera.repeat_interleave(samples, dim=0), size=size)
+            return rearrange(images.float(), "(b s) c h w -> b s c h w", s=samples)
 
-        predictions = {"sample": draw(representation, camera), "nearest_view": nearest_view(episode)}
+        samples = draw(representation, camera, SAMPLES)
+        predictions = {
+            "sample": samples[:, 0],
+            "mean_of_samples": samples.mean(dim=1),
+            "nearest_view": nearest_view(episode),
+        }
+        known = {
+            "sample/variance": reduce(samples.var(dim=1), "b c h w -> b", "mean"),
+            "kl": gqn.predict(representation, truth, camera).kl,
+        }
+        for name, value in known.items():
+            self._add(f"context_{count}/{name}", value)
+            if count == self.reference_count and name != "kl":
+                self._add(name, value)
         others = len(truth) > 1  # rolled by one, a single scene would be its own control
         if others:
-            predictions["shuffled"] = draw(representation.roll(1, dims=0), camera)
+            shuffled = draw(representation.roll(1, dims=0), camera, SAMPLES if count == self.reference_count else 1)
+            predictions["shuffled"] = shuffled[:, 0]
         if count == self.reference_count:
             predictions["mean_image"] = mean_image.expand_as(truth)
         if count == self.reference_count and others:
-            predictions["other_camera"] = draw(representation, camera.roll(1, dims=0))
-            for source, r in (("sample", representation), ("shuffled", representation.roll(1, dims=0))):
-                averaged = torch.stack([draw(r, camera) for _ in range(AVERAGED)]).mean(dim=0).float()
-                self._add(f"{source}/color_cosine", color_cosine(averaged, truth))
+            predictions["other_camera"] = draw(representation, camera.roll(1, dims=0))[:, 0]
+            for source, drawn in (("sample", samples), ("shuffled", shuffled)):
+                self._add(f"{source}/color_cosine", color_cosine(drawn.mean(dim=1), truth))
         for source, prediction in predictions.items():
             for metric, value in image_scores(prediction.float().clamp(0, 1), truth).items():
                 self._add(f"context_{count}/{source}/{metric}", value)
@@ -111,13 +126,17 @@ class PredictionMetrics:
             for name, value in values.items()
             if name.endswith("mse")
         }
-        return values | roots
+        spreads = {
+            name.removesuffix("variance") + "spread": 255 * values.pop(name).sqrt()
+            for name in [name for name in values if name.endswith("variance")]
+        }
+        return values | roots | spreads
 
 
 def image_scores(
     prediction: Float[Tensor, "b c h w"], truth: Float[Tensor, "b c h w"]
 ) -> dict[str, Float[Tensor, " b"]]:
-    """Scores of each image: ``mse``, ``object_mse`` (object pixels alone), ``psnr`` in dB, ``ssim``."""
+    """Scores of each image: ``mse``, ``object_mse`` (object pixels alone), ``psnr`` in dB, ``ssim``, ``iou``."""
     squared = reduce((prediction - truth) ** 2, "b c h w -> b h w", "mean")
     mask = object_mask(truth)
     object_squared = (squared * mask).sum(dim=(1, 2)) / mask.sum(dim=(1, 2))  # NaN, thus ignored, without object
@@ -130,7 +149,15 @@ def image_scores(
         "object_mse": object_squared,
         "psnr": rearrange(psnr, "b -> b"),
         "ssim": rearrange(ssim, "b -> b"),
+        "iou": silhouette_iou(prediction, truth),
     }
+
+
+def silhouette_iou(prediction: Float[Tensor, "b c h w"], truth: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
+    """Intersection over union of the object's pixels in both; 1 where neither has any."""
+    predicted, true = object_mask(prediction), object_mask(truth)
+    union = (predicted | true).sum(dim=(1, 2))
+    return torch.where(union > 0, (predicted & true).sum(dim=(1, 2)) / union.clamp(min=1), 1.0)
 
 
 def object_mask(frames: Float[Tensor, "b c h w"], threshold: float = 0.1) -> Bool[Tensor, "b h w"]:
