@@ -7,16 +7,17 @@ from gqn_probe import cli, job, resume
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
-def main(cfg: DictConfig) -> dict[str, float]:
+def main(cfg: DictConfig) -> float:
     return cli.report_user_errors(train, cfg)
 
 
-def train(cfg: DictConfig) -> dict[str, float]:
-    """One training run, from the composed configuration to weights on disk; the last validation's metrics."""
+def train(cfg: DictConfig) -> float:
+    """One training run, from the composed configuration to weights on disk; the metric that a sweep may optimise."""
     # Lightning, torch and W&B take seconds to import: only once the command line has been read.
     from gqn_probe import wandb_logging
     from gqn_probe.provenance import write_provenance
     from gqn_probe.training.export import conclude
+    from gqn_probe.training.precision import choose_precision
 
     job.setup_job(cfg.seed)
     folder = job.output_folder()
@@ -24,15 +25,17 @@ def train(cfg: DictConfig) -> dict[str, float]:
     data = job.instantiate(cfg.data)
     module = job.instantiate(cfg.training, gqn=job.instantiate(cfg.model), seed=cfg.seed)
     callbacks = [callback for callback in job.instantiate(cfg.callbacks).values() if callback is not None]
+    run = {"callbacks": callbacks, "precision": choose_precision(cfg.trainer.precision, cfg.trainer.accelerator)}
     with wandb_logging.loggers(cfg, folder, job_type="train", past=start) as loggers:
-        trainer = job.instantiate(cfg.trainer, logger=loggers, callbacks=callbacks, default_root_dir=folder)
+        trainer = job.instantiate(cfg.trainer, logger=loggers, default_root_dir=folder, **run)
         with job.as_single_run():
             trainer.fit(module, datamodule=data, ckpt_path=start.checkpoint)
         outcome = conclude(trainer, module, data, folder)
-        facts = {"continued_from_step": start.step, "data": data.provenance(), **outcome._asdict()}
+        facts = {"continued_from_step": start.step, "precision": trainer.precision, "data": data.provenance()}
+        facts |= outcome._asdict()
         write_provenance(folder, cfg, device=trainer.strategy.root_device, **facts)
         wandb_logging.log_weights(loggers, folder / "weights.safetensors")
-    return outcome.last_validation
+    return outcome.last_validation.get(cfg.optimized_metric, float("nan"))
 
 
 if __name__ == "__main__":

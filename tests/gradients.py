@@ -35,7 +35,7 @@ def main(devices: int, path: str) -> None:
     module.training_step = lambda batch, batch_idx: fixed_step(module, batch)
     module.configure_gradient_clipping = lambda *arguments, **named: None
     module.gqn.predict = functools.partial(module.gqn.predict, deterministic=True)
-    data = tiny_data(Path("cache"), f"data.batch_size={8 // devices}")
+    data = tiny_data(Path("cache"), "data.batch_size=8")
     trainer = L.Trainer(
         accelerator="cpu", devices=devices, strategy="ddp" if devices > 1 else "auto", max_steps=1,
         limit_val_batches=0, logger=False, callbacks=[Keep(path)], enable_checkpointing=False,

@@ -13,7 +13,10 @@ from gqn_probe.training.gqn_module import GQNModule
 from gqn_probe.types import Batch
 
 CONF = Path(__file__).parents[1] / "conf"
-STEMS = {group: sorted(path.stem for path in (CONF / group).glob("*.yaml")) for group in ("experiment", "data")}
+STEMS = {
+    group: sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+    for group in ("experiment", "data", "model", "model/encoder")
+}
 OF_PROBE = [name for name in STEMS["experiment"] if "override /probe" in (CONF / f"experiment/{name}.yaml").read_text()]
 OF_TRAINING = [name for name in STEMS["experiment"] if name not in OF_PROBE]
 
@@ -76,3 +79,38 @@ def test_resolved_configuration_is_plain(script):
     OmegaConf.set_struct(cfg, False)
     cfg.callbacks = None  # holds ${hydra:...}, which only a running job resolves
     assert isinstance(job.plain_config(cfg)["data"], dict)
+
+
+@pytest.mark.parametrize("model", STEMS["model"])
+@pytest.mark.parametrize("encoder", STEMS["model/encoder"])
+def test_every_model_takes_every_encoder(model, encoder):
+    cfg = composed("train", f"model={model}", f"model/encoder={encoder}", "model.generator.steps=1")
+    gqn = job.instantiate(cfg.model)
+    frames, cameras = torch.rand(1, 2, 3, 64, 64), torch.rand(1, 2, 7)
+    assert gqn.sample(frames, cameras, cameras[:, 0]).shape == (1, 3, 64, 64)
+
+
+def test_a_recipe_goes_with_its_model_and_yields_to_the_command_line():
+    papers = composed("train", "model=paper")
+    assert (papers.data.batch_size, papers.trainer.max_steps, papers.training.sigma.end) == (36, 2_000_000, 0.7)
+    assert composed("train").trainer.max_steps < 10_000
+    assert composed("train", "model=paper", "trainer.max_steps=5").trainer.max_steps == 5
+    assert composed("train", "model=paper", "recipe=points").trainer.max_steps == composed("train").trainer.max_steps
+
+
+def test_the_papers_experiment_never_shows_a_scene_twice():
+    cfg = composed("train", "experiment=paper")
+    assert (cfg.data.online, cfg.data.batch_size, cfg.model.generator.steps) == (True, 36, 12)
+    published = composed("train", "experiment=paper", "data=deepmind", "data.root=somewhere")
+    assert published.data.batch_size == 36
+
+
+@pytest.mark.parametrize("script", ["train", "probe"])
+def test_the_seed_reaches_the_data(script):
+    assert composed(script, "seed=3").data.seed == 3
+
+
+def test_a_schedule_may_be_a_number():
+    cfg = composed("train", "training.sigma=1.5", "training.learning_rate=1e-4")
+    module: GQNModule = job.instantiate(cfg.training, gqn=job.instantiate(cfg.model), seed=0)
+    assert (module.sigma(0), module.learning_rate(10**6)) == (1.5, 1e-4)

@@ -48,7 +48,7 @@ def test_a_sweep_of_two_device_runs_is_as_many_jobs(tmp_path):
 def test_a_loss_that_is_not_finite_stops_all_devices_with_one_line(tmp_path):
     values = {"_target_": "interruptions.NotANumberAt", "step": 4, "rank": 1}
     bad = [f"+callbacks.bad.{key}={value}" for key, value in values.items()]
-    result = train(tmp_path, *TINY, *bad, "trainer.devices=2", "data.batch_size=4", f"hydra.run.dir={tmp_path}/run")
+    result = train(tmp_path, *TINY, *bad, "trainer.devices=2", f"hydra.run.dir={tmp_path}/run")
     assert result.returncode == 1
     assert result.stderr.count("\n") == 1
     assert result.stderr.startswith("error: step 4: loss nan and gradient norm nan are not both finite, for scenes ")

@@ -20,6 +20,7 @@ TRAINING = [
     "training.reference_count=3",
     "trainer.max_steps=4",
     "trainer.val_check_interval=2",
+    "trainer.precision=32-true",
 ]
 STUDY = [
     *SCENES,

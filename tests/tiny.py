@@ -23,6 +23,7 @@ TINY = [
     *("model.generator.hidden_channels=8", "model.generator.canvas_channels=8"),
     *("training.context=[1,3]", "training.validation_counts=[1,3]", "training.reference_count=3"),
     *("trainer.max_steps=8", "trainer.val_check_interval=3", "trainer.log_every_n_steps=1"),
+    "trainer.precision=32-true",
 ]
 
 

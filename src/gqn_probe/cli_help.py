@@ -5,6 +5,7 @@ from pathlib import Path
 
 ENTRY = re.compile(r"\s+- (?:override )?(\w+): ([^\s#]+)(?:\s+# (.*))?")
 OVERRIDE = re.compile(r"- override /(\w+):")
+SECTION = re.compile(r"^(\w+):", re.MULTILINE)
 VALUE = re.compile(r"^(\w+): *([^#\n]*?) *# (.*)", re.MULTILINE)
 FOOTER = """\
 -m runs a job for each combination of comma-separated values: seed=0,1,2
@@ -48,6 +49,6 @@ def _experiments(conf: Path, groups: set[str]) -> list[str]:
     for path in sorted((conf / "experiment").glob("*.yaml")):
         text = path.read_text(encoding="utf-8")
         comments = [line[2:] for line in text.splitlines() if line.startswith("# ") and not line.startswith("# @")]
-        if groups.issuperset(OVERRIDE.findall(text)):
+        if {*groups, "defaults"}.issuperset([*OVERRIDE.findall(text), *SECTION.findall(text)]):
             lines.append(f"    {path.stem:<14} {next(iter(comments), '')}")
     return lines

@@ -132,7 +132,7 @@ def test_a_checkpoint_says_how_to_rebuild_the_network(attached):
         ({"reference_count": 5}, r"reference_count=5 is not in \[1, 2\]"),
         ({"validation_counts": (0, 2)}, r"training.validation_counts=\[0, 2\] must be 1 or more each"),
         ({"queries": 0}, "training.queries=0 must be at least 1"),
-        ({"sigma": Schedule(start=0, end=1.0, steps=5)}, "training.sigma must stay above 0, got start=0 and end=1.0"),
+        ({"sigma": Schedule(start=0, end=1.0, steps=5)}, "training.sigma must stay above 0: start=0, end=1.0"),
     ],
 )
 def test_refuses_settings_that_contradict_each_other(changes, message):

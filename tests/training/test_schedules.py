@@ -2,7 +2,7 @@
 
 import pytest
 
-from gqn_probe.training.schedules import Schedule
+from gqn_probe.training.schedules import Schedule, as_schedule
 
 
 def test_linear_is_the_papers_pixel_deviation():
@@ -38,3 +38,12 @@ def test_refuses_what_is_no_schedule(values):
         Schedule(start=1.0, end=0.0, **values)
     with pytest.raises(ValueError, match=r"end=0\.0"):
         Schedule(start=1.0, end=0.0, steps=5, shape="geometric")
+
+
+def test_a_number_is_a_constant_schedule():
+    schedule = as_schedule("sigma", 1.5)
+    assert schedule(0) == schedule(10**6) == 1.5
+    assert as_schedule("sigma", schedule) is schedule
+    for strange in ("abc", None, True):
+        with pytest.raises(ValueError, match=f"training.sigma={strange} is neither a number nor a schedule"):
+            as_schedule("sigma", strange)

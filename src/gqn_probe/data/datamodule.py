@@ -44,6 +44,7 @@ class SceneDataModule(LightningDataModule):
     Args:
         online: render training scenes for each batch on the training device; each epoch has new ones.
         fraction: how much of the training split to use, in 0..1; a whole number of pieces (files) is read.
+        batch_size: scenes of a batch, on all devices together.
         seed: decides the order of batches.
         cache: folder for stores of scenes.
     """
@@ -196,6 +197,20 @@ class SceneDataModule(LightningDataModule):
         """Batches in the order of the scenes."""
         return self._loader("val")
 
+    def batch_on_each(self, devices: int) -> int:
+        """Scenes of a batch on each of some devices, which share it evenly.
+
+        Raises:
+            ValueError: they cannot.
+        """
+        if self.batch_size % devices:
+            less, more = self.batch_size // devices * devices, -(-self.batch_size // devices) * devices
+            raise ValueError(
+                f"data.batch_size={self.batch_size} is that of all devices together, which {devices} devices cannot "
+                f"share evenly: use {f'{less} or {more}' if less else more}"
+            )
+        return self.batch_size // devices
+
     def _loader(self, split: Split) -> SceneLoader:
         fresh = self.online and split == "train"
         scenes = OnlineScenes(self._rendered) if fresh else self.split(split)
@@ -203,7 +218,7 @@ class SceneDataModule(LightningDataModule):
         workers = in_processes(self.num_workers)
         train = split == "train"
         batches = SceneBatches(
-            len(scenes), self.batch_size, seed=self.seed, train=train, fresh=fresh, rank=rank, world=world
+            len(scenes), self.batch_on_each(world), seed=self.seed, train=train, fresh=fresh, rank=rank, world=world
         )
         return SceneLoader(
             scenes,

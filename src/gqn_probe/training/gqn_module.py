@@ -4,6 +4,7 @@ Every random choice of a step is a function of (seed, rank, step), so a run that
 goes on with the streams it would have had.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
@@ -22,8 +23,10 @@ from gqn_probe.data.formats.resize import resize_frames
 from gqn_probe.model import GQN, GQNOutput, InputSpec
 from gqn_probe.model.gaussian import floor_nats, gaussian_nll
 from gqn_probe.training.metrics import PredictionMetrics, held_out_episode
-from gqn_probe.training.schedules import Schedule, Stage, check_stages, stage_at
+from gqn_probe.training.schedules import Schedule, Stage, as_schedule, check_stages, stage_at
 from gqn_probe.types import Batch, Episode
+
+log = logging.getLogger(__name__)
 
 
 class GQNModule(L.LightningModule):
@@ -31,7 +34,7 @@ class GQNModule(L.LightningModule):
 
     Args:
         gqn: the network to train.
-        learning_rate: AdamW's step size by optimiser step.
+        learning_rate: AdamW's step size by optimiser step; here and below, a number is a constant schedule.
         sigma: standard deviation of the pixel likelihood by step, on the 0..1 scale of frames.
         kl_weight: weight of the KL by step; 1 is the paper's objective.
         scale_by_variance: multiply the loss by sigma squared, so that gradients keep their size as sigma falls.
@@ -51,9 +54,9 @@ class GQNModule(L.LightningModule):
         self,
         gqn: GQN,
         *,
-        learning_rate: Schedule,
-        sigma: Schedule,
-        kl_weight: Schedule,
+        learning_rate: Schedule | float,
+        sigma: Schedule | float,
+        kl_weight: Schedule | float,
         scale_by_variance: bool,
         context: Sequence[int],
         queries: int,
@@ -72,14 +75,16 @@ class GQNModule(L.LightningModule):
             raise ValueError(f"training.context={list(context)} must be [least, greatest] with 1 <= least <= greatest")
         if queries < 1:
             raise ValueError(f"training.queries={queries} must be at least 1")
-        if min(sigma.start, sigma.end) <= 0:
-            raise ValueError(f"training.sigma must stay above 0, got start={sigma.start} and end={sigma.end}")
+        self.learning_rate = as_schedule("learning_rate", learning_rate)
+        self.sigma = as_schedule("sigma", sigma)
+        self.kl_weight = as_schedule("kl_weight", kl_weight)
+        if min(self.sigma.start, self.sigma.end) <= 0:
+            raise ValueError(f"training.sigma must stay above 0: start={self.sigma.start}, end={self.sigma.end}")
         if min(validation_counts, default=1) < 1:
             raise ValueError(f"training.validation_counts={list(validation_counts)} must be 1 or more each")
         if reference_count not in validation_counts:
             raise ValueError(f"training.reference_count={reference_count} is not in {list(validation_counts)}")
         self.gqn = gqn
-        self.learning_rate, self.sigma, self.kl_weight = learning_rate, sigma, kl_weight
         self.scale_by_variance = scale_by_variance
         self.context = (context[0], context[1])
         self.queries = queries
@@ -140,6 +145,10 @@ class GQNModule(L.LightningModule):
                 f"the network is made for frames of {bound}x{bound}, the data has {height}x{width}: "
                 f"add data.size={bound}{other}"
             )
+        devices = self.trainer.world_size
+        batch = data.batch_on_each(devices)
+        if devices > 1:
+            log.info("batches of %d scenes: %d on each of %d devices", devices * batch, batch, devices)
         validates = bool(self.trainer.limit_val_batches)
         greatest = self.context[1]
         queries = max([self.queries, *(stage.queries for stage in self.stages)])
@@ -152,9 +161,9 @@ class GQNModule(L.LightningModule):
         if wanting:
             raise ValueError(f"the scenes have {scenes.views} views, but {' and '.join(wanting)}: lower them")
         if validates and self.trainer.is_global_zero:
-            share = -(-len(data.split("val")) // self.trainer.world_size)
-            if min(data.batch_size, share) == 1:
-                print(
+            share = -(-len(data.split("val")) // devices)
+            if min(batch, share) == 1:
+                log.info(
                     "validation batches hold one scene each, so there is no score of another scene's context: "
                     "for that, use data.batch_size and a validation split of 2 or more a device"
                 )

@@ -43,6 +43,19 @@ class Schedule:
         return self.start + (self.end - self.start) * done
 
 
+def as_schedule(name: str, value: object) -> Schedule:
+    """A schedule as it is, or one that stays at a number.
+
+    Raises:
+        ValueError: it is neither; names the setting.
+    """
+    if isinstance(value, Schedule):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"training.{name}={value} is neither a number nor a schedule: write training.{name}=0.001")
+    return Schedule(start=float(value), end=float(value), steps=1)
+
+
 @dataclass(frozen=True)
 class Stage:
     """A part of training at one size of images; small ones first are a curriculum of resolution.
