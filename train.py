@@ -20,6 +20,7 @@ def train(cfg: DictConfig) -> float:
     from gqn_probe.training.precision import choose_precision
 
     job.setup_job(cfg.seed)
+    job.check_world_size(cfg.trainer)
     folder = job.output_folder()
     start = resume.find_resume_point(folder, cfg.resume)
     data = job.instantiate(cfg.data)

@@ -9,7 +9,7 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,26 @@ def is_first_process() -> bool:
     """Whether this is the process of the first device, or the only one."""
     ranks = (os.environ.get(name) for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
     return next((int(rank) for rank in ranks if rank), 0) == 0
+
+
+def check_world_size(trainer: DictConfig) -> None:
+    """Refuse a number of processes, started by torchrun, that is not the number of devices.
+
+    Raises:
+        ValueError: they differ; names the command that is right.
+    """
+    world, devices, nodes = os.environ.get("WORLD_SIZE"), trainer.devices, trainer.num_nodes
+    if "TORCHELASTIC_RUN_ID" not in os.environ or world is None or devices in ("auto", -1, "-1"):
+        return
+    wanted = (len(devices) if isinstance(devices, Sequence) and not isinstance(devices, str) else int(devices)) * nodes
+    if int(world) != wanted:
+        local = os.environ.get("LOCAL_WORLD_SIZE", world)
+        if not is_first_process():
+            sys.exit(1)  # the first process speaks for all
+        raise ValueError(
+            f"torchrun started {world} processes for trainer.devices={devices} and trainer.num_nodes={nodes}: "
+            f"give train.py trainer.devices={local} trainer.num_nodes={int(world) // int(local)}"
+        )
 
 
 def output_folder() -> Path:
