@@ -10,7 +10,6 @@ import torch
 from omegaconf import DictConfig
 
 from gqn_probe import job, wandb_logging, wandb_results
-from gqn_probe.analysis.inputs.streamed import StreamedScenes
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.protocols.study import run_study
 from gqn_probe.analysis.protocols.study_settings import StudySettings
@@ -46,7 +45,7 @@ def open_study_inputs(cfg: DictConfig, settings: StudySettings, jobs: Sequence[C
     gqn = load_gqn(cfg.checkpoint, steps=cfg.generator_steps)
     data = job.instantiate(cfg.data)
     split = data.split(cfg.split)
-    scenes = StreamedScenes(split.stored, split.rows[: settings.objects])
+    scenes = split.select(slice(settings.objects))
     height, width = scenes[:1].frames.shape[-2:]
     gqn.check(InputSpec((height, width), data.camera_order, data.lens))
     study_inputs = StudyInputs(

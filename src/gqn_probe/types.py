@@ -31,6 +31,7 @@ class Scenes:
     frames: UInt8[Tensor, "s v c h w"]
     cameras: Float[Tensor, "s v 5"]
     factors: Factors | None = None
+    names: tuple[str, ...] | None = None  # what the source calls them: file and record, or the table's name
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -42,7 +43,8 @@ class Scenes:
     def __getitem__(self, index: slice | Tensor) -> "Scenes":
         """The chosen scenes; an integer is refused, so that the scene axis is never lost."""
         factors = self.factors and Factors(*(getattr(self.factors, f.name)[index] for f in fields(Factors)))
-        return Scenes(self.frames[index], self.cameras[index], factors)
+        names = self.names and tuple(self.names[row] for row in torch.arange(len(self))[index].tolist())
+        return Scenes(self.frames[index], self.cameras[index], factors, names)
 
 
 class Lens(NamedTuple):

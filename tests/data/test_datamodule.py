@@ -118,13 +118,46 @@ def test_batches_are_whole_scenes_with_encoded_cameras(shared: Path) -> None:
 
 def test_a_fraction_reads_only_its_pieces(fixtures: Path, tmp_path: Path) -> None:
     root = fixtures / "tfrecords/shepard_metzler_5_parts"
-    half, whole = files(root, tmp_path, fraction=0.5), files(root, tmp_path)
+    half, whole = files(root, tmp_path, fraction=0.45), files(root, tmp_path)
     assert len(half.scenes("train")) + len(half.scenes("val")) == 4
     assert len(list(tmp_path.rglob("train-*.safetensors"))) == 1
     assert len(whole.scenes("train")) + len(whole.scenes("val")) == 8
     assert len(half.scenes("test")) == len(whole.scenes("test")) == 4
     with pytest.raises(ValueError, match=r"fraction=1\.5 is not in 0\.\.1"):
         files(root, tmp_path, fraction=1.5).setup()
+
+
+def test_a_fraction_is_of_scenes_however_unequal_files_are(
+    make: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene = make.scene(views=1)
+    for number, count in enumerate((2, 2, 60, 36)):
+        make.file(tmp_path / f"cubes/train/{number}.tfrecord", make.records(*[scene] * count))
+        make.file(tmp_path / f"cubes/train/._{number}.tfrecord", b"a companion that macOS leaves")
+    make.file(tmp_path / "cubes/test/0.tfrecord", make.records(*[scene] * 3))
+    with caplog.at_level("INFO"):
+        half = files(tmp_path / "cubes", tmp_path, name="cubes", fraction=0.5)
+        assert len(half.split("train")) + len(half.split("val")) == 50
+    assert "training on 50 of about 100 scenes" in caplog.text
+    assert len(half.split("test")) == 3
+    assert {path.name for path in half.folder.glob("train-*")} == {f"train-{number}.safetensors" for number in range(3)}
+    again = store(half.folder, fraction=0.25)
+    assert len(again.split("train")) + len(again.split("val")) == 16
+    part = rendered(tmp_path / "cache", train=100, fraction=0.3)
+    assert len(part.split("train")) == 30
+
+
+@pytest.mark.parametrize("kind", ["deepmind", "converted"])
+def test_a_test_split_alone_can_be_studied(fixtures: Path, tmp_path: Path, kind: str) -> None:
+    folder = {"deepmind": "tfrecords", "converted": "converted"}[kind] + "/shepard_metzler_5_parts/test"
+    (tmp_path / "cubes").mkdir()
+    (tmp_path / "cubes/test").symlink_to(fixtures / folder)
+    data = files(tmp_path / "cubes", tmp_path, kind=kind, frames="raw")
+    assert len(data.scenes("test")) == 4
+    assert list(data.provenance()["splits"]) == ["test"]
+    assert data.provenance()["background"] is None
+    with pytest.raises(ValueError, match=r"the split 'train' of .* has no scenes"):
+        data.train_dataloader()
 
 
 def test_where_there_is_no_validation_split_training_scenes_are_held_out(fixtures: Path, tmp_path: Path) -> None:
@@ -159,7 +192,7 @@ def test_reading_a_store_never_changes_it(tmp_path: Path) -> None:
     before = (tmp_path / "index.json").read_bytes()
     data = store(tmp_path)
     data.prepare_data()
-    with pytest.raises(ValueError, match=r"has 0 bytes where the index says \d+: prepare the store again"):
+    with pytest.raises(ValueError, match=r"has 0 bytes where the index says \d+.*prepare the store again"):
         data.provenance()
     assert (tmp_path / "index.json").read_bytes() == before
 
@@ -189,7 +222,7 @@ def test_a_store_is_resized_as_it_is_read(fixtures: Path, tmp_path: Path, frames
 
 
 def test_what_cannot_be_is_refused_in_one_line(fixtures: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"data.root=/nowhere has no shepard_metzler_5_parts/train/\*\.tfrecord: give"):
+    with pytest.raises(ValueError, match=r"data.root=/nowhere has no shepard_metzler_5_parts/train/.* or .*: give"):
         files(Path("/nowhere"), tmp_path).setup()
     with pytest.raises(ValueError, match=r"data\.camera_order=degrees is not known: use cos_sin or sin_cos"):
         rendered(tmp_path, camera_order="degrees")

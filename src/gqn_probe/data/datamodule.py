@@ -5,6 +5,8 @@ Every source goes through the same store, so that reading never depends on where
 
 import hashlib
 import json
+import logging
+import math
 import zlib
 from collections.abc import Sequence
 from functools import cached_property
@@ -18,16 +20,19 @@ from jaxtyping import Float, Int
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
 
-from gqn_probe.data.loader import SceneBatches, SceneLoader
-from gqn_probe.data.scenes import OnlineScenes, SplitScenes
-from gqn_probe.data.sources.rendered import Piece, PreparedStore, Rendered, Source, choose, fraction_of
+from gqn_probe.data.loader import OnlineBatches, SceneBatches, SceneLoader, StoredBatches
+from gqn_probe.data.sources.rendered import Rendered
+from gqn_probe.data.sources.source import Piece, Share, Source, choose, fraction_of
 from gqn_probe.data.stimuli.cameras import ORDERS, encode_cameras, lens_settings
 from gqn_probe.data.stimuli.counter_rng import scene_keys, uniform
+from gqn_probe.data.store.prepared_store import PreparedStore
 from gqn_probe.data.store.store import Index
 from gqn_probe.data.store.store_builder import build_store
 from gqn_probe.data.store.store_reader import StoredScenes
 from gqn_probe.data.workers import in_processes
 from gqn_probe.types import Batch, Lens, Scenes
+
+log = logging.getLogger(__name__)
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -43,7 +48,7 @@ class SceneDataModule(LightningDataModule):
 
     Args:
         online: render training scenes for each batch on the training device; each epoch has new ones.
-        fraction: how much of the training split to use, in 0..1; a whole number of pieces (files) is read.
+        fraction: how much of the training split to use, in 0..1 of its scenes; files beyond it are not read.
         batch_size: scenes of a batch, on all devices together.
         seed: decides the order of batches.
         cache: folder for stores of scenes.
@@ -72,13 +77,13 @@ class SceneDataModule(LightningDataModule):
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
         self.camera_order = camera_order
         self.fraction = fraction
-        self._splits: dict[Split, SplitScenes] = {}
+        self._splits: dict[Split, StoredScenes] = {}
 
     @property
     def folder(self) -> Path:
         """Where the store is."""
         if isinstance(self.source, PreparedStore):
-            return Path(self.source.root)
+            return Path(self.source.root).expanduser()
         identity = self.source.identity()
         return self.cache / f"{identity['kind']}-{_digest(identity)}"
 
@@ -97,19 +102,20 @@ class SceneDataModule(LightningDataModule):
             frames = self._render(torch.arange(BACKGROUND_FRAMES // self._rendered.views + 1)).frames
         else:
             train = self.split("train")
-            views = train.stored.cameras(train.rows[:1]).shape[1]
-            chosen = torch.linspace(0, len(train) - 1, min(len(train), BACKGROUND_FRAMES // views + 8)).long()
-            frames = train.stored[train.rows[chosen]].frames
+            chosen = torch.linspace(0, len(train) - 1, min(len(train), BACKGROUND_FRAMES // train.views + 8)).long()
+            frames = train[chosen].frames
         red, green, blue = rearrange(frames, "s v c h w -> c (s v h w)").median(dim=1).values.tolist()
         return red / 255, green / 255, blue / 255
 
-    def _pieces(self) -> list[Piece]:
-        pieces = fraction_of(self.source.pieces(), self.fraction)
-        return [piece for piece in pieces if not (self.online and piece.split == "train")]
+    @cached_property
+    def _share(self) -> Share:
+        """The pieces to read, and how much of them."""
+        share = fraction_of(self.source, self.fraction)
+        return share._replace(pieces=[piece for piece in share.pieces if not (self.online and piece.split == "train")])
 
     def prepare_data(self) -> None:
         """Render, read or convert what the store lacks."""
-        self._index(self._pieces())
+        self._index(self._share.pieces)
 
     def _index(self, pieces: Sequence[Piece]) -> Index:
         """The index of a store that holds these pieces."""
@@ -129,19 +135,27 @@ class SceneDataModule(LightningDataModule):
         wanted: list[Split] = [split for split in SPLITS if split in needed and split not in self._splits]
         if not wanted:
             return
-        pieces = [piece for piece in self._pieces() if piece.split in wanted]
+        pieces = [piece for piece in self._share.pieces if piece.split in wanted]
         index = self._index(pieces)
         size = self.source.size if isinstance(self.source, PreparedStore) else None
         shards = {(shard.split, shard.piece): shard for shard in index.shards}
         for split in wanted:
             own = [shards[piece] for piece in pieces if piece.split == split]
-            stored = StoredScenes(self.folder, own, size)
-            limit = self.source.limit(split)
-            rows = torch.arange(len(stored) if limit is None else min(limit, len(stored)))
-            self._splits[split] = SplitScenes(stored, rows, self.camera_order)
+            stored = StoredScenes(self.folder, own, size=size)
+            self._splits[split] = stored.select(slice(self._number(split, len(stored))))
         for split in held_out:
             if split in wanted:
                 self._hold_out(split)
+
+    def _number(self, split: Split, stored: int) -> int:
+        """How many of the split's stored scenes to use."""
+        limit = self.source.limit(split)
+        usable = stored if limit is None else min(limit, stored)
+        if split != "train" or self.fraction == 1 or not usable:
+            return usable
+        number = max(1, math.ceil(self._share.kept * usable - 1e-6))
+        log.info("training on %d of about %d scenes (data.fraction)", number, round(usable / self._share.part))
+        return number
 
     def _held_out(self) -> list[Split]:
         """The splits that the source does not have; those of rendered scenes are as large as was asked for."""
@@ -158,17 +172,18 @@ class SceneDataModule(LightningDataModule):
         train = self._splits["train"]
         if not len(train):
             return
-        factors = train.stored.factors(train.rows)
-        names, groups = (_lots(train) if factors is None else factors.mirror_class).unique(return_inverse=True)
-        if len(names) < 2:
+        factors = train.factors
+        groups = _stable_scene_ids(train) if factors is None else factors.mirror_class
+        ids, group = groups.unique(return_inverse=True)
+        if len(ids) < 2:
             return
-        draws = uniform(scene_keys(names, seed=0, stream=f"held out {split}"), 1)[:, 0]
-        held = ((draws < HELD_OUT) | (draws == draws.min()))[groups]
-        self._splits[split] = SplitScenes(train.stored, train.rows[held], self.camera_order)
-        self._splits["train"] = SplitScenes(train.stored, train.rows[~held], self.camera_order)
+        draws = uniform(scene_keys(ids, seed=0, stream=f"held out {split}"), 1)[:, 0]
+        held = ((draws < HELD_OUT) | (draws == draws.min()))[group]
+        self._splits[split] = train.select(held)
+        self._splits["train"] = train.select(~held)
 
-    def split(self, split: Split) -> SplitScenes:
-        """The scenes of a split.
+    def split(self, split: Split) -> StoredScenes:
+        """The scenes of a split, in the store; ``rows`` are the ids by which batches name them.
 
         Raises:
             ValueError: where it is empty.
@@ -182,8 +197,7 @@ class SceneDataModule(LightningDataModule):
         """The first ``limit`` scenes of a split in memory, frames as bytes; all for None."""
         if self.online and split == "train":
             return self._render(torch.arange(self._rendered.train)[:limit])
-        chosen = self.split(split)
-        return chosen.stored[chosen.rows[:limit]]
+        return self.split(split)[:limit]
 
     def encode(self, raw: Float[Tensor, "*n 5"]) -> Float[Tensor, "*n 7"]:
         """Raw cameras to what the network sees, in the configured order."""
@@ -213,7 +227,7 @@ class SceneDataModule(LightningDataModule):
 
     def _loader(self, split: Split) -> SceneLoader:
         fresh = self.online and split == "train"
-        scenes = OnlineScenes(self._rendered) if fresh else self.split(split)
+        scenes = OnlineBatches(self._rendered) if fresh else StoredBatches(self.split(split), self.camera_order)
         world, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
         workers = in_processes(self.num_workers)
         train = split == "train"
@@ -250,8 +264,8 @@ class SceneDataModule(LightningDataModule):
         if self.online and split == "train":
             return _digest(self.source.identity())
         chosen = self.split(split)
-        resized = [] if chosen.stored.size is None else [chosen.stored.size]
-        shards = [(shard.scenes, shard.crc32c) for shard in chosen.stored.shards]
+        resized = [] if chosen.size is None else [chosen.size]
+        shards = [(shard.scenes, shard.crc32c) for shard in chosen.shards]
         return _digest([chosen.rows.tolist(), shards, *resized])
 
     def provenance(self) -> dict:
@@ -260,24 +274,23 @@ class SceneDataModule(LightningDataModule):
         splits = {}
         for split in SPLITS:
             if len(scenes := self._splits[split]):
-                factors = scenes.stored.factors(scenes.rows)
-                shapes = factors.mirror_class.unique().tolist() if factors else None
+                shapes = scenes.factors.mirror_class.unique().tolist() if scenes.factors else None
                 splits[split] = {"scenes": len(scenes), "fingerprint": self.fingerprint(split), "shapes": shapes}
         return {
             "source": self.source.identity(),
             "online": self.online,
             "camera_order": self.camera_order,
             "lens": lens_settings(self.lens),
-            "background": list(self.background()),
+            "background": list(self.background()) if self.online or "train" in splits else None,
             "fraction": self.fraction,
             "splits": splits,
         }
 
 
-def _lots(scenes: SplitScenes) -> Int[Tensor, " s"]:
-    """A number for each scene that depends on its piece and its place in it."""
-    shards, rows = scenes.stored.places(scenes.rows)
-    pieces = np.array([zlib.crc32(f"{shard.split}-{shard.piece}".encode()) for shard in scenes.stored.shards])
+def _stable_scene_ids(scenes: StoredScenes) -> Int[Tensor, " s"]:
+    """A number for each scene that depends on its piece and its place in it, whatever else is read."""
+    shards, rows = scenes.places
+    pieces = np.array([zlib.crc32(f"{shard.split}-{shard.piece}".encode()) for shard in scenes.shards])
     return torch.from_numpy((pieces[shards] << 24) + rows)
 
 

@@ -1,6 +1,7 @@
-"""Which scenes make which batch: a pure function of seed, epoch, rank and number of ranks, that can be resumed.
+"""Batches of scenes for a DataLoader: which scenes make which batch, and what is read of them.
 
-torch's DistributedSampler is the base because Lightning leaves such samplers alone and tells them the epoch.
+The order is a pure function of seed, epoch, rank and number of ranks, and can be resumed at any batch. torch's
+DistributedSampler is the base because Lightning leaves such samplers alone and tells them the epoch.
 """
 
 from collections.abc import Iterator
@@ -8,9 +9,42 @@ from collections.abc import Iterator
 import torch
 from jaxtyping import Int
 from torch import Tensor
-from torch.utils.data import DataLoader, DistributedSampler
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
+from gqn_probe.data.sources.rendered import Rendered
+from gqn_probe.data.stimuli.cameras import encode_cameras
 from gqn_probe.data.stimuli.counter_rng import scene_keys
+from gqn_probe.data.store.store_reader import StoredScenes
+from gqn_probe.types import Batch
+
+
+class StoredBatches(Dataset):
+    """Scenes of a store, a whole batch at a time; cameras encoded in the given order."""
+
+    def __init__(self, scenes: StoredScenes, order: str) -> None:
+        self.scenes, self.order = scenes, order
+
+    def __len__(self) -> int:
+        return len(self.scenes)
+
+    def __getitem__(self, index: Int[Tensor, " b"]) -> Batch:
+        scenes = self.scenes[index]
+        return Batch(scenes.frames, encode_cameras(scenes.cameras, self.order), self.scenes.rows[index])
+
+
+class OnlineBatches(Dataset):
+    """Scenes that are rendered once a batch is on its device; until then a batch is their ids and has no views."""
+
+    def __init__(self, source: Rendered) -> None:
+        self.source = source
+
+    def __len__(self) -> int:
+        return self.source.train
+
+    def __getitem__(self, ids: Int[Tensor, " b"]) -> Batch:
+        size = self.source.size
+        frames = torch.empty(len(ids), 0, 3, size, size, dtype=torch.uint8)
+        return Batch(frames, torch.empty(len(ids), 0, 7), ids)
 
 
 class SceneBatches(DistributedSampler):

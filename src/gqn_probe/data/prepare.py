@@ -18,7 +18,8 @@ import torch
 from gqn_probe.data.formats.remote import file_sizes, resolve
 from gqn_probe.data.sources.own import OwnScenes
 from gqn_probe.data.sources.published import SUFFIXES, DatasetFiles, kept_frames
-from gqn_probe.data.sources.rendered import Rendered, Source, fraction_of
+from gqn_probe.data.sources.rendered import Rendered
+from gqn_probe.data.sources.source import Source, fraction_of
 from gqn_probe.data.stimuli.render import LENS
 from gqn_probe.data.store.store import read_index
 from gqn_probe.data.store.store_builder import build_store, damaged_shards
@@ -126,7 +127,7 @@ def main(arguments: Sequence[str]) -> int:
     folder = Path(options.out)
     if not verify:
         source = choose_source(options)
-        pieces = fraction_of(source.pieces(), options.fraction)
+        pieces = fraction_of(source, options.fraction).pieces
         skip = options.on_error == "skip"
         build_store(source, folder, pieces, workers=options.workers, skip_unreadable=skip)
     index = read_index(folder)

@@ -9,13 +9,13 @@ from unittest.mock import Mock
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
-from gqn_probe.analysis.inputs.streamed import StreamedScenes
 from gqn_probe.data import read_tfrecord, render_scenes
 from gqn_probe.data.formats.deepmind import EncodedScenes, read_encoded
 from gqn_probe.data.store import store
 from gqn_probe.data.store import store_reader as stored_module
-from gqn_probe.data.store.store import Index, read_index, write_shard
+from gqn_probe.data.store.store import Index, Shard, read_index, write_shard
 from gqn_probe.data.store.store_reader import StoredScenes
 from gqn_probe.types import Scenes
 
@@ -32,7 +32,7 @@ def test_rows_of_several_shards_in_any_order(tmp_path: Path) -> None:
     assert found.factors is not None
     for name, column in vars(scenes[rows].factors).items():
         assert torch.equal(getattr(found.factors, name), column)
-    factors = stored.factors(rows)
+    factors = stored.select(rows).factors
     assert factors is not None
     assert torch.equal(factors.shape, found.factors.shape)
 
@@ -58,7 +58,7 @@ def test_cameras_to_study_are_read_without_their_frames(
     rows = torch.tensor([6, 0, 2])
     expected = stored[rows].cameras
     monkeypatch.setattr(StoredScenes, "__getitem__", Mock(side_effect=AssertionError("frames were read")))
-    assert torch.equal(StreamedScenes(stored, rows).cameras, expected)
+    assert torch.equal(stored.select(rows).cameras, expected)
 
 
 def test_memory_is_returned_and_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,7 +69,7 @@ def test_memory_is_returned_and_read_again(tmp_path: Path, monkeypatch: pytest.M
     stored = StoredScenes(tmp_path, shards)
     for row in [*range(6), 0, 5]:
         assert torch.equal(stored[torch.tensor([row])].frames[0], scenes.frames[row])
-        assert len(stored._touched) <= 2
+        assert len(stored._opened._touched) <= 2
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="descriptors are counted in /proc")
@@ -81,7 +81,7 @@ def test_few_shards_are_open_at_a_time(tmp_path: Path, monkeypatch: pytest.Monke
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(2):
         assert torch.equal(stored[rows].frames, scenes.frames[rows])
-        factors, expected = stored.factors(rows), scenes[rows].factors
+        factors, expected = stored.select(rows).factors, scenes[rows].factors
         assert factors is not None
         assert expected is not None
         assert torch.equal(factors.positions, expected.positions)
@@ -92,15 +92,88 @@ def test_a_shard_of_another_length_is_named(tmp_path: Path) -> None:
     shard = write_shard(tmp_path, "train", "0", render_scenes(2, views=1, size=8))
     path = tmp_path / shard.file
     path.write_bytes(path.read_bytes()[:-10])
-    with pytest.raises(ValueError, match=rf"train-0.safetensors has {shard.bytes - 10} bytes .* {shard.bytes}"):
+    with pytest.raises(
+        ValueError, match=rf"train-0.safetensors is damaged .it has {shard.bytes - 10} bytes .* {shard.bytes}"
+    ):
         StoredScenes(tmp_path, [shard])[torch.tensor([0])]
+
+
+def test_a_flipped_byte_is_noticed_before_anything_is_used(tmp_path: Path) -> None:
+    scenes = render_scenes(3, views=1, size=8)
+    shards = [write_shard(tmp_path, "train", f"{i}", scenes[slice(i, i + 1)]) for i in range(3)]
+    path = tmp_path / shards[1].file
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(content)
+    stored = StoredScenes(tmp_path, shards)
+    assert torch.equal(stored[torch.tensor([0, 2])].frames, scenes.frames[[0, 2]])
+    with pytest.raises(ValueError, match=r"train-1.safetensors is damaged .its checksum .*: delete it and prepare"):
+        stored[:2]
+
+
+@pytest.mark.parametrize(
+    ("columns", "reason"),
+    [
+        ({"frames": torch.zeros(1, 2, 3, 8, 8)}, "column frames is float32"),
+        ({"frames": torch.zeros(1, 2, 3, 8, 8, dtype=torch.float16)}, "column frames is of type F16"),
+        (
+            {"frames": torch.zeros(2, 2, 3, 8, 8, dtype=torch.uint8)},
+            "column frames has 2 scenes where the index",
+        ),
+        ({"cameras": torch.zeros(1, 2, 7)}, "cameras have 7 numbers, not 5"),
+        ({"cameras": torch.zeros(1, 1, 5)}, "for 1 cameras"),
+        ({"frames": None}, "it has no column jpeg"),
+        ({"frames": None, "jpeg": torch.zeros(9, dtype=torch.uint8), "ends": torch.tensor([[5, 10]])}, "end to end"),
+        ({"frames": None, "size": torch.tensor([60_000, 60_000])}, "would take 21,600,000,000 bytes"),
+    ],
+)
+def test_a_shard_that_promises_something_else_is_refused(
+    tmp_path: Path, columns: dict[str, torch.Tensor | None], reason: str
+) -> None:
+    content = {"cameras": torch.zeros(1, 2, 5), "frames": torch.zeros(1, 2, 3, 8, 8, dtype=torch.uint8)} | columns
+    if "frames" in columns and columns["frames"] is None and len(columns) > 1:
+        content = {
+            "jpeg": torch.zeros(10, dtype=torch.uint8),
+            "ends": torch.tensor([[5, 10]]),
+            "size": torch.tensor([8, 8]),
+        } | content
+    path = tmp_path / "train-0.safetensors"
+    save_file({name: column for name, column in content.items() if column is not None}, path)
+    shard = Shard("train", "0", 1, path.stat().st_size, store.checksum_of(path))
+    with pytest.raises(ValueError, match=f"train-0.safetensors is damaged .*{reason}"):
+        StoredScenes(tmp_path, [shard])[:1]
+
+
+def test_a_header_of_garbage_is_refused(tmp_path: Path) -> None:
+    for number, content in enumerate(
+        (b"", b"\xff" * 40, (10).to_bytes(8, "little") + b"[[[[[[[[[[", b"\2" + b"\0" * 7 + b"[]")
+    ):
+        path = tmp_path / f"train-{number}.safetensors"
+        path.write_bytes(content)
+        shard = Shard("train", str(number), 1, len(content), store.checksum_of(path))
+        with pytest.raises(ValueError, match=rf"train-{number}.safetensors is damaged"):
+            StoredScenes(tmp_path, [shard])[:1]
+
+
+def test_names_travel_with_their_scenes(fixtures: Path, tmp_path: Path) -> None:
+    path = fixtures / "tfrecords/shepard_metzler_5_parts/train/001-of-900.tfrecord"
+    shards = [
+        write_shard(tmp_path, "train", "0", read_encoded(path)),
+        write_shard(tmp_path, "train", "1", read_tfrecord(path)),
+        write_shard(tmp_path, "train", "2", replace(read_tfrecord(path), names=None)),
+    ]
+    stored = StoredScenes(tmp_path, shards)
+    rows = torch.tensor([9, 1, 6])
+    expected = ("train-2:1", "001-of-900.tfrecord:1", "001-of-900.tfrecord:2")
+    assert stored[rows].names == stored.select(rows).names == expected
+    assert stored[rows][1:].names == stored.select(rows).select(slice(1, None))[:].names == expected[1:]
 
 
 @pytest.mark.parametrize("failure", [OSError(28, "No space left on device"), KeyboardInterrupt()])
 def test_a_shard_that_cannot_be_written_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException
 ) -> None:
-    def fail(columns: object, path: Path) -> None:
+    def fail(columns: object, path: Path, metadata: object) -> None:
         path.write_bytes(b"half a shard")
         raise failure
 

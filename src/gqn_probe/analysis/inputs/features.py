@@ -18,8 +18,8 @@ from torch import Tensor
 from torch.backends import cudnn
 
 from gqn_probe.analysis.inputs.readouts import PIXEL_GRID, read_views, view_readout
-from gqn_probe.analysis.inputs.streamed import SceneSource
 from gqn_probe.atomic_io import atomic_write, remove_temporary_files
+from gqn_probe.data.store.store_reader import SceneSource
 from gqn_probe.model import GQN, weights_fingerprint
 from gqn_probe.progress import progress
 from gqn_probe.types import to_unit

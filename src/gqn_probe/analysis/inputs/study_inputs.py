@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gqn_probe.analysis.inputs.features import Features, extract_features, features_folder
-from gqn_probe.analysis.inputs.streamed import SceneSource
+from gqn_probe.data.store.store_reader import SceneSource
 from gqn_probe.model import GQN, weights_fingerprint
 
 

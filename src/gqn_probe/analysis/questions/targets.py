@@ -12,8 +12,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from gqn_probe.analysis.inputs.streamed import SceneSource
 from gqn_probe.analysis.inputs.view_selection import Selection
+from gqn_probe.data.store.store_reader import SceneSource
 from gqn_probe.types import Factors
 
 

@@ -5,6 +5,7 @@ arrives; what cannot be read is named with file, record and offset.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from gqn_probe.data.formats.jpeg import decode_jpegs, jpeg_size
+from gqn_probe.data.formats.jpeg import check_memory, decode_jpegs, jpeg_size
 from gqn_probe.data.formats.remote import fetch
 from gqn_probe.data.formats.resize import resize_frames
 from gqn_probe.data.formats.tfrecord import example_features, raise_error, read_records
@@ -72,6 +73,7 @@ class EncodedScenes(NamedTuple):
     cameras: Float[Tensor, "s v 5"]
     labels: list[str]  # file, record and offset of each
     size: tuple[int, int]  # height and width
+    names: tuple[str, ...]  # file and record of each
 
 
 class Decoded(NamedTuple):
@@ -98,9 +100,9 @@ def read_encoded(
     Raises:
         ValueError: naming file, record and reason, unless ``on_error`` takes it; where no scene is readable.
     """
-    scenes, labels = [], []
+    scenes, labels, names = [], [], []
     size = (frame, frame) if frame else None
-    for label, payload in read_records(fetch(path), str(path), on_error):
+    for name, label, payload in read_records(fetch(path), str(path), on_error):
         try:
             scene = parse_scene(payload, label)
             views, size = views or len(scene.frames), size or first_size(scene, label)
@@ -111,10 +113,16 @@ def read_encoded(
         else:
             scenes.append(scene)
             labels.append(label)
+            names.append(name)
     if not scenes or size is None:
         raise ValueError(f"{path} has no readable scene")
+    images = [frame for scene in scenes for frame in scene.frames]
+    try:
+        check_memory(*size, len(images), sum(map(len, images)))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
     cameras = torch.from_numpy(np.stack([scene.cameras for scene in scenes]))
-    return EncodedScenes([scene.frames for scene in scenes], cameras, labels, size)
+    return EncodedScenes([scene.frames for scene in scenes], cameras, labels, size, tuple(names))
 
 
 def decode_scenes(encoded: EncodedScenes, on_error: Callable[[ValueError], None] = raise_error) -> Decoded:
@@ -128,7 +136,7 @@ def decode_scenes(encoded: EncodedScenes, on_error: Callable[[ValueError], None]
     pixels = decode_jpegs(images, *encoded.size, lambda bad: damaged.setdefault(bad.number // views, bad))
     for scene, bad in damaged.items():
         on_error(ValueError(f"{encoded.labels[scene]}: frame {bad.number % views} is damaged ({bad.reason})"))
-    scenes = Scenes(rearrange(pixels, "(s v) c h w -> s v c h w", v=views), encoded.cameras)
+    scenes = Scenes(rearrange(pixels, "(s v) c h w -> s v c h w", v=views), encoded.cameras, names=encoded.names)
     if not damaged:
         return Decoded(scenes, encoded)
     kept = [scene for scene in range(len(scenes)) if scene not in damaged]
@@ -139,6 +147,7 @@ def decode_scenes(encoded: EncodedScenes, on_error: Callable[[ValueError], None]
         encoded.cameras[kept],
         [encoded.labels[scene] for scene in kept],
         encoded.size,
+        tuple(encoded.names[scene] for scene in kept),
     )
     return Decoded(scenes[torch.tensor(kept, dtype=torch.int64)], encoded)
 
@@ -157,4 +166,4 @@ def read_tfrecord(
         ValueError: naming file, record, offset and reason.
     """
     scenes = decode_scenes(read_encoded(path, on_error=on_error), on_error).scenes
-    return scenes if size is None else Scenes(resize_frames(scenes.frames, size), scenes.cameras)
+    return scenes if size is None else replace(scenes, frames=resize_frames(scenes.frames, size))

@@ -12,6 +12,8 @@ from einops import rearrange
 from jaxtyping import UInt8
 from torch import Tensor
 
+SMALL_BYTES = 100 << 20  # of pixels, which any file may hold
+LARGEST_RATIO = 64  # of pixels to JPEG beyond that: a frame of one colour has about 50
 RUN = 120  # images a thread decodes before it takes new ones
 
 
@@ -36,6 +38,19 @@ def check_size(image: bytes, height: int, width: int) -> None:
     found = jpeg_size(image)
     if found != (height, width):
         raise ValueError(f"expected {height}x{width} pixels, got {found[0]}x{found[1]}")
+
+
+def check_memory(height: int, width: int, images: int, encoded: int) -> None:
+    """Refuse images whose pixels would take far more memory than their ``encoded`` bytes are worth.
+
+    Raises:
+        ValueError: with both.
+    """
+    pixels = 3 * height * width * images
+    if pixels > SMALL_BYTES + LARGEST_RATIO * encoded:
+        raise ValueError(
+            f"{images} frames of {height}x{width} would take {pixels:,} bytes, far more than {encoded:,} bytes can hold"
+        )
 
 
 class Damaged(NamedTuple):

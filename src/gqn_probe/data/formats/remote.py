@@ -72,5 +72,6 @@ def file_sizes(folder: str, suffix: str) -> dict[str, int]:
         return {}
     except Exception as error:
         raise ValueError(f"{folder} cannot be listed: {error}") from None
-    sizes = {Path(entry["name"]).name: entry["size"] for entry in found if entry["name"].endswith(suffix)}
-    return dict(sorted(sizes.items()))
+    sizes = {Path(entry["name"]).name: entry["size"] for entry in found}
+    # macOS leaves a hidden companion "._NAME" beside each file on other file systems.
+    return {name: size for name, size in sorted(sizes.items()) if name.endswith(suffix) and name[0] != "."}

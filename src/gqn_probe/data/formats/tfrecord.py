@@ -7,10 +7,12 @@ A record is: length (8 bytes, little endian), masked CRC-32C of the length, payl
 
 import struct
 from collections.abc import Callable, Iterator
-from typing import NoReturn
+from pathlib import PurePosixPath
+from typing import NamedTuple, NoReturn
 
 import google_crc32c
 
+LONGEST_VARINT = 63  # bits that lie before the last byte
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5  # wire types
 
 
@@ -19,15 +21,21 @@ def raise_error(error: ValueError) -> NoReturn:
     raise error
 
 
+class Record(NamedTuple):
+    """The content of one record."""
+
+    name: str  # file and number
+    label: str  # file, number and offset, for messages
+    payload: bytes
+
+
 def _masked_crc(data: bytes) -> int:
     crc = google_crc32c.value(data)
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
-def read_records(
-    content: bytes, name: str, on_error: Callable[[ValueError], None] = raise_error
-) -> Iterator[tuple[str, bytes]]:
-    """The payloads of a file whose two checksums hold, each with a label that names file, record and offset.
+def read_records(content: bytes, name: str, on_error: Callable[[ValueError], None] = raise_error) -> Iterator[Record]:
+    """The records of a file whose two checksums hold.
 
     ``on_error`` gets what is wrong with the others; where a length is unknown, reading ends.
     """
@@ -47,7 +55,7 @@ def read_records(
         if _masked_crc(payload) != struct.unpack("<I", content[end : end + 4])[0]:
             on_error(ValueError(f"{label}: the checksum of its content is wrong"))
         else:
-            yield label, payload
+            yield Record(f"{PurePosixPath(name).name}:{number}", label, payload)
         number, offset = number + 1, end + 4
     return None
 
@@ -55,6 +63,8 @@ def read_records(
 def _varint(data: memoryview, at: int) -> tuple[int, int]:
     value = shift = 0
     while True:
+        if shift > LONGEST_VARINT:
+            raise IndexError("a number is longer than ten bytes")
         byte = data[at]
         value |= (byte & 0x7F) << shift
         at, shift = at + 1, shift + 7

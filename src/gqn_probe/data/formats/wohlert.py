@@ -10,7 +10,7 @@ import struct
 import zipfile
 import zlib
 from io import BytesIO
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn
 
 import numpy as np
@@ -120,7 +120,8 @@ def read_converted(path: str | Path) -> Scenes:
     if len({images.shape for images in frames}) > 1:
         raise ValueError(f"{path}: scenes differ in shape: {sorted({images.shape for images in frames})}")
     pixels = rearrange(np.stack(frames), "s v h w c -> s v c h w")
-    return Scenes(torch.from_numpy(np.ascontiguousarray(pixels)), torch.from_numpy(np.stack(cameras)))
+    names = tuple(f"{PurePosixPath(path).name}:{number}" for number in range(len(pairs)))
+    return Scenes(torch.from_numpy(np.ascontiguousarray(pixels)), torch.from_numpy(np.stack(cameras)), names=names)
 
 
 def _scene(pair: object, label: str) -> tuple[np.ndarray, np.ndarray]:

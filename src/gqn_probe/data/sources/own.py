@@ -25,7 +25,7 @@ from torch import Tensor
 from gqn_probe.data.formats.remote import fetch, file_versions, resolve
 from gqn_probe.data.formats.resize import RESIZE, resize_frames
 from gqn_probe.data.formats.tfrecord import raise_error
-from gqn_probe.data.sources.rendered import Piece
+from gqn_probe.data.sources.source import Piece
 from gqn_probe.types import Lens, Scenes
 
 COLUMNS = ("scene", "image", "x", "y", "z", "yaw", "pitch")
@@ -110,6 +110,10 @@ class OwnScenes:
             for split, scenes in self._scenes.items()
             for number in range(math.ceil(len(scenes) / PIECE))
         ]
+
+    def weight(self, piece: Piece) -> int:
+        first = int(piece.name) * PIECE
+        return len(self._scenes[piece.split][first : first + PIECE])
 
     def limit(self, split: str) -> None:
         return None

@@ -16,7 +16,7 @@ from gqn_probe.data.formats.remote import file_sizes, resolve
 from gqn_probe.data.formats.resize import RESIZE, resize_frames
 from gqn_probe.data.formats.tfrecord import raise_error
 from gqn_probe.data.formats.wohlert import read_converted
-from gqn_probe.data.sources.rendered import Piece, choose
+from gqn_probe.data.sources.source import Piece, choose
 from gqn_probe.types import Lens, Scenes
 
 
@@ -47,6 +47,7 @@ DATASETS = {
 
 
 Kind = Literal["deepmind", "converted"]
+SPLITS = ("train", "test")
 SUFFIXES: dict[Kind, str] = {"deepmind": ".tfrecord", "converted": ".pt.gz"}
 
 
@@ -105,21 +106,24 @@ class DatasetFiles:
     def _folder(self) -> str:
         root = resolve(self.root)
         for folder in (root, f"{root}/{self.name}"):
-            if file_sizes(f"{folder}/train", self._suffix):
+            if any(file_sizes(f"{folder}/{split}", self._suffix) for split in SPLITS):
                 return folder
-        wanted = f"{self.name}/train/*{self._suffix}"
+        wanted = f"{self.name}/train/*{self._suffix} or {self.name}/test/*{self._suffix}"
         raise ValueError(f"data.root={self.root} has no {wanted}: give the folder of the dataset or the one above")
 
     @cached_property
     def _files(self) -> dict[Piece, int]:
         return {
             Piece(split, file.removesuffix(self._suffix)): size
-            for split in ("train", "test")
+            for split in SPLITS
             for file, size in file_sizes(f"{self._folder}/{split}", self._suffix).items()
         }
 
     def pieces(self) -> list[Piece]:
         return list(self._files)
+
+    def weight(self, piece: Piece) -> int:
+        return self._files[piece]
 
     def limit(self, split: str) -> None:
         return None

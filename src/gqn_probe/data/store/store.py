@@ -55,7 +55,7 @@ def write_shard(folder: Path, split: str, piece: str, scenes: Scenes | EncodedSc
     path = folder / shard.file
     try:
         with atomic_write(path) as draft:
-            save_file(_columns(scenes), draft)
+            save_file(_columns(scenes), draft, {} if scenes.names is None else {"names": json.dumps(scenes.names)})
             draft.chmod(0o644)  # safetensors leaves it to its owner alone
             return replace(shard, bytes=draft.stat().st_size, crc32c=checksum_of(draft))
     except (OSError, SafetensorError) as error:
@@ -134,8 +134,11 @@ def read_index(folder: Path) -> Index:
         shards = tuple(
             Shard(**shard | {name: tuple(shard.get(name, ())) for name in lists}) for shard in content["shards"]
         )
+        for shard in shards:
+            if Path(shard.file).name != shard.file or shard.scenes < 0:
+                raise TypeError(f"{shard.file} with {shard.scenes} scenes is no shard of this folder")
         return Index(
             content["source"], shards, tuple(content.get("failed", ())), content.get("lens"), content["format"]
         )
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+    except (UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path} is damaged ({error}): prepare the store again") from None

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from gqn_probe.atomic_io import remove_temporary_files
 from gqn_probe.data.formats.tfrecord import raise_error
-from gqn_probe.data.sources.rendered import Piece, Source
+from gqn_probe.data.sources.source import Piece, Source
 from gqn_probe.data.stimuli.cameras import lens_settings
 from gqn_probe.data.store.store import Index, Shard, checksum_of, read_index, write_shard
 from gqn_probe.data.workers import in_processes

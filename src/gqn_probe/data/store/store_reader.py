@@ -1,10 +1,10 @@
-"""Read scenes from a store: map its shards into memory, copy out the rows asked for, decode what is JPEG."""
+"""Scenes of a store: rows of its shards, read when they are asked for, so that they need not fit into memory."""
 
-import json
 import mmap
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -17,21 +17,13 @@ from torch import Tensor
 
 from gqn_probe.data.formats.jpeg import decode_jpegs
 from gqn_probe.data.formats.resize import resize_frames
+from gqn_probe.data.store.shard_file import OF_JPEGS, Mapped, map_shard
 from gqn_probe.data.store.store import Shard
 from gqn_probe.types import Factors, Scenes
 
 READ_BYTES = 16 << 20  # how much is read before its memory is returned; the kernel maps up to 20 times as much
 KEPT_BYTES = 256 << 20  # shards of this size together stay in memory: it takes time to map them again
 OPEN_SHARDS = 256  # each takes a file descriptor, of which a process may have no more than 1024
-OF_JPEGS = ("jpeg", "ends", "size")
-DTYPES = {"U8": np.uint8, "F32": np.float32, "I64": np.int64}
-
-
-class Mapped(NamedTuple):
-    """A shard in memory."""
-
-    columns: dict[str, np.ndarray]
-    memory: mmap.mmap
 
 
 class Places(NamedTuple):
@@ -41,72 +33,144 @@ class Places(NamedTuple):
     rows: Int[np.ndarray, " s"]
 
 
-class Part(NamedTuple):
+class ShardRows(NamedTuple):
     """What one shard has of the rows asked for: places among them, and rows in the shard."""
 
-    columns: dict[str, np.ndarray]
+    shard: Mapped
     places: list[int]
     rows: list[int]
 
 
-class StoredScenes:
-    """The scenes of some shards, by row; frames are resized to ``size`` pixels unless it is None."""
+class OpenShards:
+    """The shards of a store that are mapped; few at a time, and little of them in memory. Each is checked once."""
 
-    def __init__(self, folder: Path, shards: Sequence[Shard], size: int | None = None) -> None:
-        self.folder, self.shards, self.size = folder, tuple(shards), size
-        self.starts = np.cumsum([0] + [shard.scenes for shard in shards])
+    def __init__(self, folder: Path, shards: Sequence[Shard]) -> None:
+        self.folder, self.shards = folder, tuple(shards)
         self._maps: dict[int, Mapped] = {}  # by number of the shard; the last used comes last
+        self._checked: set[int] = set()
         self._touched: set[int] = set()
         self._read = 0
-
-    def __len__(self) -> int:
-        return int(self.starts[-1])
 
     def __getstate__(self) -> dict:
         return self.__dict__ | {"_maps": {}, "_touched": set()}  # workers that are spawned map the files themselves
 
-    def __getitem__(self, rows: Int[Tensor, " s"]) -> Scenes:
-        """A copy of these rows, in their order; frames kept as JPEG are decoded.
+    def __getitem__(self, number: int) -> Mapped:
+        mapped = self._maps.pop(number, None)
+        if mapped is None:
+            mapped = map_shard(self.folder, self.shards[number], check=number not in self._checked)
+            self._checked.add(number)
+        self._maps[number] = mapped
+        self._touched.add(number)
+        if len(self._maps) > OPEN_SHARDS:
+            oldest = next(iter(self._maps))
+            del self._maps[oldest]
+            self._touched.discard(oldest)
+        return mapped
+
+    def count(self, read: int) -> None:
+        """Note that so many bytes were read; from time to time, return the memory of what was mapped."""
+        self._read += read
+        if self._read > READ_BYTES and sum(self.shards[number].bytes for number in self._touched) > KEPT_BYTES:
+            for number in self._touched:
+                self._maps[number].memory.madvise(mmap.MADV_DONTNEED)
+            self._touched.clear()
+            self._read = 0
+
+
+class StoredScenes:
+    """Rows of a store, in an order. Indexing reads them; ``select`` takes a part of them without reading."""
+
+    def __init__(
+        self,
+        folder: Path,
+        shards: Sequence[Shard],
+        *,
+        size: int | None = None,
+        rows: Int[Tensor, " s"] | None = None,
+        opened: OpenShards | None = None,
+    ) -> None:
+        """All scenes of some shards, or the given rows of them, in their order.
+
+        Args:
+            size: resize frames to so many pixels as they are read; None keeps the store's.
+            opened: the same shards, where they are open already.
+        """
+        self.folder, self.shards, self.size = folder, tuple(shards), size
+        self._starts = np.cumsum([0] + [shard.scenes for shard in shards])
+        self.rows = torch.arange(int(self._starts[-1])) if rows is None else rows
+        self._opened = opened or OpenShards(folder, shards)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def select(self, index: slice | Tensor) -> "StoredScenes":
+        """The chosen scenes, still in the store."""
+        return StoredScenes(self.folder, self.shards, size=self.size, rows=self.rows[index], opened=self._opened)
+
+    def __getitem__(self, index: slice | Tensor) -> Scenes:
+        """A copy of the chosen scenes in memory; frames kept as JPEG are decoded.
 
         Raises:
             ValueError: where a shard is not the file that the index describes, or a frame cannot be decoded.
         """
+        rows = self.rows[index]
         columns = self._gather(rows)
         frames = columns["frames"] if "frames" in columns else self._decode(rows)
-        self._read += frames.nbytes
-        if self._read > READ_BYTES and sum(self.shards[number].bytes for number in self._touched) > KEPT_BYTES:
-            self._return_memory()
+        names = self._names(rows)
+        self._opened.count(frames.nbytes)
         resized = frames if self.size is None else resize_frames(frames, self.size)
-        return Scenes(resized, columns["cameras"], _factors(columns))
+        return Scenes(resized, columns["cameras"], _factors(columns), names)
 
-    def factors(self, rows: Int[Tensor, " s"]) -> Factors | None:
-        """The ground truth of these rows, where it is known."""
-        return _factors(self._gather(rows, "factors."))
+    @cached_property
+    def factors(self) -> Factors | None:
+        """The ground truth of all rows, where it is known."""
+        return _factors(self._gather(self.rows, "factors."))
 
-    def cameras(self, rows: Int[Tensor, " s"]) -> Float[Tensor, "s v 5"]:
-        """The raw cameras of these rows; frames are neither read nor decoded."""
-        return self._gather(rows, "cameras")["cameras"]
+    @cached_property
+    def cameras(self) -> Float[Tensor, "s v 5"]:
+        """The raw cameras of all rows; frames are neither read nor decoded."""
+        return self._gather(self.rows, "cameras")["cameras"]
 
-    def places(self, rows: Int[Tensor, " s"]) -> Places:
-        """Where these rows are."""
-        shards = np.searchsorted(self.starts, rows.numpy(), side="right") - 1
-        return Places(shards, rows.numpy() - self.starts[shards])
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """What the source calls each scene."""
+        return self._names(self.rows)
 
-    def _by_shard(self, rows: Int[Tensor, " s"]) -> Iterator[Part]:
+    @property
+    def views(self) -> int:
+        """Of each scene; 0 where there is no scene."""
+        return self._opened[int(self.places.shards[0])].columns["cameras"].shape[1] if len(self) else 0
+
+    @property
+    def places(self) -> Places:
+        """Where the rows are."""
+        return self._places(self.rows)
+
+    def _places(self, rows: Int[Tensor, " s"]) -> Places:
+        shards = np.searchsorted(self._starts, rows.numpy(), side="right") - 1
+        return Places(shards, rows.numpy() - self._starts[shards])
+
+    def _by_shard(self, rows: Int[Tensor, " s"]) -> Iterator[ShardRows]:
         """What one shard after the other has of these rows, so that few need to be open."""
-        shards, own_rows = self.places(rows)
+        shards, own_rows = self._places(rows)
         wanted: dict[int, tuple[list[int], list[int]]] = defaultdict(lambda: ([], []))
         for place, (shard, row) in enumerate(zip(shards.tolist(), own_rows.tolist(), strict=True)):
             places, in_shard = wanted[shard]
             places.append(place)
             in_shard.append(row)
         for shard, (places, in_shard) in wanted.items():
-            yield Part(self._columns(shard), places, in_shard)
+            yield ShardRows(self._opened[shard], places, in_shard)
+
+    def _names(self, rows: Int[Tensor, " s"]) -> tuple[str, ...]:
+        found: dict[int, str] = {}
+        for shard, places, own_rows in self._by_shard(rows):
+            found |= {place: shard.names[row] for place, row in zip(places, own_rows, strict=True)}
+        return tuple(found[place] for place in range(len(rows)))
 
     def _gather(self, rows: Int[Tensor, " s"], prefix: str = "") -> dict[str, Tensor]:
         gathered: dict[str, np.ndarray] = {}
-        for columns, places, own_rows in self._by_shard(rows):
-            for name, column in columns.items():
+        for shard, places, own_rows in self._by_shard(rows):
+            for name, column in shard.columns.items():
                 if name in OF_JPEGS or not name.startswith(prefix):
                     continue
                 if name not in gathered:
@@ -118,50 +182,20 @@ class StoredScenes:
     def _decode(self, rows: Int[Tensor, " s"]) -> UInt8[Tensor, "s v c h w"]:
         images: dict[int, list[bytes]] = {}
         height = width = 0
-        for columns, places, own_rows in self._by_shard(rows):
-            height, width = columns["size"].tolist()
+        for shard, places, own_rows in self._by_shard(rows):
+            ends, jpeg = shard.columns["ends"], shard.columns["jpeg"]
+            height, width = shard.columns["size"].tolist()
             for place, row in zip(places, own_rows, strict=True):
-                ends = [columns["ends"][row - 1, -1] if row else 0, *columns["ends"][row]]
-                images[place] = [columns["jpeg"][low:high].tobytes() for low, high in pairwise(ends)]
+                bounds = [ends[row - 1, -1] if row else 0, *ends[row]]
+                images[place] = [jpeg[low:high].tobytes() for low, high in pairwise(bounds)]
         in_order = [image for place in range(len(rows)) for image in images[place]]
         return rearrange(decode_jpegs(in_order, height, width), "(s v) c h w -> s v c h w", s=len(rows))
 
-    def _columns(self, number: int) -> dict[str, np.ndarray]:
-        mapped = self._maps.pop(number, None) or _map_shard(self.folder, self.shards[number])
-        self._maps[number] = mapped
-        self._touched.add(number)
-        if len(self._maps) > OPEN_SHARDS:
-            oldest = next(iter(self._maps))
-            del self._maps[oldest]
-            self._touched.discard(oldest)
-        return mapped.columns
 
-    def _return_memory(self) -> None:
-        for number in self._touched:
-            self._maps[number].memory.madvise(mmap.MADV_DONTNEED)
-        self._touched.clear()
-        self._read = 0
+SceneSource = Scenes | StoredScenes  # what has views, cameras, factors and names, and gives scenes by index
 
 
 def _factors(columns: Mapping[str, Tensor]) -> Factors | None:
     if "factors.shape" not in columns:
         return None
     return Factors(*(columns[f"factors.{f.name}"] for f in fields(Factors)))
-
-
-def _map_shard(folder: Path, shard: Shard) -> Mapped:
-    """Map a safetensors file: 8 bytes of header length, a JSON header, the data."""
-    path = folder / shard.file
-    found = shard.size_in(folder)
-    if found != shard.bytes:
-        raise ValueError(f"{path} has {found} bytes where the index says {shard.bytes}: prepare the store again")
-    with path.open("rb") as file:
-        memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    length = int.from_bytes(memory[:8], "little")
-    columns = {}
-    for name, entry in json.loads(memory[8 : 8 + length]).items():
-        if name != "__metadata__":
-            dtype, (low, high) = np.dtype(DTYPES[entry["dtype"]]), entry["data_offsets"]
-            column = np.frombuffer(memory, dtype, (high - low) // dtype.itemsize, 8 + length + low)
-            columns[name] = column.reshape(entry["shape"])
-    return Mapped(columns, memory)

@@ -1,0 +1,94 @@
+"""What a source of scenes is: independent pieces, each read on its own.
+
+A piece becomes one shard of the store, so pieces are what is prepared in parallel and what a fraction selects.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
+
+from gqn_probe.data.formats.deepmind import EncodedScenes
+from gqn_probe.data.formats.tfrecord import raise_error
+from gqn_probe.types import Lens, Scenes
+
+SHORTFALL = 0.01  # of the scenes asked for, that is accepted rather than to read another piece
+
+
+class Piece(NamedTuple):
+    """A part of a split that can be read on its own."""
+
+    split: str
+    name: str
+
+
+@runtime_checkable
+class Source(Protocol):
+    """What the store is made from."""
+
+    def identity(self) -> dict:
+        """Plain values that decide the content; the cache and the store are named and checked by them."""
+        ...
+
+    def find_lens(self) -> Lens:
+        """How its cameras see, as was set or as is known of the data."""
+        ...
+
+    def pieces(self) -> list[Piece]:
+        """All there is to read, training first."""
+        ...
+
+    def weight(self, piece: Piece) -> float:
+        """How large a piece is: its number of scenes where that is known before it is read, else its bytes."""
+        ...
+
+    def limit(self, split: str) -> int | None:
+        """How many of the split's scenes to use; None for all."""
+        ...
+
+    def read(self, piece: Piece, on_error: Callable[[ValueError], None] = raise_error) -> Scenes | EncodedScenes:
+        """The scenes of a piece.
+
+        Raises:
+            ValueError: naming file, record and reason, unless ``on_error`` takes it.
+        """
+        ...
+
+
+class Share(NamedTuple):
+    """A fraction of the training pieces."""
+
+    pieces: list[Piece]  # training first, then all of the other splits
+    kept: float  # of the scenes in the training pieces, in 0..1
+    part: float  # of all training scenes that lie in these pieces, in 0..1
+
+
+def fraction_of(source: Source, fraction: float) -> Share:
+    """The first pieces that hold ``fraction`` of the training scenes, and all pieces of other splits.
+
+    Pieces may be of very different size, so their weights are added up, not their number.
+
+    Raises:
+        ValueError: where it is not in 0..1.
+    """
+    if not 0 < fraction <= 1:
+        raise ValueError(f"data.fraction={fraction} is not in 0..1: 1 takes all training scenes")
+    pieces = source.pieces()
+    train = [piece for piece in pieces if piece.split == "train"]
+    others = [piece for piece in pieces if piece.split != "train"]
+    if fraction == 1 or not train:
+        return Share(train + others, 1.0, 1.0)
+    weights = [source.weight(piece) for piece in train]
+    total, taken, count = math.fsum(weights), 0.0, 0
+    while taken < fraction * total * (1 - SHORTFALL):
+        taken, count = taken + weights[count], count + 1
+    return Share(train[:count] + others, min(1.0, fraction * total / taken), taken / total)
+
+
+def choose(setting: str, value: str, choices: Sequence[str]) -> None:
+    """Refuse a setting that is none of its choices.
+
+    Raises:
+        ValueError: naming both.
+    """
+    if value not in choices:
+        raise ValueError(f"data.{setting}={value} is not known: use {' or '.join(choices)}")
