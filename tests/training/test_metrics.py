@@ -70,8 +70,11 @@ def test_a_scene_alone_is_no_control_of_itself():
 
 
 def test_spread_is_that_of_samples_and_kl_that_of_the_query():
-    class Dice(torch.nn.Module):
-        """Predicts grey levels of a known spread around the truth, which is black."""
+    class Dice(GQN):
+        """Predicts grey levels of a known spread, away from the truth."""
+
+        def __init__(self):
+            torch.nn.Module.__init__(self)
 
         def encode(self, frames, cameras):
             return frames.new_zeros(len(frames), frames.shape[1], 1, 1, 1)
@@ -79,14 +82,14 @@ def test_spread_is_that_of_samples_and_kl_that_of_the_query():
         def aggregate(self, phi):
             return phi.sum(dim=1)
 
-        def sample_from(self, representation, cameras, *, size):
-            return 0.5 + 0.1 * torch.randn(len(cameras), 3, *size)
+        def sample_from(self, representation, cameras, *, size, samples):
+            return 0.5 + 0.1 * torch.randn(samples * len(cameras), 3, *size)
 
         def predict(self, representation, truth, cameras):
             return GQNOutput(truth, representation, torch.full((len(truth),), 7.0), torch.zeros(len(truth), 1))
 
     black = batch(scenes=20, size=24)._replace(frames=torch.zeros(20, 4, 3, 24, 24, dtype=torch.uint8))
-    found = scored(Dice(), black)  # pyright: ignore[reportArgumentType]
+    found = scored(Dice(), black)
     assert float(found["sample/spread"]) == pytest.approx(25.5, rel=0.01)
     assert float(found["sample/mse"]) == pytest.approx(0.26, rel=0.01)
     assert float(found["mean_of_samples/mse"]) == pytest.approx(0.25 + 0.01 / 4, rel=0.01)

@@ -166,13 +166,16 @@ class GQN(Configured):
         query_cameras: Float[Tensor, "n p"],
         deterministic: bool = False,
         size: tuple[int, int] | None = None,
-    ) -> Float[Tensor, "n c h w"]:
+        samples: int = 1,
+    ) -> Float[Tensor, "m c h w"]:
         """Predict query views, one or more consecutive ones a scene, with latents from the prior.
 
-        ``size`` is the images' height and width: without it, what the representation tells, or the generator's.
+        Args:
+            size: height and width of the images: without it, what the representation tells, or the generator's.
+            samples: how many images of each query, one after another: m = n samples.
         """
         size = size or self.encoder.image_size(representation) or (self.generator.size, self.generator.size)
-        return self._draw(representation, query_cameras, None, size, deterministic).image
+        return self._draw(representation, query_cameras, None, size, deterministic, samples).image
 
     def log_likelihood(
         self,
@@ -188,14 +191,12 @@ class GQN(Configured):
         Burda, Grosse & Salakhutdinov 2016, "Importance weighted autoencoders", equation 8: it rises with the number
         of samples; one sample gives an estimate of the ELBO. ``sigma`` is the deviation of pixels on the 0..1 scale.
         """
-        weights = []
-        for _ in range(samples):
-            drawn = self._draw(representation, query_cameras, query_frames, _size(query_frames), deterministic=False)
-            weight = -gaussian_nll(drawn.image, query_frames, sigma)
-            for z, prior, posterior in zip(drawn.latents, drawn.priors, drawn.posteriors, strict=True):
-                weight = weight + (prior.log_prob(z) - posterior.log_prob(z)).sum(dim=(1, 2, 3))
-            weights.append(weight)
-        return torch.stack(weights).logsumexp(dim=0) - math.log(samples)
+        size = _size(query_frames)
+        drawn = self._draw(representation, query_cameras, query_frames, size, deterministic=False, samples=samples)
+        weights = -gaussian_nll(drawn.image, query_frames.repeat_interleave(samples, dim=0), sigma)
+        for z, prior, posterior in zip(drawn.latents, drawn.priors, drawn.posteriors, strict=True):
+            weights = weights + (prior.log_prob(z) - posterior.log_prob(z)).sum(dim=(1, 2, 3))
+        return rearrange(weights, "(n s) -> n s", s=samples).logsumexp(dim=1) - math.log(samples)
 
     def sample(
         self,
@@ -229,6 +230,7 @@ class GQN(Configured):
         frames: Float[Tensor, "n c h w"] | None,
         size: tuple[int, int],
         deterministic: bool,
+        samples: int = 1,
     ) -> Unrolled:
         self._check(size, cameras)
         if not len(representation) or len(cameras) % len(representation):
@@ -238,6 +240,9 @@ class GQN(Configured):
             )
         grid = size[0] // SCALE, size[1] // SCALE
         seen = self.encoder.look(representation, cameras, grid)
+        if samples > 1:
+            seen, cameras = (each.repeat_interleave(samples, dim=0) for each in (seen, cameras))
+            frames = None if frames is None else frames.repeat_interleave(samples, dim=0)
         return self.generator(seen, cameras, frames, grid=grid, deterministic=deterministic)
 
     def _check(self, size: tuple[int, ...], cameras: Float[Tensor, "... p"]) -> None:

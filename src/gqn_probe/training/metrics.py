@@ -78,7 +78,7 @@ class PredictionMetrics:
         size = truth.shape[-2], truth.shape[-1]
 
         def draw(representation: Tensor, camera: Tensor, samples: int = 1) -> Tensor:
-            images = gqn.sample_from(representation, camera.repeat_interleave(samples, dim=0), size=size)
+            images = gqn.sample_from(representation, camera, size=size, samples=samples)
             return rearrange(images.float(), "(b s) c h w -> b s c h w", s=samples)
 
         samples = draw(representation, camera, SAMPLES)

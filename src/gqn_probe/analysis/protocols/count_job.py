@@ -16,6 +16,7 @@ from gqn_probe.analysis.inputs.context_readouts import check_inputs
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.inputs.view_selection import TASKS, Selection, sum_views
 from gqn_probe.analysis.protocols.study_settings import StudySettings
+from gqn_probe.analysis.protocols.uncertainty import draw_samples, likelihood_scores, sample_scores
 from gqn_probe.atomic_io import atomic_write, write_arrays, write_csv, write_text
 from gqn_probe.progress import progress
 from gqn_probe.types import to_unit
@@ -32,7 +33,8 @@ class Prediction(NamedTuple):
     shuffled: Float[Tensor, "b c h w"]  # by the prior, from the representation of another scene
     nearest: Float[Tensor, "b c h w"]  # the context view of the nearest camera
     mean: Float[Tensor, "b c h w"]  # of all views that no one is asked for
-    kl: Float[Tensor, " b"]  # nats
+    samples: Float[Tensor, "b s c h w"]  # by the prior, several
+    scores: dict[str, Float[Tensor, " b"]]  # KL, and what uncertainty.py says of several samples
     query_seen: bool
 
 
@@ -62,7 +64,7 @@ def run_count(study_inputs: StudyInputs, count: int, settings: StudySettings, fo
 
 @torch.no_grad()  # for the generator below too: it runs while this one waits for it
 def _reconstruct(study_inputs: StudyInputs, count: int, settings: StudySettings, folder: Path) -> None:
-    rows, pictures = [], {"truth": [], "reconstruction": [], "sample": []}
+    rows, pictures = [], {"truth": [], "reconstruction": [], "sample": [], "samples": []}
     scene = 0
     for prediction in _predictions(study_inputs, count, settings):
         errors = {
@@ -73,13 +75,14 @@ def _reconstruct(study_inputs: StudyInputs, count: int, settings: StudySettings,
             "mean_": prediction.mean,
         }
         columns = {f"{name}mse": _mse(image, prediction.truth) for name, image in errors.items()}
-        columns["kl"] = prediction.kl
+        columns |= prediction.scores
         for i in range(len(prediction.truth)):
             cells = ((metric, float(values[i])) for metric, values in columns.items())
             rows += [(scene + i, count, int(prediction.query_seen), *cell) for cell in cells]
         scene += len(prediction.truth)
         for kind, images in pictures.items():
-            images.append(_bytes(getattr(prediction, kind)))
+            if scene <= settings.show + BATCH:
+                images.append(_bytes(getattr(prediction, kind)))
     write_csv(folder / "reconstruction.csv", ("scene", "count", "query_seen", "metric", "value"), rows)
     shown = {kind: torch.cat(images)[: settings.show].numpy() for kind, images in pictures.items() if images}
     some = study_inputs.scenes[: len(shown.get("truth", ()))]
@@ -115,11 +118,14 @@ def _predictions(study_inputs: StudyInputs, count: int, settings: StudySettings)
                 torch.manual_seed(int(draw))
                 size = truth.shape[-2], truth.shape[-1]
                 sample, shuffled = (gqn.sample_from(each, camera, size=size) for each in (r, other))
+                scores = {"kl": predicted.kl}
+                samples = draw_samples(gqn, r, camera, size=size, samples=settings.samples)
+                scores |= sample_scores(samples, truth)
+                scores |= likelihood_scores(gqn, r, camera, truth, samples=settings.samples)
             nearest_view = to_unit(some.frames[part, nearest[part]])
-            images = (truth, predicted.mean, sample, shuffled, nearest_view, mean.expand_as(truth))
-            yield Prediction(
-                *(image.float().cpu() for image in images), kl=predicted.kl.float().cpu(), query_seen=task.query_seen
-            )
+            images = (truth, predicted.mean, sample, shuffled, nearest_view, mean.expand_as(truth), samples)
+            scores = {name: values.float().cpu() for name, values in scores.items()}
+            yield Prediction(*(image.float().cpu() for image in images), scores, task.query_seen)
             advance(len(part))
 
 
@@ -142,5 +148,5 @@ def _mse(image: Float[Tensor, "b c h w"], truth: Float[Tensor, "b c h w"]) -> Fl
     return reduce((image.clamp(0, 1) - truth) ** 2, "b c h w -> b", "mean")
 
 
-def _bytes(image: Float[Tensor, "b c h w"]) -> UInt8[Tensor, "b h w c"]:
-    return rearrange(image.clamp(0, 1).mul(255).round().to(torch.uint8), "b c h w -> b h w c")
+def _bytes(image: Float[Tensor, "*b c h w"]) -> UInt8[Tensor, "*b h w c"]:
+    return rearrange(image.clamp(0, 1).mul(255).round().to(torch.uint8), "... c h w -> ... h w c")

@@ -47,6 +47,6 @@ def write_pictures(study_inputs: StudyInputs, jobs: Jobs, settings: StudySetting
     }
     for count, job in zip(jobs.counts, jobs.folders, strict=True):
         with np.load(job / "reconstructions.npz") as pictures:
-            arrays |= {f"{kind}_{count}": pictures[kind] for kind in ("truth", "reconstruction", "sample")}
+            arrays |= {f"{kind}_{count}": pictures[kind] for kind in ("truth", "reconstruction", "sample", "samples")}
             arrays["context"] = pictures["context"]  # the largest count's stays
     write_arrays(folder / "reconstructions.npz", arrays)

@@ -13,6 +13,7 @@ HEADLINE = ("none", "norm")  # r as it is, and its length
 LEAST = dict.fromkeys(("objects", "seeds", "show", "resamples", "permutations", "untrained"), 1) | {
     "seed": 0,
     "reconstruct": 2,  # a control predicts each from another scene's representation
+    "samples": 2,  # a spread
 }
 
 
@@ -30,6 +31,7 @@ class StudySettings:
     controls: str | Sequence[str]  # "all", or names in ``control``
     control: Mapping[str, Control] = field(default_factory=dict)  # what there is to choose from
     reconstruct: int = 32  # scenes whose query is reconstructed at each count
+    samples: int = 16  # drawn of each of these, for spread and likelihood
     show: int = 6  # of these, how many are kept as images
     resamples: int = 10000  # bootstrap
     permutations: int = 1000

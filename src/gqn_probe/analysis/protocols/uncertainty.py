@@ -1,0 +1,69 @@
+"""How uncertain a GQN is of a query, and whether rightly: it is a distribution over images, not one image.
+
+Eslami et al. 2018 say that its uncertainty falls with every observation. Three things show it: how much samples from
+the prior differ, how much the query itself would still tell (the KL, elsewhere), and the likelihood of the truth.
+"""
+
+import math
+
+from einops import rearrange, reduce
+from jaxtyping import Float
+from torch import Tensor
+
+from gqn_probe.model import GQN
+from gqn_probe.model.gaussian import floor_nats
+from gqn_probe.training.metrics import silhouette_iou
+
+GREY_LEVELS = 255  # bits are those of an image in grey levels, as of other models of images
+SIGMA = 0.7  # the paper's last pixel deviation, for weights that do not say theirs
+
+
+def draw_samples(
+    gqn: GQN,
+    representation: Float[Tensor, "b d y x"],
+    cameras: Float[Tensor, "b p"],
+    *,
+    size: tuple[int, int],
+    samples: int,
+) -> Float[Tensor, "b s c h w"]:
+    """Several samples of each query from the prior, in 0..1."""
+    drawn = gqn.sample_from(representation, cameras, size=size, samples=samples)
+    return rearrange(drawn.float().clamp(0, 1), "(b s) c h w -> b s c h w", s=samples)
+
+
+def sample_scores(drawn: Float[Tensor, "b s c h w"], truth: Float[Tensor, "b c h w"]) -> dict[str, Float[Tensor, " b"]]:
+    """Scores of several samples of each query, a value a scene, on the 0..1 scale of frames.
+
+    Returns:
+        ``spread_mse``: mean squared deviation of samples from their mean, as large as ``averaged_mse``, the error of
+        that mean, where uncertainty is calibrated; ``iou``: overlap of the silhouettes of one sample and the truth.
+    """
+    spread = reduce(drawn.var(dim=1), "b c h w -> b", "mean")
+    error = reduce((drawn.mean(dim=1) - truth) ** 2, "b c h w -> b", "mean")
+    return {
+        "spread_mse": spread,
+        "averaged_mse": error,
+        "iou": silhouette_iou(drawn[:, 0], truth),
+    }
+
+
+def likelihood_scores(
+    gqn: GQN,
+    representation: Float[Tensor, "b d y x"],
+    cameras: Float[Tensor, "b p"],
+    truth: Float[Tensor, "b c h w"],
+    *,
+    samples: int,
+) -> dict[str, Float[Tensor, " b"]]:
+    """The likelihood of the truth by importance sampling, at the pixel deviation that training ended with.
+
+    Returns:
+        ``nats_above_floor``: how much less likely than under a perfect mean; ``bits_per_dimension``: of grey levels.
+    """
+    sigma = gqn.input_spec.sigma or SIGMA
+    dimensions = truth[0].numel()
+    nats = -gqn.log_likelihood(representation, truth, cameras, sigma=sigma, samples=samples)
+    return {
+        "nats_above_floor": nats - floor_nats(sigma, dimensions),
+        "bits_per_dimension": nats / (dimensions * math.log(2)) + math.log2(GREY_LEVELS),
+    }
