@@ -45,7 +45,15 @@ METRICS = {
         "KL (nats)",
         "nats that the query adds to what the context told: near 0, posterior and prior pictures look alike",
     ),
-    "spread": Term("spread of samples", "standard deviation of samples of one query in grey levels: what is uncertain"),
+    "spread_rmse": Term("spread of samples", "standard deviation of samples of one query in grey levels: the doubt"),
+    "averaged_rmse": Term(
+        "averaged samples' RMSE", "error of the mean of 16 samples: as large as their spread if right"
+    ),
+    "iou": Term("silhouette IoU", "overlap of the object's pixels in a sample and in the truth: 1 is all"),
+    "nats_above_floor": Term(
+        "nats above floor", "how much less likely the query is than under a perfect prediction (importance sampling)"
+    ),
+    "bits_per_dimension": Term("bits a dimension", "the query's negative log-likelihood a pixel and channel"),
 }
 
 TARGETS = {
