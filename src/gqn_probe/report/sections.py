@@ -88,7 +88,7 @@ def _nothing(study: Study) -> str:
 
 
 def _errors(study: Study) -> str:
-    names = ("sample_rmse", "rmse", "shuffled_rmse", "nearest_rmse", "mean_rmse", "averaged_rmse", "spread_rmse", "iou", "kl")
+    names = ("sample_rmse", "rmse", "shuffled_rmse", "nearest_rmse", "mean_rmse", "averaged_rmse", "spread_rmse", "kl")
     return _by_count(study, {name: study.reconstruction_series(name) for name in names}, digits=1)
 
 
