@@ -24,7 +24,7 @@ def probe(cfg: DictConfig) -> None:
     settings = job.instantiate(cfg.probe)
     counts = pipeline.plan_counts(cfg, folder)
     inputs = pipeline.open_study_inputs(cfg, settings, counts)
-    for count in pipeline.with_progress(counts):
+    for count in pipeline.with_progress(pipeline.unfinished(counts, inputs, settings)):
         name, facts = f"k={count.count:02d} seed={cfg.seed}", inputs.fingerprints
         with wandb_logging.loggers(cfg, job.root_folder(), job_type="count", name=name, facts=facts) as loggers:
             run_count(inputs, count.count, settings, count.folder)

@@ -61,7 +61,7 @@ def test_an_artifact_is_named_in_the_characters_that_wandb_allows():
         ({"root": "mine"}, 5, "note: probe.objects=5, but split=test has 3 scenes, which were all studied\n"),
     ],
 )
-def test_fewer_scenes_than_asked_for_are_told_of(tmp_path, monkeypatch, capsys, data, objects, told):
+def test_fewer_scenes_than_asked_for_are_told_of(tmp_path, monkeypatch, caplog, data, objects, told):
     for name in ("run_study", "read_study", "draw_figures", "build_report", "print_results"):
         monkeypatch.setattr(pipeline, name, Mock())
     monkeypatch.setattr(pipeline, "write_provenance", Mock())
@@ -70,7 +70,7 @@ def test_fewer_scenes_than_asked_for_are_told_of(tmp_path, monkeypatch, capsys, 
     study_inputs = Mock(spec=StudyInputs, scenes=[1, 2, 3], fingerprints={}, features_folder=Path("features"))
     cfg = DictConfig({"split": "test", "data": data, "logger": {"wandb": False}})
     pipeline.finish_study(cfg, study_inputs, Mock(spec=StudySettings, objects=objects), [], tmp_path)
-    assert capsys.readouterr().err == told
+    assert "".join(f"{message}\n" for message in caplog.messages) == told
 
 
 def test_the_reports_of_a_sweep_are_made_again(monkeypatch, tmp_path, capsys):

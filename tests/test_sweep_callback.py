@@ -13,7 +13,7 @@ from test_scripts import place, study, trained  # noqa: F401  (fixtures)
 
 from gqn_probe import job as job_module
 from gqn_probe import pipeline, progress, sweep_callback
-from gqn_probe.sweep_callback import StudyAfterSweep, by_setting, study_of
+from gqn_probe.sweep_callback import StudyAfterSweep, by_setting, jobs_of, study_of
 
 CHOICES = {"split": "test", "checkpoint": "pretrained", "cache": "cache", "probe": None}
 
@@ -36,6 +36,7 @@ def finish(monkeypatch):
         hydra = OmegaConf.structured(HydraConf)
         hydra.sweep.dir = str(folder)
         hydra.job_logging = {}
+        hydra.sweeper = {}
         StudyAfterSweep().on_multirun_end(DictConfig({"hydra": hydra}))
 
     return end
@@ -51,29 +52,53 @@ def two(tmp_path) -> Path:
 
 def test_the_context_and_what_all_jobs_share_name_no_study(tmp_path):
     jobs = [job(tmp_path / str(k), f"checkpoint=/{'a' * 300}", f"++context={k}", "seed=1") for k in (2, 3, 10)]
-    assert by_setting(tmp_path) == {"": jobs}
+    assert by_setting(jobs) == {"": jobs}
 
 
 def test_a_study_is_named_by_what_settings_differ_in(tmp_path):
     jobs = [job(tmp_path / str(n), "data.size=16", f"checkpoint=a/{n // 2}", f"context={n % 2}") for n in range(4)]
-    assert by_setting(tmp_path) == {"checkpoint=a-0": jobs[:2], "checkpoint=a-1": jobs[2:]}
+    assert by_setting(jobs) == {"checkpoint=a-0": jobs[:2], "checkpoint=a-1": jobs[2:]}
 
 
 def test_a_long_name_is_cut_and_stays_one_of_its_own(tmp_path):
-    jobs = [job(tmp_path / str(n), f"checkpoint={'ä' * 200}{n}") for n in range(2)]
-    studies = by_setting(tmp_path)
+    jobs = [job(tmp_path / str(n), f"checkpoint={'x' * 200}{n}") for n in range(2)]
+    studies = by_setting(jobs)
     assert list(studies.values()) == [[folder] for folder in jobs]
-    assert all(len(name.encode()) <= 80 and name.endswith(f"ä-{n}") for n, name in enumerate(studies))
+    assert all(len(name) == 80 and name.endswith(f"x-{n}") for n, name in enumerate(studies))
 
 
 def test_two_settings_never_share_a_name(tmp_path):
     jobs = [job(tmp_path / str(n), f"checkpoint={name}") for n, name in enumerate(("a/b", "a-b"))]
-    assert by_setting(tmp_path) == {"checkpoint=a-b": jobs[:1], "checkpoint=a-b-1": jobs[1:]}
+    assert by_setting(jobs) == {"checkpoint=a-b": jobs[:1], "checkpoint=a-b-1": jobs[1:]}
+
+
+def test_a_name_needs_no_quotes(tmp_path):
+    jobs = [job(tmp_path / str(n), f"checkpoint='für/{n}=(1)'", f"+data.parts=[4,{n}]") for n in range(2)]
+    assert list(by_setting(jobs)) == [
+        "data.parts=-4,0-,checkpoint=-f-r-0=-1-",
+        "data.parts=-4,1-,checkpoint=-f-r-1=-1-",
+    ]
+
+
+def test_the_order_of_overrides_makes_no_setting(tmp_path):
+    jobs = [job(tmp_path / "0", "seed=1", "x=2", "context=2"), job(tmp_path / "1", "context=3", "x=2", "seed=1")]
+    assert by_setting(jobs) == {"": jobs}
+
+
+def sweep_config(*overrides: str) -> DictConfig:
+    return DictConfig({"hydra": {"overrides": {"task": list(overrides)}, "sweeper": {"ranges": ["context"]}}})
 
 
 def test_jobs_may_lie_where_the_user_wants_them(tmp_path):
     jobs = [job(tmp_path / "by" / f"k{k}", f"context={k}") for k in (2, 3)]
-    assert by_setting(tmp_path) == {"": jobs}
+    assert jobs_of(sweep_config("context=2..3"), tmp_path) == jobs
+
+
+def test_jobs_of_an_earlier_sweep_are_left_out(tmp_path, caplog):
+    earlier = [job(tmp_path / str(n), f"context={k}", "seed=1") for n, k in enumerate((5, 2, 3, 4))]
+    again = job(tmp_path / "by" / "hand", "seed=1", "context=2")
+    assert jobs_of(sweep_config("seed=1", "context=2..3"), tmp_path) == [earlier[2], again]
+    assert [message.partition(" is of")[0] for message in caplog.messages] == [str(earlier[0]), str(earlier[3])]
 
 
 def test_jobs_of_one_count_and_of_several_are_found_alike(tmp_path, monkeypatch):

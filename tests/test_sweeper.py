@@ -94,7 +94,9 @@ def test_range_becomes_jobs_and_a_failed_one_is_named(app):
     assert jobs(result) == ["JOB 2 1", "JOB 2 2", "JOB 4 1", "JOB 4 2"]
     assert result.returncode == 1
     assert "job context=3 x=1 failed: context=3 is refused; use 4" in result.stderr
-    assert result.stderr.splitlines()[-1] == "error: 2 of 6 jobs of the sweep failed"
+    assert result.stderr.splitlines()[-1] == (
+        "error: 2 of 6 jobs of the sweep failed; the same command with hydra.sweep.dir=sweep runs these alone"
+    )
 
 
 @pytest.mark.slow

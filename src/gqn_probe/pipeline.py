@@ -1,7 +1,7 @@
 """The context-count study around its jobs: plan them, load what they share, and evaluate them after the last."""
 
+import logging
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from gqn_probe import job, wandb_logging, wandb_results
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
+from gqn_probe.analysis.protocols.jobs import is_done, job_note
 from gqn_probe.analysis.protocols.study import run_study
 from gqn_probe.analysis.protocols.study_settings import StudySettings
 from gqn_probe.context_range import parse_counts
@@ -25,6 +26,7 @@ from gqn_probe.report.terminal import print_results, say
 from gqn_probe.study_results import read_study
 from gqn_probe.wandb_logging import ArtifactSpec
 
+log = logging.getLogger(__name__)
 LARGEST_COUNT = 15  # of the study
 
 
@@ -96,9 +98,18 @@ def plan_counts(cfg: DictConfig, folder: Path) -> list[CountJob]:
     return [CountJob(count, folder / f"count-{count:02d}") for count in counts]
 
 
+def unfinished(jobs: Sequence[CountJob], study_inputs: StudyInputs, settings: StudySettings) -> list[CountJob]:
+    """The jobs without those that an earlier run in the same folders did with the same weights, data and settings."""
+    note = job_note(study_inputs, settings)
+    done = [each for each in jobs if is_done(each.folder, each.count, note)]
+    for each in done:
+        log.info("context=%d is done already: %s", each.count, each.folder)
+    return [each for each in jobs if each not in done]
+
+
 def with_progress(jobs: Sequence[CountJob]) -> Iterator[CountJob]:
     """Yield the jobs behind a progress bar where one process has several; a sweep has a bar of its own."""
-    if len(jobs) == 1:
+    if len(jobs) < 2:
         yield from jobs
         return
     with progress("counts", len(jobs), "counts") as advance:
@@ -138,7 +149,7 @@ def finish_study(
     if len(study_inputs.scenes) < settings.objects:
         more = f"; data.{cfg.split}={settings.objects} gives as many" if cfg.split in cfg.data else ""
         there = f"split={cfg.split} has {len(study_inputs.scenes)} scenes, which were all studied{more}"
-        print(f"note: probe.objects={settings.objects}, but {there}", file=sys.stderr)
+        log.warning("note: probe.objects=%d, but %s", settings.objects, there)
     print_results(study, wandb=where)
 
 

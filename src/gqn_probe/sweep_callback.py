@@ -2,9 +2,10 @@
 
 import atexit
 import logging
+import re
 import sys
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ from gqn_probe.progress import progress
 from hydra_plugins.gqn_probe_range.range_sweeper import expand
 
 log = logging.getLogger(__name__)
-LONGEST = 80  # bytes of a folder's name: it is part of names on W&B, which hold 128
+LONGEST = 80  # characters of a folder's name: it is part of names on W&B, which hold 128
+UNSAFE = re.compile(r"[^A-Za-z0-9._=,-]+")  # in a folder's name, which needs no quotes in a shell
 
 
 class StudyAfterSweep(Callback):
@@ -57,7 +59,7 @@ class StudyAfterSweep(Callback):
             config.hydra.runtime.output_dir = str(folder)
         HydraConfig.instance().set_config(config)
         configure_log(config.hydra.job_logging, config.hydra.verbose)
-        studies = by_setting(folder)
+        studies = by_setting(jobs_of(config, folder))
         if not studies:
             sys.exit(f"error: no job left its configuration below {folder}; keep hydra.output_subdir=.hydra")
         failed = [name for name, jobs in studies.items() if not succeeds(jobs, folder / name)]
@@ -69,25 +71,46 @@ class StudyAfterSweep(Callback):
             sys.exit(1)
 
 
-def by_setting(folder: Path) -> dict[str, list[Path]]:
+def jobs_of(config: DictConfig, folder: Path) -> list[Path]:
+    """The folders of this sweep's jobs below ``folder``, in order, without those that an earlier sweep left there."""
+    wanted = None
+    if "ranges" in config.hydra.sweeper:
+        wanted = {
+            frozenset(overrides) for overrides in expand(config.hydra.overrides.task, config.hydra.sweeper.ranges)
+        }
+    newest: dict[frozenset[str], Path] = {}
+    for file in sorted(folder.rglob(".hydra/overrides.yaml"), key=lambda path: path.stat().st_mtime_ns):
+        overrides = frozenset(overrides_of(file.parents[1]))
+        if wanted is None or overrides in wanted:
+            newest[overrides] = file.parents[1]
+        else:
+            log.warning("%s is of another sweep and left out", file.parents[1])
+    return sorted(newest.values(), key=lambda path: (len(str(path)), str(path)))  # 10 after 9
+
+
+def by_setting(jobs: Sequence[Path]) -> dict[str, list[Path]]:
     """The job folders of each setting that was swept beside the context, under a name for the setting's study.
 
-    The name holds what settings differ in, and is empty where there is one.
+    The name holds what settings differ in, and is empty where there is one. The order of overrides makes no setting.
     """
     groups: dict[tuple[str, ...], list[Path]] = defaultdict(list)
-    jobs = (file.parents[1] for file in folder.rglob(".hydra/overrides.yaml"))
-    for done in sorted(jobs, key=lambda path: (len(str(path)), str(path))):  # 10 after 9
-        overrides = (str(item) for item in OmegaConf.load(done / ".hydra" / "overrides.yaml"))
-        groups[tuple(item for item in overrides if item.lstrip("+").partition("=")[0] != "context")].append(done)
+    for done in jobs:
+        others = (item for item in overrides_of(done) if item.lstrip("+").partition("=")[0] != "context")
+        groups[tuple(sorted(others))].append(done)
     shared = set.intersection(*map(set, groups)) if groups else set()
     studies: dict[str, list[Path]] = {}
-    for overrides, jobs in groups.items():
-        name = ",".join(item for item in overrides if item not in shared).replace("/", "-")
-        if len(name.encode()) > LONGEST or name in studies:
-            number = f"-{jobs[0].name}"
-            name = name.encode()[: LONGEST - len(number.encode())].decode(errors="ignore") + number
-        studies[name] = jobs
+    for overrides, own in groups.items():
+        name = ",".join(UNSAFE.sub("-", item.lstrip("+")) for item in overrides if item not in shared)
+        if len(name) > LONGEST or name in studies:
+            number = f"-{own[0].name}"
+            name = name[: LONGEST - len(number)] + number
+        studies[name] = own
     return studies
+
+
+def overrides_of(job: Path) -> list[str]:
+    """What the command line or the sweep changed for a job."""
+    return [str(item) for item in OmegaConf.load(job / ".hydra" / "overrides.yaml")]
 
 
 def succeeds(jobs: list[Path], folder: Path) -> bool:

@@ -69,7 +69,8 @@ class RangeSweeper(Sweeper):
         if failed:
             if len(failed) < len(results):  # Hydra calls them only after a sweep that does not raise
                 self.hydra_context.callbacks.on_multirun_end(config=self.config)
-            raise CompactHydraException(f"{len(failed)} of {len(results)} jobs of the sweep failed")
+            again = f"the same command with hydra.sweep.dir={folder} runs these alone"
+            raise CompactHydraException(f"{len(failed)} of {len(results)} jobs of the sweep failed; {again}")
         return results
 
 

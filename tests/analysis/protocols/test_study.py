@@ -12,6 +12,8 @@ from safetensors.torch import load_file
 from gqn_probe.analysis import StudyInputs, StudySettings, run_count, run_study
 from gqn_probe.analysis.inputs.view_selection import nested_task
 from gqn_probe.analysis.probes.linear import Softmax
+from gqn_probe.analysis.protocols import jobs as jobs_module
+from gqn_probe.analysis.protocols.jobs import is_done, job_note
 from gqn_probe.types import to_unit
 
 
@@ -67,10 +69,32 @@ def test_a_failed_job_is_named_and_left_out(study_inputs: StudyInputs, quick: St
         run_study(study_inputs, quick, [tmp_path / "count-09"], tmp_path / "none")
 
 
-def test_jobs_of_other_settings_do_not_mix(study_inputs: StudyInputs, quick: StudySettings, tmp_path: Path) -> None:
-    jobs = [run_count(study_inputs, count, replace(quick, seed=count), tmp_path / str(count)) for count in (2, 3)]
-    with pytest.raises(ValueError, match="jobs do not belong together"):
-        run_study(study_inputs, quick, jobs, tmp_path / "study")
+def test_a_study_takes_only_what_belongs_to_it(
+    study_inputs: StudyInputs, quick: StudySettings, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    jobs = [run_count(study_inputs, count, quick, tmp_path / str(count)) for count in (2, 3)]
+    other = replace(study_inputs, fingerprint="other data")
+    jobs += [
+        run_count(other, 4, quick, tmp_path / "4"),
+        run_count(study_inputs, 5, replace(quick, seed=7), tmp_path / "5"),
+    ]
+    summary = json.loads((run_study(study_inputs, quick, jobs, tmp_path / "study") / "summary.json").read_text())
+    assert (summary["counts"], summary["failed"], summary["left_out"]) == ([2, 3], [], ["4", "5"])
+    assert f"{tmp_path / '4'} is left out of the study: its data differ; run it again" in caplog.messages
+    with pytest.raises(ValueError, match="none of the 2 jobs is of these weights, data and settings"):
+        run_study(study_inputs, replace(quick, seed=9), jobs[:2], tmp_path / "none")
+
+
+def test_a_job_is_done_until_what_it_depends_on_changes(
+    study_inputs: StudyInputs, quick: StudySettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = run_count(study_inputs, 2, quick, tmp_path)
+    assert is_done(folder, 2, job_note(study_inputs, quick))
+    assert not is_done(folder, 3, job_note(study_inputs, quick))
+    assert not is_done(folder, 2, job_note(study_inputs, replace(quick, reconstruct=2)))
+    assert not is_done(folder, 2, job_note(study_inputs.untrained(3), quick))
+    monkeypatch.setattr(jobs_module, "code_fingerprint", lambda: "other code")
+    assert not is_done(folder, 2, job_note(study_inputs, quick))
 
 
 def test_one_count_has_predictions_but_no_classifier(

@@ -15,6 +15,7 @@ from torch import Tensor
 from gqn_probe.analysis.inputs.context_readouts import check_inputs
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.inputs.view_selection import TASKS, Selection, sum_views
+from gqn_probe.analysis.protocols.jobs import job_note
 from gqn_probe.analysis.protocols.study_settings import StudySettings
 from gqn_probe.analysis.protocols.uncertainty import draw_samples, likelihood_scores, sample_scores
 from gqn_probe.atomic_io import atomic_write, write_arrays, write_csv, write_text
@@ -57,8 +58,7 @@ def run_count(study_inputs: StudyInputs, count: int, settings: StudySettings, fo
         save_file({"representation": pooled, "views": seen, "scenes": torch.arange(len(scenes))}, draft)
         draft.chmod(0o644)  # safetensors leaves it to its owner alone
     _reconstruct(study_inputs, count, settings, folder)
-    note = {"count": count, "scenes": len(scenes), "seed": settings.seed, "protocol": settings.protocol}
-    write_text(folder / "job.json", json.dumps(note))
+    write_text(folder / "job.json", json.dumps({"count": count, **job_note(study_inputs, settings)}))
     return folder
 
 

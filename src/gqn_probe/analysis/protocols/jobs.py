@@ -1,8 +1,10 @@
 """What the jobs of a sweep left: r at every count, how well queries were predicted, and which jobs failed."""
 
 import csv
+import hashlib
 import json
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +13,13 @@ from jaxtyping import Float
 from safetensors.torch import load_file
 from torch import Tensor
 
+import gqn_probe
+from gqn_probe.analysis.inputs.study_inputs import StudyInputs
+from gqn_probe.analysis.protocols.study_settings import StudySettings
+
+log = logging.getLogger(__name__)
+Note = Mapping[str, int | str]  # of ``job.json``
+
 
 class Jobs(NamedTuple):
     """The jobs that ended well, by ascending count."""
@@ -18,6 +27,7 @@ class Jobs(NamedTuple):
     counts: tuple[int, ...]
     folders: tuple[Path, ...]
     failed: tuple[str, ...]  # folders without a result
+    left_out: tuple[str, ...] = ()  # folders with a result of other weights, data, settings or code
 
 
 class Prediction(NamedTuple):
@@ -30,24 +40,62 @@ class Prediction(NamedTuple):
     value: float
 
 
-def find_jobs(folders: Sequence[Path]) -> Jobs:
+def job_note(study_inputs: StudyInputs, settings: StudySettings) -> Note:
+    """What the files of a job depend on beside its count; jobs of which it differs belong to other studies."""
+    return {
+        "scenes": len(study_inputs.scenes),
+        "seed": settings.seed,
+        "protocol": settings.protocol,
+        "reconstruct": settings.reconstruct,
+        "show": settings.show,
+        **study_inputs.fingerprints,
+        "code": code_fingerprint(),
+    }
+
+
+def code_fingerprint() -> str:
+    """Identifies the source of this package, in hex."""
+    root = Path(gqn_probe.__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def is_done(folder: Path, count: int, note: Note) -> bool:
+    """Whether ``folder`` holds the files of this count, made of the same weights, data and settings by this code."""
+    return _read_note(folder) == {"count": count, **note}
+
+
+def find_jobs(folders: Sequence[Path], note: Note) -> Jobs:
     """Sort job folders by what their ``job.json`` says; a folder without one is a job that failed.
 
+    Args:
+        note: what the study's own jobs depend on; those of others are left out, and logged.
+
     Raises:
-        ValueError: no job ended well, two did the same count, or they looked at other scenes or views.
+        ValueError: no job ended well, or two did the same count.
     """
-    found = {folder: folder / "job.json" for folder in folders}
-    notes = {folder: json.loads(path.read_text()) for folder, path in found.items() if path.is_file()}
-    if not notes:
+    found = {folder: known for folder in folders if (known := _read_note(folder)) is not None}
+    if not found:
         raise ValueError(f"none of the {len(folders)} jobs left a result; see the first error above")
-    ordered = sorted(notes, key=lambda folder: notes[folder]["count"])
-    counts = tuple(notes[folder]["count"] for folder in ordered)
+    for folder, known in found.items():
+        if others := [name for name, value in note.items() if known.get(name) != value]:
+            log.warning("%s is left out of the study: its %s differ; run it again", folder, ", ".join(others))
+    own = {folder: known for folder, known in found.items() if note.items() <= known.items()}
+    if not own:
+        raise ValueError(f"none of the {len(folders)} jobs is of these weights, data and settings: run them again")
+    ordered = sorted(own, key=lambda folder: own[folder]["count"])
+    counts = tuple(int(own[folder]["count"]) for folder in ordered)
     if len(set(counts)) < len(counts):
         raise ValueError(f"jobs overlap: their counts are {list(counts)}; give each count once")
-    setups = {json.dumps({**note, "count": None}) for note in notes.values()}
-    if len(setups) > 1:
-        raise ValueError(f"jobs do not belong together: {' and '.join(sorted(setups))}")
-    return Jobs(counts, tuple(ordered), tuple(folder.name for folder in folders if folder not in notes))
+    failed = tuple(folder.name for folder in folders if folder not in found)
+    return Jobs(counts, tuple(ordered), failed, tuple(folder.name for folder in found if folder not in own))
+
+
+def _read_note(folder: Path) -> Note | None:
+    path = folder / "job.json"
+    return json.loads(path.read_text()) if path.is_file() else None
 
 
 def read_representations(jobs: Jobs) -> Float[Tensor, "s k d"]:

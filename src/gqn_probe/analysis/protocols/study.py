@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.protocols.count_probe import CONVENTION, counting_outcome
-from gqn_probe.analysis.protocols.jobs import Jobs, find_jobs, read_representations
+from gqn_probe.analysis.protocols.jobs import Jobs, find_jobs, job_note, read_representations
 from gqn_probe.analysis.protocols.original_study import original_outcome
 from gqn_probe.analysis.protocols.probe_inputs import ProbeInputs
 from gqn_probe.analysis.protocols.reconstruction import prediction_rows, write_pictures
@@ -28,13 +28,13 @@ def run_study(
     """Study all counts whose jobs ended well; write the result files to ``folder``.
 
     Args:
-        jobs: job folders, in any order; one without ``job.json`` counts as failed.
+        jobs: job folders, in any order; one without ``job.json`` counts as failed, one of other settings is left out.
 
     Raises:
         ValueError: no job ended well, or there are too few objects for the splits.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    found = find_jobs(jobs)
+    found = find_jobs(jobs, job_note(study_inputs, settings))
     representations = read_representations(found)
     bootstrap = ObjectBootstrap(len(representations), resamples=settings.resamples, seed=settings.seed)
     outcome = _outcome(study_inputs, settings, found, representations, bootstrap, folder)
@@ -44,6 +44,7 @@ def run_study(
         "question": QUESTION,
         "counts": list(found.counts),
         "failed": list(found.failed),
+        "left_out": list(found.left_out),
         "objects": len(representations),
         "settings": asdict(settings),
         "labels": {name: settings.control[name].description for name in settings.chosen},
