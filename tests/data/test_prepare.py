@@ -14,7 +14,9 @@ from PIL import Image
 
 from gqn_probe.data import prepared, read_tfrecord
 from gqn_probe.data.formats import remote as files
-from gqn_probe.data.prepare import main
+from gqn_probe.data.prepare import choose_source, main, read_config
+from gqn_probe.data.sources.rendered import Rendered
+from gqn_probe.data.stimuli.render import LENS
 from gqn_probe.data.store.store import read_index
 
 
@@ -142,12 +144,18 @@ def test_a_transfer_that_stays_broken_is_named(
         (["source=shepard_metzler"], "out= is missing"),
         (["source=nix://a", "out=x"], r"nix://a.* cannot be opened: Protocol not known: nix"),
         (["source=nowhere", "out=x"], r"source=nowhere holds no cameras\.csv, train/\*\.tfrecord or train/\*\.pt\.gz"),
-        (["sorce=x"], "'sorce=x' is not understood: expected KEY=VALUE with a key among source, out"),
-        (["source=shepard_metzler", "out=x", "parts=two"], "parts=two is no number of cubes"),
+        (["sorce", "out=x"], "'sorce' is not understood: expected KEY=VALUE, or -h for help"),
+        (["source=shepard_metzler", "out=x", "sise=8"], "sise=8 means nothing for .*: did you mean size?"),
+        (["source=shepard_metzler", "out=x", "lens.width=8"], "lens.width=8 means nothing for source=shepard_metzler"),
+        (["source=shepard_metzler", "out=x", "lens.kind=fisheye"], "lens.kind=fisheye is not known"),
+        (["source=shepard_metzler", "out=x", "batch_size=8"], "batch_size=8 means nothing for source=shepard_metzler"),
+        (["source=shepard_metzler", "out=x", "size={"], "size={: '{' is not YAML"),
+        (["source=shepard_metzler", "out=x", "workers=-1"], "workers=-1 is no number of processes"),
+        (["source=shepard_metzler", "out=x", "parts=two"], "parts=two is no number"),
         (["source=shepard_metzler", "out=x", "split_by=color"], "split_by=color is not known: use shape or scene"),
         (["source=shepard_metzler", "out=x", "frames=raw"], "frames=raw means nothing for source=shepard_metzler"),
-        (["source=.", "out=x", "train=2"], r"train=2 means nothing for source=\.: leave it out"),
-        (["source=shepard_metzler", "out=x", "fraction=0"], r"fraction=0\.0 is not in 0\.\.1"),
+        (["source=.", "out=x", "train=2"], r"source=\. holds no cameras.csv"),
+        (["source=shepard_metzler", "out=x", "fraction=0"], r"fraction=0 is not in 0\.\.1"),
         (["source=shepard_metzler", "out=x", "on_error=go"], "on_error=go is not known: use stop or skip"),
         (["--verify", "out=nowhere"], "nowhere is not a store"),
     ],
@@ -159,6 +167,24 @@ def test_wrong_arguments_are_named(
     with pytest.raises(ValueError, match=reason):
         main(arguments)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_help_tells_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["-h"]) == 0
+    text = capsys.readouterr().out
+    assert "parts: 5 # cubes an object" in text
+    assert "camera_order" not in text
+    assert all(f"\n{kind}: " in text for kind in ("shepard_metzler", "deepmind", "converted", "own"))
+
+
+def test_defaults_are_those_of_training() -> None:
+    source, fraction = choose_source("shepard_metzler_4_to_8", {"lens.scale": 0.5, "val": 3})
+    config = read_config("shepard_metzler") | read_config("shepard_metzler_4_to_8")
+    assert fraction == 1
+    assert isinstance(source, Rendered)
+    assert list(source.parts) == config["parts"] == [4, 5, 6, 7, 8]
+    assert (source.size, source.train, source.val) == (config["size"], config["train"], 3)
+    assert source.lens == LENS._replace(scale=0.5)
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,135 +1,179 @@
-"""Turn any source into the store that training reads:
+"""Turn any source into the store that training reads: ``python -m gqn_probe.data.prepare source=... out=STORE``.
 
-    python -m gqn_probe.data.prepare source=gs://gqn-dataset/shepard_metzler_5_parts out=STORE
-    python -m gqn_probe.data.prepare source=shepard_metzler parts=7 train=100000 out=STORE
-    python -m gqn_probe.data.prepare --verify out=STORE
-
-``source`` is shepard_metzler, or a folder or fsspec URL of TFRecords, of the PyTorch port's .pt.gz files, or of your
-own images with cameras.csv. It can be killed and started again; train on the result with data=prepared data.root=STORE.
+The settings are those of ``conf/data/*.yaml``, where their defaults are.
 """
 
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
+from typing import Any, NamedTuple
 
-import torch
+import yaml
 
+from gqn_probe.data import factories
 from gqn_probe.data.formats.remote import file_sizes, resolve
-from gqn_probe.data.sources.own import OwnScenes
-from gqn_probe.data.sources.published import SUFFIXES, DatasetFiles, kept_frames
-from gqn_probe.data.sources.rendered import Rendered
-from gqn_probe.data.sources.source import Source, fraction_of
-from gqn_probe.data.stimuli.render import LENS
+from gqn_probe.data.sources.published import SUFFIXES
+from gqn_probe.data.sources.source import Source, choose, fraction_of
 from gqn_probe.data.store.store import read_index
 from gqn_probe.data.store.store_builder import build_store, damaged_shards
-from gqn_probe.types import Lens
+
+CONF = Path(__file__).parents[3] / "conf/data"
+OWN = {"source": None, "out": None, "on_error": "stop", "workers": None}  # what only this command knows
+OF_TRAINING = ("_target_", "root", "kind", "cache", "batch_size", "num_workers", "camera_order")
+HELP = """\
+usage: python -m gqn_probe.data.prepare source=SOURCE out=STORE [KEY=VALUE ...]
+       python -m gqn_probe.data.prepare --verify out=STORE
+
+Turn any source into the store that training reads. It can be killed and started again, and goes on where it was;
+train on the result with: python train.py data=prepared data.root=STORE
+
+  python -m gqn_probe.data.prepare source=gs://gqn-dataset/shepard_metzler_5_parts out=/data/cubes
+  python -m gqn_probe.data.prepare source=/downloads/jaco out=/data/jaco frames=raw on_error=skip
+  python -m gqn_probe.data.prepare source=shepard_metzler parts=[4,5,6] train=100000 out=/data/many
+  python -m gqn_probe.data.prepare --verify out=/data/cubes
+
+source    shepard_metzler (rendered by us), or a folder or URL of TFRecords, of the PyTorch port's .pt.gz files, or of
+          your own images with their cameras
+out       folder of the store
+on_error  stop at the first unreadable record, or skip: go on without it, and list it
+workers   processes; 0 works in this one (default: as many as torch uses threads)
+--verify  compare every shard with its checksum
+
+Settings by kind of source (conf/data):
+"""
 
 
-@dataclass(frozen=True)
-class Options:
-    """What the command line says; the defaults of conf/data hold where it says nothing."""
+class Options(NamedTuple):
+    """What a command line asks for."""
 
-    source: str = ""
-    out: str = ""
-    on_error: str = "stop"  # or skip: go on without unreadable records and list them
-    workers: int = torch.get_num_threads()  # processes
-    fraction: float = 1.0  # of the training files
-    name: str = ""  # of the dataset, where the folder has another
-    frames: str = ""  # raw, or jpeg (a ninth of the space, decoded on the fly), which is the default for TFRecords
-    size: int = 0  # pixels to resize to; 0 for 64 when rendering, else for the source's
-    parts: str = "5"  # or several, as 4,5,6,7,8
-    views: int = 16
-    train: int = 4000
-    val: int = 256
-    test: int = 1000
-    seed: int = 0
-    background: str = "plain"
-    split_by: str = "shape"
-
-
-OF_FILES = ("name", "frames")
-OF_RENDERING = ("parts", "views", "train", "val", "test", "seed", "background", "split_by")
+    command: dict[str, Any]  # by the names of OWN
+    settings: dict[str, Any]  # of the source, as in conf/data; a dot leads into a group
 
 
 def parse(arguments: Sequence[str]) -> Options:
-    """Options from ``key=value`` words.
+    """Options from ``key=value`` words; values are YAML.
 
     Raises:
         ValueError: naming the word and what may stand there.
     """
-    kinds = {field.name: type(field.default) for field in fields(Options)}
-    values = {}
+    command, settings = dict(OWN), {}
     for word in arguments:
         key, equals, value = word.partition("=")
-        if not equals or key not in kinds:
-            raise ValueError(f"{word!r} is not understood: expected KEY=VALUE with a key among {', '.join(kinds)}")
-        try:
-            values[key] = kinds[key](value)
-        except ValueError:
-            raise ValueError(f"{word}: {value!r} is no {kinds[key].__name__}") from None
-    options = Options(**values)
-    if options.on_error not in ("stop", "skip"):
-        raise ValueError(f"on_error={options.on_error} is not known: use stop or skip")
-    return options
+        if not equals or not key:
+            raise ValueError(f"{word!r} is not understood: expected KEY=VALUE, or -h for help")
+        if key in ("source", "out"):
+            command[key] = value
+        elif key in OWN:
+            command[key] = _value(word, value)
+        else:
+            settings[key] = _value(word, value)
+    choose("on_error", command["on_error"], ("stop", "skip"))
+    if command["workers"] is not None and not (isinstance(command["workers"], int) and command["workers"] >= 0):
+        raise ValueError(f"workers={command['workers']} is no number of processes")
+    return Options(command, settings)
 
 
-def choose_source(options: Options) -> Source:
-    """The source that ``source=`` names; what a folder or URL is shows in its files.
+def _value(word: str, text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ValueError(f"{word}: {text!r} is not YAML") from None
+
+
+def read_config(name: str) -> dict[str, Any]:
+    """The settings of ``conf/data/NAME.yaml``, with those of the files that it builds on.
 
     Raises:
-        ValueError: where it is nothing that can be read.
+        ValueError: where the file is not there.
     """
-    if not options.source:
+    path = CONF / f"{name}.yaml"
+    if not path.exists():
+        raise ValueError(f"{path} is not there: install gqn-probe from its repository, with pip install -e .")
+    own = yaml.safe_load(path.read_text())
+    base: dict[str, Any] = {}
+    for parent in own.pop("defaults", []):
+        if parent != "_self_":
+            base |= read_config(parent)
+    return base | own
+
+
+def choose_source(source: str | None, settings: Mapping[str, Any]) -> tuple[Source, float]:
+    """The source that ``source=`` names, and the fraction of it; what a folder or URL is shows in its files.
+
+    Raises:
+        ValueError: where it is nothing that can be read, or a setting is none of that source.
+    """
+    if not source:
         raise ValueError("source= is missing: give shepard_metzler, a folder or a URL")
-    size = options.size or None
-    unused = OF_FILES if options.source == "shepard_metzler" else OF_RENDERING
-    for name in unused:
-        if getattr(options, name) != getattr(Options, name):
-            raise ValueError(f"{name}={getattr(options, name)} means nothing for source={options.source}: leave it out")
-    if options.source == "shepard_metzler":
-        counts = (options.train, options.val, options.test)
-        numbers = _numbers(options.parts)
-        return Rendered(
-            numbers[0] if len(numbers) == 1 else numbers,
-            size or 64,
-            options.views,
-            *counts,
-            options.seed,
-            options.background,
-            options.split_by,
-            LENS,
-        )
-    root = resolve(options.source)
+    where: dict[str, Any] = {}
+    if (CONF / f"{source}.yaml").exists() and "train" in read_config(source):
+        kind = source
+    else:
+        kind, where = _kind_of(source, settings.get("name"))
+    config = read_config(kind)
+    given = _nested(config | where, settings, source)
+    factory = getattr(factories, given.pop("_target_").rpartition(".")[2])
+    module = factory(**given)
+    return module.source, module.fraction
+
+
+def _kind_of(source: str, name: str | None) -> tuple[str, dict[str, str]]:
+    """Which file of conf/data describes a folder or URL, and what in it says where it is."""
+    root = resolve(source)
     if file_sizes(root, "cameras.csv"):
-        return OwnScenes(root, size, Lens("perspective", None))
-    name = options.name or Path(root).name
+        return "own", {"root": root}
+    name = name or Path(root).name
     for folder in (root, f"{root}/{name}"):
         for kind, suffix in SUFFIXES.items():
-            if file_sizes(f"{folder}/train", suffix):
-                return DatasetFiles(kind, root, name, size, options.frames or kept_frames(kind, size))
-    raise ValueError(f"source={options.source} holds no cameras.csv, train/*.tfrecord or train/*.pt.gz")
+            if any(file_sizes(f"{folder}/{split}", suffix) for split in ("train", "test")):
+                return kind, {"root": root, "name": name}
+    raise ValueError(f"source={source} holds no cameras.csv, train/*.tfrecord or train/*.pt.gz, nor any of test/")
 
 
-def _numbers(parts: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(number) for number in parts.strip("[]").split(","))
-    except ValueError:
-        raise ValueError(f"parts={parts} is no number of cubes, nor several as 4,5,6") from None
+def _nested(config: dict[str, Any], settings: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """The configuration with these settings; a dot in a name leads into a group."""
+    for name, value in settings.items():
+        *groups, last = name.split(".")
+        place = config
+        for group in groups:
+            place = place.get(group) if isinstance(place, dict) else None
+        if not isinstance(place, dict) or last not in place or name in OF_TRAINING:
+            known = [key for key in config if key not in OF_TRAINING]
+            close = get_close_matches(name, [*known, *OWN], n=1)
+            hint = f"did you mean {close[0]}?" if close else f"it knows {', '.join(known)}"
+            raise ValueError(f"{name}={value} means nothing for source={source}: {hint}")
+        if isinstance(place[last], bool | int | float) and not isinstance(value, bool | int | float | list):
+            raise ValueError(f"{name}={value} is no number")
+        place[last] = value
+    return config
+
+
+def help_text() -> str:
+    """How to use the command, with the settings of each kind of source."""
+    lines = [HELP]
+    for kind in ("shepard_metzler", *SUFFIXES, "own"):
+        content = (CONF / f"{kind}.yaml").read_text().splitlines()
+        lines += [f"\n{kind}: {content[0].removeprefix('# ')}"]
+        lines += [f"  {line}" for line in content[1:] if line.partition(":")[0] not in OF_TRAINING]
+    return "\n".join(lines)
 
 
 def main(arguments: Sequence[str]) -> int:
     """Prepare or verify; the exit status."""
+    if {"-h", "--help"} & {*arguments}:
+        print(help_text())
+        return 0
     verify = "--verify" in arguments
-    options = parse([word for word in arguments if word != "--verify"])
-    if not options.out:
+    command, settings = parse([word for word in arguments if word != "--verify"])
+    if not command["out"]:
         raise ValueError("out= is missing: give the folder of the store")
-    folder = Path(options.out)
+    folder = Path(command["out"]).expanduser()
     if not verify:
-        source = choose_source(options)
-        pieces = fraction_of(source, options.fraction).pieces
-        skip = options.on_error == "skip"
-        build_store(source, folder, pieces, workers=options.workers, skip_unreadable=skip)
+        source, fraction = choose_source(command["source"], settings)
+        pieces = fraction_of(source, fraction).pieces
+        skip = command["on_error"] == "skip"
+        build_store(source, folder, pieces, workers=command["workers"], skip_unreadable=skip)
     index = read_index(folder)
     damaged = damaged_shards(folder) if verify else []
     for line in [*index.unreadable, *damaged]:

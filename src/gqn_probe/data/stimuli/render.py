@@ -31,7 +31,8 @@ def check_parts(parts: int | Sequence[int]) -> tuple[int, ...]:
         ValueError: where one is too small or named twice, or there is none.
     """
     numbers = (parts,) if isinstance(parts, int) else tuple(parts)
-    if not numbers or min(numbers) < 1 or len({*numbers}) < len(numbers):
+    whole = all(isinstance(number, int) and number >= 1 for number in numbers)
+    if not numbers or not whole or len({*numbers}) < len(numbers):
         raise ValueError(f"parts={parts} is no number of cubes: give one of at least 1, or different ones as [4,5,6]")
     return numbers
 
