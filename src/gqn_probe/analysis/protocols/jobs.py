@@ -13,7 +13,6 @@ from jaxtyping import Float
 from safetensors.torch import load_file
 from torch import Tensor
 
-import gqn_probe
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.protocols.study_settings import StudySettings
 
@@ -55,7 +54,7 @@ def job_note(study_inputs: StudyInputs, settings: StudySettings) -> Note:
 
 def code_fingerprint() -> str:
     """Identifies the source of this package, in hex."""
-    root = Path(gqn_probe.__file__).parent
+    root = Path(__file__).parents[2]
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):
         digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
