@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gqn_probe.report.figures import uncertainty
+from gqn_probe.report.figures import samples
 from gqn_probe.results import Result
 from gqn_probe.study_results import Study, read_study
 
@@ -19,14 +19,14 @@ def test_spread_is_the_deviation_of_samples():
     drawn = np.full((2, 4, 4, 3), 100, np.uint8)
     drawn[0, 1, 2] = 100 + 32
     drawn[1, 1, 2] = 100 - 32
-    picture = uncertainty.spread(drawn)
+    picture = samples.spread(drawn)
     assert picture[1, 2].tolist() == [round(32 * 2**0.5 / 64 * 255)] * 3
     assert picture.sum() == 3 * int(picture[1, 2, 0])
 
 
 def test_a_study_without_samples_has_no_such_figures(study: Study):
-    assert uncertainty.samples(study) is None
-    assert uncertainty.uncertainty(study) is None
+    assert samples.samples(study) is None
+    assert samples.uncertainty(study) is None
 
 
 def test_samples_of_the_fewest_and_of_the_most_images(study: Study):
@@ -36,7 +36,7 @@ def test_samples_of_the_fewest_and_of_the_most_images(study: Study):
         truth = pictures[f"truth_{count}"][:, None].astype(float)
         drawn = truth + scale * noise.normal(size=(len(truth), 16, *truth.shape[2:]))
         pictures[f"samples_{count}"] = drawn.clip(0, 255).astype(np.uint8)
-    figure = uncertainty.samples(replace(study, pictures=pictures))
+    figure = samples.samples(replace(study, pictures=pictures))
     assert figure is not None
     titles = [axes.get_title() for axes in figure.axes[:9]]
     assert titles == ["truth", "2 images", "", "", "spread", "15 images", "", "", "spread"]
@@ -52,7 +52,7 @@ def test_curves_are_in_grey_levels_and_nats(study: Study):
     metrics = {"spread_rmse": 10.0, "averaged_rmse": 12.0, "kl": 50.0, "nats_above_floor": 400.0}
     rows = [row(metric, count, value / count) for metric, value in metrics.items() for count in (2, 15)]
     kept = [each for each in study.results if each.metric not in metrics]
-    figure = uncertainty.uncertainty(replace(study, results=(*kept, *rows)))
+    figure = samples.uncertainty(replace(study, results=(*kept, *rows)))
     assert figure is not None
     left, right = figure.axes
     assert [line.get_label() for line in left.lines] == ["spread of samples", "error of their mean"]
