@@ -29,7 +29,6 @@ STUDY = [
     "probe.reconstruct=4",
     "probe.show=2",
     "probe.permutations=20",
-    "probe.resamples=50",
     "probe.controls=[repeated]",
     "probe.probes.linear.epochs=3",
     *(f"probe.probes.{name}=null" for name in ("mlp", "ridge", "knn")),

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
-from gqn_probe.analysis.probes.linear import Softmax
+from gqn_probe.analysis.probes.linear import Linear
 from gqn_probe.analysis.probes.ridge import Ridge
 from gqn_probe.analysis.protocols.study_settings import StudySettings
 from gqn_probe.analysis.questions.controls import Control
@@ -58,13 +58,14 @@ def planted(tiny_gqn: GQN, tmp_path: Path) -> Planted:
     return make
 
 
-LINEAR = Softmax(epochs=10, batch_size=256, learning_rate=0.3, l2=(1e-5, 1e-3, 1e-1), principal=True)
+LINEAR = Linear(epochs=60, l2=(1e-5, 1e-3, 1e-1))
 CONTROLS = {
     "none": Control("r"),
     "norm": Control("length", transform="norm"),
     "direction": Control("direction", transform="direction"),
     "shuffled": Control("shuffled counts", labels="shuffled"),
-    "control_task": Control("label an object", labels="object", split="row"),
+    "control_task": Control("label an object", labels="object_label", split="row"),
+    "row_split": Control("rows split", split="row"),
     "repeated": Control("one view", source="repeated"),
     "transfer": Control("mixtures", source="incoherent", trained_on="nested"),
     "untrained": Control("untrained", encoder="untrained"),
@@ -81,13 +82,17 @@ def settings() -> StudySettings:
         seeds=5,
         seed=0,
         inputs=("pooled",),
+        axes=64,
         targets=("count",),
         probes={"linear": LINEAR, "ridge": Ridge(l2=(1e-4, 1e-2))},
         controls="all",
         control=CONTROLS,
         reconstruct=3,
+        samples=2,
         show=2,
-        resamples=500,
         permutations=100,
         untrained=2,
+        strengths=(1e-4, 1e-2, 1.0, 1e2, 1e4),
+        widths=(1.0,),
+        train_objects=(10,),
     )

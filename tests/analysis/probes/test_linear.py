@@ -7,13 +7,17 @@ import pytest
 import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
+from sklearn.linear_model import LogisticRegression
 from sklearn.linear_model import Ridge as TheirRidge
 
 from gqn_probe.analysis.probes.dataset import ProbeDataset
-from gqn_probe.analysis.probes.knn import Neighbours
-from gqn_probe.analysis.probes.linear import ProbeResult, Softmax, best
+from gqn_probe.analysis.probes.evaluation import ProbeResult, best
+from gqn_probe.analysis.probes.knn import NearestMean, Neighbours
+from gqn_probe.analysis.probes.linear import Linear
 from gqn_probe.analysis.probes.mdl import code_lengths
-from gqn_probe.analysis.probes.ridge import Ridge, fit_ridge
+from gqn_probe.analysis.probes.ridge import Block, KernelRidge, Ridge, fit_ridge, gaussian_kernel, linear_kernel
+from gqn_probe.analysis.probes.standard import moments
+from gqn_probe.analysis.probes.tally import tally, tally_direction
 from gqn_probe.analysis.questions.splits import Split, rows_of, split_groups
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -38,7 +42,7 @@ def test_ridge_is_scikit_learns(objects: int) -> None:
     dataset = _case(noise=1.0, objects=objects)
     dataset = dataset._replace(features=torch.cat([dataset.features, torch.randn(len(dataset.features), 20)], dim=1))
     targets = torch.stack([VALUES[dataset.labels], dataset.features[:, 0] ** 2], dim=1)
-    fit = fit_ridge(dataset.features, targets, dataset.split.train, dataset.split.validation, (0.1,))
+    fit = fit_ridge(dataset, targets, (0.1,))
     standard = (dataset.features - fit.mean) / fit.scale
     train = dataset.split.train
     theirs = TheirRidge(alpha=0.1 * len(train)).fit(standard[train], targets[train])
@@ -85,7 +89,85 @@ def test_neighbours_vote() -> None:
 
 
 def test_code_is_short_for_what_is_easy_and_no_shorter_than_uniform_for_noise() -> None:
-    probe = Softmax(epochs=20, batch_size=64, learning_rate=0.3, l2=(1e-2,), principal=True)
-    lengths = code_lengths([_case(noise=0.05), _case(noise=1e4)], probe, classes=4, device="cpu")
-    assert lengths[0] < 1
-    assert lengths[1] > math.log2(4) - 0.05
+    probe = Linear(epochs=60, l2=(1e-2,))
+    easy, noise = (float(code_lengths(_case(noise=n), probe, classes=4).mean()) for n in (0.05, 1e4))
+    assert easy < 1
+    assert noise > math.log2(4) - 0.05
+
+
+def test_linear_comes_to_scikit_learns_optimum() -> None:
+    dataset, train = _case(noise=2.0), _case(noise=2.0).split.train
+    fit = Linear(epochs=400, l2=(1e-2,)).fit(dataset, 4)
+    standard, labels = ((dataset.features - fit.mean) / fit.scale)[train], dataset.labels[train]
+    theirs = LogisticRegression(C=1 / (1e-2 * len(train)), max_iter=5000, tol=1e-8).fit(standard, labels)
+    expected = torch.from_numpy(theirs.predict_proba(standard)).float()
+    torch.testing.assert_close(fit.logits(dataset.features[train]).softmax(dim=1), expected, atol=2e-3, rtol=0)
+    assert fit.curves.train_loss[-1] <= fit.curves.train_loss[0]
+
+
+def test_a_nearly_dead_unit_is_not_blown_up() -> None:
+    """One column fires for one training row: divided by its own deviation it would outweigh all others."""
+    dataset = _case(noise=0.5)
+    rare = torch.zeros(len(dataset.features), 1)
+    rare[dataset.split.test[:4]] = 1e-3
+    rare[dataset.split.train[0]] = 1e-6
+    blown = dataset._replace(features=torch.cat([dataset.features, rare], dim=1))
+    blown = blown._replace(test_features=blown.features)
+    for probe in (Ridge(l2=(1e-3,)), Linear(epochs=100, l2=(1e-3,))):
+        plain, other = (
+            probe.evaluate([d._replace(test_features=d.features)], VALUES, "cpu")[0] for d in (dataset, blown)
+        )
+        assert torch.equal(plain.test.predicted, other.test.predicted)
+
+
+def test_a_constant_column_is_left_out() -> None:
+    assert moments(torch.tensor([[7.0, 1.0], [7.0, 2.0]]), torch.arange(2))[1].tolist() == [math.inf, 0.5]
+    assert moments(torch.tensor([[1.0, 10.0], [2.0, 30.0]]), torch.arange(2), "column")[1].tolist() == [0.5, 10.0]
+
+
+def test_kernel_ridge_leaves_out_rows_exactly_and_keeps_targets_apart() -> None:
+    rows = torch.randn(30, 50, dtype=torch.float64)
+    values = torch.stack([rows[:, 0] + rows[:, 1], torch.randn(30, dtype=torch.float64)], dim=1)
+    train = torch.arange(20)
+    fit = KernelRidge(linear_kernel(rows), train, (0.1,))
+    found = fit.predict(values, [Block(0, 1), Block(1, 2)])
+    alpha = 0.1 * fit.scale  # in the units of the kernel
+    others = train[train != 3]
+    # centring on 19 rows rather than on 20 is part of leaving a row out
+    again = TheirRidge(alpha=alpha).fit(rows[others], values[others, 0])
+    assert float(found.left_out[3, 0]) == pytest.approx(float(again.predict(rows[3:4])[0]), abs=1e-6)
+    torch.testing.assert_close(
+        found.values[20:, 1], values[:20, 1].mean().expand(10)
+    )  # noise: the mean is all there is
+
+
+def test_gaussian_kernels_read_what_no_line_tells() -> None:
+    rows = torch.randn(200, 2)
+    values = (rows[:, :1] * rows[:, 1:]).sign()
+    linear = linear_kernel(rows)
+    straight, curved = (
+        KernelRidge(kernel, torch.arange(150), (1e-4, 1e-2, 1.0)).predict(values, [Block(0, 1)]).values[150:]
+        for kernel in (linear, gaussian_kernel(linear, 0.5))
+    )
+    assert float(((straight - values[150:]) ** 2).mean()) > 0.9
+    assert float(((curved - values[150:]) ** 2).mean()) < 0.6
+
+
+def test_nearest_mean_reads_directions_alone() -> None:
+    labels = torch.arange(4).repeat(60)
+    angles = labels * 0.3 + 0.05 * torch.randn(240)
+    rows = torch.stack([angles.cos(), angles.sin()], dim=1) * (0.1 + torch.rand(240, 1) * 9)
+    dataset = _case(noise=1.0)._replace(features=rows, test_features=rows)
+    assert _right(NearestMean(sharpness=100.0).evaluate([dataset], VALUES, "cpu")[0]) > 0.95
+
+
+def test_a_tally_counts_without_having_seen_a_count() -> None:
+    views = torch.rand(100, 16, 32) ** 2
+    direction = tally_direction(views[:60].flatten(0, 1), views[60:80].flatten(0, 1))
+    sums = views[80:].cumsum(dim=1)[:, 1:15].flatten(0, 1)
+    read = tally(sums, direction, torch.arange(2.0, 16.0))
+    assert float((read == torch.arange(14).repeat(20)).float().mean()) > 0.7
+    signed = torch.randn(100, 16, 32)
+    blind = tally_direction(signed[:60].flatten(0, 1), signed[60:80].flatten(0, 1))
+    missed = tally(signed[80:].cumsum(dim=1)[:, 1:15].flatten(0, 1), blind, torch.arange(2.0, 16.0))
+    assert float((missed == torch.arange(14).repeat(20)).float().mean()) < 0.2  # views that are no length sum to none

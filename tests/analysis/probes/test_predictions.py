@@ -8,7 +8,6 @@ from gqn_probe.analysis.probes.predictions import (
     Predictions,
     adjacent_auc,
     confusion,
-    per_object,
     row_scores,
     whole_scores,
 )
@@ -48,8 +47,3 @@ def test_adjacent_area_agrees_with_scikit_learn() -> None:
     low = labels < 2
     evidence = (predictions.log_probability[:, 1] - predictions.log_probability[:, 0])[low]
     assert adjacent_auc(predictions)[0] == pytest.approx(roc_auc_score(labels[low], evidence))
-
-
-def test_sums_of_objects() -> None:
-    values = torch.tensor([[1.0], [2.0], [4.0]])
-    assert per_object(values, torch.tensor([1, 0, 1]), 3)[:, 0].tolist() == [2, 5, 0]

@@ -19,7 +19,8 @@ from gqn_probe import wandb_results
 from gqn_probe.analysis import StudyInputs, StudySettings, run_count, run_study
 from gqn_probe.analysis.inputs.view_selection import original_task
 from gqn_probe.analysis.probes.knn import Neighbours
-from gqn_probe.analysis.probes.linear import Softmax
+from gqn_probe.analysis.probes.linear import Linear
+from gqn_probe.analysis.probes.perceptron import Perceptron
 from gqn_probe.analysis.probes.ridge import Ridge
 from gqn_probe.report.figure_registry import draw_figures
 from gqn_probe.report.figures.images import one_query, reconstructions
@@ -32,10 +33,10 @@ from gqn_probe.wandb_logging import RunLogger
 pytestmark = pytest.mark.slow  # a study each
 
 PROBES = {
-    "linear": Softmax(epochs=3, batch_size=256, learning_rate=0.3, l2=(1e-3,)),
+    "linear": Linear(epochs=3, l2=(1e-3,)),
     "ridge": Ridge(l2=(1e-2,)),
     "knn": Neighbours(neighbours=(1, 3), largest=100),
-    "mlp": Softmax(epochs=2, batch_size=32, learning_rate=1e-3, l2=(0.0,), hidden=8, standardize=False),
+    "mlp": Perceptron(epochs=2, batch_size=32, learning_rate=1e-3, l2=(0.0,), hidden=8, standardize=False),
 }
 Run = Callable[..., Path]
 

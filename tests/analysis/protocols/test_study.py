@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 
 from gqn_probe.analysis import StudyInputs, StudySettings, run_count, run_study
 from gqn_probe.analysis.inputs.view_selection import nested_task
-from gqn_probe.analysis.probes.linear import Softmax
+from gqn_probe.analysis.probes.linear import Linear
+from gqn_probe.analysis.probes.perceptron import Perceptron
 from gqn_probe.analysis.protocols import jobs as jobs_module
 from gqn_probe.analysis.protocols.jobs import is_done, job_note
 from gqn_probe.types import to_unit
@@ -30,7 +31,7 @@ def _study(study_inputs: StudyInputs, settings: StudySettings, folder: Path, cou
 @pytest.fixture
 def quick(settings: StudySettings) -> StudySettings:
     linear = settings.probes["linear"]
-    assert isinstance(linear, Softmax)
+    assert isinstance(linear, Linear)
     return replace(settings, seeds=2, probes={**settings.probes, "linear": replace(linear, epochs=3)})
 
 
@@ -117,7 +118,7 @@ def test_a_job_keeps_its_representations(study_inputs: StudyInputs, quick: Study
 
 
 def test_original_protocol_keeps_its_labels(study_inputs: StudyInputs, quick: StudySettings, tmp_path: Path) -> None:
-    classifier = Softmax(epochs=2, batch_size=32, learning_rate=1e-3, l2=(0.0,), hidden=8, standardize=False)
+    classifier = Perceptron(epochs=2, batch_size=32, learning_rate=1e-3, l2=(0.0,), hidden=8, standardize=False)
     original = replace(quick, protocol="original", seeds=1, probes={"original": classifier})
     study = _study(study_inputs, original, tmp_path, [2, 3, 4, 5])
     kept = load_file(tmp_path / "count-3" / "representation.safetensors")

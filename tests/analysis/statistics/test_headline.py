@@ -1,91 +1,115 @@
-"""The sentence follows the numbers, and names the probe and the input."""
+"""Each sentence follows its evidence: the planted cases in which a difference of two probes would mislead."""
 
-import torch
+from gqn_probe.analysis.statistics.headline import (
+    CountEvidence,
+    Told,
+    count_answer,
+    images_answer,
+    training_answer,
+)
+from gqn_probe.results import Interval
 
-from gqn_probe.analysis.probes.predictions import Predictions
-from gqn_probe.analysis.statistics.bootstrap import Interval, ObjectBootstrap
-from gqn_probe.analysis.statistics.headline import Headline
-
-HIGH, LOW, GUESS = Interval(0.8, 0.7, 0.9), Interval(0.5, 0.4, 0.6), Interval(0.08, 0.05, 0.11)
-MORE = (0.3, 0.2, 0.4)
-
-
-def _sentence(
-    full: Interval,
-    difference: tuple[float, float, float],
-    transfer: tuple[float, float, float] | None = None,
-    probe: str = "linear",
-    given: str = "pooled",
-) -> str:
-    foreign = Interval(*transfer) if transfer else None
-    return Headline(probe, given, full, LOW, Interval(*difference), foreign, 0.07).sentence(60)
+CERTAIN, GUESS = Interval(1.0, 0.98, 1.0), Interval(0.08, 0.05, 0.11)
+SAME = Interval(0.0, -0.01, 0.01)
 
 
-def test_more_than_length() -> None:
-    sentence = _sentence(HIGH, MORE)
-    assert sentence.startswith("The linear probe names the count with accuracy 80.0% (70.0% to 90.0%) on 60 unseen")
-    assert "r tells its count by more than its length (+30.0 points, +20.0 to +40.0)." in sentence
+def _evidence(**changes) -> CountEvidence:
+    found = CountEvidence(
+        probe="linear", input="whole", objects=60, counts=14, accuracy=CERTAIN, norm_only=Interval(0.7, 0.65, 0.75),
+        difference=Interval(0.3, 0.25, 0.35), direction=GUESS, tally=CERTAIN, tally_difference=SAME,
+        untrained=CERTAIN, transfer=SAME, groups=20,
+    )  # fmt: skip
+    return found._replace(**changes)
 
 
-def test_no_more_than_length() -> None:
-    assert "cannot be shown" in _sentence(HIGH, (0.1, -0.1, 0.3))
-    assert "no more than its length" in _sentence(HIGH, (-0.2, -0.3, -0.1))
+def _sentence(**changes) -> str:
+    return count_answer(_evidence(**changes)).text
+
+
+def test_what_a_tally_reads_needs_no_more_than_a_sum() -> None:
+    answer = count_answer(_evidence())
+    assert "any sum of non-negative views can be counted" in answer.text
+    assert "the linear probe reads the number of views from r with accuracy 100.0% (98.0% to 100.0%)" in answer.text
+    assert answer.licence.startswith("the label-free tally")
+    assert answer[2:5] == CERTAIN
+    assert "the probe counts how many views were summed" in answer.text
+
+
+def test_direction_alone_tells_the_count_though_length_does_too() -> None:
+    """r / |r| reads 99.8 %, the length 100 %: a difference of the probes would say that nothing more is told."""
+    text = _sentence(
+        norm_only=CERTAIN, difference=SAME, direction=Interval(0.998, 0.99, 1.0), tally=None, tally_difference=None
+    )
+    assert "its direction, which has no length, 99.8%" in text
+    assert "no more than" not in text
+    assert "cannot be shown" not in text
+
+
+def test_a_probe_that_misses_the_length_reads_something_else() -> None:
+    """One channel that is independent of |r| gives 61 %, the length 100 %."""
+    text = _sentence(
+        accuracy=Interval(0.61, 0.57, 0.65), norm_only=CERTAIN, difference=Interval(-0.39, -0.43, -0.35),
+        direction=Interval(0.61, 0.57, 0.65), tally=GUESS, tally_difference=Interval(-0.53, -0.57, -0.49),
+        transfer=None,
+    )  # fmt: skip
+    assert "no more than" not in text
+    assert "its direction, which has no length, 61.0%" in text
+    assert "any sum" not in text
+
+
+def test_no_tally_of_what_is_no_sum() -> None:
+    """An averaging network, or an input such as a generator's state."""
+    text = _sentence(input="hidden.2", tally=None, tally_difference=None)
+    assert "from hidden.2 with" in text
+    assert "sum of non-negative" not in text
+    assert "counts how many" not in text
+
+
+def test_mixtures_are_better_worse_as_well_or_unknown() -> None:
+    assert "different objects are read better (+5.0 points, +3.0 to +7.0)" in _sentence(
+        transfer=Interval(0.05, 0.03, 0.07)
+    )
+    assert "read less well (-2.0 points, -3.0 to -1.0)" in _sentence(transfer=Interval(-0.02, -0.03, -0.01))
+    assert "cannot be told (-20.0 points" in _sentence(transfer=Interval(-0.2, -0.41, 0.005))
+    assert "different objects" not in _sentence(groups=9)
+    assert "different objects" not in _sentence(transfer=None)
 
 
 def test_guessing_is_called_guessing() -> None:
-    sentence = _sentence(GUESS, (0.0, -0.1, 0.1))
-    assert "on 60 unseen objects: that r tells its count cannot be shown (guessing: 7.0%)." in sentence
+    text = _sentence(accuracy=GUESS, direction=None)
+    assert text.startswith("That the number of views can be read from r is not shown")
+    assert "8.0% (5.0% to 11.0%) on 60 unseen objects (guessing: 7.1%)" in text
 
 
 def test_no_number_is_minus_zero() -> None:
-    assert "(+5.0 points, +0.0 to +10.6)" in _sentence(HIGH, (0.05, -0.0004, 0.106))
+    assert "(+5.0 points, +0.0 to +10.6)" in _sentence(transfer=Interval(0.05, -0.0004, 0.106))
 
 
-def test_the_probe_and_an_input_that_is_not_r_are_named() -> None:
-    for full, difference in ((HIGH, MORE), (HIGH, (0.1, -0.1, 0.3)), (HIGH, (-0.2, -0.3, -0.1)), (GUESS, MORE)):
-        sentence = _sentence(full, difference, probe="knn", given="layer.conv4")
-        assert sentence.startswith("The knn probe on layer.conv4 names the count")
-        assert sentence.count("layer.conv4") == 2, sentence
-        assert " r " not in sentence
+def test_direction_that_is_guessed_is_said_not_to_be_shown() -> None:
+    assert "that its direction tells the number, too, is not shown (8.0% (5.0% to 11.0%))" in _sentence()
 
 
-def test_a_tally_is_what_cannot_be_told_from_sums_of_different_objects() -> None:
-    assert "read as well (-0.5 points, -1.2 to +0.2), so" in _sentence(HIGH, MORE, (-0.005, -0.012, 0.002))
-    assert "a tally of views" in _sentence(HIGH, MORE, (0.05, 0.03, 0.07))
+TOLD = [
+    Told("second_moments", "r2", 0.25, 0.81, Interval(0.56, 0.5, 0.62), Interval(0.4, 0.3, 0.5)),
+    Told("shape", "accuracy", 0.5, 0.48, Interval(-0.02, -0.1, 0.06), Interval(-0.2, -0.3, -0.1)),
+    Told("direction", "r2", 0.9, 0.8, Interval(-0.1, -0.12, -0.08), None),
+]
 
 
-def test_few_objects_are_no_evidence_of_a_tally() -> None:
-    sentence = _sentence(HIGH, MORE, (-0.2, -0.41, 0.005))
-    assert "whether sums of views of different objects are read as well cannot be told (-20.0 points" in sentence
-    assert "tally" not in sentence
+def test_what_images_add_is_what_rises() -> None:
+    answer = images_answer("whole", (2, 9, 15), TOLD)
+    assert answer.text == (
+        "From 2 to 15 images, r tells more of second moments (R² 0.25 to 0.81, +0.56, +0.50 to +0.62); less of "
+        "direction (R² 0.90 to 0.80, -0.10, -0.12 to -0.08); no change is shown of shape. At 15 it tells more than "
+        "summed pixels of second moments."
+    )
+    assert answer[2:5] == (0.56, 0.5, 0.62)
+    assert "not known" in images_answer("whole", (2, 15), []).text
 
 
-def test_no_tally_without_the_control() -> None:
-    assert "tally" not in _sentence(HIGH, MORE)
-
-
-def test_what_is_read_less_well_is_told_in_points_however_few() -> None:
-    sentence = _sentence(HIGH, MORE, (-0.02, -0.03, -0.01))
-    assert "read 2.0 points less well (1.0 to 3.0)." in sentence
-    assert "tally" not in sentence
-
-
-def _readings(rows_right: torch.Tensor) -> Predictions:
-    """Rows of objects, an object a row of the table, read as class 1 where right; all of class 1."""
-    objects = torch.arange(len(rows_right)).repeat_interleave(rows_right.shape[1])
-    predicted = rows_right.flatten().long()
-    return Predictions(objects, torch.ones_like(predicted), predicted, torch.zeros(len(predicted), 0))
-
-
-def test_transfer_is_compared_object_by_object() -> None:
-    """Objects differ a lot, and each loses one row in ten: unpaired intervals would overlap by far."""
-    full = torch.zeros(40, 10)
-    full[:20, :9], full[20:, :4] = 1, 1
-    foreign = full.clone()
-    foreign[:, 0] = 0
-    predictions = {"none": _readings(full), "norm": _readings(0 * full), "transfer": _readings(foreign)}
-    bootstrap = ObjectBootstrap(40, resamples=200, seed=0)
-    names = {"full": "none", "norm": "norm", "probe": "linear", "input": "pooled"}
-    headline = Headline.of(predictions, bootstrap, bootstrap, chance=0.1, **names)
-    assert "read 10.0 points less well (10.0 to 10.0)" in headline.sentence(40)
-    assert round(headline.values()["transfer"], 6) == -0.1
+def test_what_training_adds_is_above_untrained_networks() -> None:
+    text = training_answer("whole", 15, TOLD).text
+    assert "more of second moments (R² 0.81 against 0.25, +0.56, +0.50 to +0.62), and less of direction" in text
+    assert text.endswith("untrained networks of the same width; no difference is shown of shape.")
+    assert "no more that could be shown than" in training_answer("pooled", 15, TOLD[1:2]).text
+    assert "was not run" in training_answer("whole", 15, []).text

@@ -17,6 +17,7 @@ from gqn_probe.model import GQN, Trace
 from gqn_probe.types import to_unit
 
 BATCH = 16  # scenes traced at a time
+FULL = "representation"  # the read-out that the job of a count has stored already
 UNLEARNED = ("pixels", "cameras")  # summed even where the network takes means
 STATES = ("hidden", "canvas", "prior_mean", "prior_std", "posterior_mean", "posterior_std")
 
@@ -49,8 +50,18 @@ def context_rows(study_inputs: StudyInputs, name: str, selection: Selection) -> 
     """The rows of one count for a read-out that needs no generator."""
     if name == "views":
         return _set_of_views(study_inputs.features(("pooled",))["pooled"], selection)
-    phi = study_inputs.features((name,))[name].flatten(start_dim=2)
-    return sum_views(phi, selection, aggregation="sum" if name in UNLEARNED else study_inputs.gqn.aggregation)
+    return sum_views(view_features(study_inputs, name), selection, aggregation=aggregation_of(study_inputs.gqn, name))
+
+
+def view_features(study_inputs: StudyInputs, name: str) -> Float[Tensor, "s v f"]:
+    """A read-out of every view, flattened; memory-mapped."""
+    stored = FULL if name == "whole" else name
+    return study_inputs.features((stored,))[stored].flatten(start_dim=2)
+
+
+def aggregation_of(gqn: GQN, name: str) -> str:
+    """How the read-outs of views become one: as the network's, but images and cameras are always summed."""
+    return "sum" if name in UNLEARNED else gqn.aggregation
 
 
 def _set_of_views(phi: Float[Tensor, "s v d"], selection: Selection) -> Float[Tensor, "s f"]:

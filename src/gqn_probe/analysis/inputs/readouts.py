@@ -45,6 +45,7 @@ def _cameras(gqn: GQN, frames: Tensor, cameras: Tensor) -> Tensor:
 
 
 VIEW_READOUTS: dict[str, Readout] = {
+    "whole": _representation,
     "pooled": _pooled,
     "unpooled": _unpooled,
     "representation": _representation,

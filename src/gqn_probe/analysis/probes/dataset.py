@@ -5,6 +5,7 @@ from typing import NamedTuple
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gqn_probe.analysis.probes.standard import Scaling
 from gqn_probe.analysis.questions.splits import Split
 
 
@@ -29,6 +30,7 @@ class ProbeDataset(NamedTuple):
     groups: Int[Tensor, " n"]  # the object of each row: what is split and resampled as a whole
     split: Split  # of rows
     test_features: Float[Tensor, "n f"]  # what test rows are read from; other than ``features`` for transfer alone
+    scaling: Scaling = "common"  # how columns are scaled, see ``standard.py``
 
     def case(self, probe: str) -> CaseName:
         """The name of this dataset as ``probe`` reads it."""

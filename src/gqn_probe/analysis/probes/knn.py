@@ -1,4 +1,4 @@
-"""The nearest-neighbour probe: what lies close in r, without any fitting."""
+"""Probes by nearness: the vote of the nearest rows, and the class whose mean direction is nearest."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,17 +7,18 @@ from functools import partial
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from gqn_probe.analysis.probes.dataset import ProbeDataset
-from gqn_probe.analysis.probes.linear import ProbeResult, read_parts
-from gqn_probe.analysis.probes.probe_fit import CHUNK, moments
+from gqn_probe.analysis.probes.evaluation import CHUNK, ProbeResult, read_parts
+from gqn_probe.analysis.probes.standard import moments
 
 BLOCK = 1024  # rows compared at a time
 
 
 @dataclass(frozen=True)
 class Neighbours:
-    """The vote of the nearest training rows, inputs standardised; Euclidean."""
+    """The vote of the nearest training rows; Euclidean, on standardised rows."""
 
     neighbours: Sequence[int]  # numbers of voters, of which validation rows choose one
     largest: int  # training rows at most, drawn by the dataset's seed: every row is compared with each
@@ -26,28 +27,47 @@ class Neighbours:
         return [self._evaluate(dataset, values) for dataset in datasets]
 
     def _evaluate(self, dataset: ProbeDataset, values: Float[Tensor, " k"]) -> ProbeResult:
-        mean, scale = moments(dataset.features, dataset.split.train)
+        mean, scale = moments(dataset.features, dataset.split.train, dataset.scaling)
         generator = torch.Generator().manual_seed(dataset.seed)
         known = dataset.split.train[torch.randperm(len(dataset.split.train), generator=generator)[: self.largest]]
         reference, labels = (dataset.features[known] - mean) / scale, dataset.labels[known]
 
-        def nearest(inputs: Float[Tensor, "n f"]) -> Int[Tensor, "n v"]:
+        def nearest(features: Float[Tensor, "n f"]) -> Int[Tensor, "n v"]:
             """The labels of the nearest rows, nearest first."""
-            standard = ((inputs - mean) / scale).split(BLOCK)
+            standard = ((features - mean) / scale).split(BLOCK)
             near = [torch.cdist(part, reference).topk(most, largest=False).indices for part in standard]
             return labels[torch.cat(near)]
 
-        def logits(inputs: Float[Tensor, "n f"], voters: int) -> Float[Tensor, "n k"]:
-            return _votes(nearest(inputs)[:, :voters], len(values))
+        def logits(features: Float[Tensor, "n f"], voters: int) -> Float[Tensor, "n k"]:
+            return _votes(nearest(features)[:, :voters], len(values))
 
         most = min(max(self.neighbours), len(known))
         held = dataset.split.validation
         found = torch.cat([nearest(dataset.features[part]) for part in held.split(CHUNK)])
-        right = [
-            (_votes(found[:, :n], len(values)).argmax(dim=1) == dataset.labels[held]).sum() for n in self.neighbours
-        ]
+        truth = dataset.labels[held]
+        right = [(_votes(found[:, :n], len(values)).argmax(dim=1) == truth).sum() for n in self.neighbours]
         voters = self.neighbours[int(torch.stack(right).argmax())]
         return read_parts(dataset, partial(logits, voters=voters), values, voters, None, train=False)
+
+
+@dataclass(frozen=True)
+class NearestMean:
+    """The class whose training rows, each of length 1, have the nearest mean direction; nothing is chosen."""
+
+    sharpness: float  # nats a unit of cosine, for the probabilities
+
+    def evaluate(self, datasets: Sequence[ProbeDataset], values: Float[Tensor, " k"], device: str) -> list[ProbeResult]:
+        return [self._evaluate(dataset, values) for dataset in datasets]
+
+    def _evaluate(self, dataset: ProbeDataset, values: Float[Tensor, " k"]) -> ProbeResult:
+        train, labels = dataset.split.train, dataset.labels[dataset.split.train]
+        sums = torch.zeros(len(values), dataset.features.shape[1])
+        directions = normalize(sums.index_add(0, labels, normalize(dataset.features[train], dim=1)), dim=1)
+
+        def logits(features: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
+            return self.sharpness * normalize(features, dim=1) @ directions.T
+
+        return read_parts(dataset, logits, values, self.sharpness, None)
 
 
 def _votes(labels: Int[Tensor, "n v"], classes: int) -> Float[Tensor, "n k"]:

@@ -5,36 +5,35 @@ blocks; each block is coded with the probe that was trained on all blocks before
 """
 
 import math
-from collections.abc import Sequence
 from itertools import pairwise
 
-from jaxtyping import Int
+import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from gqn_probe.analysis.probes.dataset import ProbeDataset
-from gqn_probe.analysis.probes.linear import Softmax
-from gqn_probe.analysis.probes.probe_fit import CHUNK, fit_probes
+from gqn_probe.analysis.probes.linear import Linear
 
 SHARES = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)  # of the training objects, at the end of each block
 
 
-def code_lengths(datasets: Sequence[ProbeDataset], probe: Softmax, *, classes: int, device: str) -> list[float]:
-    """Bits a row of each dataset's training rows, in one fit of all blocks and L2 strengths.
+def code_lengths(dataset: ProbeDataset, probe: Linear, *, classes: int, device: str = "cpu") -> Float[Tensor, " a"]:
+    """Bits of each training row, rows of an object one after another.
 
-    Each block has the strength that its dataset's validation rows choose: few rows need another than many.
+    Each block has the strength that the dataset's validation rows choose: few rows need another than many.
     """
-    ends = [_ends(dataset.groups, dataset.split.train) for dataset in datasets]
-    rows = [dataset.split.train[dataset.groups[dataset.split.train].argsort(stable=True)] for dataset in datasets]
-    blocks = [(i, known, upto) for i in range(len(datasets)) for known, upto in pairwise(ends[i])]
-    grown = [datasets[i]._replace(split=datasets[i].split._replace(train=rows[i][:known])) for i, known, _ in blocks]
-    fitted = fit_probes(grown, probe, classes=classes, rows=probe.rows_an_epoch(len(datasets[0].labels)), device=device)
-    chosen = fitted.curves.validation_loss[-1].argmin(dim=1).tolist()
-    bits = [own[0] * math.log2(classes) for own in ends]
-    for place, (i, known, upto) in enumerate(blocks):
-        for part in rows[i][known:upto].split(CHUNK):
-            log_probability = fitted.logits(place, chosen[place], datasets[i].features[part]).log_softmax(dim=1)
-            bits[i] -= float(log_probability.gather(1, datasets[i].labels[part][:, None]).sum()) / math.log(2)
-    return [total / own[-1] for total, own in zip(bits, ends, strict=True)]
+    train = dataset.split.train
+    rows = train[dataset.groups[train].argsort(stable=True)]
+    ends = _ends(dataset.groups, train)
+    bits = [torch.full((ends[0],), math.log2(classes))]
+    for known, upto in pairwise(ends):
+        grown = dataset._replace(split=dataset.split._replace(train=rows[:known]))
+        fit = probe.fit(grown, classes, device)
+        coded = rows[known:upto]
+        chosen = int(fit.curves.validation_loss[-1].argmin())
+        log_probability = fit.strength(chosen).logits(dataset.features[coded]).log_softmax(dim=1)
+        bits.append(-log_probability.gather(1, dataset.labels[coded][:, None])[:, 0] / math.log(2))
+    return torch.cat(bits)
 
 
 def _ends(groups: Int[Tensor, " n"], train: Int[Tensor, " a"]) -> list[int]:

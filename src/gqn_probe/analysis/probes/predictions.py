@@ -71,8 +71,3 @@ def adjacent_auc(predictions: Predictions) -> list[float]:
         wins = ranks[above].sum() - above.sum() * (above.sum() + 1) / 2
         areas.append(float(wins / (above.sum() * (~above).sum())))
     return areas
-
-
-def per_object(values: Float[Tensor, "n m"], objects: Int[Tensor, " n"], total: int) -> Float[Tensor, "s m"]:
-    """Sums of each object's rows."""
-    return torch.zeros(total, values.shape[1], dtype=values.dtype).index_add_(0, objects, values)

@@ -9,10 +9,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gqn_probe.analysis.probes.dataset import ProbeDataset
-from gqn_probe.analysis.probes.probe_module import IGNORED, Curves, ProbeModule, ProbeStack, StackBatch
+from gqn_probe.analysis.probes.evaluation import Curves
+from gqn_probe.analysis.probes.probe_module import IGNORED, ProbeModule, ProbeStack, StackBatch
+from gqn_probe.analysis.probes.standard import moments, principal_axes
 from gqn_probe.progress import progress
 
-CHUNK = 8192  # rows read at a time outside of training
 WIDEST_BASIS = 1024  # wider inputs keep their own coordinates: the axes would cost more than they save
 
 
@@ -113,35 +114,11 @@ def _stack(
     basis = torch.empty(len(datasets), width, width) if principal else None
     for row, dataset in enumerate(datasets):
         if settings.standardize:
-            mean[row], scale[row] = moments(dataset.features, dataset.split.train)
+            mean[row], scale[row] = moments(dataset.features, dataset.split.train, dataset.scaling)
         if basis is not None:
-            basis[row] = principal_basis(dataset.features, dataset.split.train, mean[row], scale[row])
+            basis[row] = principal_axes((dataset.features[dataset.split.train] - mean[row]) / scale[row])[1]
     seeds = [dataset.seed for dataset in datasets]
     return ProbeStack(classes=classes, hidden=settings.hidden, l2=l2, mean=mean, scale=scale, basis=basis, seeds=seeds)
-
-
-def moments(inputs: Float[Tensor, "n d"], rows: Int[Tensor, " a"]) -> tuple[Float[Tensor, " d"], Float[Tensor, " d"]]:
-    """Mean and deviation of the columns over ``rows``, in two streamed passes; constant columns get deviation 1."""
-    mean = torch.stack([inputs[part].double().sum(dim=0) for part in rows.split(CHUNK)]).sum(dim=0) / len(rows)
-    squares = [(inputs[part].double() - mean).square().sum(dim=0) for part in rows.split(CHUNK)]
-    scale = (torch.stack(squares).sum(dim=0) / len(rows)).sqrt()
-    varies = scale > 1e-6 * mean.abs().clamp(min=1e-6)
-    return mean.float(), torch.where(varies, scale, torch.ones_like(scale)).float()
-
-
-def principal_basis(
-    inputs: Float[Tensor, "n d"], rows: Int[Tensor, " a"], mean: Float[Tensor, " d"], scale: Float[Tensor, " d"]
-) -> Float[Tensor, "d d"]:
-    """Principal axes of the standardised rows: a rotation, so models and L2 penalty are what they were.
-
-    The length of a sum of views dwarfs every other direction, and lies along no single feature. Adam, which scales
-    each coordinate by itself, needs thousands of epochs across the features and a hundred along these axes.
-    """
-    covariance = torch.zeros(len(mean), len(mean), dtype=torch.float64)
-    for part in rows.split(CHUNK):
-        standard = ((inputs[part] - mean) / scale).double()
-        covariance += standard.T @ standard / len(rows)
-    return torch.linalg.eigh(covariance)[1].float()
 
 
 class Epochs(lightning.Callback):

@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchmetrics import Metric
 
+from gqn_probe.analysis.probes.evaluation import Curves
+
 IGNORED = -1  # the label of padding
 
 
@@ -25,15 +27,6 @@ class StackBatch(NamedTuple):
 
     inputs: Float[Tensor, "t n d"]
     labels: Int[Tensor, "t n"]
-
-
-class Curves(NamedTuple):
-    """Means over the rows of an epoch; the training columns while the weights still move, as Keras reports them."""
-
-    train_loss: Float[Tensor, "epoch t m"]  # nats
-    train_accuracy: Float[Tensor, "epoch t m"]
-    validation_loss: Float[Tensor, "epoch t m"]
-    validation_accuracy: Float[Tensor, "epoch t m"]
 
 
 class ProbeStack(nn.Module):

@@ -1,17 +1,28 @@
-"""Ridge regression in closed form: of a count, read out as the nearest one, or of any values."""
+"""Ridge regression from one eigendecomposition, shared by all targets and strengths.
+
+With centred rows X (n x f), centred values Y (n x t) and strength l, both forms give the same predictions:
+
+    primal  X (X'X + l n I)^-1 X'Y      where features are fewer (f x f)
+    dual    K (K + l n I)^-1 Y          where rows are fewer (n x n); K = XX', or any other kernel
+
+Leaving out row i changes its residual by the factor 1 / (1 - H_ii), H = K (K + l n I)^-1 + 1/n (Hastie, Tibshirani &
+Friedman, "The elements of statistical learning", equation 7.64): cross-validation without a second fit. Columns are
+centred and share one scale: divided by its own deviation, a nearly dead unit would be blown up to weigh as much as any.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from gqn_probe.analysis.probes.dataset import ProbeDataset
-from gqn_probe.analysis.probes.linear import ProbeResult, read_parts
-from gqn_probe.analysis.probes.probe_fit import CHUNK, moments
+from gqn_probe.analysis.probes.evaluation import CHUNK, ProbeResult, read_parts
+from gqn_probe.analysis.probes.standard import moments
+
+LEAST = 1e-12  # strength, for equations that would be singular
 
 
 @dataclass(frozen=True)
@@ -21,15 +32,13 @@ class Ridge:
     The order of classes is part of the model, so that it can be asked about values it was not trained on.
     """
 
-    l2: Sequence[float]  # times the number of training rows, on standardised inputs
+    l2: Sequence[float]  # times the number of training rows, on rows whose columns have unit mean square
 
     def evaluate(self, datasets: Sequence[ProbeDataset], values: Float[Tensor, " k"], device: str) -> list[ProbeResult]:
         return [self._evaluate(dataset, values) for dataset in datasets]
 
     def _evaluate(self, dataset: ProbeDataset, values: Float[Tensor, " k"]) -> ProbeResult:
-        fit = fit_ridge(
-            dataset.features, values[dataset.labels][:, None], dataset.split.train, dataset.split.validation, self.l2
-        )
+        fit = fit_ridge(dataset, values[dataset.labels][:, None], self.l2)
 
         def logits(inputs: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
             return -0.5 * (fit.predict(inputs) - values) ** 2 / fit.spread  # of a Gaussian about the prediction
@@ -51,62 +60,113 @@ class RidgeFit(NamedTuple):
         return ((inputs - self.mean) / self.scale) @ self.weights + self.offset
 
 
-def fit_ridge(
-    inputs: Float[Tensor, "n f"],
-    values: Float[Tensor, "n t"],
-    train: Int[Tensor, " a"],
-    validation: Int[Tensor, " e"],
-    strengths: Sequence[float],
-) -> RidgeFit:
-    """All strengths from one eigendecomposition, of features or of rows, whichever are fewer."""
-    mean, scale = moments(inputs, train)
+def fit_ridge(dataset: ProbeDataset, values: Float[Tensor, "n t"], strengths: Sequence[float]) -> RidgeFit:
+    """The primal form or the dual, whichever is smaller; the strength that validation rows choose."""
+    train, validation = dataset.split.train, dataset.split.validation
+    mean, scale = moments(dataset.features, train, dataset.scaling)
     offset = values[train].double().mean(dim=0)
     few_rows = len(train) < len(mean)
-    gram, moment = (_dual if few_rows else _primal)(inputs, values - offset, train, mean, scale)
+    standard = torch.cat([(dataset.features[part] - mean) / scale for part in train.split(CHUNK)])
+    wanted = values[train].double() - offset
+    gram = (standard @ standard.T if few_rows else standard.T @ standard).double()
     variances, axes = torch.linalg.eigh(gram)
+    moment = axes.T @ (wanted if few_rows else standard.double().T @ wanted)
     fits = []
     for strength in strengths:
-        damped = variances.clamp(min=0) + max(strength, 1e-12) * len(train)
-        weights = axes @ ((axes.T @ moment) / rearrange(damped, "f -> f 1"))
-        if few_rows:  # what was found are the weights of rows
-            parts = zip(train.split(CHUNK), weights.split(CHUNK), strict=True)
-            weights = torch.stack([((inputs[rows] - mean) / scale).double().T @ w for rows, w in parts]).sum(dim=0)
-        weights = weights.float()
+        damped = variances.clamp(min=0) + max(strength, LEAST) * len(train)
+        weights = axes @ (moment / damped[:, None])
+        weights = (standard.double().T @ weights if few_rows else weights).float()
         fit = RidgeFit(mean, scale, weights, offset.float(), strength, 0.0)
-        errors = [(fit.predict(inputs[part]) - values[part]).square().sum() for part in validation.split(CHUNK)]
+        errors = [
+            (fit.predict(dataset.features[part]) - values[part]).square().sum() for part in validation.split(CHUNK)
+        ]
         spread = float(torch.stack(errors).sum()) / values[validation].numel()
         fits.append(fit._replace(spread=max(spread, 1e-6)))
     return min(fits, key=lambda fit: fit.spread)
 
 
-def _primal(
-    inputs: Float[Tensor, "n f"],
-    wanted: Float[Tensor, "n t"],
-    train: Int[Tensor, " a"],
-    mean: Float[Tensor, " f"],
-    scale: Float[Tensor, " f"],
-) -> tuple[Float[Tensor, "f f"], Float[Tensor, "f t"]]:
-    """Products of features with each other and with what is wanted, streamed over training rows."""
-    gram = torch.zeros(len(mean), len(mean), dtype=torch.float64)
-    moment = torch.zeros(len(mean), wanted.shape[1], dtype=torch.float64)
-    for part in train.split(CHUNK):
-        standard = ((inputs[part] - mean) / scale).double()
-        gram += standard.T @ standard
-        moment += standard.T @ wanted[part].double()
-    return gram, moment
+class Block(NamedTuple):
+    """The columns of one target among values that are fitted together."""
+
+    start: int
+    stop: int
 
 
-def _dual(
-    inputs: Float[Tensor, "n f"],
-    wanted: Float[Tensor, "n t"],
-    train: Int[Tensor, " a"],
-    mean: Float[Tensor, " f"],
-    scale: Float[Tensor, " f"],
-) -> tuple[Float[Tensor, "a a"], Float[Tensor, "a t"]]:
-    """Products of training rows with each other, streamed over features; and what is wanted of them."""
-    gram = torch.zeros(len(train), len(train), dtype=torch.float64)
-    for start in range(0, len(mean), CHUNK):
-        part = slice(start, start + CHUNK)
-        standard = ((inputs[:, part][train] - mean[part]) / scale[part]).double()
-        gram += standard @ standard.T
-    return gram, wanted[train].double()
+class Predicted(NamedTuple):
+    """What ridge makes of all rows."""
+
+    values: Float[Tensor, "n t"]
+    left_out: Float[Tensor, "a t"]  # of each training row, by the fit to all others
+    errors: Float[Tensor, " b"]  # squared, of training rows left out, summed over each block
+
+
+class KernelRidge:
+    """Ridge in the dual form, for many targets at once; each target's strength is the best at leaving out one row.
+
+    Args:
+        kernel: products of all rows with each other; only those of ``train`` are fitted.
+        train: the rows to fit, one an object, so that leaving out a row leaves out an object.
+        strengths: of which each target gets its own, in units of the mean square of a centred row.
+    """
+
+    def __init__(self, kernel: Float[Tensor, "n n"], train: Int[Tensor, " a"], strengths: Sequence[float]) -> None:
+        self.train, self.strengths = train, strengths
+        rows = kernel[:, train].double()
+        own = rows[train]
+        self.row_means, mean = own.mean(dim=0), own.mean()
+        own = own - self.row_means - self.row_means[:, None] + mean
+        self.rows = (
+            rows - rows.mean(dim=1, keepdim=True) - self.row_means + mean
+        )  # all rows, centred on the training rows
+        self.variances, self.axes = torch.linalg.eigh(own)
+        self.variances = self.variances.clamp(min=0)
+        self.scale = float(self.variances.mean())
+
+    def predict(self, values: Float[Tensor, "n t"], blocks: Sequence[Block]) -> Predicted:
+        """Predictions of all rows; ``values`` of other than training rows are not read.
+
+        Where no strength betters the mean by a standard error, the mean is predicted: chance is not fitted.
+        """
+        wanted = values[self.train].double()
+        offset = wanted.mean(dim=0)
+        along = self.axes.T @ (wanted - offset)
+        alone = (wanted - offset) * (len(self.train) / (len(self.train) - 1))  # residuals to the mean of the others
+        residuals = [self._left_out(along, strength) for strength in self.strengths]
+        predicted, left_out, errors = offset.repeat(len(self.rows), 1), wanted - alone, []
+        for block in blocks:
+            own = slice(*block)
+            of_rows = torch.stack([each[:, own].square().sum(dim=1) for each in residuals])
+            best = int(of_rows.sum(dim=1).argmin())
+            of_mean = alone[:, own].square().sum(dim=1)
+            gain = of_mean - of_rows[best]
+            if gain.mean() > gain.std() / len(gain) ** 0.5:
+                weights = self.axes @ (along[:, own] / self._damped(self.strengths[best])[:, None])
+                predicted[:, own] += self.rows @ weights
+                left_out[:, own] = (wanted - residuals[best])[:, own]
+                of_mean = of_rows[best]
+            errors.append(of_mean.sum())
+        return Predicted(predicted, left_out, torch.stack(errors))
+
+    def _damped(self, strength: float) -> Float[Tensor, " a"]:
+        return self.variances + max(strength, LEAST) * max(self.scale, LEAST)
+
+    def _left_out(self, along: Float[Tensor, "a t"], strength: float) -> Float[Tensor, "a t"]:
+        """Residuals of training rows that are left out in turn."""
+        shares = self.variances / self._damped(strength)
+        residuals = self.axes @ (along * (1 - shares)[:, None])
+        leverage = self.axes.square() @ shares + 1 / len(self.train)
+        return residuals / (1 - leverage).clamp(min=1e-6)[:, None]
+
+
+def linear_kernel(rows: Float[Tensor, "n f"]) -> Float[Tensor, "n n"]:
+    """Products of centred rows."""
+    centred = rows - rows.mean(dim=0)
+    return (centred @ centred.T).double()
+
+
+def gaussian_kernel(linear: Float[Tensor, "n n"], width: float) -> Float[Tensor, "n n"]:
+    """``exp(-d^2 / (2 w^2))``, d the distance of two rows and w ``width`` times their median distance."""
+    squares = linear.diagonal()
+    distances = (squares[:, None] + squares - 2 * linear).clamp(min=0)
+    median = distances[~torch.eye(len(linear), dtype=torch.bool)].median().clamp(min=1e-12)
+    return (-distances / (2 * width**2 * median)).exp()

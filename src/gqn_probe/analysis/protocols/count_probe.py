@@ -1,160 +1,274 @@
-"""ProbeResult the count from r: every input under every control with every probe and seed, and the headline."""
+"""Reading the count from r: every input under every control with every probe and seed, and the three answers."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from gqn_probe.analysis.inputs.context_readouts import is_sum
 from gqn_probe.analysis.probes.dataset import CaseName, ProbeDataset
-from gqn_probe.analysis.probes.linear import ProbeResult, Softmax
+from gqn_probe.analysis.probes.evaluation import ProbeResult
+from gqn_probe.analysis.probes.linear import Linear
 from gqn_probe.analysis.probes.mdl import code_lengths
 from gqn_probe.analysis.probes.predictions import Predictions
 from gqn_probe.analysis.probes.ridge import Ridge
-from gqn_probe.analysis.protocols.decoding import TargetDecoder
+from gqn_probe.analysis.probes.tally import tally, tally_direction
+from gqn_probe.analysis.protocols.decoding import LINEAR, Source, TargetDecoder
 from gqn_probe.analysis.protocols.probe_inputs import ProbeInputs
 from gqn_probe.analysis.protocols.study_settings import HEADLINE, StudySettings
-from gqn_probe.analysis.questions.splits import Split
-from gqn_probe.analysis.statistics.bootstrap import ObjectBootstrap, WithinObjectPermutations
-from gqn_probe.analysis.statistics.headline import Headline
+from gqn_probe.analysis.questions.splits import Split, split_groups
+from gqn_probe.analysis.statistics.headline import (
+    CountEvidence,
+    Told,
+    count_answer,
+    images_answer,
+    training_answer,
+)
+from gqn_probe.analysis.statistics.intervals import mean_interval, share_interval, unit_sums
+from gqn_probe.analysis.statistics.permutations import WithinObjectPermutations
 from gqn_probe.analysis.statistics.scores import (
     confusion_rows,
     curve_rows,
     paired_difference,
     pooled_rows,
+    right_of_units,
     seed_rows,
 )
 from gqn_probe.analysis.statistics.similarity import similarity_rows
-from gqn_probe.results import Outcome, Result
+from gqn_probe.results import Interval, Outcome, Result
 
 OF_COUNTS = ("mean_absolute_error", "within_one", "spearman", "adjacent_auc")  # not of other labels
 FEW = 50  # objects, below which a study is a trial run
+TALLY = "tally"
+DIRECTION_PROBE = "nearest_mean"  # beside the headline's: it reads nothing but directions
+TALLIED = ("none", "repeated", "incoherent", "independent", "untrained")  # controls whose sums are tallied
 CONVENTION = "A count is the number of context images that r is formed from; the query is not counted."
 
 
-def counting_outcome(probe_inputs: ProbeInputs, settings: StudySettings, bootstrap: ObjectBootstrap) -> Outcome:
+def counting_outcome(probe_inputs: ProbeInputs, settings: StudySettings) -> Outcome:
     """The study of two or more counts.
 
     Raises:
         ValueError: there are too few objects for a split, or an input is unknown.
     """
-    counts = torch.tensor(probe_inputs.counts)
-    objects, device = bootstrap.draws.shape[1], probe_inputs.study_inputs.device
-    datasets, notes = all_cases(probe_inputs, settings)
-    if objects < FEW:
-        notes.append(f"{objects} objects are few: intervals are rough, and every probe has little to learn from.")
-    permutations = WithinObjectPermutations(
-        objects, len(counts), permutations=settings.permutations, seed=settings.seed
-    )
-    of_groups = ObjectBootstrap(objects, resamples=settings.resamples, seed=settings.seed, groups=probe_inputs.mixing)
-    outcome = Outcome(
-        [], [], [], list(similarity_rows(probe_inputs.representations, probe_inputs.counts)), {}, "", CONVENTION, notes
-    )
-    together: dict[CaseName, Predictions] = {}
-    for probe_name, probe in settings.kept.items():
-        predictions = probe.evaluate(datasets, counts.float(), device)
-        for name, members in _grouped(probe_name, predictions).items():
+    return CountProbe(probe_inputs, settings).outcome()
+
+
+class CountProbe:
+    """All that is asked about the count, and of targets what the answers rest on."""
+
+    def __init__(self, probe_inputs: ProbeInputs, settings: StudySettings) -> None:
+        self.inputs, self.settings = probe_inputs, settings
+        self.counts = torch.tensor(probe_inputs.counts)
+        self.objects = probe_inputs.objects
+        self.notes: list[str] = []
+        self.predictions: dict[CaseName, Predictions] = {}
+        self.permutations = WithinObjectPermutations(
+            len(self.objects), len(self.counts), permutations=settings.permutations, seed=settings.seed
+        )
+
+    def outcome(self) -> Outcome:
+        """Everything, as rows and sentences."""
+        similarity = list(similarity_rows(self.inputs.representations, self.inputs.counts))
+        outcome = Outcome([], [], [], similarity, {}, "", CONVENTION, self.notes)
+        if len(self.objects) < FEW:
+            self.notes.append(
+                f"{len(self.objects)} objects are few: intervals are rough, and every probe has little to learn from."
+            )
+        datasets = self._datasets()
+        device = self.inputs.study_inputs.device
+        for probe_name, probe in self.settings.kept.items():
+            asked = [d for d in datasets if not (isinstance(probe, Ridge) and self._of_objects(d.control))]
+            for name, members in _grouped(probe_name, probe.evaluate(asked, self.counts.float(), device)).items():
+                self._add(outcome, name, members)
+            if isinstance(probe, Linear):
+                outcome.results.extend(self._description_lengths(probe_name, probe, datasets, device))
+            if isinstance(probe, Ridge):
+                outcome.results.extend(self._extrapolation(probe_name, probe, asked))
+        outcome.results.extend(self._tally_rows())
+        outcome.results.extend(self._selectivity())
+        decoder = TargetDecoder(self.inputs, self.settings)
+        outcome.results.extend(decoder.rows(self.notes))
+        for name, kept in self.inputs.kept.items():
+            self.notes.append(
+                f"Count probes see {name} along the {self.settings.axes} leading axes of its views, "
+                f"which hold {kept:.2%} of their squared length; targets are decoded from all numbers."
+            )
+        evidence = self._evidence()
+        answers = [count_answer(evidence), *self._answers(decoder)]
+        return outcome._replace(
+            headline=evidence.values(), answer=" ".join(each.text for each in answers), answers=answers
+        )
+
+    def _datasets(self) -> list[ProbeDataset]:
+        """Every input under every control with every seed; a control that the stimuli cannot give becomes a note."""
+        datasets = []
+        for name in self.settings.chosen:
+            own_input = self.settings.control[name].input
+            for given in [own_input] if own_input else self.settings.inputs:
+                try:
+                    datasets += [self.inputs.dataset(given, name, seed) for seed in self.inputs.seeds(name)]
+                except ValueError as error:
+                    if name in HEADLINE:
+                        raise
+                    self.notes.append(f"Control {name} was left out: {error}.")
+        return datasets
+
+    def _of_objects(self, control: str) -> bool:
+        """Whether labels are of objects, not of counts: then no regression has a meaning."""
+        return self.settings.control[control].labels == "object_label"
+
+    def _units(self, control: str) -> Int[Tensor, " s"]:
+        return self.inputs.units(self.settings.control[control])
+
+    def _encoder(self, control: str, seed: int, rows: int) -> Int[Tensor, " n"] | None:
+        encoder = self.inputs.encoder(self.settings.control[control], seed)
+        return None if encoder is None else torch.full((rows,), encoder)
+
+    def _add(self, outcome: Outcome, name: CaseName, members: Sequence[ProbeResult]) -> None:
+        """The rows of one probe under one control, all seeds."""
+        tested = Predictions.together([member.test for member in members])
+        encoders = [self._encoder(name.control, each.dataset.seed, len(each.test.labels)) for each in members]
+        encoder = None if encoders[0] is None else torch.cat([each for each in encoders if each is not None])
+        rows = [*pooled_rows(name, tested, self.counts, self._units(name.control), self.permutations, encoder)]
+        rows += [row for member in members for row in seed_rows(name, member, self.counts)]
+        if self._of_objects(name.control):
+            rows = [row for row in rows if row.count is None and row.metric not in OF_COUNTS]
+        else:
+            outcome.confusion.extend(confusion_rows(name, tested, self.inputs.counts))
+        outcome.results.extend(rows)
+        outcome.curves.extend(point for member in members for point in curve_rows(name, member))
+        self.predictions[name] = tested.without_probability()
+
+    def _tally_rows(self) -> Iterator[Result]:
+        """Of every sum, what the label-free tally reads."""
+        wanted = [(given, name) for name in TALLIED if name in self.settings.chosen for given in self.settings.inputs]
+        for given, name in wanted:
+            if not (is_sum(self.inputs.study_inputs.gqn, given) and self.inputs.is_of_view(given)):
+                continue
+            parts, encoders = [], []
+            for seed in self.inputs.seeds(name):
+                dataset, units = self.inputs.dataset(given, name, seed), self._units(name)
+                split = split_groups(units, seed)
+                views = self.inputs.views(given, self.inputs.encoder(self.settings.control[name], seed))
+                direction = tally_direction(*(views[part].flatten(0, 1) for part in split[:2]))
+                rows = dataset.split.test
+                read = tally(dataset.test_features[rows], direction, self.counts.float())
+                certain = torch.nn.functional.one_hot(read, len(self.counts)).float() * 10.0
+                parts.append(Predictions.of(dataset.groups[rows], dataset.labels[rows], certain))
+                encoders.append(self._encoder(name, seed, len(rows)))
+            case = CaseName("count", given, name, TALLY)
+            tested = Predictions.together(parts)
+            encoder = None if encoders[0] is None else torch.cat([each for each in encoders if each is not None])
+            for row in pooled_rows(case, tested, self.counts, self._units(name), self.permutations, encoder):
+                if row.metric not in ("loss", "adjacent_auc"):  # it says a number, not how likely each is
+                    yield row
+            self.predictions[case] = tested.without_probability()
+
+    def _description_lengths(
+        self, probe_name: str, probe: Linear, datasets: Sequence[ProbeDataset], device: str
+    ) -> Iterator[Result]:
+        """Bits a label by prequential code of the first input's training rows, all seeds together."""
+        groups: dict[CaseName, list[ProbeDataset]] = defaultdict(list)
+        for dataset in datasets:
+            if dataset.input == self.settings.inputs[0]:
+                groups[dataset.case(probe_name)].append(dataset)
+        for name, members in groups.items():
+            bits, owners = [], []
+            for dataset in members:
+                train = dataset.split.train
+                bits.append(code_lengths(dataset, probe, classes=len(self.counts), device=device))
+                owners.append(self._units(name.control)[dataset.groups[train].sort(stable=True).values])
+            found = mean_interval(unit_sums(torch.cat(bits), torch.cat(owners), len(self.objects)))
+            yield Result.pooled(name, "description_length", found, n=len(torch.cat(bits)), split="train")
+
+    def _extrapolation(self, probe_name: str, probe: Ridge, datasets: Sequence[ProbeDataset]) -> Iterator[Result]:
+        """Trained on the smaller half of the counts, asked about the larger, of objects never trained on."""
+        half = len(self.counts) // 2
+        small = [
+            dataset._replace(
+                split=Split(
+                    *(rows[dataset.labels[rows] < half] for rows in dataset.split[:2]),
+                    test=dataset.split.test[dataset.labels[dataset.split.test] >= half],
+                )
+            )
+            for dataset in datasets
+            if half > 1 and dataset.labels[dataset.split.train].unique().numel() == len(self.counts)
+        ]
+        for name, members in _grouped(probe_name, probe.evaluate(small, self.counts.float(), "cpu")).items():
             tested = Predictions.together([member.test for member in members])
-            own_bootstrap = of_groups if settings.control[name.control].mixes else bootstrap
-            rows = [*pooled_rows(name, tested, counts, own_bootstrap, permutations)]
-            rows += [row for member in members for row in seed_rows(name, member, counts)]
-            if settings.control[name.control].labels == "object":
-                rows = [row for row in rows if row.count is None and row.metric not in OF_COUNTS]
-            else:
-                outcome.confusion.extend(confusion_rows(name, tested, probe_inputs.counts))
-            outcome.results.extend(rows)
-            outcome.curves.extend(point for member in members for point in curve_rows(name, member))
-            together[name] = tested.without_probability()
-        if isinstance(probe, Softmax) and probe.hidden is None:
-            outcome.results.extend(_description_lengths(probe_name, probe, datasets, len(counts), device))
-        if isinstance(probe, Ridge):
-            of_counts = [dataset for dataset in datasets if settings.control[dataset.control].labels != "object"]
-            outcome.results.extend(_extrapolation(probe_name, probe, of_counts, counts))
-    outcome.results.extend(_selectivity(together, bootstrap))
-    outcome.results.extend(TargetDecoder(probe_inputs, settings, bootstrap).rows(notes))
-    given, probe = settings.inputs[0], settings.headline
-    first = {c.control: each for c, each in together.items() if (c.input, c.probe) == (given, probe)}
-    headline = Headline.of(
-        first,
-        bootstrap,
-        of_groups,
-        full=HEADLINE[0],
-        norm=HEADLINE[1],
-        chance=1 / len(counts),
-        probe=probe,
-        input=given,
-    )
-    objects = len(first[HEADLINE[0]].groups.unique())
-    return outcome._replace(headline=headline.values(), answer=headline.sentence(objects))
+            error = (self.counts[tested.predicted] - self.counts[tested.labels]).double()
+            owners = self._units(name.control)[tested.groups]
+            for metric, values in (("mean_absolute_error", error.abs()), ("bias", error)):
+                found = mean_interval(unit_sums(values, owners, len(self.objects)))
+                yield Result.pooled(name, f"extrapolation_{metric}", found, n=len(error))
+
+    def _selectivity(self) -> Iterator[Result]:
+        """Accuracy of counts less that of the control task on the same split of rows (Hewitt & Liang 2019)."""
+        for name, predictions in self.predictions.items():
+            task = self.predictions.get(name._replace(control="control_task"))
+            if name.control == "row_split" and task is not None:
+                found = paired_difference(predictions, task, self.objects)
+                case = name._replace(control="none")
+                yield Result.pooled(case, "selectivity", found, n=len(predictions.labels))
+
+    def _evidence(self) -> CountEvidence:
+        """What the first sentence rests on: the headline's probe on the first input."""
+        given, probe = self.settings.inputs[0], self.settings.headline
+        of = {c.control: p for c, p in self.predictions.items() if (c.input, c.probe) == (given, probe)}
+        full, norm = (of[name] for name in HEADLINE)
+        tallied = self.predictions.get(CaseName("count", given, "none", TALLY))
+        names = [CaseName("count", given, "direction", each) for each in (probe, DIRECTION_PROBE)]
+        directions = [self.predictions[name] for name in names if name in self.predictions]
+
+        def share(found: Predictions | None) -> Interval | None:
+            return None if found is None else share_interval(right_of_units(found, self.objects))
+
+        read = [found for found in map(share, directions) if found is not None]
+        mixing = self.inputs.mixing
+        return CountEvidence(
+            probe=probe,
+            input=given,
+            objects=len(full.groups.unique()),
+            counts=len(self.counts),
+            accuracy=share_interval(right_of_units(full, self.objects)),
+            norm_only=share_interval(right_of_units(norm, self.objects)),
+            difference=paired_difference(full, norm, self.objects),
+            direction=max(read, key=lambda found: found.value, default=None),
+            tally=share(tallied),
+            tally_difference=None if tallied is None else paired_difference(tallied, full, self.objects),
+            untrained=share(of.get("untrained")),
+            transfer=paired_difference(of["transfer"], full, mixing) if "transfer" in of else None,
+            groups=int(mixing.max()) + 1,
+        )
+
+    def _answers(self, decoder: TargetDecoder) -> Iterator:
+        """What further images add, and what training adds, of the first input."""
+        given, last = self.settings.inputs[0], self.inputs.counts[-1]
+        source = Source(given, "none")
+        rises, gains = [], []
+        for target in dict.fromkeys(key[0] for key in decoder.scores):
+            own = [c for c in self.inputs.counts if (target, source, LINEAR, c) in decoder.scores]
+            if not own:
+                continue
+            top = decoder.scores[target, source, LINEAR, own[-1]]
+            pixels = decoder.baseline(target, source, "pixels", own[-1])
+            if (rise := decoder.rise(target, source)) is not None:
+                first = decoder.scores[target, source, LINEAR, own[0]].interval.value
+                above = None if pixels is None else top.above(pixels)
+                rises.append(Told(target, top.metric, first, top.interval.value, rise, above))
+            untrained = decoder.baseline(target, source, "untrained", own[-1])
+            if untrained is not None:
+                gain = top.above(untrained)
+                gains.append(Told(target, top.metric, untrained.interval.value, top.interval.value, gain))
+        yield images_answer(given, self.inputs.counts, rises)
+        yield training_answer(given, last, gains)
 
 
-def all_cases(probe_inputs: ProbeInputs, settings: StudySettings) -> tuple[list[ProbeDataset], list[str]]:
-    """Every input under every control with every seed; a control that the stimuli cannot give becomes a note."""
-    datasets, notes = [], []
-    for name in settings.chosen:
-        own_input = settings.control[name].input
-        for given in [own_input] if own_input else settings.inputs:
-            try:
-                datasets += [probe_inputs.dataset(given, name, seed) for seed in probe_inputs.seeds(name)]
-            except ValueError as error:
-                if name in HEADLINE:
-                    raise
-                notes.append(f"Control {name} was left out: {error}.")
-    return datasets, notes
-
-
-def _grouped(probe: str, predictions: Sequence[ProbeResult]) -> dict[CaseName, list[ProbeResult]]:
+def _grouped(probe: str, results: Sequence[ProbeResult]) -> dict[CaseName, list[ProbeResult]]:
     groups: dict[CaseName, list[ProbeResult]] = {}
-    for result in predictions:
+    for result in results:
         groups.setdefault(result.dataset.case(probe), []).append(result)
     return groups
-
-
-def _description_lengths(
-    probe_name: str, probe: Softmax, datasets: Sequence[ProbeDataset], classes: int, device: str
-) -> Iterator[Result]:
-    """Bits a label by online code, for the first seed."""
-    firsts: dict[tuple[str, str], ProbeDataset] = {}
-    for dataset in datasets:
-        firsts.setdefault((dataset.input, dataset.control), dataset)
-    first = list(firsts.values())
-    for dataset, bits in zip(first, code_lengths(first, probe, classes=classes, device=device), strict=True):
-        name = (dataset.target, dataset.input, dataset.control, probe_name)
-        yield Result(*name, dataset.seed, "train", None, "description_length", bits)
-
-
-def _extrapolation(
-    probe_name: str, probe: Ridge, datasets: Sequence[ProbeDataset], counts: Int[Tensor, " k"]
-) -> Iterator[Result]:
-    """Trained on the smaller half of the counts, asked about the larger, of objects never trained on."""
-    half = len(counts) // 2
-    chosen = [
-        dataset
-        for dataset in datasets
-        if half > 1 and dataset.labels[dataset.split.train].unique().numel() == len(counts)
-    ]
-    small = [
-        dataset._replace(
-            split=Split(
-                *(rows[dataset.labels[rows] < half] for rows in dataset.split[:2]),
-                test=dataset.split.test[dataset.labels[dataset.split.test] >= half],
-            )
-        )
-        for dataset in chosen
-    ]
-    for name, members in _grouped(probe_name, probe.evaluate(small, counts.float(), "cpu")).items():
-        predictions = Predictions.together([member.test for member in members])
-        error = (counts[predictions.predicted] - counts[predictions.labels]).double()
-        n = len(error)
-        yield Result(*name, None, "test", None, "extrapolation_mean_absolute_error", float(error.abs().mean()), n=n)
-        yield Result(*name, None, "test", None, "extrapolation_bias", float(error.mean()), n=n)
-
-
-def _selectivity(together: dict[CaseName, Predictions], bootstrap: ObjectBootstrap) -> Iterator[Result]:
-    """Accuracy on r less that on the control task, object by object: what could not have been memorised."""
-    for name, predictions in together.items():
-        target, given, control, probe = name
-        task = together.get((target, given, "control_task", probe))
-        if control == HEADLINE[0] and task is not None:
-            found = paired_difference(predictions, task, bootstrap)
-            yield Result.pooled(name, "selectivity", found, n=len(predictions.labels))

@@ -1,105 +1,283 @@
-"""What r knows beside its count, count by count: what each further image adds."""
+"""What r tells beside its count, count by count, next to what baselines tell: what each further image adds.
+
+All targets of a count are read from one eigendecomposition of the products of objects (``ridge.py``), linearly and by a
+Gaussian kernel. Strength and width are chosen by leaving out one training object at a time; a fifth of the objects is
+held out by each seed and read once.
+"""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from gqn_probe.analysis.inputs.view_selection import nested
-from gqn_probe.analysis.probes.dataset import CaseName, ProbeDataset
-from gqn_probe.analysis.probes.predictions import Predictions
-from gqn_probe.analysis.probes.ridge import Ridge, fit_ridge
+from gqn_probe.analysis.probes.dataset import CaseName
+from gqn_probe.analysis.probes.ridge import Block, KernelRidge, Predicted, gaussian_kernel, linear_kernel
 from gqn_probe.analysis.protocols.probe_inputs import ProbeInputs
 from gqn_probe.analysis.protocols.study_settings import StudySettings
 from gqn_probe.analysis.questions.splits import folds_of, split_groups
-from gqn_probe.analysis.questions.targets import TARGETS, Classes, Values
-from gqn_probe.analysis.statistics.bootstrap import Interval, ObjectBootstrap
-from gqn_probe.analysis.statistics.scores import share_right
-from gqn_probe.results import Result
+from gqn_probe.analysis.questions.targets import ALIKE, TARGETS, Classes, Values
+from gqn_probe.analysis.statistics.intervals import (
+    UnitSums,
+    combination,
+    r2_interval,
+    share_difference,
+    share_interval,
+)
+from gqn_probe.progress import progress
+from gqn_probe.results import Interval, Result
 
-ALIKE = 1e-5  # deviation below which values differ by rounding alone
+LINEAR, NONLINEAR = "ridge", "kernel_ridge"
+BASELINES = ("pixels", "cameras", "untrained")  # controls that r is compared with
 
 
-@dataclass(frozen=True)
-class TargetDecoder:
-    """Reads targets from each input at each count, on objects that were not trained on.
+class Source(NamedTuple):
+    """Where rows come from: an input of the trained network, or a baseline under its control's name."""
 
-    Classes are read by the headline's probe: ``accuracy``, and the ``chance`` of naming the commonest. Values are read
-    by ridge regression: ``r2``, the share of their variance that is told, 0 for their mean and below 0 for worse.
-    """
+    input: str
+    control: str
 
-    probe_inputs: ProbeInputs
-    settings: StudySettings
-    bootstrap: ObjectBootstrap
+
+class Score(NamedTuple):
+    """What a probe read of a target at a count, object by object."""
+
+    metric: str  # "accuracy" or "r2"
+    sums: UnitSums  # right of rows; of r2 squared errors of squared deviations from the mean
+    chance: float | None = None  # share of the commonest class
 
     @property
-    def _ridge(self) -> Ridge | None:
-        return next((probe for probe in self.settings.kept.values() if isinstance(probe, Ridge)), None)
+    def interval(self) -> Interval:
+        return share_interval(self.sums) if self.metric == "accuracy" else r2_interval(self.sums)
+
+    def above(self, other: "Score") -> Interval:
+        """How much more it tells than another on the same objects, paired."""
+        if self.metric == "accuracy":
+            return share_difference(self.sums, other.sums)
+        return combination((self.sums, other.sums), (-1, 1))
+
+
+class Truth(NamedTuple):
+    """A target's values as ridge fits them, and where they stand among those fitted together."""
+
+    name: str
+    found: Classes | Values
+    columns: Float[Tensor, "s t"]
+
+
+Scores = dict[tuple[str, Source, str, int], Score]  # by target, source, probe and count
+
+
+class TargetDecoder:
+    """Decodes object and view properties from every input and baseline at each count."""
+
+    def __init__(self, probe_inputs: ProbeInputs, settings: StudySettings) -> None:
+        self.inputs, self.settings, self.counts = probe_inputs, settings, probe_inputs.counts
+        self.objects = probe_inputs.objects
+        self.scores: Scores = {}
+
+    @cached_property
+    def sources(self) -> list[Source]:
+        """The inputs, each beside untrained encoders of its width; and what no network has seen."""
+        chosen = [name for name in BASELINES if name in self.settings.chosen]
+        found = [Source(given, "none") for given in self.settings.inputs]
+        if "untrained" in chosen:
+            found += [Source(given, "untrained") for given in self.settings.inputs if self.inputs.is_of_view(given)]
+        return found + [Source(name, name) for name in chosen if name != "untrained"]
 
     def rows(self, notes: list[str]) -> Iterator[Result]:
-        """Every target but the count; one that the stimuli cannot give, or no probe can read, becomes a note."""
-        scenes = self.probe_inputs.study_inputs.scenes
-        left_out: dict[str, list[str]] = {}
-        chosen = [nested(len(scenes), scenes.views, count, self.settings.seed) for count in self.probe_inputs.counts]
-        for target in (name for name in self.settings.targets if name != "count"):
-            try:
-                truths = [TARGETS[target](scenes, views) for views in chosen]
-                if isinstance(truths[0], Values) and self._ridge is None:
-                    raise ValueError("values are read by ridge, which is not among probe.probes")
-            except ValueError as error:
-                left_out.setdefault(str(error), []).append(target)
+        """Every target but the count; one that the stimuli cannot give becomes a note."""
+        truths = self._truths(notes)
+        if not any(truths):
+            return
+        with progress("decoding", len(self.sources) * len(self.counts), "counts") as advance:
+            for source in self.sources:
+                for column, of_count in enumerate(truths):
+                    kernels = Kernels(self.inputs, source, column)
+                    for probe in self._probes(source):
+                        self._decode(source, probe, column, of_count, kernels)
+                    if column == len(self.counts) - 1 and source.control in ("none", "untrained", "pixels"):
+                        yield from self._learning_curve(source, of_count, kernels)
+                    advance(1)
+        yield from self._results()
+
+    def _probes(self, source: Source) -> tuple[str, ...]:
+        return (LINEAR, NONLINEAR) if source.control in ("none", "pixels") else (LINEAR,)
+
+    def _truths(self, notes: list[str]) -> list[list[Truth]]:
+        """For each count, the targets that have more than one value."""
+        scenes, left_out = self.inputs.study_inputs.scenes, {}
+        truths: list[list[Truth]] = []
+        for count in self.counts:
+            views = nested(len(scenes), scenes.views, count, self.settings.seed)
+            truths.append([])
+            for name in (name for name in self.settings.targets if name != "count"):
+                try:
+                    found = TARGETS[name](scenes, views)
+                except ValueError as error:
+                    left_out.setdefault(str(error), {})[name] = None
+                    continue
+                truth = Truth(name, found, _columns(found))
+                if isinstance(found, Classes) or _vary(found):
+                    truths[-1].append(truth)  # one view covers nothing: there is no variance to tell
+        notes += [f"What r tells of {', '.join(names)} was left out: {why}." for why, names in left_out.items()]
+        return truths
+
+    def _decode(
+        self,
+        source: Source,
+        probe: str,
+        column: int,
+        truths: Sequence[Truth],
+        kernels: "Kernels",
+        train_objects: int | None = None,
+    ) -> None:
+        """Read every target on the objects that each seed holds out."""
+        together = [t for t in truths if not isinstance(t.found, Classes) or t.found.groups is None]
+        apart = [[t] for t in truths if isinstance(t.found, Classes) and t.found.groups is not None]
+        for group in filter(None, [together, *apart]):
+            asked, units = _asked(group[0], self.objects)
+            values, blocks = torch.cat([t.columns for t in group], dim=1), _blocks(group)
+            times, encoders = torch.zeros(len(self.objects)), torch.zeros(len(self.objects), dtype=torch.int64)
+            tables = [torch.zeros(2, len(self.objects), dtype=torch.float64) for _ in group]
+            for seed in self.settings.probe_seeds(folds_of(units[asked])):
+                split = split_groups(units[asked], seed)
+                train, test = asked[torch.cat([split.train, split.validation])][:train_objects], asked[split.test]
+                encoder = kernels.encoder(seed)
+                predicted = kernels.predict(probe, train, values, blocks, encoder)
+                for table, truth, block in zip(tables, group, blocks, strict=True):
+                    table[:, test] += _errors(truth, predicted, block, train, test)
+                times[test] += 1
+                encoders[test] = -1 if encoder is None else encoder
+            own = encoders if source.control == "untrained" else None
+            count = self.counts[column] if train_objects is None else -train_objects
+            for table, truth in zip(tables, group, strict=True):
+                self.scores[truth.name, source, probe, count] = _score(truth, table, times, own)
+
+    def _learning_curve(self, source: Source, truths: Sequence[Truth], kernels: "Kernels") -> Iterator[Result]:
+        """The same from fewer training objects, at the largest count."""
+        most = round(0.8 * len(self.objects))
+        for size in (size for size in self.settings.train_objects if size < most):
+            self._decode(source, LINEAR, len(self.counts) - 1, truths, kernels, size)
+            for truth in truths:
+                score = self.scores[truth.name, source, LINEAR, -size]
+                name = CaseName(truth.name, source.input, source.control, LINEAR)
+                found = Result.pooled(name, score.metric, score.interval, n=len(self.objects), count=self.counts[-1])
+                yield found._replace(train_objects=size)
+
+    def _results(self) -> Iterator[Result]:
+        for (target, source, probe, count), score in self.scores.items():
+            if count < 0:
                 continue
-            for given in self.settings.inputs:
-                inputs = [each.contiguous() for each in self.probe_inputs.coherent(given).unbind(dim=1)]
-                if isinstance(truths[0], Classes):
-                    name = CaseName(target, given, "none", self.settings.headline)
-                    yield from self._classes(name, inputs, [t for t in truths if isinstance(t, Classes)])
-                else:
-                    name = CaseName(target, given, "none", "ridge")
-                    yield from self._values(name, inputs, [t for t in truths if isinstance(t, Values)])
-        notes += [f"What r knows of {', '.join(names)} was left out: {why}." for why, names in left_out.items()]
+            name, n = CaseName(target, source.input, source.control, probe), int(score.sums.there().sum())
+            yield Result.pooled(name, score.metric, score.interval, n=n, count=count)
+            if score.chance is not None:
+                yield Result(*name, None, "test", count, "chance", score.chance, n=n)
+            if source.control == "none":
+                for baseline in BASELINES:
+                    other = self.baseline(target, source, baseline, count, probe)
+                    if other is not None:
+                        metric = f"{score.metric}_above_{baseline}"
+                        yield Result.pooled(name, metric, score.above(other), n=n, count=count)
+            if count == self.counts[-1] and (rise := self.rise(target, source, probe)) is not None:
+                yield Result.pooled(name, f"{score.metric}_rise", rise, n=n)
 
-    def _classes(
-        self, name: CaseName, inputs: Sequence[Float[Tensor, "s f"]], truths: Sequence[Classes]
-    ) -> Iterator[Result]:
-        """All counts and seeds in one fit."""
-        target, given, control, probe = name
-        objects, kinds = torch.arange(len(inputs[0])), truths[0].kinds
-        seeds = self.settings.probe_seeds(folds_of(objects))
-        datasets = [
-            ProbeDataset(target, given, control, seed, rows, truth.labels, objects, split_groups(objects, seed), rows)
-            for rows, truth in zip(inputs, truths, strict=True)
-            for seed in seeds
-        ]
-        predictions = self.settings.kept[probe].evaluate(
-            datasets, torch.arange(kinds).float(), self.probe_inputs.study_inputs.device
+    def baseline(self, target: str, source: Source, control: str, count: int, probe: str = LINEAR) -> Score | None:
+        """What a baseline tells of the same target; read linearly where no other probe read it."""
+        other = Source(source.input if control == "untrained" else control, control)
+        own = self.scores.get((target, other, probe, count))
+        return own or self.scores.get((target, other, LINEAR, count))
+
+    def rise(self, target: str, source: Source, probe: str = LINEAR) -> Interval | None:
+        """From the smallest to the largest count that the target has a value at, paired."""
+        of_counts = [count for count in self.counts if (target, source, probe, count) in self.scores]
+        if len(of_counts) < 2:
+            return None
+        first, last = (self.scores[target, source, probe, count] for count in (of_counts[0], of_counts[-1]))
+        return last.above(first)
+
+
+class Kernels:
+    """Products of all objects' rows of a source at one count, for as many encoders as there are."""
+
+    def __init__(self, inputs: ProbeInputs, source: Source, column: int) -> None:
+        self.inputs, self.source, self.column = inputs, source, column
+        self.linear: dict[int | None, Tensor] = {}
+
+    def encoder(self, seed: int) -> int | None:
+        """The newly initialised encoder of a seed; None where there is but one source of rows."""
+        return seed % self.inputs.settings.untrained if self.source.control == "untrained" else None
+
+    def predict(
+        self,
+        probe: str,
+        train: Int[Tensor, " a"],
+        values: Float[Tensor, "n t"],
+        blocks: Sequence[Block],
+        encoder: int | None,
+    ) -> Predicted:
+        """Of all objects, from the training objects' values; the best kernel for each target."""
+        settings = self.inputs.settings
+        if encoder not in self.linear:
+            self.linear[encoder] = linear_kernel(self.inputs.whole_rows(self.source.input, self.column, encoder))
+        linear = self.linear[encoder]
+        kernels = [linear] if probe == LINEAR else [gaussian_kernel(linear, width) for width in settings.widths]
+        fits = [KernelRidge(kernel, train, settings.strengths).predict(values, blocks) for kernel in kernels]
+        best = torch.stack([fit.errors for fit in fits]).argmin(dim=0).tolist()
+        spans = [slice(*block) for block in blocks]
+        return Predicted(
+            torch.cat([fits[own].values[:, span] for own, span in zip(best, spans, strict=True)], dim=1),
+            torch.cat([fits[own].left_out[:, span] for own, span in zip(best, spans, strict=True)], dim=1),
+            torch.stack([fits[own].errors[i] for i, own in enumerate(best)]),
         )
-        for i, count in enumerate(self.probe_inputs.counts):
-            mine = predictions[i * len(seeds) : (i + 1) * len(seeds)]
-            together = Predictions.together([result.test for result in mine])
-            n = len(together.labels)
-            yield Result.pooled(name, "accuracy", share_right(together, self.bootstrap), n=n, count=count)
-            commonest = float(together.labels.bincount().max()) / n
-            yield Result(*name, None, "test", count, "chance", commonest, n=n)
 
-    def _values(
-        self, name: CaseName, inputs: Sequence[Float[Tensor, "s f"]], truths: Sequence[Values]
-    ) -> Iterator[Result]:
-        assert self._ridge is not None
-        objects = torch.arange(len(inputs[0]))
-        for count, rows, truth in zip(self.probe_inputs.counts, inputs, truths, strict=True):
-            if truth.values.std(dim=0).max() < ALIKE:
-                continue  # one view covers nothing: there is no variance to tell
-            missed, spread = torch.zeros(len(objects), 1), torch.zeros(len(objects), 1)
-            for seed in self.settings.probe_seeds(folds_of(objects)):
-                train, validation, test = split_groups(objects, seed)
-                fit = fit_ridge(rows, truth.values, train, validation, self._ridge.l2)
-                wanted = truth.values[test]
-                missed[test] += (fit.predict(rows[test]) - wanted).square().sum(dim=1, keepdim=True)
-                spread[test] += (wanted - truth.values.mean(dim=0)).square().sum(dim=1, keepdim=True)
-            # the mean of errors over the mean of spreads, as the bootstrap takes means of rows
-            ratio = self.bootstrap.intervals(missed, spread)[0]
-            told = Interval(1 - ratio.value, 1 - ratio.high, 1 - ratio.low)
-            yield Result.pooled(name, "r2", told, n=len(objects), count=count)
+
+def _columns(found: Classes | Values) -> Float[Tensor, "s t"]:
+    if isinstance(found, Values):
+        return found.values
+    return torch.nn.functional.one_hot(found.labels.clamp(min=0), found.kinds).float()
+
+
+def _blocks(truths: Sequence[Truth]) -> list[Block]:
+    stops = torch.tensor([0, *(truth.columns.shape[1] for truth in truths)]).cumsum(dim=0).tolist()
+    return [Block(start, stop) for start, stop in pairwise(stops)]
+
+
+def _asked(truth: Truth, objects: Int[Tensor, " s"]) -> tuple[Int[Tensor, " a"], Int[Tensor, " s"]]:
+    """The objects that a question is asked of, and what each is held out with."""
+    if isinstance(truth.found, Classes) and truth.found.groups is not None:
+        return (truth.found.labels >= 0).nonzero()[:, 0], truth.found.groups
+    return objects, objects
+
+
+def _vary(found: Values) -> bool:
+    values = found.values if found.derive is None else found.derive(found.values)
+    return float(values.std(dim=0).max()) > ALIKE
+
+
+def _errors(
+    truth: Truth, predicted: Predicted, block: Block, train: Int[Tensor, " a"], test: Int[Tensor, " b"]
+) -> Float[Tensor, "2 b"]:
+    """Of each test row whether its class was read, and 1; or its squared error, and that of the training mean."""
+    values, left_out = predicted.values[test, block.start : block.stop], predicted.left_out[:, block.start : block.stop]
+    if isinstance(truth.found, Classes):
+        return torch.stack([values.argmax(dim=1) == truth.found.labels[test], torch.ones(len(test))]).double()
+    known, wanted = (truth.found.values[rows].double() for rows in (train, test))
+    if truth.found.derive is not None:
+        known, wanted, values, left_out = map(truth.found.derive, (known, wanted, values, left_out))
+        # what is derived from a blunt reading is biased: a line through training rows left out in turn sets it right
+        middle = left_out.mean(dim=0)
+        slope = ((left_out - middle) * known).sum() / (left_out - middle).square().sum().clamp(min=1e-12)
+        values = known.mean(dim=0) + slope.clamp(0, 1) * (values - middle)
+    return torch.stack([(values - wanted).square().sum(dim=1), (known.mean(dim=0) - wanted).square().sum(dim=1)])
+
+
+def _score(truth: Truth, table: Float[Tensor, "2 s"], times: Float[Tensor, " s"], encoders: Tensor | None) -> Score:
+    sums = UnitSums(table[0], table[1], encoders)
+    if isinstance(truth.found, Classes):
+        labels = truth.found.labels[times > 0]
+        return Score("accuracy", sums, float(labels.bincount().max()) / len(labels))
+    return Score("r2", sums)

@@ -15,13 +15,12 @@ from scipy.stats import binomtest
 from torch import Tensor
 
 from gqn_probe.analysis.probes.dataset import CaseName, ProbeDataset
-from gqn_probe.analysis.probes.linear import Softmax
+from gqn_probe.analysis.probes.perceptron import Perceptron
 from gqn_probe.analysis.probes.predictions import Predictions, confusion, row_scores
 from gqn_probe.analysis.probes.probe_fit import fit_probes
 from gqn_probe.analysis.protocols.study_settings import StudySettings
 from gqn_probe.analysis.questions.splits import Split
-from gqn_probe.analysis.statistics.bootstrap import Interval
-from gqn_probe.results import ConfusionCell, CurvePoint, Outcome, Result
+from gqn_probe.results import ConfusionCell, CurvePoint, Interval, Outcome, Result
 
 LABELS = 16  # of the softmax: 0 and 1 are never asked for
 TRAINED = 0.8
@@ -53,7 +52,7 @@ def original_outcome(
     curves: list[CurvePoint] = []
     validated = []
     probe = settings.kept[settings.headline]
-    if not isinstance(probe, Softmax):
+    if not isinstance(probe, Perceptron):
         raise ValueError("the original study's classifier is a softmax one: choose probe=original")
     for seed in settings.probe_seeds():
         split = Split(rows[:trained], rows[trained:], test=rows[:0])

@@ -1,6 +1,7 @@
-"""The rows that probes see: r for every object and count under a control, and which of them are trained on.
+"""Design matrices: the rows of every object and count for an input under a control, each made once.
 
-Arrays are files in a scratch folder, mapped into memory: a batch reads its rows, so thousands of objects fit.
+Wide read-outs are reduced to their leading axes view by view, so that every sum is reduced alike, whichever views it
+is of; what is decoded at one count is read from all numbers. Arrays are files in a scratch folder, mapped into memory.
 """
 
 import shutil
@@ -13,17 +14,26 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gqn_probe.analysis.inputs.context_readouts import context_rows, generator_names, generator_rows, is_sum
+from gqn_probe.analysis.inputs.context_readouts import (
+    aggregation_of,
+    context_rows,
+    generator_names,
+    generator_rows,
+    is_sum,
+    view_features,
+)
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
-from gqn_probe.analysis.inputs.view_selection import BLOCK, SOURCES, Selection, mixing_groups, nested_task
+from gqn_probe.analysis.inputs.view_selection import BLOCK, SOURCES, Selection, mixing_groups, nested_task, sum_views
 from gqn_probe.analysis.probes.dataset import ProbeDataset
 from gqn_probe.analysis.protocols.study_settings import StudySettings
-from gqn_probe.analysis.questions.controls import LABELS, TRANSFORMS, Control
+from gqn_probe.analysis.questions.controls import LABELLERS, TRANSFORMS, Control
 from gqn_probe.analysis.questions.splits import Split, folds_of, rows_of, split_groups, split_rows
+
+AXIS_VIEWS = 4096  # views that the leading axes are found from
 
 
 class ProbeInputs:
-    """Makes datasets, each array once."""
+    """Builds each (input, control) design matrix once, memory-mapped on disk."""
 
     def __init__(
         self,
@@ -35,8 +45,9 @@ class ProbeInputs:
     ) -> None:
         self.study_inputs, self.counts, self.settings, self.scratch = study_inputs, counts, settings, scratch
         self.arrays: dict[tuple[object, ...], Tensor] = {}
+        self.kept: dict[str, float] = {}  # share of the views' squared length along the axes of a reduced read-out
         self.representations = representations
-        self.owners = torch.arange(len(representations)).repeat_interleave(len(counts))
+        self.objects = torch.arange(len(representations))
         scratch.mkdir(parents=True, exist_ok=True)
 
     def close(self) -> None:
@@ -51,15 +62,23 @@ class ProbeInputs:
             ValueError: there are too few objects or shapes for the control.
         """
         control = self.settings.control[name]
-        objects, counts = len(self.study_inputs.scenes), len(self.counts)
+        objects, counts = len(self.objects), len(self.counts)
         if control.split == "row":
             split = split_rows(objects, counts, seed)
         else:
-            split = Split(*(rows_of(part, counts) for part in split_groups(self._groups(control), seed)))
-        tested = self._inputs(input, control, control.source, seed)
-        trained = self._inputs(input, control, control.trained_on or control.source, seed)
-        labels = self._labels(control.labels, seed)
-        return ProbeDataset("count", input, name, seed, trained, labels, self.owners, split, tested)
+            split = Split(*(rows_of(part, counts) for part in split_groups(self.units(control), seed)))
+        return ProbeDataset(
+            target="count",
+            input=input,
+            control=name,
+            seed=seed,
+            features=self._rows(input, control, control.trained_on or control.source, seed),
+            labels=self._labels(control.labels, seed),
+            groups=self.objects.repeat_interleave(counts),
+            split=split,
+            test_features=self._rows(input, control, control.source, seed),
+            scaling="column" if control.transform == "norm" else "common",
+        )
 
     def seeds(self, name: str) -> range:
         """The seeds of the control called ``name``, which test each of its groups equally often.
@@ -70,38 +89,83 @@ class ProbeInputs:
         control = self.settings.control[name]
         if control.split == "row":
             return self.settings.probe_seeds()
-        return self.settings.probe_seeds(folds_of(self._groups(control)))
+        return self.settings.probe_seeds(folds_of(self.units(control)))
+
+    def units(self, control: Control) -> Int[Tensor, " s"]:
+        """What each object is split and resampled with: itself, the objects it is mixed with, or its shape.
+
+        Raises:
+            ValueError: the control splits by shape, and shapes are not known.
+        """
+        if control.mixes:
+            return self.mixing
+        if control.split != "shape":
+            return self.objects
+        factors = self.study_inputs.scenes.factors
+        if factors is None:
+            raise ValueError("a split by shape needs stimuli whose shapes are known, such as rendered ones")
+        return factors.mirror_class.unique(return_inverse=True)[1]
+
+    def is_of_view(self, input: str) -> bool:
+        """Whether an input is made of read-outs of single views, which an untrained encoder has too."""
+        return input != "views" and input not in generator_names(self.study_inputs.gqn)
+
+    def encoder(self, control: Control, seed: int) -> int | None:
+        """Which newly initialised encoder a seed's rows are of; None for the trained one."""
+        return seed % self.settings.untrained if control.encoder == "untrained" else None
 
     @cached_property
     def mixing(self) -> Int[Tensor, " s"]:
         """The objects that are mixed with each other."""
-        return mixing_groups(len(self.study_inputs.scenes), max(self.counts), self.settings.seed)
+        return mixing_groups(len(self.objects), max(self.counts), self.settings.seed)
+
+    def whole_rows(self, input: str, column: int, encoder: int | None = None) -> Float[Tensor, "s f"]:
+        """All numbers of an input at the count in ``column``, for the study's own contexts."""
+        if (input, encoder) == ("pooled", None):
+            return self.representations[:, column].contiguous()
+        if input in generator_names(self.study_inputs.gqn):
+            return self._sums(input, "nested", encoder)[:, column].contiguous()
+        return context_rows(self._network(encoder), input, self._selection("nested", self.counts[column]))
+
+    def views(self, input: str, encoder: int | None = None) -> Float[Tensor, "s v f"]:
+        """A read-out of every view; a wide one along its leading axes."""
+        key = ("views", input, encoder)
+        if key not in self.arrays:
+            phi = view_features(self._network(encoder), input)
+            if phi.shape[2] > self.settings.axes:
+                phi, kept = _along_leading_axes(phi, self.settings.axes)
+                self.kept[input] = min(kept, self.kept.get(input, 1.0))
+            self.arrays[key] = phi
+        return self.arrays[key]
+
+    def _network(self, encoder: int | None) -> StudyInputs:
+        if encoder is None:
+            return self.study_inputs
+        return self.study_inputs.untrained(self.settings.seed * self.settings.untrained + encoder)
 
     def _labels(self, name: str, seed: int) -> Int[Tensor, " n"]:
         key = ("labels", name, None if name == "count" else seed)
         if key not in self.arrays:
-            labels = LABELS[name](len(self.study_inputs.scenes), len(self.counts), self._generator(seed, 1))
+            labels = LABELLERS[name](len(self.objects), len(self.counts), self._generator(seed, 1))
             self.arrays[key] = rearrange(labels, "s k -> (s k)").contiguous()
         return self.arrays[key]
 
-    def _groups(self, control: Control) -> Int[Tensor, " s"]:
-        factors = self.study_inputs.scenes.factors
-        if control.mixes:
-            return self.mixing
-        if control.split != "shape":
-            return torch.arange(len(self.study_inputs.scenes))
-        if factors is None:
-            raise ValueError("a split by shape needs stimuli whose shapes are known, such as rendered ones")
-        return factors.mirror_class
-
-    def coherent(self, input: str) -> Float[Tensor, "s k f"]:
-        """The input for the study's own contexts."""
-        return self._sums(input, self.settings.control["none"], "nested", 0)
-
-    def _inputs(self, input: str, control: Control, source: str, seed: int) -> Float[Tensor, "n f"]:
-        if control.transform == "divided" and not is_sum(self.study_inputs.gqn, control.input or input):
+    def _rows(self, input: str, control: Control, source: str, seed: int) -> Float[Tensor, "n f"]:
+        name, encoder = control.input or input, self.encoder(control, seed)
+        if control.transform == "divided" and not is_sum(self.study_inputs.gqn, name):
             raise ValueError(f"{input} is no sum, and dividing it would tell the count")
-        sums = self._sums(input, control, source, seed)
+        if control.transform == "norm" and self._is_wide(name):
+            key = (name, source, encoder, "norm")
+            if key not in self.arrays:  # norms are of all numbers
+                network, transform = self._network(encoder), TRANSFORMS["norm"]
+
+                def norms(count: int) -> Tensor:
+                    rows = context_rows(network, name, self._selection(source, count))
+                    return transform(rows[:, None], torch.tensor([count]), torch.Generator())[:, 0]
+
+                self.arrays[key] = self._filled(norms)
+            return rearrange(self.arrays[key], "s k f -> (s k) f")
+        sums = self._sums(name, source, encoder)
         if control.transform != "identity":
             own_seed = seed if control.transform == "norm_matched" else None
             key = (id(sums), control.transform, own_seed)
@@ -110,11 +174,11 @@ class ProbeInputs:
             sums = self.arrays[key]
         return rearrange(sums, "s k f -> (s k) f")
 
-    def _sums(self, input: str, control: Control, source: str, seed: int) -> Float[Tensor, "s k f"]:
+    def _is_wide(self, name: str) -> bool:
+        return self.is_of_view(name) and view_features(self.study_inputs, name).shape[2] > self.settings.axes
+
+    def _sums(self, name: str, source: str, encoder: int | None) -> Float[Tensor, "s k f"]:
         """Rows before any transform, made once for all controls and seeds that share them."""
-        name = control.input or input
-        own, number = self.settings.seed, self.settings.untrained
-        encoder = own * number + seed % number if control.encoder == "untrained" else None
         key = (name, source, encoder)
         if key == ("pooled", "nested", None):
             return self.representations
@@ -123,15 +187,22 @@ class ProbeInputs:
                 raise ValueError(f"{name} is traced for the study's own contexts alone")
             self._trace()
         if key not in self.arrays:
-            study_inputs = self.study_inputs if encoder is None else self.study_inputs.untrained(encoder)
-            self.arrays[key] = self._filled(
-                lambda count: context_rows(study_inputs, name, self._selection(source, count))
-            )
+            network = self._network(encoder)
+            if name == "views":
+                self.arrays[key] = self._filled(
+                    lambda count: context_rows(network, name, self._selection(source, count))
+                )
+            else:
+                phi, aggregation = self.views(name, encoder), aggregation_of(network.gqn, name)
+                self.arrays[key] = self._filled(
+                    lambda count: sum_views(phi, self._selection(source, count), aggregation=aggregation)
+                )
         return self.arrays[key]
 
     def _selection(self, source: str, count: int) -> Selection:
-        scenes = self.study_inputs.scenes
-        return SOURCES[source](len(scenes), scenes.views, count, self.settings.seed, self.mixing)
+        return SOURCES[source](
+            len(self.objects), self.study_inputs.scenes.views, count, self.settings.seed, self.mixing
+        )
 
     def _trace(self) -> None:
         """All generator read-outs that are asked for, in one pass a count."""
@@ -169,3 +240,17 @@ class ProbeInputs:
 
     def _generator(self, seed: int, salt: int) -> torch.Generator:
         return torch.Generator().manual_seed(10 * seed + salt)
+
+
+def _along_leading_axes(phi: Float[Tensor, "s v f"], number: int) -> tuple[Float[Tensor, "s v g"], float]:
+    """Views along their leading right singular vectors, and how much of their squared length those hold.
+
+    Not centred, so that the sum of reduced views is the reduced sum of views. No label is looked at.
+    """
+    rows = rearrange(phi, "s v f -> (s v) f")
+    some = rows[torch.linspace(0, len(rows) - 1, min(AXIS_VIEWS, len(rows))).long()]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        axes = torch.svd_lowrank(some, q=min(number, *some.shape), niter=2)[2]
+    along = phi @ axes
+    return along, float((some @ axes).square().sum() / some.square().sum())

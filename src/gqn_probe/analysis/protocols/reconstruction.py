@@ -10,16 +10,15 @@ from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.inputs.view_selection import TASKS
 from gqn_probe.analysis.protocols.jobs import Jobs, read_predictions
 from gqn_probe.analysis.protocols.study_settings import StudySettings
-from gqn_probe.analysis.statistics.bootstrap import Interval, ObjectBootstrap
+from gqn_probe.analysis.statistics.intervals import UnitSums, mean_interval
 from gqn_probe.atomic_io import write_arrays
-from gqn_probe.results import Result
+from gqn_probe.results import Interval, Result
 
 NAME = ("reconstruction", "", "", "")
 
 
-def prediction_rows(jobs: Jobs, bootstrap: ObjectBootstrap) -> Iterator[Result]:
+def prediction_rows(jobs: Jobs, objects: int) -> Iterator[Result]:
     """Errors against count: mse on 0..1 and rmse on 0..255, KL in nats; which counts saw their query."""
-    objects = bootstrap.draws.shape[1]
     tables: dict[tuple[str, int], torch.Tensor] = {}
     seen: dict[int, bool] = {}
     for row in read_predictions(jobs):
@@ -28,10 +27,10 @@ def prediction_rows(jobs: Jobs, bootstrap: ObjectBootstrap) -> Iterator[Result]:
         seen[row.count] = row.query_seen
     for (metric, count), values in tables.items():
         there = ~values.isnan()
-        found = bootstrap.intervals(values.nan_to_num()[:, None], there.float()[:, None])[0]
+        found = mean_interval(UnitSums(values.nan_to_num().double(), there.double()))
         yield Result.pooled(NAME, metric, found, n=int(there.sum()), count=count)
         if metric.endswith("mse"):
-            root = Interval(*(255 * np.sqrt(each) for each in found))
+            root = Interval(*(255 * max(each, 0.0) ** 0.5 for each in found))
             yield Result.pooled(NAME, metric.removesuffix("mse") + "rmse", root, n=int(there.sum()), count=count)
     for count, is_seen in seen.items():
         yield Result(*NAME, None, "test", count, "query_seen", float(is_seen))

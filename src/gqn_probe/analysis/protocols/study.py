@@ -14,7 +14,6 @@ from gqn_probe.analysis.protocols.original_study import original_outcome
 from gqn_probe.analysis.protocols.probe_inputs import ProbeInputs
 from gqn_probe.analysis.protocols.reconstruction import prediction_rows, write_pictures
 from gqn_probe.analysis.protocols.study_settings import StudySettings
-from gqn_probe.analysis.statistics.bootstrap import ObjectBootstrap
 from gqn_probe.analysis.statistics.headline import ONE_COUNT, QUESTION
 from gqn_probe.results import Outcome, write_study
 
@@ -36,9 +35,8 @@ def run_study(
     folder.mkdir(parents=True, exist_ok=True)
     found = find_jobs(jobs, job_note(study_inputs, settings))
     representations = read_representations(found)
-    bootstrap = ObjectBootstrap(len(representations), resamples=settings.resamples, seed=settings.seed)
-    outcome = _outcome(study_inputs, settings, found, representations, bootstrap, folder)
-    outcome = outcome._replace(results=[*prediction_rows(found, bootstrap), *outcome.results])
+    outcome = _outcome(study_inputs, settings, found, representations, folder)
+    outcome = outcome._replace(results=[*prediction_rows(found, len(representations)), *outcome.results])
     write_pictures(study_inputs, found, settings, folder)
     known = {
         "question": QUESTION,
@@ -58,7 +56,6 @@ def _outcome(
     settings: StudySettings,
     jobs: Jobs,
     representations: Float[Tensor, "s k d"],
-    bootstrap: ObjectBootstrap,
     folder: Path,
 ) -> Outcome:
     if settings.protocol == "original":
@@ -68,6 +65,6 @@ def _outcome(
         return Outcome([], [], [], [], read, ONE_COUNT, CONVENTION, [])
     probe_inputs = ProbeInputs(study_inputs, jobs.counts, settings, folder / ".rows", representations)
     try:
-        return counting_outcome(probe_inputs, settings, bootstrap)
+        return counting_outcome(probe_inputs, settings)
     finally:
         probe_inputs.close()

@@ -1,16 +1,16 @@
 """The settings of a study, as plain values; their defaults are in ``conf/probe/``."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from gqn_probe.analysis.inputs.view_selection import TASKS
-from gqn_probe.analysis.probes.linear import Probe
+from gqn_probe.analysis.probes.evaluation import Probe
 from gqn_probe.analysis.questions.controls import Control
 from gqn_probe.analysis.questions.splits import FOLDS
 from gqn_probe.analysis.questions.targets import TARGETS
 
 HEADLINE = ("none", "norm")  # r as it is, and its length
-LEAST = dict.fromkeys(("objects", "seeds", "show", "resamples", "permutations", "untrained"), 1) | {
+LEAST = dict.fromkeys(("objects", "seeds", "axes", "show", "permutations", "untrained"), 1) | {
     "seed": 0,
     "reconstruct": 2,  # a control predicts each from another scene's representation
     "samples": 2,  # a spread
@@ -25,17 +25,20 @@ class StudySettings:
     objects: int  # scenes that r is formed of
     seeds: int  # probe seeds; each holds out another fifth of the objects
     seed: int  # of views, probe seeds and samples
-    inputs: Sequence[str]  # read-out points, see readouts.py
+    inputs: Sequence[str]  # read-out points, see readouts.py; the headline is of the first
+    axes: int  # leading axes along which count probes see a wider input
     targets: Sequence[str]  # what is read out, see targets.py
     probes: Mapping[str, Probe | None]  # by name; None switches one off
     controls: str | Sequence[str]  # "all", or names in ``control``
-    control: Mapping[str, Control] = field(default_factory=dict)  # what there is to choose from
-    reconstruct: int = 32  # scenes whose query is reconstructed at each count
-    samples: int = 16  # drawn of each of these, for spread and likelihood
-    show: int = 6  # of these, how many are kept as images
-    resamples: int = 10000  # bootstrap
-    permutations: int = 1000
-    untrained: int = 3  # newly initialised encoders, shared out among the seeds
+    control: Mapping[str, Control]  # what there is to choose from
+    strengths: Sequence[float]  # of ridge when targets are decoded, see ridge.py
+    widths: Sequence[float]  # of Gaussian kernels, times the median distance
+    train_objects: Sequence[int]  # sizes of the learning curve, as far as there are so many
+    reconstruct: int  # scenes whose query is reconstructed at each count
+    samples: int  # drawn of each of these, for spread and likelihood
+    show: int  # of these, how many are kept as images
+    permutations: int
+    untrained: int  # newly initialised encoders, shared out among the seeds
 
     def __post_init__(self) -> None:
         if self.protocol not in TASKS:
@@ -51,7 +54,7 @@ class StudySettings:
             if not isinstance(value, Sequence) or not (value or name == "controls"):
                 raise ValueError(f"probe.{name}={value} names none: write a list such as probe.{name}=[{example}]")
         # lists from YAML become tuples, so that settings stay frozen
-        for name in ("inputs", "targets"):
+        for name in ("inputs", "targets", "strengths", "widths", "train_objects"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.controls != "all":
             object.__setattr__(self, "controls", tuple(self.controls))

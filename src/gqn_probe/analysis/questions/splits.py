@@ -61,7 +61,7 @@ def rows_of(objects: Int[Tensor, " s"], counts: int) -> Int[Tensor, " n"]:
 
 
 def split_rows(objects: int, counts: int, seed: int) -> Split:
-    """Split the rows of every object alike, so that each object is trained on and tested: for the control task.
+    """Split the rows of every object in an order of its own: objects and counts are all trained on and tested.
 
     Raises:
         ValueError: fewer than three counts.
@@ -69,5 +69,7 @@ def split_rows(objects: int, counts: int, seed: int) -> Split:
     if counts < 3:
         raise ValueError(f"a split of each object's rows needs 3 counts or more, got {counts}")
     parts = split_groups(torch.arange(counts), seed)
-    rows = torch.arange(objects * counts).unflatten(0, (objects, counts))
+    turn = seed // folds_of(torch.arange(counts))
+    order = np.random.default_rng([turn, 2]).random((objects, counts)).argsort(axis=1)
+    rows = torch.from_numpy(order) + counts * torch.arange(objects)[:, None]
     return Split(*(rearrange(rows[:, part], "s k -> (s k)") for part in parts))

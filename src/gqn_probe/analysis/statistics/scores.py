@@ -14,12 +14,20 @@ from gqn_probe.analysis.probes.predictions import (
     Predictions,
     adjacent_auc,
     confusion,
-    per_object,
     row_scores,
     whole_scores,
 )
-from gqn_probe.analysis.statistics.bootstrap import Interval, ObjectBootstrap, WithinObjectPermutations, interval
-from gqn_probe.results import ConfusionCell, CurvePoint, Result
+from gqn_probe.analysis.statistics.intervals import (
+    UnitSums,
+    mean_interval,
+    share_difference,
+    share_interval,
+    unit_sums,
+)
+from gqn_probe.analysis.statistics.permutations import WithinObjectPermutations
+from gqn_probe.results import ConfusionCell, CurvePoint, Interval, Result
+
+SHARES = ("accuracy", "within_one")  # of ``ROW_METRICS``
 
 
 def seed_rows(name: CaseName, result: ProbeResult, counts: Int[Tensor, " k"]) -> Iterator[Result]:
@@ -42,23 +50,26 @@ def pooled_rows(
     name: CaseName,
     predictions: Predictions,
     counts: Int[Tensor, " k"],
-    bootstrap: ObjectBootstrap,
+    units: Int[Tensor, " s"],
     permutations: WithinObjectPermutations,
+    encoder: Int[Tensor, " n"] | None = None,
 ) -> Iterator[Result]:
-    """The test rows of all seeds together, with intervals over objects, and accuracy a count."""
-    objects = bootstrap.draws.shape[1]
-    scores = row_scores(predictions, counts)
-    rows = len(scores)
-    here = torch.nn.functional.one_hot(predictions.labels, len(counts)).double()
-    right = here * scores[:, :1]
-    sums = per_object(torch.cat([scores, right], dim=1), predictions.groups, objects)
-    numbers = per_object(torch.cat([torch.ones_like(scores), here], dim=1), predictions.groups, objects)
-    found = bootstrap.intervals(sums, numbers)
-    for metric, each in zip(ROW_METRICS, found, strict=False):
-        yield Result.pooled(name, metric, each, n=rows)
-    for count, each, n in zip(counts.tolist(), found[len(ROW_METRICS) :], here.sum(dim=0).tolist(), strict=True):
-        if n:
-            yield Result.pooled(name, "accuracy", each, n=int(n), count=count)
+    """The test rows of all seeds together, with intervals over units, and accuracy a count.
+
+    Args:
+        units: what each object is resampled with: itself, the objects it is mixed with, or its shape.
+        encoder: which newly initialised encoder each row was made with.
+    """
+    scores, rows = row_scores(predictions, counts), len(predictions.labels)
+    for column, metric in enumerate(ROW_METRICS):
+        sums = _sums(scores[:, column], predictions, units, encoder)
+        yield Result.pooled(name, metric, (share_interval if metric in SHARES else mean_interval)(sums), n=rows)
+    for label, count in enumerate(counts.tolist()):
+        here = predictions.labels == label
+        if here.any():
+            some = Predictions(*(column[here] for column in predictions))
+            found = share_interval(_sums(scores[here, 0], some, units, None if encoder is None else encoder[here]))
+            yield Result.pooled(name, "accuracy", found, n=int(here.sum()), count=count)
     for metric, value in whole_scores(predictions, counts).items():
         yield Result(*name, None, "test", None, metric, value, n=rows)
     if (table := _by_object(predictions, len(counts))) is not None:
@@ -68,28 +79,26 @@ def pooled_rows(
             yield Result(*name, None, "test", count, "adjacent_auc", area)
 
 
-def share_right(predictions: Predictions, bootstrap: ObjectBootstrap) -> Interval:
-    """The accuracy with its interval."""
-    return bootstrap.intervals(*_right(predictions, bootstrap))[0]
+def right_of_units(predictions: Predictions, units: Int[Tensor, " s"]) -> UnitSums:
+    """How many rows of each unit were read rightly."""
+    return _sums((predictions.predicted == predictions.labels).double(), predictions, units, None)
 
 
-def paired_difference(first: Predictions, second: Predictions, bootstrap: ObjectBootstrap) -> Interval:
+def paired_difference(first: Predictions, second: Predictions, units: Int[Tensor, " s"]) -> Interval:
     """The difference of two accuracies on the same objects, with its paired interval."""
-    sums, rows = (
-        torch.cat(both, dim=1) for both in zip(_right(first, bootstrap), _right(second, bootstrap), strict=True)
-    )
-    values = sums.sum(dim=0) / rows.sum(dim=0)
-    resampled = bootstrap.means(sums, rows)
-    return interval(float(values[0] - values[1]), resampled[:, 0] - resampled[:, 1])
+    return share_difference(right_of_units(first, units), right_of_units(second, units))
 
 
-def _right(predictions: Predictions, bootstrap: ObjectBootstrap) -> tuple[Tensor, Tensor]:
-    """How many of each object's rows were read rightly, and how many there are; s 1 each."""
-    right = (predictions.predicted == predictions.labels).double()[:, None]
-    objects = bootstrap.draws.shape[1]
-    return per_object(right, predictions.groups, objects), per_object(
-        torch.ones_like(right), predictions.groups, objects
-    )
+def _sums(
+    scores: Tensor, predictions: Predictions, units: Int[Tensor, " s"], encoder: Int[Tensor, " n"] | None
+) -> UnitSums:
+    of_rows, total = units[predictions.groups], int(units.max()) + 1
+    if encoder is None:
+        return unit_sums(scores, of_rows, total)
+    kinds = int(encoder.max()) + 1  # an object under another encoder is another unit
+    found = unit_sums(scores, of_rows * kinds + encoder, total * kinds)
+    there = found.there()
+    return UnitSums(found.sums[there], found.rows[there], (torch.arange(total * kinds) % kinds)[there])
 
 
 def curve_rows(name: CaseName, result: ProbeResult) -> Iterator[CurvePoint]:
@@ -104,7 +113,7 @@ def curve_rows(name: CaseName, result: ProbeResult) -> Iterator[CurvePoint]:
 def confusion_rows(name: CaseName, predictions: Predictions, counts: Sequence[int]) -> Iterator[ConfusionCell]:
     for true, row in zip(counts, confusion(predictions).tolist(), strict=True):
         for predicted, n in zip(counts, row, strict=True):
-            yield ConfusionCell(*name[1:], true, predicted, n)
+            yield ConfusionCell(name.input, name.control, name.probe, true, predicted, n)
 
 
 def _by_object(predictions: Predictions, counts: int) -> tuple[Tensor, Tensor, Tensor] | None:

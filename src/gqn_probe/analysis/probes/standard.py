@@ -1,0 +1,41 @@
+"""How rows are standardised, and the axes along which probes learn: all from training rows alone."""
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+CHUNK = 8192  # rows read at a time
+DEAD = 1e-6  # deviation over mean below which a column is taken for constant
+
+Scaling = Literal["common", "column"]
+
+
+def moments(
+    features: Float[Tensor, "n d"], rows: Int[Tensor, " a"], scaling: Scaling = "common"
+) -> tuple[Float[Tensor, " d"], Float[Tensor, " d"]]:
+    """Mean and scale of the columns over ``rows``, in two streamed passes.
+
+    The scale is one for all columns, the root of their mean variance: a unit that hardly ever fires must not be blown
+    up to weigh as much as any. ``column`` gives each its own deviation, for columns in different units. A column
+    without variance has an infinite scale, which leaves it out.
+    """
+    mean = torch.stack([features[part].double().sum(dim=0) for part in rows.split(CHUNK)]).sum(dim=0) / len(rows)
+    squares = [(features[part].double() - mean).square().sum(dim=0) for part in rows.split(CHUNK)]
+    scale = (torch.stack(squares).sum(dim=0) / len(rows)).sqrt()
+    varies = scale > DEAD * mean.abs().clamp(min=DEAD)
+    if scaling == "common" and varies.any():
+        scale = scale[varies].square().mean().sqrt().expand_as(scale)
+    return mean.float(), torch.where(varies, scale, torch.inf).float()
+
+
+def principal_axes(standard: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " d"], Float[Tensor, "d d"]]:
+    """Mean squares along the principal axes of standardised rows, and the axes: a rotation, which changes no model.
+
+    The length of a sum of views dwarfs every other direction, and lies along no single feature; along these axes the
+    curvature of a linear model is diagonal.
+    """
+    rows = standard.double()
+    squares, axes = torch.linalg.eigh(rows.T @ rows / len(rows))
+    return squares.clamp(min=0).float(), axes.float()

@@ -1,0 +1,134 @@
+"""Intervals over objects: of shares, means, ratios and their paired differences; all 95 %.
+
+Rows of one object are not independent, so an object is the unit, and all is told by each unit's sums. Shares have
+Wilson's interval (Wilson 1927) with as many rows as independent ones would need for the same variance (Korn & Graubard
+1998), and a t quantile: percentiles of a bootstrap collapse at the ceiling, where no object was misread. Differences
+of shares combine both intervals with their correlation (Newcombe 1998, method 10; Zou & Donner 2008, MOVER).
+What they leave out: another training of the network, and another draw of the probe's training objects.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from scipy.stats import t as student
+from torch import Tensor
+
+from gqn_probe.results import Interval
+
+LEVEL = 0.95
+QUANTILE = 0.5 + LEVEL / 2
+
+
+class UnitSums(NamedTuple):
+    """What a score comes to in each unit (an object, or a group that is resampled as a whole)."""
+
+    sums: Float[Tensor, " u"]  # of the score over the unit's rows; of shares how many rows are right
+    rows: Float[Tensor, " u"]  # of the unit; of ratios the denominator
+    encoder: Int[Tensor, " u"] | None = None  # of newly initialised encoders, which vary beside the units
+
+    @property
+    def value(self) -> float:
+        return float(self.sums.sum() / self.rows.sum())
+
+    def there(self) -> Tensor:
+        """The units that have rows."""
+        return self.rows > 0
+
+    def deviations(self) -> Float[Tensor, " u"]:
+        """What each unit adds to the error of the ratio of sums, to first order."""
+        return (self.sums - self.value * self.rows) / self.rows.sum()
+
+    def of_units(self, units: Int[Tensor, " u"]) -> "UnitSums":
+        """The same with units joined to greater ones, numbered from 0."""
+        total = int(units.max()) + 1
+        joined = (torch.zeros(total, dtype=torch.float64).index_add_(0, units, x.double()) for x in self[:2])
+        return UnitSums(*joined)
+
+
+def unit_sums(scores: Float[Tensor, " n"], units: Int[Tensor, " n"], total: int) -> UnitSums:
+    """Sums and numbers of rows of each of ``total`` units."""
+    zeros = torch.zeros(total, dtype=torch.float64)
+    rows = zeros.index_add(0, units, torch.ones(len(units), dtype=torch.float64))
+    return UnitSums(zeros.index_add(0, units, scores.double()), rows)
+
+
+def share_interval(found: UnitSums) -> Interval:
+    """Wilson's interval of a share with effective rows; never of no width."""
+    share, units = found.value, int(found.there().sum())
+    variance, freedom = _variance(found)
+    rows = share * (1 - share) / variance if variance > 0 and 0 < share < 1 else float(units)
+    rows = min(rows, float(found.rows.sum()))
+    quantile = float(student.ppf(QUANTILE, max(freedom, 1.0)))
+    middle = share + quantile**2 / (2 * rows)
+    half = quantile * (share * (1 - share) / rows + quantile**2 / (4 * rows**2)) ** 0.5
+    return Interval(share, *((middle + side * half) / (1 + quantile**2 / rows) for side in (-1, 1)))
+
+
+def mean_interval(found: UnitSums) -> Interval:
+    """A t interval of a mean over rows, or of a ratio of two sums."""
+    variance, freedom = _variance(found)
+    half = float(student.ppf(QUANTILE, max(freedom, 1.0))) * variance**0.5
+    return Interval(found.value, found.value - half, found.value + half)
+
+
+def r2_interval(missed: UnitSums) -> Interval:
+    """The share of variance explained, from squared errors over squared deviations from the mean."""
+    ratio = mean_interval(missed)
+    return Interval(1 - ratio.value, 1 - ratio.high, 1 - ratio.low)
+
+
+def share_difference(first: UnitSums, second: UnitSums) -> Interval:
+    """The first share less the second on the same units."""
+    a, b = share_interval(first), share_interval(second)
+    x, y = first.deviations(), second.deviations()
+    lengths = float(x.norm() * y.norm())
+    correlation = float(x @ y) / lengths if lengths > 0 else 0.0
+
+    def reach(one: float, other: float) -> float:
+        return max(one**2 + other**2 - 2 * correlation * one * other, 0.0) ** 0.5
+
+    value = a.value - b.value
+    low = value - reach(a.value - a.low, b.high - b.value)
+    return Interval(value, low, value + reach(a.high - a.value, b.value - b.low))
+
+
+def combination(parts: Sequence[UnitSums], weights: Sequence[float]) -> Interval:
+    """A weighted sum of means or ratios on the same units, such as a difference or a difference of differences."""
+    value = sum(weight * part.value for weight, part in zip(weights, parts, strict=True))
+    deviations = torch.stack([weight * part.deviations() for weight, part in zip(weights, parts, strict=True)]).sum(0)
+    units = int(torch.stack([part.there() for part in parts]).any(dim=0).sum())
+    found = [(float(deviations.square().sum()) * units / max(units - 1, 1), max(units - 1.0, 1.0))]
+    found += [(weight**2 * v, f) for part, weight in zip(parts, weights, strict=True) for v, f in _of_encoders(part)]
+    variance, freedom = _added(found)
+    half = float(student.ppf(QUANTILE, freedom)) * variance**0.5
+    return Interval(value, value - half, value + half)
+
+
+def _variance(found: UnitSums) -> tuple[float, float]:
+    """The variance of the value over units and encoders, and its degrees of freedom."""
+    units = int(found.there().sum())
+    if units < 2:
+        return 0.0, 1.0
+    of_units = float(found.deviations().square().sum()) * units / (units - 1)
+    return _added([(of_units, units - 1.0), *_of_encoders(found)])
+
+
+def _of_encoders(found: UnitSums) -> list[tuple[float, float]]:
+    """The variance of the value over newly initialised encoders, where there are several."""
+    if found.encoder is None:
+        return []
+    kinds = [found.encoder == kind for kind in found.encoder[found.there()].unique()]
+    if len(kinds) < 2:
+        return []
+    values = torch.stack([found.sums[own].sum() / found.rows[own].sum() for own in kinds])
+    return [(float(values.var()) / len(kinds), len(kinds) - 1.0)]
+
+
+def _added(variances: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """The sum of independent variances, with its degrees of freedom (Satterthwaite 1946)."""
+    total = sum(variance for variance, _ in variances)
+    if total == 0:
+        return 0.0, min(freedom for _, freedom in variances)
+    return total, total**2 / sum(variance**2 / freedom for variance, freedom in variances)
