@@ -163,11 +163,6 @@ def test_predictions_are_compared_with_the_query_of_their_own_count(study: Study
     assert "RMSE 0" not in [axes.get_xlabel() for axes in priors]
 
 
-def test_readme_picture_is_of_one_query(study: Study):
-    with pytest.raises(ValueError, match="another query at each count"):
-        images.readme_picture(_with_own_queries(study))
-
-
 def test_curves_of_another_probe_than_the_headlines_say_so(study: Study):
     headline = {"probe": "knn", "input": "pooled"}
     figure = classifier_curves.model_loss(replace(study, summary=study.summary | {"headline": headline}))
@@ -186,18 +181,6 @@ def test_no_other_input_stands_in_for_the_headlines(study: Study):
 def test_rmse_is_in_grey_levels():
     black, grey = np.zeros((2, 2, 3), np.uint8), np.full((2, 2, 3), 200, np.uint8)
     assert images.rmse(black, grey) == 200
-
-
-def test_readme_picture_is_made_by_command(study_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    images.main([str(study_folder), str(tmp_path / "out.png")])
-    assert capsys.readouterr().out.strip() == str(tmp_path / "out.png")
-    with Image.open(tmp_path / "out.png") as image:
-        assert image.width > 2000
-
-
-def test_readme_picture_needs_pictures(bare_folder: Path, tmp_path: Path):
-    with pytest.raises(SystemExit, match="no pictures"):
-        images.main([str(bare_folder), str(tmp_path / "out.png")])
 
 
 def test_inline_svg_follows_the_theme_and_keeps_its_ids_apart(study: Study):

@@ -50,7 +50,7 @@ def _panels(study: Study, panels: dict[str, list[Series]], below: str) -> Figure
     figure = style.blank(max(5.2, 3.3 * columns + 0.4), 0.7 + 2.6 * -(-len(panels) // columns))
     grid = figure.subplots(-(-len(panels) // columns), columns, squeeze=False).flat
     for axes, (target, lines) in zip(grid, panels.items(), strict=False):
-        _panel(study, axes, lines, labels)
+        draw_panel(study, axes, lines, labels)
         axes.set_title(target_label(target))
         axes.set_xlabel(below)
     for axes in list(grid)[len(panels) :]:
@@ -62,7 +62,8 @@ def _panels(study: Study, panels: dict[str, list[Series]], below: str) -> Figure
     return figure
 
 
-def _panel(study: Study, axes: Axes, lines: list[Series], labels: list[str]) -> None:
+def draw_panel(study: Study, axes: Axes, lines: list[Series], labels: list[str]) -> None:
+    """The lines of one property in the colours of their places in ``labels``, and what guessing gives."""
     for line in lines:
         style.line(axes, line.rows, line.label, labels.index(line.label))
     metric, case = lines[0].metric, lines[0].rows[0]

@@ -1,12 +1,6 @@
-"""Pictures the model makes: reconstructions and prior samples at several counts, beside the true view.
+"""Pictures the model makes: reconstructions and prior samples at several counts, beside the true view."""
 
-``python -m gqn_probe.report.figures.images FOLDER OUT.png`` draws the README's picture from a study's folder.
-"""
-
-import sys
-from collections.abc import Sequence
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
@@ -15,8 +9,7 @@ from matplotlib.figure import Figure
 
 from gqn_probe.report import style
 from gqn_probe.report.figure_registry import study_figure
-from gqn_probe.report.figures.accuracy import draw_accuracy
-from gqn_probe.study_results import Study, read_study
+from gqn_probe.study_results import Study
 
 SHOWN = (2, 4, 8, 15)  # the counts a strip shows, where the study has them
 ERRORS = {
@@ -90,34 +83,6 @@ def reconstruction_error(study: Study) -> Figure | None:
     return figure
 
 
-def readme_picture(study: Study) -> Figure:
-    """Accuracy by count beside, for two scenes, context views and the samples they lead to.
-
-    Raises ValueError where the study wrote no pictures, or each count has a query of its own.
-    """
-    counts = shown_counts(study)
-    if not counts or not study.series("accuracy", probe=study.probe):
-        raise ValueError(f"{study.folder} has no pictures or no accuracies: run probe.py with reconstructions")
-    if not one_query(study):
-        raise ValueError(f"{study.folder} has another query at each count: this picture is of the study's protocol")
-    figure = style.blank(11.0, 4.2)
-    left, right = figure.subfigures(1, 2, width_ratios=(1.05, 1), squeeze=False)[0]
-    left.suptitle("How many context images is r formed of?", x=0.02, ha="left", fontsize=11)
-    draw_accuracy(study, left.add_subplot())
-    context, truth = study.pictures["context"][:2], study.pictures[f"truth_{counts[0]}"][:2]
-    grid = right.subplots(2 * len(truth), 1 + len(counts), squeeze=False)
-    for scene, (views, true) in enumerate(zip(context, truth, strict=True)):
-        seen, sought = grid[2 * scene : 2 * scene + 2]
-        for i, cell in enumerate(seen):
-            show(cell, views[i % len(views)])
-        show(sought[0], true, "true view")
-        for cell, count in zip(sought[1:], counts, strict=True):
-            show(cell, study.pictures[f"sample_{count}"][scene], f"from {count_title(study, count)}")
-        seen[0].set_ylabel("context", fontsize=9)
-        sought[0].set_ylabel("query", fontsize=9)
-    return figure
-
-
 def shown_counts(study: Study) -> list[int]:
     """2, 4, 8 and 15 as far as the study has pictures of them, else its own counts, four at most."""
     if "counts" not in study.pictures:
@@ -156,20 +121,3 @@ def show(axes: Axes, image: UInt8[np.ndarray, "h w c"], below: str = "") -> None
     axes.spines[:].set_visible(False)
     axes.grid(visible=False)
     axes.set_xlabel(below, fontsize=8, labelpad=2)
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Write the README's picture; exit with one line where that cannot be done."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    if len(arguments) != 2:
-        sys.exit("usage: python -m gqn_probe.report.figures.images FOLDER OUT.png")
-    try:
-        study = read_study(arguments[0])
-        with style.applied():
-            print(style.write_png(readme_picture(study), Path(arguments[1])))
-    except ValueError as error:
-        sys.exit(str(error))
-
-
-if __name__ == "__main__":
-    main()
