@@ -1,5 +1,6 @@
 """The context-count study around its jobs: plan them, load what they share, and evaluate them after the last."""
 
+import functools
 import logging
 import re
 from collections.abc import Iterator, Sequence
@@ -14,8 +15,11 @@ from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.protocols.jobs import is_done, job_note
 from gqn_probe.analysis.protocols.study import run_study
 from gqn_probe.analysis.protocols.study_settings import StudySettings
+from gqn_probe.analysis.protocols.viewer_images import write_viewer
 from gqn_probe.context_range import parse_counts
 from gqn_probe.data.datamodule import SPLITS
+from gqn_probe.data.sources.rendered import Rendered
+from gqn_probe.data.stimuli.ray_caster import render_objects
 from gqn_probe.model import InputSpec, load_gqn, weights_path
 from gqn_probe.progress import progress
 from gqn_probe.provenance import write_provenance
@@ -139,6 +143,7 @@ def finish_study(
     with wandb_logging.loggers(cfg, folder, job_type="study", name=name, facts=facts) as loggers:
         run_study(study_inputs, settings, jobs, home)
         write_provenance(home, cfg, device=study_inputs.device, **facts)
+        make_viewer(cfg, study_inputs, home / "viewer")
         study = read_study(home)
         drawings = draw_figures(study)
         build_report(study, drawings)
@@ -151,6 +156,18 @@ def finish_study(
         there = f"split={cfg.split} has {len(study_inputs.scenes)} scenes, which were all studied{more}"
         log.warning("note: probe.objects=%d, but %s", settings.objects, there)
     print_results(study, wandb=where)
+
+
+def make_viewer(cfg: DictConfig, study_inputs: StudyInputs, folder: Path) -> None:
+    """Predict what the report's viewer shows, where it is wanted; rendered objects are seen from any camera."""
+    if cfg.get("viewer") is None:
+        return
+    data = job.instantiate(cfg.data)
+    source, render = data.source, None
+    if isinstance(source, Rendered):
+        known = {"lens": data.lens, "size": source.size, "background": source.background}
+        render = functools.partial(render_objects, **known)
+    write_viewer(study_inputs, job.instantiate(cfg.viewer), folder, seed=cfg.seed, render=render)
 
 
 def artifact_name(root: Path, folder: Path) -> str:

@@ -34,7 +34,7 @@ def document(kind: str, title: str, *, head: str, hero: str = "", notes: str = "
         kind=escape(kind),
         title=escape(title),
         style=here.joinpath("page.css").read_text(encoding="utf-8"),
-        script=here.joinpath("page.js").read_text(encoding="utf-8"),
+        script="\n".join(here.joinpath(name).read_text(encoding="utf-8") for name in ("page.js", "viewer.js")),
         head=head,
         hero=hero,
         notes=notes,

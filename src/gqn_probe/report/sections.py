@@ -18,6 +18,7 @@ from gqn_probe.report.html_elements import (
     table,
     terms,
 )
+from gqn_probe.report.viewer import viewer
 from gqn_probe.results import Result
 from gqn_probe.study_results import Study
 
@@ -57,6 +58,12 @@ def sections(study: Study, drawings: Sequence[Drawing], first: str = "") -> list
 
 def _plans() -> dict[str, _Plan]:
     return {
+        "viewer": _Plan(
+            "Look around",
+            "Objects that the network never saw, from any side. Each picture is the mean of samples that it draws from "
+            "r, the sum of the context images, and the camera alone.",
+            lambda study: viewer(study.folder / "viewer"),
+        ),
         "predictions": _Plan(
             "Does it predict?",
             "A view that the network was not shown, drawn from r and the camera alone, must come closer to the truth "

@@ -1,0 +1,197 @@
+"""Pictures for the report's viewer: a camera on a grid around some objects, predicted from k context images.
+
+Every picture that a reader can ask for is made beforehand, in sheets of one row an elevation and one column an azimuth:
+the truth, the mean and the deviation of samples of the prior at each k, and predictions without one of the images.
+"""
+
+import io
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from einops import rearrange, repeat
+from jaxtyping import Float, UInt8
+from PIL import Image
+from torch import Tensor
+
+from gqn_probe.analysis.inputs.study_inputs import StudyInputs
+from gqn_probe.analysis.inputs.view_selection import view_orders
+from gqn_probe.atomic_io import atomic_write, write_text
+from gqn_probe.data.stimuli.cameras import facing_origin
+from gqn_probe.progress import progress
+from gqn_probe.types import Factors, Scenes, to_unit
+
+QUALITIES = (90, 80, 65, 50, 35, 20)  # of WebP, tried in turn until the sheets are small enough
+ROUND = 0.2  # deviation of the cameras' distances, as a share of their mean, up to which they are around an object
+
+Render = Callable[[Factors, Float[Tensor, "s v 5"]], UInt8[Tensor, "s v c h w"]]
+
+
+@dataclass(frozen=True)
+class ViewerSettings:
+    """What the viewer can show; defaults are in ``conf/probe.yaml``."""
+
+    objects: int
+    counts: Sequence[int]
+    azimuths: int  # of cameras on a ring, at equal angles
+    elevations: Sequence[float]  # of the rings, in degrees
+    samples: int  # of the prior, for each picture
+    megabytes: float  # of all sheets together, at most
+
+    def __post_init__(self) -> None:
+        for name in ("objects", "azimuths", "samples"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"viewer.{name} must be at least 1, got {getattr(self, name)}; viewer=null makes none")
+        if not self.counts or not self.elevations:
+            raise ValueError("viewer.counts and viewer.elevations must name at least one each; viewer=null makes none")
+
+
+def write_viewer(
+    study_inputs: StudyInputs, settings: ViewerSettings, folder: Path, *, seed: int, render: Render | None
+) -> Path | None:
+    """Write ``viewer.json`` and its sheets to ``folder``; None where cameras are not around an object.
+
+    Args:
+        seed: of the order in which views are added, which is the study's, and of the samples.
+        render: makes the truth from a camera of our choice; without it the nearest given view stands in.
+    """
+    scenes = study_inputs.scenes[: settings.objects]
+    distances = scenes.cameras[..., :3].norm(dim=-1)
+    if distances.std() > ROUND * distances.mean():
+        return None
+    counts = sorted({min(count, study_inputs.usable_views) for count in settings.counts})
+    elevations = settings.elevations if render is not None else _given_elevations(scenes, len(settings.elevations))
+    rings = _rings(settings.azimuths, elevations, float(distances.mean()))
+    order = view_orders(len(scenes), scenes.views, seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    sheets: dict[str, UInt8[np.ndarray, "height width rgb"]] = {}
+    errors: list[list[list[float]]] = []
+    truths = _truths(scenes, rings, render)
+    for i, made in enumerate(_predictions(study_inputs, scenes, order, rings, counts, settings.samples, seed)):
+        sheets[f"{i}-truth"] = _sheet(truths[i], settings.azimuths)
+        sheets[f"{i}-context"] = _sheet(scenes.frames[i, order[i, : max(counts)]], max(counts))
+        errors.append([])
+        for count, (mean, spread, without) in zip(counts, made, strict=True):
+            sheets[f"{i}-mean-{count}"] = _sheet(_bytes(mean), settings.azimuths)
+            sheets[f"{i}-spread-{count}"] = _sheet(_bytes(4 * spread), settings.azimuths)
+            sheets[f"{i}-without-{count}"] = _sheet(_bytes(without), settings.azimuths)
+            squared = (mean.clamp(0, 1) - to_unit(truths[i])).square().mean(dim=(1, 2, 3))
+            errors[-1].append([round(255 * e**0.5, 1) for e in squared.tolist()])
+    quality = _write_sheets(sheets, folder, settings.megabytes)
+    note = {
+        "objects": len(scenes),
+        "counts": counts,
+        "azimuths": settings.azimuths,
+        "elevations": [float(e) for e in elevations],
+        "size": scenes.frames.shape[-1],
+        "samples": settings.samples,
+        "truth": "rendered" if render is not None else "nearest given view",
+        "errors": errors,  # by object, count and camera: RMSE of the mean of samples, 0 to 255
+        "quality": quality,
+    }
+    write_text(folder / "viewer.json", json.dumps(note))
+    return folder / "viewer.json"
+
+
+def _rings(azimuths: int, elevations: Sequence[float], distance: float) -> Float[Tensor, "e a 5"]:
+    """Raw cameras, a ring an elevation."""
+    around = repeat(2 * math.pi * torch.arange(azimuths) / azimuths, "a -> e a", e=len(elevations))
+    up = repeat(torch.tensor(elevations, dtype=torch.float32).deg2rad(), "e -> e a", a=azimuths)
+    return facing_origin(distance * torch.stack([up.cos() * around.cos(), up.cos() * around.sin(), up.sin()], dim=-1))
+
+
+def _given_elevations(scenes: Scenes, rings: int) -> list[float]:
+    """Angles between those of the given cameras, in degrees."""
+    position = scenes.cameras[..., :3]
+    given = torch.asin((position[..., 2] / position.norm(dim=-1)).clamp(-1, 1)).flatten()
+    shares = torch.linspace(0.1, 0.9, rings) if rings > 1 else torch.tensor([0.5])
+    return torch.quantile(given.rad2deg(), shares).tolist()
+
+
+def _truths(scenes: Scenes, rings: Float[Tensor, "e a 5"], render: Render | None) -> UInt8[Tensor, "s v c h w"]:
+    if render is not None and scenes.factors is not None:
+        return render(scenes.factors, repeat(rings, "e a p -> s (e a) p", s=len(scenes)))
+    given = torch.nn.functional.normalize(scenes.cameras[..., :3], dim=-1)
+    nearest = (given @ torch.nn.functional.normalize(rings[..., :3].flatten(0, 1), dim=-1).T).argmax(dim=1)
+    return scenes.frames[torch.arange(len(scenes))[:, None], nearest]
+
+
+@torch.no_grad()
+def _predictions(
+    study_inputs: StudyInputs,
+    scenes: Scenes,
+    order: Tensor,
+    rings: Float[Tensor, "e a 5"],
+    counts: Sequence[int],
+    samples: int,
+    seed: int,
+) -> Iterator[list[tuple[Tensor, Tensor, Tensor]]]:
+    """Of each object, at each count: mean and deviation of samples from every camera, and what is predicted without.
+
+    Without each of the k images in turn, from the cameras of the middle ring, ``(k a) c h w``.
+    """
+    gqn, device = study_inputs.gqn.to(study_inputs.device), study_inputs.device
+    phi = gqn.encode(to_unit(scenes.frames).to(device), study_inputs.encode_cameras(scenes.cameras).to(device))
+    cameras = study_inputs.encode_cameras(rings.flatten(0, 1)).to(device)
+    ring = study_inputs.encode_cameras(rings[len(rings) // 2]).to(device)
+    size = scenes.frames.shape[-2], scenes.frames.shape[-1]
+    images = len(scenes) * sum(samples * len(cameras) + count * len(ring) for count in counts)
+    devices = [] if device == "cpu" else [torch.device(device)]
+    with torch.random.fork_rng(devices=devices), progress("viewer", images, "views") as advance:
+        torch.manual_seed(seed)
+        for views, ordered in zip(phi, order, strict=True):
+            made = []
+            for count in counts:
+                some = views[ordered[:count]][None]
+                r = gqn.aggregate(some)
+                drawn = torch.stack([gqn.sample_from(r, cameras, size=size).float().cpu() for _ in range(samples)])
+                mask = ~torch.eye(count, dtype=torch.bool, device=device)
+                fewer = gqn.aggregate(some.expand(count, *some.shape[1:]), mask)
+                without = gqn.sample_from(fewer, ring.repeat(count, 1), deterministic=True, size=size)
+                spread = drawn.std(dim=0, unbiased=samples > 1) if samples > 1 else torch.zeros_like(drawn[0])
+                made.append((drawn.mean(dim=0), spread.mean(dim=1, keepdim=True), without.float().cpu()))
+                advance(samples * len(cameras) + count * len(ring))
+            yield made
+
+
+def _bytes(images: Float[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"]:
+    return images.clamp(0, 1).mul(255).round().to(torch.uint8)
+
+
+def _sheet(images: UInt8[Tensor, "n c h w"], columns: int) -> UInt8[np.ndarray, "height width rgb"]:
+    """Images in rows of ``columns``."""
+    three = images.expand(-1, 3, -1, -1)
+    return rearrange(three, "(row column) c h w -> (row h) (column w) c", column=columns).numpy()
+
+
+def _write_sheets(sheets: dict[str, UInt8[np.ndarray, "height width rgb"]], folder: Path, megabytes: float) -> int:
+    """Write ``NAME.webp`` at the best quality at which all together are small enough; the quality.
+
+    Raises:
+        ValueError: they are too large at any.
+    """
+    for stale in folder.glob("*.webp"):
+        stale.unlink()
+    for quality in QUALITIES:
+        encoded = {name: _webp(sheet, quality) for name, sheet in sheets.items()}
+        if _size(encoded.values()) <= 1e6 * megabytes:
+            for name, data in encoded.items():
+                with atomic_write(folder / f"{name}.webp") as draft:
+                    draft.write_bytes(data)
+            return quality
+    total = _size(encoded.values()) / 1e6
+    raise ValueError(f"the viewer's pictures take {total:.1f} MB, more than viewer.megabytes={megabytes}: show fewer")
+
+
+def _size(files: Iterable[bytes]) -> int:
+    return sum(len(data) for data in files)
+
+
+def _webp(sheet: UInt8[np.ndarray, "height width rgb"], quality: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(sheet).save(buffer, format="webp", quality=quality, method=4)
+    return buffer.getvalue()

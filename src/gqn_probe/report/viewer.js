@@ -1,0 +1,112 @@
+// The viewer: sheets of small pictures, one row an elevation and one column an azimuth, drawn onto canvases.
+for (const root of document.querySelectorAll(".viewer")) {
+  const told = JSON.parse(root.querySelector('script[type="application/json"]').textContent);
+  const { size, counts, azimuths, elevations, sheets } = told;
+  const middle = Math.floor(elevations.length / 2);
+  const images = Object.fromEntries(Object.entries(sheets).map(([name, address]) => {
+    const image = new Image();
+    image.addEventListener("load", () => draw());
+    image.src = address;
+    return [name, image];
+  }));
+  const slider = root.querySelector("input[type=range]");
+  const stage = root.querySelector(".stage");
+  const strip = root.querySelector(".context");
+  const choices = Array.from({ length: told.objects }, (_, i) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.setAttribute("aria-label", `object ${i + 1}`);
+    button.append(document.createElement("canvas"));
+    button.addEventListener("click", () => change({ object: i, without: null }));
+    root.querySelector(".choices").append(button);
+    return button;
+  });
+  const state = { object: 0, count: Number(slider.value), azimuth: 0, elevation: middle, without: null };
+
+  const paint = (canvas, sheet, column, row) => {
+    canvas.width = canvas.height = size;
+    const image = images[sheet];
+    if (image?.complete && image.naturalWidth) {
+      canvas.getContext("2d").drawImage(image, column * size, row * size, size, size, 0, 0, size, size);
+    }
+  };
+
+  function draw() {
+    const { object, azimuth, elevation, without } = state;
+    const count = counts[state.count];
+    const panel = (name) => root.querySelector(`[data-panel=${name}]`);
+    const other = (object + 1) % told.objects;
+    if (without === null) paint(panel("mean"), `${object}-mean-${count}`, azimuth, elevation);
+    else paint(panel("mean"), `${object}-without-${count}`, azimuth, without);
+    paint(panel("truth"), `${object}-truth`, azimuth, elevation);
+    paint(panel("other"), `${other}-mean-${count}`, azimuth, elevation);
+    paint(panel("spread"), `${object}-spread-${count}`, azimuth, elevation);
+    const error = told.errors[object][state.count][elevation * azimuths + azimuth];
+    root.querySelector("[data-error]").textContent = without === null ? ` · error ${error.toFixed(0)}` : "";
+    root.querySelector("[data-count]").textContent = count;
+    slider.value = state.count;
+    slider.setAttribute("aria-valuetext", `${count} images`);
+    const camera = `camera at ${Math.round((360 * azimuth) / azimuths)}°, ${Math.round(elevations[elevation])}° up`;
+    const left = without === null ? "" : `; without image ${without + 1}`;
+    root.querySelector(".told").textContent =
+      `${count} image${count === 1 ? "" : "s"}${left}; ${camera}; error ${error.toFixed(0)} of 255 grey levels with all of them`;
+    [...strip.children].forEach((button, i) => {
+      button.hidden = i >= count;
+      button.setAttribute("aria-pressed", String(i === without));
+      paint(button.firstChild, `${object}-context`, i, 0);
+    });
+    choices.forEach((button, i) => {
+      button.setAttribute("aria-pressed", String(i === object));
+      paint(button.firstChild, `${i}-truth`, 0, middle);
+    });
+  }
+
+  const change = (values) => {
+    Object.assign(state, values);
+    if (state.without !== null && state.without >= counts[state.count]) state.without = null;
+    if (state.without !== null) state.elevation = middle;
+    draw();
+  };
+  const turn = (columns, rows) => change({
+    azimuth: (((state.azimuth + columns) % azimuths) + azimuths) % azimuths,
+    elevation: Math.min(elevations.length - 1, Math.max(0, state.elevation + rows)),
+  });
+  const add = (steps) => change({ count: Math.min(counts.length - 1, Math.max(0, state.count + steps)) });
+
+  for (let i = 0; i < Math.max(...counts); i++) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.setAttribute("aria-label", `context image ${i + 1}`);
+    button.append(document.createElement("canvas"));
+    button.addEventListener("click", () => change({ without: state.without === i ? null : i }));
+    strip.append(button);
+  }
+  slider.addEventListener("input", () => change({ count: Number(slider.value) }));
+  stage.addEventListener("keydown", (event) => {
+    const does = {
+      ArrowLeft: () => turn(-1, 0), ArrowRight: () => turn(1, 0), ArrowUp: () => turn(0, 1), ArrowDown: () => turn(0, -1),
+      "+": () => add(1), "-": () => add(-1),
+    }[event.key];
+    if (does) {
+      event.preventDefault();
+      does();
+    }
+  });
+  let held = null;
+  stage.addEventListener("pointerdown", (event) => {
+    held = { x: event.clientX, y: event.clientY };
+    stage.setPointerCapture(event.pointerId);
+  });
+  stage.addEventListener("pointermove", (event) => {
+    if (!held) return;
+    const step = stage.querySelector("canvas").clientWidth / 6;
+    const columns = Math.trunc((held.x - event.clientX) / step);
+    const rows = Math.trunc((event.clientY - held.y) / (2 * step));
+    if (columns || rows) {
+      held = { x: held.x - columns * step, y: held.y + rows * 2 * step };
+      turn(columns, rows);
+    }
+  });
+  for (const end of ["pointerup", "pointercancel"]) stage.addEventListener(end, () => (held = null));
+  draw();
+}

@@ -1,0 +1,39 @@
+"""The page's viewer: choose an object, a number of images and a camera, and see what is predicted; works from files."""
+
+import base64
+import json
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Any
+
+
+def viewer(folder: Path) -> str:
+    """The viewer of the pictures in ``folder`` as HTML, with all it needs inside; empty where there are none.
+
+    Raises:
+        ValueError: a picture is missing.
+    """
+    path = folder / "viewer.json"
+    if not path.is_file():
+        return ""
+    told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    counts = told["counts"]
+    kinds = ["truth", "context", *(f"{kind}-{count}" for kind in ("mean", "spread", "without") for count in counts)]
+    names = [f"{i}-{kind}" for i in range(told["objects"]) for kind in kinds]
+    told["sheets"] = {name: _address(folder / f"{name}.webp") for name in names}
+    start = len(counts) // 2
+    return Template(files("gqn_probe.report").joinpath("viewer.html").read_text(encoding="utf-8")).substitute(
+        truth="truth" if told["truth"] == "rendered" else "nearest given view",
+        start=start,
+        last=len(counts) - 1,
+        count=counts[start],
+        data=json.dumps(told, separators=(",", ":")).replace("<", "\\u003c"),
+    )
+
+
+def _address(path: Path) -> str:
+    """The picture as an address that needs no file."""
+    if not path.is_file():
+        raise ValueError(f"{path} is missing: run probe.py again")
+    return f"data:image/webp;base64,{base64.b64encode(path.read_bytes()).decode()}"
