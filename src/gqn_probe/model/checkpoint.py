@@ -86,7 +86,7 @@ def weights_fingerprint(gqn: GQN) -> str:
     digest = hashlib.sha256(json.dumps(gqn.settings(), sort_keys=True).encode())
     for name, value in sorted(gqn.state_dict().items()):
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        digest.update(value.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 

@@ -38,6 +38,7 @@ class Drawing(NamedTuple):
     section: str
     caption: str
     svg: str  # an <svg> element in the page's colours
+    wide: bool  # whether it needs the whole width of the page
     png: Path
 
 
@@ -80,5 +81,7 @@ def draw_figures(study: Study) -> list[Drawing]:
             caption = each.caption if isinstance(each.caption, str) else each.caption(study)
             png, svg = style.write_png(figure, folder / f"{name}.png"), style.svg_text(figure, name)
             write_text(folder / f"{name}.svg", svg)
-            drawings.append(Drawing(name, each.section, caption, style.inline_svg(svg, name, caption), png))
+            drawings.append(
+                Drawing(name, each.section, caption, style.inline_svg(svg, name, caption), style.is_wide(figure), png)
+            )
     return drawings

@@ -33,14 +33,17 @@ METRICS = {
         "AUC to the next", "area under the ROC curve of telling this count from the next greater one: .5 is guessing"
     ),
     "r2": Term("R²", "share of the variance told, of unseen objects: 1 is all, 0 is what their mean would tell"),
+    "sample_rmse": Term(
+        "sample RMSE",
+        "root mean squared error, in grey levels (0 to 255), of a query predicted from the context alone",
+    ),
     "rmse": Term(
         "posterior RMSE",
-        "root mean squared error of the query in grey levels (0 to 255), where the model has seen the query itself",
+        "the same where the network has seen the query itself",
     ),
-    "sample_rmse": Term("sample RMSE", "the same of a sample of the prior: of the prediction from the context alone"),
-    "shuffled_rmse": Term("another scene's r", "the same of a sample from the representation of another scene"),
-    "nearest_rmse": Term("nearest view", "the same of the context view whose camera is nearest to the query's"),
-    "mean_rmse": Term("mean image", "the same of the mean of all views"),
+    "shuffled_rmse": Term("another scene's r", "the same of what another scene's images predict"),
+    "nearest_rmse": Term("nearest view", "the same of the context image whose camera is nearest to the query's"),
+    "mean_rmse": Term("mean image", "the same of the mean of all views, which knows nothing of the object"),
     "kl": Term(
         "KL (nats)",
         "nats that the query adds to what the context told: near 0, posterior and prior pictures look alike",

@@ -88,13 +88,14 @@ def settings(values: Mapping[str, Any]) -> str:
     return f'<dl class="settings">\n{rows}\n</dl>'
 
 
-def figure(svg: str, caption: str) -> str:
+def figure(svg: str, caption: str, *, wide: bool = False) -> str:
     """A drawing with its caption; nothing for no drawing."""
-    return f"<figure>{svg}<figcaption>{escape(caption)}</figcaption></figure>" if svg else ""
+    mark = ' class="wide"' if wide else ""
+    return f"<figure{mark}>{svg}<figcaption>{escape(caption)}</figcaption></figure>" if svg else ""
 
 
 def figures(*found: str) -> str:
-    """Figures side by side where there is room; nothing where there are none."""
+    """Figures, or a figure and a table, side by side where there is room; nothing where there are none."""
     inside = "\n".join(f for f in found if f)
     return f'<div class="figures">{inside}</div>' if inside else ""
 

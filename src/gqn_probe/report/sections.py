@@ -39,6 +39,7 @@ class _Plan(NamedTuple):
     title: str
     lead: str
     more: Callable[[Study], str]  # what stands under the figures
+    beside: bool = False  # whether it is narrow enough to stand beside a single figure
 
 
 def sections(study: Study, drawings: Sequence[Drawing], first: str = "") -> list[Section]:
@@ -50,7 +51,10 @@ def sections(study: Study, drawings: Sequence[Drawing], first: str = "") -> list
     made = []
     for id, plan in _plans().items():
         drawn = [d for d in drawings if d.section == id or (id == "more" and d.section not in _plans())]
-        body = figures(*(figure(d.svg, d.caption) for d in drawn if d.name != first)) + plan.more(study)
+        shown = [figure(d.svg, d.caption, wide=d.wide) for d in drawn if d.name != first]
+        more = plan.more(study)
+        beside = len(shown) == 1 and plan.beside
+        body = figures(*shown, f"<div>{more}</div>") if more and beside else figures(*shown) + more
         if body:
             made.append(Section(id, plan.title, (f"<p>{plan.lead}</p>\n" if plan.lead else "") + body))
     return made
@@ -75,7 +79,7 @@ def _plans() -> dict[str, _Plan]:
             "Properties of the object and of the views, read from r of objects that no probe was trained on.",
             _knowledge,
         ),
-        "counts": _Plan("Does r tell the count?", "", _counts),
+        "counts": _Plan("Does r tell the count?", "", _counts, beside=True),
         "controls": _Plan(
             "Why can the count be read?",
             "Each control changes what the probe is shown. What is read as well under a control needs no more than "

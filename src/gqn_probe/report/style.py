@@ -68,6 +68,7 @@ _RC: dict[Any, Any] = {
     "figure.facecolor": PAPER,
     "savefig.facecolor": PAPER,
     "figure.constrained_layout.use": True,
+    "figure.constrained_layout.w_pad": 0.08,  # inches: the page's typeface may be wider
     "svg.fonttype": "none",  # text stays text: selectable, and set in the page's own typeface
 }
 
@@ -80,6 +81,11 @@ def applied() -> AbstractContextManager[None]:
 def blank(width: float, height: float) -> Figure:
     """An empty figure, sizes in inches. 5.2 wide reads well on a phone and beside text."""
     return Figure(figsize=(width, height))
+
+
+def is_wide(figure: Figure) -> bool:
+    """Whether a figure is drawn for the whole width of a page."""
+    return bool(figure.get_figwidth() > 7)
 
 
 def count_axis(axes: Axes, counts: list[int], label: str) -> None:

@@ -21,7 +21,7 @@ for (const root of document.querySelectorAll(".viewer")) {
     root.querySelector(".choices").append(button);
     return button;
   });
-  const state = { object: 0, count: Number(slider.value), azimuth: 0, elevation: middle, without: null };
+  const state = { object: 0, count: Number(slider.value), azimuth: 1, elevation: middle, without: null };
 
   const paint = (canvas, sheet, column, row) => {
     canvas.width = canvas.height = size;
@@ -57,7 +57,7 @@ for (const root of document.querySelectorAll(".viewer")) {
     });
     choices.forEach((button, i) => {
       button.setAttribute("aria-pressed", String(i === object));
-      paint(button.firstChild, `${i}-truth`, 0, middle);
+      paint(button.firstChild, `${i}-truth`, 1, middle);
     });
   }
 

@@ -25,6 +25,7 @@ def viewer(folder: Path) -> str:
     start = len(counts) // 2
     return Template(files("gqn_probe.report").joinpath("viewer.html").read_text(encoding="utf-8")).substitute(
         truth="truth" if told["truth"] == "rendered" else "nearest given view",
+        white=told["white"],
         start=start,
         last=len(counts) - 1,
         count=counts[start],

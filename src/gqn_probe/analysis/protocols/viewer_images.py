@@ -25,7 +25,7 @@ from gqn_probe.data.stimuli.cameras import facing_origin
 from gqn_probe.progress import progress
 from gqn_probe.types import Factors, Scenes, to_unit
 
-QUALITIES = (90, 80, 65, 50, 35, 20)  # of WebP, tried in turn until the sheets are small enough
+QUALITIES = (100, 90, 80, 65, 50, 35, 20)  # of WebP, tried in turn until the sheets are small enough; 100 is lossless
 ROUND = 0.2  # deviation of the cameras' distances, as a share of their mean, up to which they are around an object
 
 Render = Callable[[Factors, Float[Tensor, "s v 5"]], UInt8[Tensor, "s v c h w"]]
@@ -50,6 +50,7 @@ class ViewerSettings:
             raise ValueError("viewer.counts and viewer.elevations must name at least one each; viewer=null makes none")
 
 
+@torch.no_grad()  # for the generator below too: it runs while this one waits for it
 def write_viewer(
     study_inputs: StudyInputs, settings: ViewerSettings, folder: Path, *, seed: int, render: Render | None
 ) -> Path | None:
@@ -71,13 +72,15 @@ def write_viewer(
     sheets: dict[str, UInt8[np.ndarray, "height width rgb"]] = {}
     errors: list[list[list[float]]] = []
     truths = _truths(scenes, rings, render)
-    for i, made in enumerate(_predictions(study_inputs, scenes, order, rings, counts, settings.samples, seed)):
+    drawn = list(_predictions(study_inputs, scenes, order, rings, counts, settings.samples, seed))
+    white = max(float(spread.max()) for made in drawn for _, spread, _ in made) or 1.0
+    for i, made in enumerate(drawn):
         sheets[f"{i}-truth"] = _sheet(truths[i], settings.azimuths)
         sheets[f"{i}-context"] = _sheet(scenes.frames[i, order[i, : max(counts)]], max(counts))
         errors.append([])
         for count, (mean, spread, without) in zip(counts, made, strict=True):
             sheets[f"{i}-mean-{count}"] = _sheet(_bytes(mean), settings.azimuths)
-            sheets[f"{i}-spread-{count}"] = _sheet(_bytes(4 * spread), settings.azimuths)
+            sheets[f"{i}-spread-{count}"] = _sheet(_bytes(spread / white), settings.azimuths)
             sheets[f"{i}-without-{count}"] = _sheet(_bytes(without), settings.azimuths)
             squared = (mean.clamp(0, 1) - to_unit(truths[i])).square().mean(dim=(1, 2, 3))
             errors[-1].append([round(255 * e**0.5, 1) for e in squared.tolist()])
@@ -91,6 +94,7 @@ def write_viewer(
         "samples": settings.samples,
         "truth": "rendered" if render is not None else "nearest given view",
         "errors": errors,  # by object, count and camera: RMSE of the mean of samples, 0 to 255
+        "white": round(255 * white),  # grey levels by which samples differ where the pictures of it are white
         "quality": quality,
     }
     write_text(folder / "viewer.json", json.dumps(note))
@@ -120,7 +124,6 @@ def _truths(scenes: Scenes, rings: Float[Tensor, "e a 5"], render: Render | None
     return scenes.frames[torch.arange(len(scenes))[:, None], nearest]
 
 
-@torch.no_grad()
 def _predictions(
     study_inputs: StudyInputs,
     scenes: Scenes,
@@ -193,5 +196,5 @@ def _size(files: Iterable[bytes]) -> int:
 
 def _webp(sheet: UInt8[np.ndarray, "height width rgb"], quality: int) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(sheet).save(buffer, format="webp", quality=quality, method=4)
+    Image.fromarray(sheet).save(buffer, format="webp", quality=quality, lossless=quality == 100, method=4)
     return buffer.getvalue()

@@ -48,12 +48,12 @@ def _panels(study: Study, panels: dict[str, list[Series]], below: str) -> Figure
     labels = list(dict.fromkeys(line.label for lines in panels.values() for line in lines))
     columns = min(COLUMNS, len(panels))
     figure = style.blank(max(5.2, 3.3 * columns + 0.4), 0.7 + 2.6 * -(-len(panels) // columns))
-    grid = figure.subplots(-(-len(panels) // columns), columns, squeeze=False).flat
+    grid = list(figure.subplots(-(-len(panels) // columns), columns, squeeze=False).flat)
     for axes, (target, lines) in zip(grid, panels.items(), strict=False):
         draw_panel(study, axes, lines, labels)
         axes.set_title(target_label(target))
         axes.set_xlabel(below)
-    for axes in list(grid)[len(panels) :]:
+    for axes in grid[len(panels) :]:
         axes.remove()
     handles = {
         text: handle for axes in figure.axes for handle, text in zip(*axes.get_legend_handles_labels(), strict=True)

@@ -11,7 +11,7 @@ from gqn_probe.report import style
 from gqn_probe.report.figure_registry import study_figure
 from gqn_probe.study_results import Study
 
-SHOWN = (2, 4, 8, 15)  # the counts a strip shows, where the study has them
+SHOWN = (2, 4, 8, 15)  # the counts a strip shows, where the study has most of them
 ERRORS = {
     "rmse": "reconstruction",
     "sample_rmse": "prior sample",
@@ -84,13 +84,13 @@ def reconstruction_error(study: Study) -> Figure | None:
 
 
 def shown_counts(study: Study) -> list[int]:
-    """2, 4, 8 and 15 as far as the study has pictures of them, else its own counts, four at most."""
+    """2, 4, 8 and 15 where the study has pictures of three of them, else its own counts, four at most."""
     if "counts" not in study.pictures:
         return []
     counts = [int(k) for k in np.atleast_1d(study.pictures["counts"])]
     usual = [k for k in SHOWN if k in counts]
     spread = [counts[i] for i in np.unique(np.linspace(0, len(counts) - 1, 4).round().astype(int))]
-    return usual if len(usual) >= 2 else spread
+    return usual if len(usual) >= 3 else spread
 
 
 def one_query(study: Study) -> bool:
