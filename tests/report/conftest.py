@@ -59,6 +59,10 @@ def pictures(scenes: int = 4, views: int = 15, size: int = 16) -> dict[str, np.n
         for k in COUNTS
         for kind, scale in (("truth", 0), ("reconstruction", 60), ("sample", 160))
     }
+    noisy |= {
+        f"samples_{k}": np.stack([noisy[f"sample_{k}"], np.roll(noisy[f"sample_{k}"], 1, axis=2), truth], axis=1)
+        for k in COUNTS
+    }
     seen = np.tile(np.array(COUNTS) == 15, (scenes, 1))
     return {"context": context, "counts": np.array(COUNTS), "query_seen": seen, **noisy}
 
@@ -94,7 +98,14 @@ def _results(full: bool) -> Iterable[Sequence[object]]:
         yield row("count", "norm", "linear", count, "accuracy", accuracy(count) - 0.13)
         yield row("reconstruction", "", "", count, "rmse", 30 / count, 0.5)
         if full:
-            for metric, value in (("sample_rmse", 60 / count), ("shuffled_rmse", 50.0), ("nearest_rmse", 40.0)):
+            for metric, value in (
+                ("sample_rmse", 60 / count),
+                ("shuffled_rmse", 50.0),
+                ("nearest_rmse", 40.0),
+                ("spread_rmse", 20 / count),
+                ("averaged_rmse", 50 / count),
+                ("kl", 100 / count),
+            ):
                 yield row("reconstruction", "", "", count, metric, value, 0.5)
             yield row("count", "none", "linear", count, "adjacent_auc", 0.9)
             yield row("color", "none", "linear", count, "r2", 0.4 + 0.02 * count)
