@@ -5,11 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-<<<<<<<< HEAD:tests/report/test_samples.py
 from gqn_probe.report.figures import samples
-========
-from gqn_probe.report.figures import sample_spread
->>>>>>>> 232fcd5 (Figures of samples have a file name of their own; the made-up study has samples):tests/report/test_sample_spread.py
 from gqn_probe.results import Result
 from gqn_probe.study_results import Study, read_study
 
@@ -23,11 +19,7 @@ def test_spread_is_the_deviation_of_samples():
     drawn = np.full((2, 4, 4, 3), 100, np.uint8)
     drawn[0, 1, 2] = 100 + 32
     drawn[1, 1, 2] = 100 - 32
-<<<<<<<< HEAD:tests/report/test_samples.py
     picture = samples.spread(drawn)
-========
-    picture = sample_spread.spread(drawn)
->>>>>>>> 232fcd5 (Figures of samples have a file name of their own; the made-up study has samples):tests/report/test_sample_spread.py
     assert picture[1, 2].tolist() == [round(32 * 2**0.5 / 64 * 255)] * 3
     assert picture.sum() == 3 * int(picture[1, 2, 0])
 
@@ -36,16 +28,8 @@ def test_a_study_without_samples_has_no_such_figures(study: Study):
     pictures = {name: images for name, images in study.pictures.items() if not name.startswith("samples_")}
     rows = tuple(row for row in study.results if row.metric not in ("spread_rmse", "averaged_rmse"))
     study = replace(study, pictures=pictures, results=rows)
-<<<<<<<< HEAD:tests/report/test_samples.py
     assert samples.samples(study) is None
     assert samples.uncertainty(study) is None
-========
-    pictures = {name: images for name, images in study.pictures.items() if not name.startswith("samples_")}
-    rows = tuple(row for row in study.results if row.metric not in ("spread_rmse", "averaged_rmse"))
-    study = replace(study, pictures=pictures, results=rows)
-    assert sample_spread.samples(study) is None
-    assert sample_spread.uncertainty(study) is None
->>>>>>>> 232fcd5 (Figures of samples have a file name of their own; the made-up study has samples):tests/report/test_sample_spread.py
 
 
 def test_samples_of_the_fewest_and_of_the_most_images(study: Study):
@@ -55,11 +39,7 @@ def test_samples_of_the_fewest_and_of_the_most_images(study: Study):
         truth = pictures[f"truth_{count}"][:, None].astype(float)
         drawn = truth + scale * noise.normal(size=(len(truth), 16, *truth.shape[2:]))
         pictures[f"samples_{count}"] = drawn.clip(0, 255).astype(np.uint8)
-<<<<<<<< HEAD:tests/report/test_samples.py
     figure = samples.samples(replace(study, pictures=pictures))
-========
-    figure = sample_spread.samples(replace(study, pictures=pictures))
->>>>>>>> 232fcd5 (Figures of samples have a file name of their own; the made-up study has samples):tests/report/test_sample_spread.py
     assert figure is not None
     titles = [axes.get_title() for axes in figure.axes[:9]]
     assert titles == ["truth", "2 images", "", "", "spread", "15 images", "", "", "spread"]
@@ -75,11 +55,7 @@ def test_curves_are_in_grey_levels_and_nats(study: Study):
     metrics = {"spread_rmse": 10.0, "averaged_rmse": 12.0, "kl": 50.0, "nats_above_floor": 400.0}
     rows = [row(metric, count, value / count) for metric, value in metrics.items() for count in (2, 15)]
     kept = [each for each in study.results if each.metric not in metrics]
-<<<<<<<< HEAD:tests/report/test_samples.py
     figure = samples.uncertainty(replace(study, results=(*kept, *rows)))
-========
-    figure = sample_spread.uncertainty(replace(study, results=(*kept, *rows)))
->>>>>>>> 232fcd5 (Figures of samples have a file name of their own; the made-up study has samples):tests/report/test_sample_spread.py
     assert figure is not None
     left, right = figure.axes
     assert [line.get_label() for line in left.lines] == ["spread of samples", "error of their mean"]
