@@ -3,7 +3,7 @@
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -39,40 +39,61 @@ DISPLAY = Progress(
     MofNCompleteColumn(),
     Rate(),
     TimeRemainingColumn(),
+    TextColumn("{task.fields[note]}"),
     console=Console(stderr=True),
+    redirect_stdout=sys.stdout.isatty(),  # else what is printed belongs into a file
     transient=True,
 )
 
 
-@contextmanager
-def progress(what: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
-    """Show progress through ``total`` units of ``what`` while the block runs; call what is yielded with units done."""
-    if not DISPLAY.console.is_terminal:
-        yield _lines(what, total, unit)
-        return
-    if not DISPLAY.tasks:
-        DISPLAY.start()
-    task = DISPLAY.add_task(what, total=total, unit=unit)
-    try:
-        yield lambda done: DISPLAY.advance(task, done)
-    finally:
-        DISPLAY.remove_task(task)
-        if not DISPLAY.tasks:
-            DISPLAY.stop()
+class Bar:
+    """Progress through units of work: call it with how many more are done."""
 
+    def __init__(self, what: str, total: int | None, unit: str, done: int) -> None:
+        self.what, self.total, self.unit, self.done, self.first = what, total, unit, done, done
+        self.note = ""  # what to show beside it
+        self.started = self.told = time.monotonic()
+        self.task = None
+        if DISPLAY.console.is_terminal:
+            if not DISPLAY.tasks:
+                DISPLAY.start()
+            self.task = DISPLAY.add_task(what, total=total, completed=done, unit=unit, note="")
 
-def _lines(what: str, total: int, unit: str) -> Callable[[int], None]:
-    """Count units done, and log how far it is once a minute."""
-    started = told = time.monotonic()
-    finished = 0
-
-    def advance(done: int) -> None:
-        nonlocal finished, told
-        finished += done
+    def __call__(self, done: int) -> None:
+        self.done += done
+        if self.task is not None:
+            DISPLAY.update(self.task, advance=done, note=self.note)
+            return
         now = time.monotonic()
-        if now - told >= LINE_EVERY and finished:
-            told = now
-            left = (now - started) / finished * (total - finished)
-            log.info("%s: %d of %d %s, about %.0f s left", what, finished, total, unit, left)
+        if now - self.told >= LINE_EVERY and self.done > self.first:
+            self.told = now
+            log.info("%s", self._line())
 
-    return advance
+    def _line(self) -> str:
+        line = f"{self.what}: {self.done} {self.unit}"
+        if self.total is not None:
+            seconds = (self.told - self.started) / (self.done - self.first) * (self.total - self.done)
+            line = f"{self.what}: {self.done} of {self.total} {self.unit}, about {seconds:.0f} s left"
+        return f"{line}; {self.note}" if self.note else line
+
+    def close(self) -> None:
+        """Take the bar off the display, which ends with the last."""
+        if self.task is not None:
+            DISPLAY.remove_task(self.task)
+            if not DISPLAY.tasks:
+                DISPLAY.stop()
+
+
+@contextmanager
+def progress(what: str, total: int | None, unit: str, done: int = 0) -> Iterator[Bar]:
+    """Show progress through ``total`` units of ``what`` while the block runs: a bar, or off a terminal a line a minute.
+
+    Args:
+        total: None where it is not known.
+        done: units that were done before.
+    """
+    bar = Bar(what, total, unit, done)
+    try:
+        yield bar
+    finally:
+        bar.close()

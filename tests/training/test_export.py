@@ -121,21 +121,23 @@ def test_a_resumed_run_that_finds_no_better_one_exports_the_earlier_best(tmp_pat
 @pytest.mark.slow
 @pytest.mark.parametrize("validations", [1.0, 0])
 @pytest.mark.parametrize(("steps", "of"), [(100, " of 100"), (-1, "")])
-def test_a_run_that_time_stopped_says_so_and_can_go_on(tmp_path, capsys, validations, steps, of):
+def test_a_run_that_time_stopped_says_so_and_can_go_on(tmp_path, caplog, validations, steps, of):
     last = LastCheckpoint(str(tmp_path / "checkpoints"))
     settings = {"max_steps": steps, "max_time": {"seconds": 0.1}, "limit_val_batches": validations}
     settings |= {"enable_checkpointing": True}
     trainer = fit(tiny_module(), tmp_path / "cache", callbacks=[last], **settings)
+    caplog.set_level("INFO", logger="gqn_probe")
     say_if_time_was_up(trainer, tmp_path)
     done = trainer.global_step
-    line = f"stopped at step {done}{of} by trainer.max_time; python train.py resume={tmp_path} goes on\n"
-    assert capsys.readouterr().out == line
+    line = f"stopped at step {done}{of} by trainer.max_time; python train.py resume={tmp_path} goes on"
+    assert [message for message in caplog.messages if "resume=" in message] == [line]
     assert torch.load(last.path, weights_only=True)["global_step"] == done
 
 
-def test_a_run_that_came_to_its_end_says_nothing(tmp_path, capsys):
+def test_a_run_that_came_to_its_end_says_nothing(tmp_path, caplog):
+    caplog.set_level("INFO", logger="gqn_probe")
     trainer = fit(tiny_module(), tmp_path / "cache", max_steps=1, max_time={"hours": 1})
     say_if_time_was_up(trainer, tmp_path)
     late = fit(tiny_module(), tmp_path / "cache", max_steps=1, max_time={"seconds": 0.001})
     say_if_time_was_up(late, tmp_path)
-    assert capsys.readouterr().out == ""
+    assert not [message for message in caplog.messages if "stopped at" in message]

@@ -1,8 +1,9 @@
 """What a training run shows while it runs: image grids, and a progress bar or plain lines."""
 
-import sys
+import logging
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,15 @@ import torch
 from einops import rearrange
 from jaxtyping import Float
 from PIL import Image, ImageDraw
-from pytorch_lightning.callbacks import RichProgressBar
 from pytorch_lightning.loggers import WandbLogger
 from torch import Tensor
 
+from gqn_probe.progress import progress
 from gqn_probe.training.gqn_module import GQNModule
 from gqn_probe.training.metrics import held_out_episode
 from gqn_probe.types import Batch
+
+log = logging.getLogger(__name__)
 
 
 class ImageGrid(L.Callback):
@@ -114,18 +117,40 @@ class Throughput(L.Callback):
             self._restart()
 
 
-class Progress(RichProgressBar):
-    """A rich progress bar on a terminal; elsewhere one plain line a validation."""
+class TrainingProgress(L.Callback):
+    """A bar with loss, KL and the last held-out error, or off a terminal a line a minute; and a line a validation."""
 
     def __init__(self) -> None:
-        super().__init__()
         self.started = time.monotonic()
-        if not sys.stdout.isatty():
-            self.disable()
+        self.open = ExitStack()
+        self.held_out = ""
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: GQNModule) -> None:
+        if trainer.is_global_zero:
+            total = trainer.max_steps if trainer.max_steps > 0 else None
+            self.bar = self.open.enter_context(progress("training", total, "steps", done=trainer.global_step))
+            self.shown = 0.0
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: GQNModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        if not trainer.is_global_zero:
+            return
+        if time.monotonic() > self.shown + 1:  # reading a number of a GPU waits for it
+            self.shown = time.monotonic()
+            values = ((name, pl_module.logged.get(key)) for name, key in (("loss", "loss"), ("KL", "kl")))
+            shown = [f"{name} {float(value):.4g}" for name, value in values if value is not None]
+            self.bar.note = ", ".join(filter(None, [*shown, self.held_out]))
+        self.bar(trainer.global_step - self.bar.done)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.open.close()
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        self.open.close()
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        super().on_validation_end(trainer, pl_module)
-        if self.is_disabled and trainer.is_global_zero and not trainer.sanity_checking:
+        if trainer.is_global_zero and not trainer.sanity_checking:
             values = trainer.callback_metrics
             shown = {
                 "nats above floor": "val/nats_above_floor",
@@ -136,4 +161,6 @@ class Progress(RichProgressBar):
                 "shuffled colour cosine": "val/shuffled/color_cosine",
             }
             numbers = ", ".join(f"{label} {values[key]:.3g}" for label, key in shown.items() if key in values)
-            print(f"step {trainer.global_step}, {time.monotonic() - self.started:.0f} s: {numbers}", flush=True)
+            log.info("step %d, %.0f s: %s", trainer.global_step, time.monotonic() - self.started, numbers)
+            if "val/sample/rmse" in values:
+                self.held_out = f"held-out sample RMSE {values['val/sample/rmse']:.3g}"

@@ -1,5 +1,6 @@
 """What lets a training run be continued: a whole checkpoint after each validation, at the end, and on a signal."""
 
+import logging
 import signal
 import threading
 from collections.abc import Mapping
@@ -12,6 +13,8 @@ from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from gqn_probe.atomic_io import atomic_write
+
+log = logging.getLogger(__name__)
 
 
 class AtomicCheckpoints(TorchCheckpointIO):
@@ -98,5 +101,5 @@ class LastCheckpoint(Checkpoint):
             raise SystemExit(0)
         number = signal.Signals(self.signal or signal.SIGTERM)
         run = self.path.parent.parent
-        print(f"{number.name} after step {trainer.global_step}: python train.py resume={run} goes on")
+        log.info("%s after step %d: python train.py resume=%s goes on", number.name, trainer.global_step, run)
         raise SystemExit(128 + number)

@@ -1,5 +1,6 @@
 """What training leaves behind: the best weights as a file of their own, a film made with them, their metrics."""
 
+import logging
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +14,8 @@ from gqn_probe.data.sources.rendered import Rendered
 from gqn_probe.model import GQN, load_gqn, save_weights
 from gqn_probe.training.gqn_module import GQNModule, validation_metrics
 from gqn_probe.training.orbit import orbit, save_gif
+
+log = logging.getLogger(__name__)
 
 
 class Outcome(NamedTuple):
@@ -35,7 +38,7 @@ def conclude(trainer: L.Trainer, module: GQNModule, data: SceneDataModule, folde
             outcome = Outcome(kept["global_step"], kept.get("validation", {}), last)
         metadata = {"steps": str(outcome.steps), "data": data.fingerprint("train"), **score(trainer, outcome)}
         save_weights(gqn, folder / "weights.safetensors", metadata)
-        print(f"weights: {folder / 'weights.safetensors'}")
+        log.info("weights: %s", folder / "weights.safetensors")
         if isinstance(data.source, Rendered):  # others have no truth from a camera of our choice
             device = trainer.strategy.root_device  # from which Lightning has moved the network
             film(trainer, gqn.to(device), data, folder / "orbit.gif")
@@ -66,7 +69,12 @@ def say_if_time_was_up(trainer: L.Trainer, folder: Path) -> None:
     late = any(seconds is not None and seconds <= 0 for seconds in left)
     if late and trainer.should_stop and trainer.global_step != trainer.max_steps:
         of = f" of {trainer.max_steps}" if trainer.max_steps > 0 else ""
-        print(f"stopped at step {trainer.global_step}{of} by trainer.max_time; python train.py resume={folder} goes on")
+        log.info(
+            "stopped at step %d%s by trainer.max_time; python train.py resume=%s goes on",
+            trainer.global_step,
+            of,
+            folder,
+        )
 
 
 def film(trainer: L.Trainer, gqn: GQN, data: SceneDataModule, path: Path) -> None:
