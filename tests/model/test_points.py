@@ -207,3 +207,14 @@ def test_shared_and_fused_is_the_same_as_step_by_step(lens):
             assert theirs.grad is not None
             scale = theirs.grad.abs().max().item()
             torch.testing.assert_close(ours.grad, theirs.grad, rtol=0, atol=1e-3 * scale, msg=name)
+
+
+def test_read_outs_are_named_and_the_last_is_what_goes_on():
+    gqn, (frames, cameras) = make_gqn(), some_views()
+    layers = gqn.encoder.layers(frames[0], cameras[0])
+    assert list(layers) == ["conv1", "conv2", "conv3", "gathered", "points"]
+    representation = gqn.aggregate(gqn.encode(frames, cameras))
+    read = gqn.encoder.read(representation, cameras[:, 0], (4, 4))
+    assert tuple(read) == gqn.encoder.reader_layers
+    assert read["points"].shape == (2, 16, 60, 1)
+    assert torch.equal(read["map"], gqn.encoder.look(representation, cameras[:, 0], (4, 4)))

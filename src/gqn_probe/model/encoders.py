@@ -24,6 +24,7 @@ class Encoder(Configured):
     pooled: bool  # the generator sees one position, which it spreads over its grid; otherwise that grid
     fixed_size: int | None = None  # height and width of the only frames that it takes
     any_size: bool = False  # what is learned from frames of one size holds for those of another
+    reader_layers: tuple[str, ...] = ()  # names of what ``read`` gives
 
     def layers(self, frames: Float[Tensor, "n c h w"], cameras: Float[Tensor, "n p"]) -> dict[str, Tensor]:
         """Every read-out point by name, ``n channels height width``; the last is the representation."""
@@ -38,6 +39,12 @@ class Encoder(Configured):
     ) -> Float[Tensor, "n w gy gx"]:
         """What the generator sees of a scene from each query camera; n / b consecutive ones are of one scene."""
         return representation.repeat_interleave(len(cameras) // len(representation), dim=0)
+
+    def read(
+        self, representation: Float[Tensor, "b d y x"], cameras: Float[Tensor, "n p"], grid: tuple[int, int]
+    ) -> dict[str, Tensor]:
+        """Read-out points on the way from the representation to the generator, ``b channels y x`` or ``n ...``."""
+        return {}
 
     def image_size(self, representation: Float[Tensor, "b d y x"]) -> tuple[int, int] | None:
         """Height and width of the frames that a representation is of, where it tells."""

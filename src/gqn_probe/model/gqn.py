@@ -39,6 +39,7 @@ class Trace(NamedTuple):
     posterior_mean: Float[Tensor, "b l z y x"]
     posterior_std: Float[Tensor, "b l z y x"]
     kl: Float[Tensor, "b l"]  # nats
+    reader: dict[str, Float[Tensor, "b w _ _"]]  # see ``Encoder.read``
 
 
 class GQN(Configured):
@@ -221,7 +222,8 @@ class GQN(Configured):
         prior, posterior = _stack(drawn.priors), _stack(drawn.posteriors)
         hidden = torch.stack(drawn.hidden, dim=1)
         canvas = self.generator.canvas.layers(hidden)
-        return Trace(hidden, canvas, *prior, *posterior, kl=_kl_steps(posterior, prior))
+        reader = self.encoder.read(representation, query_cameras, _grid(_size(query_frames)))
+        return Trace(hidden, canvas, *prior, *posterior, kl=_kl_steps(posterior, prior), reader=reader)
 
     def _draw(
         self,
@@ -238,7 +240,7 @@ class GQN(Configured):
                 f"{len(cameras)} query cameras cannot be shared evenly by {len(representation)} scenes: "
                 "give as many for each, one scene's after another's"
             )
-        grid = size[0] // SCALE, size[1] // SCALE
+        grid = _grid(size)
         seen = self.encoder.look(representation, cameras, grid)
         if samples > 1:
             seen, cameras = (each.repeat_interleave(samples, dim=0) for each in (seen, cameras))
@@ -260,6 +262,10 @@ class GQN(Configured):
 
 def _size(frames: Float[Tensor, "n c h w"]) -> tuple[int, int]:
     return frames.shape[-2], frames.shape[-1]
+
+
+def _grid(size: tuple[int, int]) -> tuple[int, int]:
+    return size[0] // SCALE, size[1] // SCALE
 
 
 def _stack(steps: list[Gaussian]) -> Gaussian:

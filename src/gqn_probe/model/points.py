@@ -40,6 +40,7 @@ class Points(Encoder):
 
     pooled = False
     any_size = True
+    reader_layers = ("points", "map")
 
     def __init__(
         self,
@@ -97,7 +98,7 @@ class Points(Encoder):
     def read(
         self, representation: Float[Tensor, "b d s 1"], cameras: Float[Tensor, "n p"], grid: tuple[int, int]
     ) -> dict[str, Tensor]:
-        """The reader's read-out points: its ``points`` (b s w), once a scene, and the ``map`` (n w y x)."""
+        """The reader's ``points`` (b w s 1), once a scene, and the ``map`` that each query sees (n w y x)."""
         return self.reader(representation, self.rays(cameras, grid), self.places, grid)
 
 
@@ -203,7 +204,7 @@ class Reader(nn.Module):
         for look in self.looks:
             tokens = look(tokens, features, points, places)
         seen = rearrange(tokens, "b (q y x) w -> (b q) w y x", y=grid[0], x=grid[1])
-        return {"points": points, "map": seen}
+        return {"points": rearrange(points, "b s w -> b w s 1"), "map": seen}
 
 
 class Look(nn.Module):

@@ -19,6 +19,7 @@ from gqn_probe.types import to_unit
 BATCH = 16  # scenes traced at a time
 FULL = "representation"  # the read-out that the job of a count has stored already
 UNLEARNED = ("pixels", "cameras")  # summed even where the network takes means
+READER = "reader."
 STATES = ("hidden", "canvas", "prior_mean", "prior_std", "posterior_mean", "posterior_std")
 
 
@@ -28,8 +29,12 @@ def input_names(gqn: GQN) -> list[str]:
 
 
 def generator_names(gqn: GQN) -> list[str]:
-    """``STATE.STEP`` for every generator step from 1, averaged over positions; ``kl`` is one number a step, nats."""
-    return [f"{state}.{step}" for state in STATES for step in range(1, gqn.generator.steps + 1)] + ["kl"]
+    """What needs a query: ``reader.NAME`` of what leads from r to the generator, ``STATE.STEP`` for every step from 1.
+
+    Averaged over positions or points; ``kl`` is one number a step, nats.
+    """
+    reader = [f"{READER}{name}" for name in gqn.encoder.reader_layers]
+    return reader + [f"{state}.{step}" for state in STATES for step in range(1, gqn.generator.steps + 1)] + ["kl"]
 
 
 def is_sum(gqn: GQN, name: str) -> bool:
@@ -91,5 +96,7 @@ def generator_rows(study_inputs: StudyInputs, names: Sequence[str], task: Task) 
 def _read(trace: Trace, name: str) -> Float[Tensor, "b f"]:
     if name == "kl":
         return trace.kl
+    if name.startswith(READER):
+        return reduce(trace.reader[name.removeprefix(READER)], "b f y x -> b f", "mean")
     state, step = name.split(".")
     return reduce(getattr(trace, state)[:, int(step) - 1], "b f y x -> b f", "mean")
