@@ -4,20 +4,20 @@ from pathlib import Path
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
 from torch import Tensor
 
 from gqn_probe.model import GQN
 
-PRESETS = Path(__file__).parents[2] / "conf" / "model"
+CONF = Path(__file__).parents[2] / "conf"
 
 
 @pytest.fixture
 def points_gqn() -> GQN:
     """``model=points`` as its YAML has it, newly initialised, in evaluation mode."""
-    config = OmegaConf.create({"model": OmegaConf.load(PRESETS / "points.yaml")})
-    return instantiate(config.model, _convert_="all").eval()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return instantiate(compose("train", ["model=points"]).model, _convert_="all").eval()
 
 
 @pytest.fixture
