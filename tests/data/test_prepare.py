@@ -143,7 +143,7 @@ def test_a_transfer_that_stays_broken_is_named(
         (["out=x"], "source= is missing"),
         (["source=shepard_metzler"], "out= is missing"),
         (["source=nix://a", "out=x"], r"nix://a.* cannot be opened: Protocol not known: nix"),
-        (["source=nowhere", "out=x"], r"source=nowhere holds no cameras\.csv, train/\*\.tfrecord or train/\*\.pt\.gz"),
+        (["source=nowhere", "out=x"], r"source=nowhere holds no cameras\.csv, transforms\.json, train/\*\.tfrecord or"),
         (["sorce", "out=x"], "'sorce' is not understood: expected KEY=VALUE, or -h for help"),
         (["source=shepard_metzler", "out=x", "sise=8"], "sise=8 means nothing for .*: did you mean size?"),
         (["source=shepard_metzler", "out=x", "lens.width=8"], "lens.width=8 means nothing for source=shepard_metzler"),

@@ -71,10 +71,20 @@ def dataset_files(
 
 
 def own(
-    *, root: str, size: int | None, lens: Mapping[str, Any], cache: str, **serving: Unpack[Serving]
+    *,
+    root: str,
+    size: int | None,
+    lens: Mapping[str, Any],
+    angles: str,
+    up: str,
+    crop: str,
+    background: str | None,
+    cache: str,
+    **serving: Unpack[Serving],
 ) -> SceneDataModule:
     """Your images and cameras."""
-    return SceneDataModule(source=OwnScenes(root, size, make_lens(lens)), online=False, cache=cache, **serving)
+    source = OwnScenes(root, size, make_lens(lens), angles, up, crop, background)
+    return SceneDataModule(source=source, online=False, cache=cache, **serving)
 
 
 def prepared(

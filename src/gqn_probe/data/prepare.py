@@ -6,13 +6,14 @@ The settings are those of ``conf/data/*.yaml``, where their defaults are.
 import sys
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import yaml
 
 from gqn_probe.data import factories
-from gqn_probe.data.formats.remote import file_sizes, resolve
+from gqn_probe.data.formats.remote import file_sizes, file_versions, resolve
+from gqn_probe.data.sources.own import COLMAP, TABLE, TRANSFORMS
 from gqn_probe.data.sources.published import SUFFIXES
 from gqn_probe.data.sources.source import Source, choose, fraction_of
 from gqn_probe.data.store.store import read_index
@@ -121,14 +122,16 @@ def choose_source(source: str | None, settings: Mapping[str, Any]) -> tuple[Sour
 def _kind_of(source: str, name: str | None) -> tuple[str, dict[str, str]]:
     """Which file of conf/data describes a folder or URL, and what in it says where it is."""
     root = resolve(source)
-    if file_sizes(root, "cameras.csv"):
-        return "own", {"root": root}
     name = name or Path(root).name
     for folder in (root, f"{root}/{name}"):
         for kind, suffix in SUFFIXES.items():
             if any(file_sizes(f"{folder}/{split}", suffix) for split in ("train", "test")):
                 return kind, {"root": root, "name": name}
-    raise ValueError(f"source={source} holds no cameras.csv, train/*.tfrecord or train/*.pt.gz, nor any of test/")
+    if "://" in root or Path(root).is_dir():
+        files = {PurePosixPath(path).name for path in file_versions(root)}
+        if files & {TABLE, TRANSFORMS, COLMAP}:
+            return "own", {"root": root}
+    raise ValueError(f"source={source} holds no {TABLE}, {TRANSFORMS}, train/*.tfrecord or train/*.pt.gz")
 
 
 def _nested(config: dict[str, Any], settings: Mapping[str, Any], source: str) -> dict[str, Any]:

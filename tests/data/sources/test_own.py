@@ -1,5 +1,7 @@
 """People's own images and cameras."""
 
+import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +39,10 @@ def test_images_and_cameras_arrive(tmp_path: Path) -> None:
     data = own(
         root=str(folder(tmp_path / "mine", TABLE)),
         size=None,
+        angles="radians",
+        up="z",
+        crop="center",
+        background=None,
         lens={"kind": "perspective", "scale": 0.5, "centre": [1, 0, 0], "radius": 2, "box": None},
         seed=0,
         batch_size=2,
@@ -72,7 +78,7 @@ def test_a_changed_image_makes_another_store(tmp_path: Path) -> None:
     ("image", "reason"),
     [
         (Image.fromarray(np.full((8, 8), 40_000, np.uint16)), r"more than 8 bits a channel \(I;16\): convert it"),
-        (Image.new("RGBA", (8, 8), (255, 0, 0, 128)), "is transparent in places: flatten it"),
+        (Image.new("RGBA", (8, 8), (255, 0, 0, 128)), "is transparent in places: set data.background"),
     ],
 )
 def test_images_that_have_no_certain_colour_are_refused(tmp_path: Path, image: Image.Image, reason: str) -> None:
@@ -95,10 +101,10 @@ def test_a_scene_whose_rows_stand_apart_is_refused(tmp_path: Path, split: str) -
     [
         ("scene,image,x,y,z,yaw\n", "cameras.csv has no column pitch: expected scene, image"),
         (HEAD, "cameras.csv has no rows"),
-        (HEAD + "a,a.png,1,2,3,4,5,\na,b.png,1,2,3,4,5,\nb,c.png,1,2,3,4,5,\n", "different numbers of views"),
+        (HEAD + "a,a.png,1,2,3,4,1,\na,b.png,1,2,3,4,1,\nb,c.png,1,2,3,4,1,\n", "different numbers of views"),
         (HEAD + "a,a.png,1,2,3,4,five,\n", "line 2: expected 5 camera numbers, got .*five"),
         (HEAD + "a,a.png,1,2,3,4,nan,\n", "line 2: a camera number is not finite"),
-        (HEAD + "a,a.png,1,2,3,4,5,dev\n", "split 'dev' of scene a is not train, val or test"),
+        (HEAD + "a,a.png,1,2,3,4,1,dev\n", "split 'dev' of scene a is not train, val or test"),
     ],
 )
 def test_a_wrong_table_is_named(tmp_path: Path, table: str, reason: str) -> None:
@@ -125,23 +131,88 @@ def test_wrong_images_are_named(tmp_path: Path) -> None:
         source.read(source.pieces()[0])
 
 
-def test_a_table_as_spreadsheets_write_it(tmp_path: Path) -> None:
-    mine = folder(tmp_path, TABLE)
-    (mine / "cameras.csv").write_text(TABLE.replace(",", ", "), encoding="utf-8-sig")
-    assert {split: len(scenes) for split, scenes in OwnScenes(str(mine), None, LENS)._scenes.items()} == {
-        "train": 4,
-        "val": 0,
-        "test": 1,
-    }
+@pytest.mark.parametrize("spelling", ["./{}", "sub/../{}", ".//{}", "{root}/{}", ".\\{}"])
+def test_a_changed_image_is_noticed_however_its_path_is_spelled(tmp_path: Path, spelling: str) -> None:
+    root = folder(tmp_path / "mine", TABLE)
+    table = TABLE.replace("cup0.png", spelling.format("cup0.png", root=root))
+    (root / "cameras.csv").write_text(table)
+    before = OwnScenes(str(root), None, LENS).identity()
+    Image.new("RGB", (8, 8), "red").save(root / "cup0.png")
+    source = OwnScenes(str(root), None, LENS)
+    assert source.identity() != before
+    assert source.read(source.pieces()[0]).frames[0, 0, :, 0, 0].tolist() == [255, 0, 0]
 
 
-def test_a_table_in_another_encoding(tmp_path: Path) -> None:
-    (tmp_path / "cameras.csv").write_bytes("scène".encode("latin-1"))
-    with pytest.raises(ValueError, match=r"cameras\.csv is not UTF-8"):
-        OwnScenes(str(tmp_path), None, LENS).pieces()
+@pytest.mark.parametrize("linked", ["file", "folder"])
+def test_a_changed_image_is_noticed_behind_a_link(tmp_path: Path, linked: str) -> None:
+    far = folder(tmp_path / "far", TABLE)
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    if linked == "folder":
+        (mine / "sub").symlink_to(far)
+    else:
+        (mine / "sub").mkdir()
+        for image in far.glob("*.png"):
+            (mine / "sub" / image.name).symlink_to(image)
+    (mine / "cameras.csv").write_text(TABLE.replace("cup0.png", "sub/cup0.png").replace(",cup1", ",sub/cup1"))
+    before = OwnScenes(str(mine), None, LENS).identity()
+    Image.new("RGB", (8, 8), "red").save(far / "cup1.png")
+    assert OwnScenes(str(mine), None, LENS).identity() != before
+
+
+@pytest.mark.parametrize("path", ["../cup0.png", "/etc/passwd", "sub/../../cup0.png", "C:\\cup0.png"])
+def test_paths_stay_inside_the_folder(tmp_path: Path, path: str) -> None:
+    root = folder(tmp_path / "mine", TABLE)
+    (root / "cameras.csv").write_text(TABLE.replace("cup0.png", path))
+    with pytest.raises(ValueError, match=r"cameras.csv: .* lies outside of .*: give paths relative to it"):
+        OwnScenes(str(root), None, LENS).pieces()
+
+
+def test_a_scene_has_the_name_of_the_table(tmp_path: Path) -> None:
+    source = OwnScenes(str(folder(tmp_path, TABLE)), None, LENS)
+    assert source.read(source.pieces()[0]).names == ("cup", "pen", "book", "key")
+
+
+@pytest.mark.parametrize(
+    ("setting", "reason"),
+    [
+        ({"size": 0}, "data.size=0 is no number of pixels"),
+        ({"angles": "grad"}, "data.angles=grad is not known: use radians or degrees"),
+        ({"crop": "left"}, "data.crop=left is not known: use center or resize"),
+        ({"up": "w"}, "data.up=w is not known"),
+        ({"background": "whiter"}, "data.background=whiter is no colour"),
+    ],
+)
+def test_a_setting_that_cannot_be_meant_is_refused(setting: dict, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        OwnScenes(**{"root": "mine", "size": None, "lens": LENS} | setting)
+
+
+def test_cameras_may_lie_beside_the_images_of_each_scene(tmp_path: Path) -> None:
+    for split, shade in (("train", 10), ("train", 20), ("test", 30)):
+        scene = tmp_path / split / f"scene{shade}"
+        (scene / "images").mkdir(parents=True)
+        frames = []
+        for view in range(2):
+            Image.new("RGB", (16, 8), (shade, view, 0)).save(scene / f"images/{view}.png")
+            matrix = [[1, 0, 0, view], [0, 0, -1, -3.0], [0, 1, 0, 0], [0, 0, 0, 1]]
+            frames.append({"file_path": f"./images/{view}", "transform_matrix": matrix})
+        (scene / "transforms.json").write_text(json.dumps({"camera_angle_x": 1.0, "w": 16, "h": 8, "frames": frames}))
+    source = OwnScenes(str(tmp_path), None, LENS)
+    assert [piece.split for piece in source.pieces()] == ["train", "test"]
+    train = source.read(source.pieces()[0])
+    assert train.names == ("train/scene10", "train/scene20")
+    assert train.frames.shape == (2, 2, 3, 8, 8)
+    assert train.frames[:, 1, :2, 0, 0].tolist() == [[10, 1], [20, 1]]
+    expected = torch.tensor([[0, -3.0, 0, torch.pi / 2, 0], [1, -3.0, 0, torch.pi / 2, 0]])
+    torch.testing.assert_close(train.cameras[0], expected)
+    assert source.find_lens().scale == pytest.approx(math.tan(0.5) / 2)  # of the square in the middle
+    assert OwnScenes(str(tmp_path), None, LENS, crop="resize").find_lens().scale == pytest.approx(math.tan(0.5))
+    given = OwnScenes(str(tmp_path), None, Lens("perspective", 0.7))
+    assert given.find_lens().scale == 0.7
 
 
 def test_a_file_for_a_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ValueError, match=r"file/cameras\.csv does not exist"):
+    with pytest.raises(ValueError, match=r"file has no cameras\.csv, transforms\.json or COLMAP model"):
         OwnScenes(str(tmp_path / "file"), None, LENS).pieces()

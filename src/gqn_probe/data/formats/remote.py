@@ -1,14 +1,18 @@
 """Files of a data set, in a folder or behind any fsspec URL; a broken transfer is tried again, then named."""
 
+import os
+import posixpath
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
 
 ATTEMPTS = 4
-VERSION = ("size", "mtime", "md5Hash", "ETag", "LastModified")  # local, gs, s3 and http
+VERSION = ("size", "mtime", "md5Hash", "ETag", "LastModified")  # gs, s3, http and others
 PAUSE = 0.5  # seconds before the second attempt; doubles
 
 
@@ -51,9 +55,11 @@ def resolve(root: str) -> str:
 
 
 def file_versions(folder: str) -> dict[str, str]:
-    """What tells whether a file was changed, of all files below a folder, by their path in it."""
+    """What tells whether a file was changed, of all files below a folder, by their path in it; links are followed."""
     system, path = _open(folder)
     try:
+        if isinstance(system, LocalFileSystem):
+            return {name.removeprefix(path).lstrip("/"): local_version(name) or "" for name in _walk(path)}
         found: Any = system.find(path, detail=True)
     except Exception as error:
         raise ValueError(f"{folder} cannot be listed: {error}") from None
@@ -61,6 +67,25 @@ def file_versions(folder: str) -> dict[str, str]:
         name.removeprefix(path).lstrip("/"): " ".join(str(entry.get(fact)) for fact in VERSION)
         for name, entry in found.items()
     }
+
+
+def _walk(folder: str) -> Iterator[str]:
+    """All files below a folder on disk, through links, but no folder within itself."""
+    above: dict[str, set[str]] = {folder: {os.path.realpath(folder)}}
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        yield from (posixpath.join(parent, name) for name in names)
+        real = {name: os.path.realpath(posixpath.join(parent, name)) for name in folders}
+        folders[:] = [name for name in folders if real[name] not in above[parent]]
+        above |= {posixpath.join(parent, name): above[parent] | {real[name]} for name in folders}
+
+
+def local_version(path: str) -> str | None:
+    """What tells whether a file on disk was changed; None where there is none."""
+    try:
+        facts = os.stat(path)
+    except OSError:
+        return None
+    return f"{facts.st_size} {facts.st_mtime_ns}"
 
 
 def file_sizes(folder: str, suffix: str) -> dict[str, int]:

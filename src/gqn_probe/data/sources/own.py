@@ -1,127 +1,169 @@
-"""Your own scenes: a folder of images and a table of cameras.
+"""Your own scenes: a folder (or URL) of images with cameras.
 
-``cameras.csv`` has the columns ``scene,image,x,y,z,yaw,pitch`` and, if wanted, ``split`` (train, val or test): one row
-an image, its path relative to the folder, in radians; rows of one scene stand together and all scenes have as many.
-Images are anything that Pillow reads, of 8 bits a channel and opaque.
+Cameras stand in one ``cameras.csv``, or beside the images of each scene as ``transforms.json`` or as a COLMAP text
+model: each such folder is then a scene, in the split that its path begins with (train, val or test; else train).
 """
 
-import csv
 import hashlib
 import json
 import math
+import posixpath
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from io import BytesIO, StringIO
-from itertools import groupby
-from typing import NamedTuple
+from pathlib import PurePosixPath
 
-import numpy as np
 import torch
 from jaxtyping import UInt8
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from gqn_probe.data.formats.remote import fetch, file_versions, resolve
-from gqn_probe.data.formats.resize import RESIZE, resize_frames
+from gqn_probe.data.formats.camera_matrices import UPS, Posed, joint_scale, read_colmap, read_transforms
+from gqn_probe.data.formats.camera_table import ANGLES, SPLITS, CameraScene, View, read_camera_table
+from gqn_probe.data.formats.images import CROPS, check_color, read_image
+from gqn_probe.data.formats.remote import fetch, file_versions, local_version, resolve
+from gqn_probe.data.formats.resize import RESIZE
 from gqn_probe.data.formats.tfrecord import raise_error
-from gqn_probe.data.sources.source import Piece
+from gqn_probe.data.sources.source import Piece, check_size, choose
 from gqn_probe.types import Lens, Scenes
 
-COLUMNS = ("scene", "image", "x", "y", "z", "yaw", "pitch")
+TABLE, TRANSFORMS, COLMAP = "cameras.csv", "transforms.json", "images.txt"
 PIECE = 64  # scenes
-
-
-class View(NamedTuple):
-    """One row of the table."""
-
-    image: str
-    camera: tuple[float, ...]  # 5
-
-
-class OwnScene(NamedTuple):
-    """The rows of one scene."""
-
-    name: str
-    views: list[View]
+IMAGES = 1  # raise it when the same files give other frames, so that no store is taken for them
 
 
 @dataclass(frozen=True)
 class OwnScenes:
-    """A folder (or URL) of images with ``cameras.csv``."""
+    """Images with cameras, and how they become frames."""
 
     root: str
     size: int | None  # resize frames to it
     lens: Lens
+    angles: str = "radians"  # of cameras.csv
+    up: str = "z"  # of the world of transforms.json and COLMAP
+    crop: str = "center"
+    background: str | None = None  # behind transparent images
+
+    def __post_init__(self) -> None:
+        check_size(self.size)
+        choose("angles", self.angles, ANGLES)
+        choose("up", self.up, tuple(UPS))
+        choose("crop", self.crop, CROPS)
+        check_color(self.background)
 
     def identity(self) -> dict:
-        digest = hashlib.sha256(self._table)
-        digest.update(json.dumps(self._images()).encode())
-        resized = {} if self.size is None else {"resize": RESIZE}
-        content = {"size": self.size, "content": digest.hexdigest()[:16]} | resized
-        return {"kind": "own", "root": resolve(self.root)} | content
+        digest = hashlib.sha256(json.dumps([[*scene] for scene in self._scenes]).encode())
+        digest.update(json.dumps(self._image_versions).encode())
+        settings = {"size": self.size, "crop": self.crop, "background": self.background, "images": [IMAGES, RESIZE]}
+        return {"kind": "own", "root": self._root} | settings | {"content": digest.hexdigest()[:16]}
 
     def find_lens(self) -> Lens:
-        return self.lens
-
-    def _images(self) -> list[str]:
-        """The version of each image in the table."""
-        versions = file_versions(resolve(self.root))
-        images = {view.image for scenes in self._scenes.values() for scene in scenes for view in scene.views}
-        return [f"{image} {versions.get(image)}" for image in sorted(images)]
+        """As set; where its scale is null, that of the files, if they say one."""
+        if self.lens.scale is not None or not self._posed:
+            return self.lens
+        return self.lens._replace(scale=joint_scale([*self._posed.values()], self.root, crop=self.crop))
 
     @cached_property
-    def _table(self) -> bytes:
-        return fetch(f"{resolve(self.root)}/cameras.csv")
+    def _root(self) -> str:
+        return resolve(self.root)
 
     @cached_property
-    def _scenes(self) -> dict[str, list[OwnScene]]:
-        """The scenes of each split, checked."""
-        try:
-            text = self._table.decode("utf-8-sig")  # as spreadsheets write it
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{self.root}/cameras.csv is not UTF-8 ({error.reason}): save it as UTF-8") from None
-        reader = csv.DictReader(StringIO(text), skipinitialspace=True)
-        absent = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
-        if absent:
-            raise ValueError(
-                f"{self.root}/cameras.csv has no column {', '.join(absent)}: expected {', '.join(COLUMNS)}"
-            )
-        splits: dict[str, list[OwnScene]] = {"train": [], "val": [], "test": []}
-        rows = [(number, row) for number, row in enumerate(reader, start=2)]
-        if not rows:
-            raise ValueError(f"{self.root}/cameras.csv has no rows: expected one an image")
-        names: set[str] = set()
-        for (split, name), group in groupby(rows, lambda item: (item[1].get("split") or "train", item[1]["scene"])):
-            if split not in splits:
-                raise ValueError(f"{self.root}/cameras.csv: split {split!r} of scene {name} is not train, val or test")
-            if name in names:
-                raise ValueError(f"{self.root}/cameras.csv: the rows of scene {name} stand apart or in several splits")
-            names.add(name)
-            splits[split].append(OwnScene(name, [_view(row, f"{self.root}/cameras.csv, line {n}") for n, row in group]))
-        counts = {len(scene.views): scene.name for scenes in splits.values() for scene in scenes}
+    def _files(self) -> dict[str, str]:
+        """The version of each file, by its path in the folder; listed once."""
+        return file_versions(self._root)
+
+    @cached_property
+    def _image_versions(self) -> list[str]:
+        """What tells whether an image of a scene was changed, links followed."""
+        images = sorted({view.image for scene in self._scenes for view in scene.views})
+        if "://" in self._root:
+            return [f"{image} {self._files.get(image)}" for image in images]
+        return [f"{image} {local_version(f'{self._root}/{image}')}" for image in images]
+
+    @cached_property
+    def _posed(self) -> dict[str, Posed]:
+        """Scenes whose cameras are matrices, by folder; none where there is a table."""
+        if TABLE in self._files:
+            return {}
+        found = {}
+        for path in sorted(self._files):
+            folder, name = posixpath.split(path)
+            where = f"{self._root}/{folder}" if folder else self._root
+            if name == TRANSFORMS:
+                found[folder] = read_transforms(fetch(f"{self._root}/{path}"), f"{self.root}/{path}", up=self.up)
+            elif name == COLMAP and posixpath.join(folder, "cameras.txt") in self._files:
+                lens, images = fetch(f"{where}/cameras.txt"), fetch(f"{where}/{COLMAP}")
+                found[folder] = read_colmap(lens, images, f"{self.root}/{folder}", up=self.up)
+        return found
+
+    @cached_property
+    def _scenes(self) -> list[CameraScene]:
+        """All scenes, checked; paths of images are those in the folder."""
+        if not self._posed and TABLE not in self._files:
+            raise ValueError(f"data.root={self.root} has no {TABLE}, {TRANSFORMS} or COLMAP model ({COLMAP})")
+        if self._posed:
+            scenes = [self._scene(folder, posed) for folder, posed in self._posed.items()]
+        else:
+            label = f"{self.root}/{TABLE}"
+            table = read_camera_table(fetch(f"{self._root}/{TABLE}"), label, angles=self.angles)
+            scenes = [
+                scene._replace(views=[View(self._inside(view.image, label), view.camera) for view in scene.views])
+                for scene in table
+            ]
+        seen: dict[str, str] = {}
+        for scene in scenes:
+            for view in scene.views:
+                if seen.setdefault(view.image, scene.name) != scene.name:
+                    raise ValueError(f"{self.root}: {view.image} is in scenes {seen[view.image]} and {scene.name}")
+        counts = {len(scene.views): scene.name for scene in scenes}
         if len(counts) != 1:
-            raise ValueError(f"{self.root}/cameras.csv: scenes have different numbers of views: {counts}")
-        return splits
+            raise ValueError(f"{self.root}: scenes have different numbers of views: {counts}")
+        return scenes
+
+    def _scene(self, folder: str, posed: Posed) -> CameraScene:
+        """A scene of which cameras lie beside the images."""
+        parts = PurePosixPath(folder).parts
+        split = parts[0] if parts and parts[0] in SPLITS else "train"
+        name = folder or posixpath.basename(self._root)
+        views = [View(self._beside(folder, view.image), view.camera) for view in posed.views]
+        return CameraScene(name, split, views)
+
+    def _beside(self, folder: str, image: str) -> str:
+        """The path of an image that cameras in ``folder`` name; COLMAP's images lie in a folder beside its model."""
+        top = folder.removesuffix("/").removesuffix("sparse/0").removesuffix("sparse").strip("/")
+        places = (folder, f"{folder}/images", top, f"{top}/images")
+        tried = [f"{place}/{image}".lstrip("/") for place in places]
+        for path in [*tried, *(f"{path}.png" for path in tried)]:
+            inside = self._inside(path, f"{self.root}/{folder}")
+            if inside in self._files:
+                return inside
+        raise ValueError(f"{self.root}/{folder}: there is no image {image}")
+
+    def _inside(self, path: str, label: str) -> str:
+        """The path within the folder, in one spelling."""
+        normal = posixpath.normpath(path.replace("\\", "/"))
+        if posixpath.isabs(normal) and normal.startswith(f"{self._root}/"):
+            normal = normal.removeprefix(f"{self._root}/")
+        if posixpath.isabs(normal) or normal.startswith("../") or normal == ".." or normal[1:2] == ":":
+            raise ValueError(f"{label}: {path} lies outside of {self.root}: give paths relative to it")
+        return normal
+
+    def _of(self, piece: Piece) -> list[CameraScene]:
+        first = int(piece.name) * PIECE
+        return [scene for scene in self._scenes if scene.split == piece.split][first : first + PIECE]
 
     def pieces(self) -> list[Piece]:
-        return [
-            Piece(split, f"{number:05d}")
-            for split, scenes in self._scenes.items()
-            for number in range(math.ceil(len(scenes) / PIECE))
-        ]
+        numbers = {split: sum(scene.split == split for scene in self._scenes) for split in SPLITS}
+        return [Piece(split, f"{n:05d}") for split in SPLITS for n in range(math.ceil(numbers[split] / PIECE))]
 
     def weight(self, piece: Piece) -> int:
-        first = int(piece.name) * PIECE
-        return len(self._scenes[piece.split][first : first + PIECE])
+        return len(self._of(piece))
 
     def limit(self, split: str) -> None:
         return None
 
     def read(self, piece: Piece, on_error: Callable[[ValueError], None] = raise_error) -> Scenes:
-        first = int(piece.name) * PIECE
-        frames, cameras = [], []
-        for scene in self._scenes[piece.split][first : first + PIECE]:
+        frames, cameras, names = [], [], []
+        for scene in self._of(piece):
             try:
                 images = [self._image(view.image) for view in scene.views]
                 sizes = {tuple(image.shape[1:]) for image in [*images, *(seen[0] for seen in frames[:1])]}
@@ -132,34 +174,11 @@ class OwnScenes:
             else:
                 frames.append(torch.stack(images))
                 cameras.append([view.camera for view in scene.views])
+                names.append(scene.name)
         if not frames:
             raise ValueError(f"{self.root}: no scene of piece {piece.split}-{piece.name} is readable")
-        return Scenes(torch.stack(frames), torch.tensor(cameras, dtype=torch.float32))
+        return Scenes(torch.stack(frames), torch.tensor(cameras, dtype=torch.float32), names=tuple(names))
 
     def _image(self, name: str) -> UInt8[Tensor, "3 h w"]:
-        path = f"{resolve(self.root)}/{name}"
-        content = BytesIO(fetch(path))
-        try:
-            image = Image.open(content)
-            image.load()
-        except UnidentifiedImageError:
-            raise ValueError(f"{path} is no readable image") from None
-        except Exception as error:  # every format has errors of its own
-            raise ValueError(f"{path} is no readable image ({error})") from None
-        if image.mode.startswith(("I", "F")):
-            raise ValueError(f"{path} has more than 8 bits a channel ({image.mode}): convert it")
-        if image.has_transparency_data and np.array(image.convert("RGBA"))[..., 3].min() < 255:
-            raise ValueError(f"{path} is transparent in places: flatten it onto a background")
-        pixels = np.array(image.convert("RGB"))
-        frame = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
-        return frame if self.size is None else resize_frames(frame[None], self.size)[0]
-
-
-def _view(row: dict[str, str], label: str) -> View:
-    try:
-        camera = tuple(float(row[name]) for name in COLUMNS[2:])
-    except (TypeError, ValueError):
-        raise ValueError(f"{label}: expected 5 camera numbers, got {[row[name] for name in COLUMNS[2:]]}") from None
-    if not all(map(math.isfinite, camera)):
-        raise ValueError(f"{label}: a camera number is not finite: {camera}")
-    return View(row["image"], camera)
+        path = f"{self._root}/{name}"
+        return read_image(fetch(path), path, size=self.size, crop=self.crop, background=self.background)

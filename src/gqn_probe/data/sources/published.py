@@ -16,7 +16,7 @@ from gqn_probe.data.formats.remote import file_sizes, resolve
 from gqn_probe.data.formats.resize import RESIZE, resize_frames
 from gqn_probe.data.formats.tfrecord import raise_error
 from gqn_probe.data.formats.wohlert import read_converted
-from gqn_probe.data.sources.source import Piece, choose
+from gqn_probe.data.sources.source import Piece, check_size, choose
 from gqn_probe.types import Lens, Scenes
 
 
@@ -71,6 +71,7 @@ class DatasetFiles:
     lens: Lens | None = None  # None for what is known of the dataset
 
     def __post_init__(self) -> None:
+        check_size(self.size)
         choose("frames", self.frames, ("raw", "jpeg"))
         if self.frames == "jpeg" and self.kind == "converted":
             raise ValueError("data.frames=jpeg: converted files hold no JPEG, use data.frames=raw")

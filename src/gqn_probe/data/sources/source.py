@@ -84,6 +84,16 @@ def fraction_of(source: Source, fraction: float) -> Share:
     return Share(train[:count] + others, min(1.0, fraction * total / taken), taken / total)
 
 
+def check_size(size: int | None) -> None:
+    """Refuse a size of frames that is no number of pixels.
+
+    Raises:
+        ValueError: naming it.
+    """
+    if size is not None and size < 1:
+        raise ValueError(f"data.size={size} is no number of pixels: give at least 1, or null for the source's own")
+
+
 def choose(setting: str, value: str, choices: Sequence[str]) -> None:
     """Refuse a setting that is none of its choices.
 

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from gqn_probe.data.formats.tfrecord import raise_error
-from gqn_probe.data.sources.source import Piece
+from gqn_probe.data.sources.source import Piece, check_size
 from gqn_probe.data.stimuli.cameras import make_lens
 from gqn_probe.data.store.store import Index, read_index
 from gqn_probe.types import Lens, Scenes
@@ -19,6 +19,9 @@ class PreparedStore:
     root: str
     size: int | None = None  # resize frames to it as they are read
     lens: Lens | None = None  # None for that of the source
+
+    def __post_init__(self) -> None:
+        check_size(self.size)
 
     @cached_property
     def index(self) -> Index:

@@ -1,0 +1,194 @@
+"""Cameras as matrices: NeRF's ``transforms.json`` and COLMAP's text models.
+
+``transforms.json`` (github.com/bmild/nerf, docs.nerf.studio): camera-to-world matrices whose columns are right, up,
+backward and position. COLMAP's ``images.txt`` (colmap.github.io/format.html): world-to-camera rotation (a quaternion,
+scalar first) and translation, with axes right, down and forward. All cameras of a data set must see alike, to all sides
+of the middle of an undistorted image, and without roll, since nothing else is told to a network.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from gqn_probe.data.formats.camera_table import View
+
+ROLL = math.radians(1.0)  # what may be ignored
+UPS = {sign + name: float(f"{sign}1") * axis for sign in ("", "-") for name, axis in zip("xyz", np.eye(3), strict=True)}
+LENSES = {  # COLMAP's camera models: how many focal lengths come before the middle of the image
+    "SIMPLE_PINHOLE": 1,
+    "PINHOLE": 2,
+    "SIMPLE_RADIAL": 1,
+    "RADIAL": 1,
+    "OPENCV": 2,
+}
+
+
+class Posed(NamedTuple):
+    """The views of one scene, and how their cameras see."""
+
+    views: list[View]
+    half_width: float | None  # of the image at distance 1
+    half_height: float | None
+
+
+def read_transforms(content: bytes, label: str, *, up: str) -> Posed:
+    """The views of a ``transforms.json``; paths of images as they stand there.
+
+    Args:
+        up: the axis of the file's world that points up: x, y, z, -x, -y or -z.
+
+    Raises:
+        ValueError: naming file, frame and reason.
+    """
+    try:
+        document = json.loads(content)
+        frames = document["frames"]
+        poses = [(str(frame["file_path"]), np.array(frame["transform_matrix"], dtype=float)) for frame in frames]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"{label} is no transforms.json ({error!r})") from None
+    views = []
+    for number, (image, matrix) in enumerate(poses):
+        if matrix.shape not in ((4, 4), (3, 4)):
+            raise ValueError(f"{label}, frame {number}: expected a matrix of 4x4, got {matrix.shape}")
+        where = f"{label}, frame {number}"
+        views.append(View(image, raw_camera(matrix[:3, :3] * [1, 1, -1], matrix[:3, 3], where, up)))
+    try:
+        return Posed(views, *_field_of_view(document, label))
+    except (TypeError, ZeroDivisionError) as error:
+        raise ValueError(f"{label}: its lens cannot be read ({error})") from None
+
+
+def _field_of_view(document: dict, label: str) -> tuple[float | None, float | None]:
+    for name in ("k1", "k2", "k3", "p1", "p2"):
+        if abs(document.get(name, 0.0)) > 1e-6:
+            raise ValueError(f"{label}: {name}={document[name]} distorts the images: undistort them")
+    width, height = document.get("w"), document.get("h")
+    for middle, length in ((document.get("cx"), width), (document.get("cy"), height)):
+        _check_middle(middle, length, label)
+    across = width / 2 / document["fl_x"] if "fl_x" in document and width else None
+    down = height / 2 / document.get("fl_y", document["fl_x"]) if "fl_x" in document and height else None
+    if across is None and "camera_angle_x" in document:
+        across = math.tan(document["camera_angle_x"] / 2)
+        down = across * height / width if width and height else across
+    return across, down
+
+
+def _check_middle(middle: float | None, length: float | None, label: str) -> None:
+    if middle is not None and length is not None and abs(middle - length / 2) > 0.01 * length:
+        raise ValueError(f"{label}: the camera looks at pixel {middle} of {length}, not at the middle: crop the images")
+
+
+def read_colmap(cameras: bytes, images: bytes, label: str, *, up: str) -> Posed:
+    """The views of a COLMAP text model (``cameras.txt`` and ``images.txt``).
+
+    Raises:
+        ValueError: naming file, line and reason.
+    """
+    lenses: dict[str, tuple[float, float]] = {}
+    for line, cells in _lines(cameras):
+        where = f"{label}/cameras.txt, line {line}"
+        try:
+            number, model, width, height = cells[0], cells[1], float(cells[2]), float(cells[3])
+            parameters = [float(cell) for cell in cells[4:]]
+            count = LENSES[model]
+            *focal, middle_x, middle_y = parameters[: count + 2]
+            distortion = parameters[count + 2 :]
+        except (ValueError, IndexError, KeyError) as error:
+            raise ValueError(f"{where}: a camera of {', '.join(LENSES)} is expected ({error})") from None
+        if any(abs(each) > 1e-6 for each in distortion):
+            raise ValueError(f"{where}: it distorts the images: undistort them (colmap image_undistorter)")
+        _check_middle(middle_x, width, where)
+        _check_middle(middle_y, height, where)
+        if min(focal) <= 0:
+            raise ValueError(f"{where}: a focal length is not above 0")
+        lenses[number] = (width / 2 / focal[0], height / 2 / focal[-1])
+    if len({(round(across, 3), round(down, 3)) for across, down in lenses.values()}) != 1:
+        raise ValueError(f"{label}/cameras.txt has cameras that see differently: {sorted(lenses.values())}")
+    views = []
+    for line, cells in _lines(images)[::2]:  # every second line lists points
+        where = f"{label}/images.txt, line {line}"
+        try:
+            w, x, y, z, *translation = (float(cell) for cell in cells[1:8])
+            name = " ".join(cells[9:])
+            rotation = _rotation(w, x, y, z)
+        except (ValueError, IndexError, ZeroDivisionError) as error:
+            raise ValueError(f"{where}: expected ID QW QX QY QZ TX TY TZ CAMERA NAME ({error})") from None
+        axes = rotation.T * [1, -1, 1]  # columns right, up, forward in the world
+        views.append(View(name, raw_camera(axes, -rotation.T @ np.array(translation), where, up)))
+    return Posed(views, *next(iter(lenses.values())))
+
+
+def _lines(content: bytes) -> list[tuple[int, list[str]]]:
+    """The lines that are no comment, split; lines of points may be empty."""
+    lines = content.decode("utf-8", errors="replace").splitlines()
+    numbered = [(number, line.split()) for number, line in enumerate(lines, start=1) if not line.startswith("#")]
+    while numbered and not numbered[-1][1]:
+        numbered.pop()
+    return numbered
+
+
+def _rotation(w: float, x: float, y: float, z: float) -> np.ndarray:
+    """The rotation matrix of a quaternion."""
+    length = math.sqrt(w * w + x * x + y * y + z * z)
+    w, x, y, z = w / length, x / length, y / length, z / length
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+
+
+def raw_camera(axes: np.ndarray, position: np.ndarray, where: str, up: str) -> tuple[float, ...]:
+    """x, y, z, yaw and pitch of a camera.
+
+    Args:
+        axes: 3x3; its columns are the directions right, up and forward in the file's world.
+        up: the axis of that world that points up.
+
+    Raises:
+        ValueError: where the axes are no rotation, or the camera is rolled about its axis.
+    """
+    turn = _upright(up)
+    axes, position = turn @ axes, turn @ position
+    handed = axes * [1, 1, -1]
+    if not (np.isfinite(axes).all() and np.isfinite(position).all()):
+        raise ValueError(f"{where}: a number is not finite")
+    if np.abs(handed.T @ handed - np.eye(3)).max() > 1e-2 or np.linalg.det(handed) < 0:
+        raise ValueError(f"{where}: its matrix is no rotation")
+    right, above, forward = axes.T
+    roll = math.atan2(right[2], above[2]) if abs(forward[2]) < 1 - 1e-4 else 0.0
+    if abs(roll) > ROLL:
+        raise ValueError(
+            f"{where}: the camera is rolled by {math.degrees(roll):.1f} degrees, which cannot be told to a network: "
+            "set data.up to the axis that points up, or turn the world"
+        )
+    yaw, pitch = math.atan2(right[0], -right[1]), math.asin(max(-1.0, min(1.0, forward[2])))
+    return (*position.tolist(), yaw, pitch)
+
+
+def _upright(up: str) -> np.ndarray:
+    """The rotation that turns an axis to point up."""
+    axis = UPS[up]
+    second = np.roll(np.abs(axis), -1)
+    return np.stack([np.cross(second, axis), second, axis])
+
+
+def joint_scale(scenes: Sequence[Posed], label: str, *, crop: str) -> float | None:
+    """Half the width at distance 1 of the frames that are made of the images; None where no file says it.
+
+    Raises:
+        ValueError: where cameras see differently.
+    """
+    scales = [
+        min(each.half_width, each.half_height or each.half_width) if crop == "center" else each.half_width
+        for each in scenes
+        if each.half_width is not None
+    ]
+    if scales and max(scales) - min(scales) > 1e-3:
+        raise ValueError(f"{label}: cameras see differently: {min(scales):.3f} to {max(scales):.3f} at distance 1")
+    return scales[0] if scales else None

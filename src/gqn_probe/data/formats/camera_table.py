@@ -1,0 +1,115 @@
+"""Tables of cameras, ``cameras.csv``, as people and spreadsheets write them.
+
+Columns ``scene,image,x,y,z,yaw,pitch`` and, if wanted, ``split`` (train, val or test): one row an image; rows of one
+scene stand together and all scenes have as many. Columns are parted by commas, semicolons or tabs.
+"""
+
+import csv
+import math
+import re
+from io import StringIO
+from itertools import groupby
+from typing import NamedTuple
+
+COLUMNS = ("scene", "image", "x", "y", "z", "yaw", "pitch")
+SPLITS = ("train", "val", "test")
+ANGLES = ("radians", "degrees")
+DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
+
+
+class View(NamedTuple):
+    """An image and its camera."""
+
+    image: str  # path relative to the folder
+    camera: tuple[float, ...]  # x, y, z, yaw, pitch; radians
+
+
+class CameraScene(NamedTuple):
+    """The views of one scene."""
+
+    name: str
+    split: str
+    views: list[View]
+
+
+def read_camera_table(content: bytes, label: str, *, angles: str) -> list[CameraScene]:
+    """The scenes of a table, in its order.
+
+    Args:
+        label: what messages call it.
+        angles: whether yaw and pitch are in radians or degrees.
+
+    Raises:
+        ValueError: naming line, value and remedy.
+    """
+    rows = _rows(content, label)
+    views: dict[int, View] = {}
+    lines: dict[str, int] = {}
+    for line, row in rows:
+        where = f"{label}, line {line}"
+        if row["image"] in lines:
+            raise ValueError(f"{where}: image {row['image']} stands in line {lines[row['image']]}: give it one row")
+        lines[row["image"]] = line
+        views[line] = View(row["image"], _camera(row, where, angles))
+    scenes: list[CameraScene] = []
+    for (split, name), group in groupby(rows, lambda item: (item[1].get("split") or "train", item[1]["scene"])):
+        if split not in SPLITS:
+            raise ValueError(f"{label}: split {split!r} of scene {name} is not train, val or test")
+        if any(scene.name == name for scene in scenes[-1:]) or name in {scene.name for scene in scenes}:
+            raise ValueError(f"{label}: the rows of scene {name} stand apart or in several splits")
+        scenes.append(CameraScene(name, split, [views[line] for line, _ in group]))
+    return scenes
+
+
+def _rows(content: bytes, label: str) -> list[tuple[int, dict[str, str]]]:
+    """The rows that are not empty, by line and column."""
+    try:
+        text = content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{label} is not UTF-8 ({error.reason}): save it as UTF-8") from None
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    stated = re.match(r"\s*sep=(.)\n", text, re.IGNORECASE)  # Excel's first line
+    first_line = 2 if stated else 1
+    text = text[stated.end() :] if stated else text
+    head = text.partition("\n")[0]
+    delimiter = stated[1] if stated else max(",;\t", key=head.count)
+    try:
+        table = list(csv.reader(StringIO(text), delimiter=delimiter, skipinitialspace=True))
+    except csv.Error as error:
+        raise ValueError(f"{label} is no table ({error})") from None
+    names = [name.strip().lower() for name in table[0]] if table else []
+    absent = [column for column in COLUMNS if column not in names]
+    if absent:
+        raise ValueError(f"{label} has no column {', '.join(absent)}: expected {', '.join(COLUMNS)}")
+    rows = []
+    for line, cells in enumerate(table[1:], start=first_line + 1):
+        values = [cell.strip() for cell in cells]
+        if not any(values):
+            continue
+        filled = len(values) - next((n for n, value in enumerate(reversed(values)) if value), 0)
+        if filled > len(names) or len(values) < len(COLUMNS):
+            hint = ": write numbers with points, or part columns with semicolons" if filled > len(names) else ""
+            raise ValueError(f"{label}, line {line} has {filled} cells where the head has {len(names)}{hint}")
+        rows.append((line, dict(zip(names, values + [""] * len(names), strict=False))))
+    if not rows:
+        raise ValueError(f"{label} has no rows: expected one an image")
+    return rows
+
+
+def _camera(row: dict[str, str], where: str, angles: str) -> tuple[float, ...]:
+    cells = [row[name] for name in COLUMNS[2:]]
+    try:
+        # A spreadsheet of many languages writes 1,5 for 1.5.
+        numbers = [float(cell.replace(",", ".") if DECIMAL_COMMA.fullmatch(cell) else cell) for cell in cells]
+    except ValueError:
+        raise ValueError(f"{where}: expected 5 camera numbers, got {cells}") from None
+    if not all(map(math.isfinite, numbers)):
+        raise ValueError(f"{where}: a camera number is not finite: {cells}")
+    *position, yaw, pitch = numbers
+    if angles == "degrees":
+        yaw, pitch = math.radians(yaw), math.radians(pitch)
+    steepest, once = math.pi / 2 + 1e-3, 2 * math.pi + 1e-3
+    if abs(pitch) > steepest or (angles == "radians" and abs(yaw) > once):
+        remedy = "set data.angles=degrees if they are in degrees" if angles == "radians" else "pitch is in -90..90"
+        raise ValueError(f"{where}: yaw={cells[3]} and pitch={cells[4]} cannot be {angles}: {remedy}")
+    return (*position, yaw, pitch)

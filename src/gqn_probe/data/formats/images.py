@@ -1,0 +1,75 @@
+"""Image files to frames: 8 bits a channel, upright, opaque; square where that is wanted."""
+
+from io import BytesIO
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from gqn_probe.data.formats.resize import resize_frames
+
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "TGA")  # none of which starts another program
+MOST_PIXELS = 50_000_000
+CROPS = ("center", "resize")
+
+
+def read_image(
+    content: bytes, label: str, *, size: int | None, crop: str, background: str | None
+) -> UInt8[Tensor, "3 h w"]:
+    """One image as a frame, turned as its EXIF orientation says.
+
+    Args:
+        label: what messages call it.
+        size: height and width; None keeps those of the image.
+        crop: "center" cuts the largest square out of the middle; "resize" keeps all, and ``size`` then distorts it.
+        background: colour (a name or #rrggbb) behind what is transparent; None refuses such images.
+
+    Raises:
+        ValueError: where it is no image, too large, of more than 8 bits a channel, or transparent.
+    """
+    try:
+        image = Image.open(BytesIO(content), formats=FORMATS)
+        if image.width * image.height > MOST_PIXELS:
+            raise ValueError(f"{label} has {image.width}x{image.height} pixels: the most is {MOST_PIXELS:,}")
+        image.load()
+        image = ImageOps.exif_transpose(image)
+    except UnidentifiedImageError:
+        raise ValueError(f"{label} is no readable image of {', '.join(FORMATS)}") from None
+    except ValueError as error:
+        raise error if str(error).startswith(label) else ValueError(f"{label} is no readable image ({error})") from None
+    except Exception as error:  # every format has errors of its own
+        raise ValueError(f"{label} is no readable image ({error})") from None
+    if image.mode.startswith(("I", "F")):
+        raise ValueError(f"{label} has more than 8 bits a channel ({image.mode}): convert it")
+    if image.has_transparency_data:
+        image = _opaque(image.convert("RGBA"), label, background)
+    pixels = np.array(image.convert("RGB"))
+    if crop == "center":
+        side = min(pixels.shape[:2])
+        top, left = ((length - side) // 2 for length in pixels.shape[:2])
+        pixels = pixels[top : top + side, left : left + side]
+    frame = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+    return frame if size is None else resize_frames(frame[None], size)[0]
+
+
+def check_color(background: str | None) -> None:
+    """Refuse what is no colour.
+
+    Raises:
+        ValueError: naming it.
+    """
+    try:
+        if background is not None:
+            ImageColor.getrgb(background)
+    except ValueError:
+        raise ValueError(f"data.background={background} is no colour: use a name such as white, or #rrggbb") from None
+
+
+def _opaque(image: Image.Image, label: str, background: str | None) -> Image.Image:
+    if np.array(image)[..., 3].min() == 255:
+        return image
+    if background is None:
+        raise ValueError(f"{label} is transparent in places: set data.background, or flatten it onto one")
+    return Image.alpha_composite(Image.new("RGBA", image.size, background), image)
