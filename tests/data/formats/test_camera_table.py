@@ -68,5 +68,5 @@ def test_what_cannot_be_meant_is_refused(rows: str, reason: str) -> None:
 
 
 def test_pitch_in_degrees_has_its_range() -> None:
-    with pytest.raises(ValueError, match="line 2: yaw=0 and pitch=100 cannot be degrees: pitch is in -90..90"):
+    with pytest.raises(ValueError, match=r"line 2: yaw=0 and pitch=100 cannot be degrees: pitch is in -90..90"):
         read(f"{HEAD}\na,0.png,1,2,3,0,100", angles="degrees")

@@ -1,6 +1,7 @@
 """Images to frames: upright, opaque, square, and none that asks for too much."""
 
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,10 +18,8 @@ def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
     return file.getvalue()
 
 
-def read(
-    content: bytes, *, size: int | None = None, crop: str = "center", background: str | None = None
-) -> torch.Tensor:
-    return read_image(content, "a.png", size=size, crop=crop, background=background)
+def read(content: bytes, **settings: Any) -> torch.Tensor:
+    return read_image(content, "a.png", **{"size": None, "crop": "center", "background": None} | settings)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
