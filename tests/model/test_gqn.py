@@ -68,7 +68,7 @@ def test_trace_goes_through_the_prediction(points_gqn: GQN, scenes: Scenes) -> N
     whole = points_gqn(*scenes, deterministic=True)
     trace = points_gqn.trace(whole.representation, query, camera)
     steps = points_gqn.generator.steps
-    assert all(tensor.shape[:2] == (3, steps) for tensor in trace)
+    assert all(tensor.shape[:2] == (3, steps) for tensor in trace if isinstance(tensor, torch.Tensor))
     torch.testing.assert_close(trace.kl, whole.kl_steps)
     # The image is read from the last canvas, which is never formed otherwise.
     torch.testing.assert_close(points_gqn.generator.canvas.observe(trace.canvas[:, -1]), whole.mean)
