@@ -16,6 +16,7 @@ from gqn_probe.analysis.protocols.jobs import is_done, job_note
 from gqn_probe.analysis.protocols.study import run_study
 from gqn_probe.analysis.protocols.study_settings import StudySettings
 from gqn_probe.analysis.protocols.viewer_images import write_viewer
+from gqn_probe.analysis.protocols.voxels import write_voxels
 from gqn_probe.context_range import parse_counts
 from gqn_probe.data.datamodule import SPLITS
 from gqn_probe.data.sources.rendered import Rendered
@@ -143,7 +144,7 @@ def finish_study(
     with wandb_logging.loggers(cfg, folder, job_type="study", name=name, facts=facts) as loggers:
         run_study(study_inputs, settings, jobs, home)
         write_provenance(home, cfg, device=study_inputs.device, **facts)
-        make_viewer(cfg, study_inputs, home / "viewer")
+        make_pictures(cfg, study_inputs, settings, home)
         study = read_study(home)
         drawings = draw_figures(study)
         build_report(study, drawings)
@@ -158,8 +159,11 @@ def finish_study(
     print_results(study, wandb=where)
 
 
-def make_viewer(cfg: DictConfig, study_inputs: StudyInputs, folder: Path) -> None:
-    """Predict what the report's viewer shows, where it is wanted; rendered objects are seen from any camera."""
+def make_pictures(cfg: DictConfig, study_inputs: StudyInputs, settings: StudySettings, folder: Path) -> None:
+    """What the report's viewer shows, and where r holds objects, where ``viewer`` is wanted.
+
+    Rendered objects are seen from any camera.
+    """
     if cfg.get("viewer") is None:
         return
     data = job.instantiate(cfg.data)
@@ -167,7 +171,10 @@ def make_viewer(cfg: DictConfig, study_inputs: StudyInputs, folder: Path) -> Non
     if isinstance(source, Rendered):
         known = {"lens": data.lens, "size": source.size, "background": source.background}
         render = functools.partial(render_objects, **known)
-    write_viewer(study_inputs, job.instantiate(cfg.viewer), folder, seed=cfg.seed, render=render)
+    wanted = job.instantiate(cfg.viewer)
+    write_viewer(study_inputs, wanted, folder / "viewer", seed=cfg.seed, render=render)
+    shown = {"counts": wanted.counts, "objects": wanted.objects}
+    write_voxels(study_inputs, folder, strengths=settings.strengths, seed=cfg.seed, **shown)
 
 
 def artifact_name(root: Path, folder: Path) -> str:

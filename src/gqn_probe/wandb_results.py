@@ -5,6 +5,7 @@ import json
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import wandb
@@ -84,7 +85,7 @@ def log_comparison(loggers: Sequence[Logger], settings: Sequence[Setting], figur
         for measure in measures_of(settings)
         for name, row in measure.found.items()
     ]
-    columns = ["setting", "measure", "metric", "value", "low", "high"]
+    columns: list[Any] = ["setting", "measure", "metric", "value", "low", "high"]
     shown = {"comparison": wandb.Table(columns=columns, data=rows), "figures/compare": wandb.Image(str(figure))}
     logger.attempt(logger.experiment.log, shown)
 

@@ -42,6 +42,7 @@ def write_study(folder: Path, *, full: bool = True) -> Path:
         pairs += [("participation_ratio", k, k, 4 + 0.1 * k) for k in COUNTS]
         write_rows(study / "similarity.csv", Similarity, itertools.starmap(Similarity, pairs))
         np.savez(study / "reconstructions.npz", **pictures())
+        np.savez(study / "voxels.npz", **voxels())
         (study / "provenance.json").write_text(json.dumps(PROVENANCE))
     (study / "summary.json").write_text(json.dumps(SUMMARY if full else {"headline": OF}))
     return folder
@@ -65,6 +66,16 @@ def pictures(scenes: int = 4, views: int = 15, size: int = 16) -> dict[str, np.n
     }
     seen = np.tile(np.array(COUNTS) == 15, (scenes, 1))
     return {"context": context, "counts": np.array(COUNTS), "query_seen": seen, **noisy}
+
+
+def voxels() -> dict[str, np.ndarray]:
+    """Two objects on a line of three cells, of which r tells more from more images."""
+    cells = np.array([[-1, 0, 0], [0, 0, 0], [1, 0, 0]], np.int8)
+    true = np.array([[1, 1, 0], [0, 1, 1]], np.float32)
+    color = np.tile(np.array([0.9, 0.2, 0.1], np.float32), (2, 3, 1))
+    read = {f"trained_{k}": (0.3 + 0.4 * true) * k / 15 for k in (5, 15)}
+    read |= {f"trained_color_{k}": color for k in (5, 15)} | {f"untrained_{k}": 0.5 * true[::-1] for k in (5, 15)}
+    return {"cells": cells, "counts": np.array([5, 15]), "true": true, "true_color": color, **read}
 
 
 def _results(full: bool) -> Iterable[Sequence[object]]:

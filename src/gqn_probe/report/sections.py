@@ -141,7 +141,8 @@ def _knowledge(study: Study) -> str:
             rows.append([target_label(target), line.label, METRICS[line.metric].label, *values])
     if not rows:
         return ""
-    counts = [row.count for target in study.object_targets for line in study.lines_of(target) for row in line.rows]
+    every = [row for target in study.object_targets for line in study.lines_of(target) for row in line.rows]
+    counts = [row.count for row in every if row.count is not None]
     heads = ["property", "read from", "metric", f"{min(counts)} images", f"{max(counts)} images", "95 % interval"]
     body = table(heads, rows, text=("read from", "metric"))
     return body + terms(explain(["accuracy", "r2", *study.object_targets]))

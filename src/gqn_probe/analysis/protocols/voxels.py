@@ -1,0 +1,88 @@
+"""Where r holds an object: which cells of a grid are filled, and in which colour, read linearly from r.
+
+A ridge regression is fitted on some objects and asked about others, at several counts, for the trained network and for
+one of newly initialised weights. Each object's cells stand in ``voxels.npz``, for figures to draw.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from einops import rearrange
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from gqn_probe.analysis.inputs.context_readouts import context_rows
+from gqn_probe.analysis.inputs.study_inputs import StudyInputs
+from gqn_probe.analysis.inputs.view_selection import nested
+from gqn_probe.analysis.probes.ridge import Block, KernelRidge, linear_kernel
+from gqn_probe.analysis.questions.splits import split_groups
+from gqn_probe.analysis.questions.targets import CUBE, OFTEN
+from gqn_probe.atomic_io import write_arrays
+from gqn_probe.types import Factors
+
+INPUT = "whole"  # every number of r
+FEWEST = 10  # objects from which a split can be made
+
+
+def write_voxels(
+    study_inputs: StudyInputs,
+    folder: Path,
+    *,
+    counts: Sequence[int],
+    objects: int,
+    strengths: Sequence[float],
+    seed: int,
+) -> Path | None:
+    """Write ``voxels.npz``; None where the objects are not known, or too few.
+
+    It holds ``cells`` (g 3) in cubes from the middle, ``counts``, and of some held-out objects ``true`` (o g) and
+    ``true_color`` (o g 3); for each count ``trained_K`` and ``untrained_K`` (o g), what is read of ``true``, and
+    ``trained_color_K`` (o g 3).
+
+    Args:
+        counts: numbers of context images; what the scenes have not enough views for is left out.
+        objects: how many held-out objects to show.
+        strengths: of the ridge, of which leaving out one object chooses.
+    """
+    factors, number = study_inputs.scenes.factors, len(study_inputs.scenes)
+    if factors is None or number < FEWEST:
+        return None
+    cells, filled, colors = voxel_grid(factors)
+    split = split_groups(torch.arange(number), seed)
+    train, test = torch.cat([split.train, split.validation]), split.test[:objects]
+    shown = {"cells": cells.numpy().astype(np.int8), "true": filled[test].numpy(), "true_color": colors[test].numpy()}
+    kept = sorted({count for count in counts if count <= study_inputs.usable_views})
+    values = torch.cat([filled, rearrange(filled[..., None] * colors, "s g c -> s (g c)")], dim=1)
+    blocks = [Block(0, len(cells)), Block(len(cells), values.shape[1])]
+    for name, network in (("trained", study_inputs), ("untrained", study_inputs.untrained(seed))):
+        for count in kept:
+            views = nested(number, network.scenes.views, count, seed)
+            kernel = linear_kernel(context_rows(network, INPUT, views))
+            told = KernelRidge(kernel, train, strengths).predict(values, blocks).values[test].float()
+            occupied, mass = told.split([len(cells), 3 * len(cells)], dim=1)
+            shown[f"{name}_{count}"] = occupied.numpy()
+            if name == "trained":
+                mass = rearrange(mass, "o (g c) -> o g c", c=3)
+                shown[f"trained_color_{count}"] = (mass / occupied.clamp(min=0.05)[..., None]).clamp(0, 1).numpy()
+    write_arrays(folder / "voxels.npz", {"counts": np.array(kept), **shown})
+    return folder / "voxels.npz"
+
+
+def voxel_grid(factors: Factors) -> tuple[Int[Tensor, "g 3"], Float[Tensor, "s g"], Float[Tensor, "s g 3"]]:
+    """The cells that 1 % of objects fill, in cubes from the middle; which of them each fills, and in which colour."""
+    positions = factors.positions
+    there = ~positions.isnan().any(dim=-1)
+    places = (positions.nan_to_num() / CUBE).round().long()
+    reach = int(places[there].abs().max())
+    axis = torch.arange(-reach, reach + 1)
+    cells = torch.cartesian_prod(axis, axis, axis)
+    side = len(axis)
+    index = ((places[..., 0] + reach) * side + places[..., 1] + reach) * side + places[..., 2] + reach
+    index = torch.where(there, index, side**3)  # what is no cube goes to a last column
+    filled = torch.zeros(len(positions), side**3 + 1).scatter_(1, index, 1.0)[:, :-1]
+    colors = torch.zeros(len(positions), side**3 + 1, 3)
+    colors.scatter_(1, index[..., None].expand(-1, -1, 3), factors.colors.nan_to_num().float())
+    often = filled.mean(dim=0) >= OFTEN
+    return cells[often], filled[:, often], colors[:, :-1][:, often]

@@ -1,0 +1,93 @@
+"""Where r holds an object: cubes as opaque as a linear read-out is sure of them, beside the true ones."""
+
+import math
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
+from matplotlib.figure import Figure
+
+from gqn_probe.report import style
+from gqn_probe.report.figure_registry import study_figure
+from gqn_probe.study_results import Study
+
+AZIMUTH, ELEVATION = math.radians(35), math.radians(28)  # of the eye
+LIGHT = {2: 1.0, 0: 0.82, 1: 0.66}  # brightness of a cube's faces across each axis
+FAINTEST = 0.12  # occupancy below which nothing is drawn
+AWAY = np.array([math.cos(ELEVATION) * math.cos(AZIMUTH), math.cos(ELEVATION) * math.sin(AZIMUTH), math.sin(ELEVATION)])
+RIGHT = np.array([-math.sin(AZIMUTH), math.cos(AZIMUTH), 0.0])
+UP = np.cross(AWAY, RIGHT)
+
+
+@study_figure(
+    "knowledge",
+    "Where r holds the object: a linear read-out of r says of each cell of a grid whether it is filled, and in which "
+    "colour; cubes are as opaque as it is sure. Under each, how many of the object's cubes are among as many "
+    "cells that it is surest of. The objects are not among those that it was fitted on. Last: the same of a network of newly "
+    "initialised weights.",
+)
+def cubes(study: Study) -> Figure | None:
+    """A row an object: the true cubes, then those read at each count, then those of an untrained network."""
+    path = study.folder / "voxels.npz"
+    if not path.is_file():
+        return None
+    with np.load(path, allow_pickle=False) as file:
+        told = dict(file)
+    counts = [int(count) for count in told["counts"]]
+    cells, true, colors = told["cells"].astype(float), told["true"], told["true_color"]
+    columns = [("true cubes", true, colors)]
+    columns += [(f"from {k} images", told[f"trained_{k}"], told[f"trained_color_{k}"]) for k in counts]
+    grey = np.full_like(colors, 0.55)
+    columns.append((f"untrained, {counts[-1]}", told[f"untrained_{counts[-1]}"], grey))
+    figure = style.blank(1.5 * len(columns), 0.35 + 1.65 * len(true))
+    grid = figure.subplots(len(true), len(columns), squeeze=False)
+    reach = np.abs(cells).max() + 0.6
+    for row, axes_of_row in enumerate(grid):
+        number = int(true[row].sum())
+        for axes, (title, occupied, of_cells) in zip(axes_of_row, columns, strict=True):
+            draw_cubes(axes, cells, occupied[row], of_cells[row], reach)
+            axes.set_xlabel("" if title == "true cubes" else f"{cubes_found(occupied[row], true[row])} of {number}")
+            if row == 0:
+                axes.set_title(title, fontsize=9)
+    return figure
+
+
+def cubes_found(read: Float[np.ndarray, " g"], true: Float[np.ndarray, " g"]) -> int:
+    """How many of an object's n cubes are among the n cells that are read as filled the most."""
+    number = int(true.sum())
+    surest = np.argsort(-read, kind="stable")[:number]
+    return int(true[surest].sum())
+
+
+def draw_cubes(
+    axes: Axes,
+    cells: Float[np.ndarray, "g 3"],
+    occupied: Float[np.ndarray, " g"],
+    colors: Float[np.ndarray, "g 3"],
+    reach: float,
+) -> None:
+    """Cubes from far to near, three faces each, as opaque as ``occupied``, 0..1."""
+    faces, paints = [], []
+    for cell in np.argsort(cells @ AWAY, kind="stable"):
+        if occupied[cell] < FAINTEST:
+            continue
+        for axis, light in LIGHT.items():
+            corners = _face(cells[cell], axis)
+            faces.append(np.stack([corners @ RIGHT, corners @ UP], axis=1))
+            paints.append([*np.clip(light * colors[cell], 0, 1), min(1.0, float(occupied[cell]))])
+    if faces:
+        axes.add_collection(PolyCollection(faces, facecolors=paints, edgecolors=(0, 0, 0, 0.12), linewidths=0.3))
+    axes.set(xlim=(-reach, reach), ylim=(-reach, reach), xticks=[], yticks=[], aspect="equal")
+    axes.spines[:].set_visible(False)
+    axes.grid(visible=False)
+
+
+def _face(cell: Float[np.ndarray, " 3"], axis: int) -> Float[np.ndarray, "4 3"]:
+    """The corners of the face that looks along an axis, towards the eye."""
+    others = [other for other in range(3) if other != axis]
+    corners = np.repeat(cell[None].astype(float), 4, axis=0)
+    corners[:, axis] += 0.5
+    for corner, (first, second) in enumerate(((-0.5, -0.5), (-0.5, 0.5), (0.5, 0.5), (0.5, -0.5))):
+        corners[corner, others] += (first, second)
+    return corners
