@@ -124,7 +124,7 @@ def line(axes: Axes, rows: Sequence[Result], label: str, index: int) -> None:
     axes.fill_between(counts, low, high, color=color, alpha=BAND, linewidth=0)
 
 
-def square(cells: list[tuple[int, int, float]]) -> tuple[list[int], Float[np.ndarray, "a b"]]:
+def square(cells: Sequence[tuple[int, int, float]]) -> tuple[list[int], Float[np.ndarray, "a b"]]:
     """The counts, and the table of values over them; NaN where none was given."""
     counts = sorted({count for row, column, _ in cells for count in (row, column)})
     table = np.full((len(counts), len(counts)), np.nan)

@@ -22,10 +22,9 @@ UP = np.cross(AWAY, RIGHT)
 
 @study_figure(
     "knowledge",
-    "Where r holds the object: a linear read-out of r says of each cell of a grid whether it is filled, and in which "
-    "colour; cubes are as opaque as it is sure. Under each, how many of the object's cubes are among as many "
-    "cells that it is surest of. The objects are not among those that it was fitted on. Last: the same of a network of newly "
-    "initialised weights.",
+    "Where r holds the object: a linear read-out says of each cell of a grid whether it is filled, and in which colour; "
+    "cubes are as opaque as it is sure. Under each: how many of the object's cubes are among as many cells that it is "
+    "surest of. The read-out was fitted on other objects. Last: the same of a network of newly initialised weights.",
 )
 def cubes(study: Study) -> Figure | None:
     """A row an object: the true cubes, then those read at each count, then those of an untrained network."""
