@@ -22,7 +22,7 @@ UP = np.cross(AWAY, RIGHT)
 
 @study_figure(
     "knowledge",
-    "Where r holds the object: a linear read-out says of each cell of a grid whether it is filled, and in which colour; "
+    "Where r holds the object: a linear read-out says of each cell of a grid whether it is filled, and its colour; "
     "cubes are as opaque as it is sure. Under each: how many of the object's cubes are among as many cells that it is "
     "surest of. The read-out was fitted on other objects. Last: the same of a network of newly initialised weights.",
 )
