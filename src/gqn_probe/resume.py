@@ -80,4 +80,5 @@ def find_resume_point(folder: Path, resume: str | None) -> ResumePoint:
     import torch
 
     steps = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["global_step"]
+    log.info("training goes on from step %d of %s", steps, folder)
     return ResumePoint(checkpoint, steps)

@@ -1,9 +1,32 @@
-"""A checkpoint is the old one or the new one, never half of either."""
+"""A checkpoint is the old one or the new one, never half of either; the last step is scored."""
 
 import pytest
+import pytorch_lightning as L
 import torch
+from fitting import fit
+from tiny import tiny_module
 
-from gqn_probe.training.checkpointing import AtomicCheckpoints
+from gqn_probe.training.checkpointing import AtomicCheckpoints, LastCheckpoint
+
+
+class Validations(L.Callback):
+    """The steps at which there was a validation."""
+
+    def __init__(self) -> None:
+        self.steps: list[int] = []
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.steps.append(trainer.global_step)
+
+
+@pytest.mark.parametrize(("steps", "expected"), [(3, [2, 3]), (4, [2, 4])])
+def test_a_run_that_ends_between_validations_is_validated(tmp_path, steps, expected):
+    validations, last = Validations(), LastCheckpoint(str(tmp_path))
+    settings = {"max_steps": steps, "val_check_interval": 2, "enable_checkpointing": True}
+    fit(tiny_module(), tmp_path / "cache", callbacks=[validations, last], **settings)
+    assert validations.steps == expected
+    kept = torch.load(last.path, weights_only=True)
+    assert (kept["global_step"], "val/sample/rmse" in kept["validation"]) == (steps, True)
 
 
 def test_a_write_that_fails_leaves_the_old_checkpoint(tmp_path, monkeypatch):

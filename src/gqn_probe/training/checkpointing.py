@@ -67,7 +67,9 @@ class LastCheckpoint(Checkpoint):
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         self.stop = self._told_to_stop(trainer)
-        if self.stop or trainer.should_stop or trainer.global_step == trainer.max_steps:
+        if trainer.global_step == trainer.max_steps:
+            trainer.should_stop = True  # Lightning validates before it stops early: the last weights are scored, too
+        if self.stop or trainer.should_stop:
             self._save(trainer)
 
     def on_train_batch_start(

@@ -29,7 +29,8 @@ class Outcome(NamedTuple):
 def conclude(trainer: L.Trainer, module: GQNModule, data: SceneDataModule, folder: Path) -> Outcome:
     """Export the best checkpoint (the present weights, if the run kept none) to ``weights.safetensors``."""
     last = validation_metrics(trainer)
-    outcome = Outcome(trainer.global_step, {}, last)
+    last_step = trainer.global_step
+    outcome = Outcome(last_step, {}, last)
     if trainer.is_global_zero:
         best, gqn = best_checkpoint(trainer), module.gqn
         if best is not None:
@@ -38,7 +39,7 @@ def conclude(trainer: L.Trainer, module: GQNModule, data: SceneDataModule, folde
             outcome = Outcome(kept["global_step"], kept.get("validation", {}), last)
         metadata = {"steps": str(outcome.steps), "data": data.fingerprint("train"), **score(trainer, outcome)}
         save_weights(gqn, folder / "weights.safetensors", metadata)
-        log.info("weights: %s", folder / "weights.safetensors")
+        log.info("weights of step %d, the best of %d: %s", outcome.steps, last_step, folder / "weights.safetensors")
         if isinstance(data.source, Rendered):  # others have no truth from a camera of our choice
             device = trainer.strategy.root_device  # from which Lightning has moved the network
             film(trainer, gqn.to(device), data, folder / "orbit.gif")
