@@ -1,23 +1,43 @@
 """Atomic file writing: each file is written under a temporary name and renamed when it is complete."""
 
 import csv
+import errno
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
+LITTLE = 2**20  # bytes of free space that no checkpoint fits into
+
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Yield a temporary path in the same folder; rename it to ``path`` on success, delete it on error."""
+    """Yield a temporary path in the same folder; rename it to ``path`` on success, delete it on error.
+
+    Raises:
+        OSError: naming the folder, where it has no space left, whatever the writer made of that.
+    """
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.draft{path.suffix}")  # many writers go by the suffix
     try:
         yield temporary
         temporary.replace(path)
+    except Exception as error:
+        if _is_full(path.parent, error):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path.parent)) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _is_full(folder: Path, error: Exception) -> bool:
+    """Whether a writer failed for want of space; torch and safetensors do not say so."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    by_writer = isinstance(error, RuntimeError) or type(error).__name__ == "SafetensorError"
+    return by_writer and folder.is_dir() and shutil.disk_usage(folder).free < LITTLE
 
 
 def remove_temporary_files(folder: Path) -> None:

@@ -41,6 +41,7 @@ def setup_job(seed: object) -> None:
 
     for name in ("pytorch_lightning", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.raiseExceptions = False  # a log that cannot be written, as on a full disk, is no reason for a traceback
     if not is_first_process():
         logging.getLogger().setLevel(logging.WARNING)  # the first process speaks for all
     for message in IGNORED_WARNINGS:
