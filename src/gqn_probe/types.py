@@ -1,7 +1,14 @@
-"""The few values that cross modules, and the letters of their axes.
+"""The few values that cross modules, and the letters of axes everywhere.
 
-Axes: ``s`` scene, ``b`` batch, ``v`` view, ``q`` query, ``c h w`` image channels, height and width,
-``p`` camera (7 numbers), ``d`` representation channels, ``l`` generator step, ``n`` probe row, ``k`` count class.
+Scenes and images: ``s`` scene, ``b`` batch, ``v`` view, ``q`` query, ``c h w`` channels, height and width of an image,
+``p`` camera (7 numbers; 5 raw), ``n`` point or row, ``g`` place on the grid of an image or of space.
+Networks: ``d`` representation channels, ``x y`` column and row at the generator's resolution, ``rx ry`` of the
+representation, ``l`` generator step, ``z`` latent channels, ``u`` canvas channels, ``H W`` the size of the canvas,
+``i o`` channels into and out of a layer, ``m`` of several images stacked.
+Probes: ``n`` row, ``k`` count or other class, ``f`` feature, ``d`` feature of one input, ``e`` of its basis,
+``t`` target or dataset that is fitted beside others, ``a`` some of the rows, ``r`` rows of one kind,
+``m`` probe or mixture beside others, ``o`` object, ``u`` unit that is resampled.
+A number is a fixed length; ``*`` before a letter stands for any number of axes, braces for the value of an argument.
 """
 
 from dataclasses import dataclass, fields
