@@ -174,7 +174,14 @@ def make_pictures(cfg: DictConfig, study_inputs: StudyInputs, settings: StudySet
     wanted = job.instantiate(cfg.viewer)
     write_viewer(study_inputs, wanted, folder / "viewer", seed=cfg.seed, render=render)
     shown = {"counts": wanted.counts, "objects": wanted.objects}
-    write_voxels(study_inputs, folder, strengths=settings.strengths, seed=cfg.seed, **shown)
+    write_voxels(
+        study_inputs,
+        folder,
+        strengths=settings.strengths,
+        seed=settings.seed,
+        untrained=settings.seed * settings.untrained,
+        **shown,
+    )
 
 
 def artifact_name(root: Path, folder: Path) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from viewer_pictures import write_viewer
 
 from gqn_probe.results import ConfusionCell, CurvePoint, Result, Similarity, write_rows
 
@@ -43,6 +44,7 @@ def write_study(folder: Path, *, full: bool = True) -> Path:
         write_rows(study / "similarity.csv", Similarity, itertools.starmap(Similarity, pairs))
         np.savez(study / "reconstructions.npz", **pictures())
         np.savez(study / "voxels.npz", **voxels())
+        write_viewer(study / "viewer")
         (study / "provenance.json").write_text(json.dumps(PROVENANCE))
     (study / "summary.json").write_text(json.dumps(SUMMARY if full else {"headline": OF}))
     return folder

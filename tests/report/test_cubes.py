@@ -36,7 +36,7 @@ def test_a_row_an_object_a_column_a_count(study_folder: Path, tmp_path: Path):
     assert figure is not None
     assert [axes.get_title() for axes in figure.axes[:4]] == [
         "true cubes",
-        "from 1 images",
+        "from 1 image",
         "from 15 images",
         "untrained, 15",
     ]

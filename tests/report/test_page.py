@@ -12,7 +12,7 @@ from gqn_probe.report import figure_registry, page
 from gqn_probe.report.figure_registry import Drawing, draw_figures
 from gqn_probe.study_results import read_study
 
-SECTIONS = "predictions knowledge counts controls similarity training methods reproduce"
+SECTIONS = "viewer predictions knowledge counts controls similarity training methods reproduce"
 
 
 @pytest.fixture(scope="module")

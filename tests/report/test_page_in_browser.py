@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from viewer_pictures import viewer_colour
 
 from gqn_probe.report.figure_registry import draw_figures, find_figures
 from gqn_probe.report.page import build_report
@@ -19,6 +20,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not (shutil.which("chromedriver") and shutil.which("chromium")), reason="needs chromium"),
 ]
+LEFT, UP, RIGHT = "\ue012", "\ue013", "\ue014"  # keys
 PHONE = {"width": 390, "height": 844, "pixelRatio": 2.0, "mobile": True}
 
 
@@ -40,6 +42,9 @@ class Browser:
 
     def run(self, script: str) -> Any:
         return self._send("POST", "/execute/sync", {"script": script, "args": []})
+
+    def act(self, actions: list[dict[str, Any]]) -> None:
+        self._send("POST", "/actions", {"actions": actions})
 
     def log(self, kind: str) -> list[dict[str, Any]]:
         return self._send("POST", "/se/log", {"type": kind})
@@ -101,6 +106,78 @@ def test_tables_sort(opened: Browser):
     rising, falling = opened.run(f"{click} return {column}"), opened.run(f"{click} return {column}")
     assert rising == [str(k) for k in range(2, 16)]
     assert falling == rising[::-1]
+
+
+def panel(browser: Browser, name: str) -> list[int]:
+    """The colour that a panel of the viewer shows."""
+    canvas = f"document.querySelector('[data-panel={name}]')"
+    return browser.run(f"return [...{canvas}.getContext('2d').getImageData(8, 8, 1, 1).data].slice(0, 3)")
+
+
+def expect(browser: Browser, thing: int, count: int, row: int, column: int, kind: str = "mean") -> None:
+    """The viewer shows an object from a camera, as predicted from some images, and all that belongs beside it."""
+    assert panel(browser, "mean") == list(viewer_colour(thing, kind, count, row, column))
+    place = (1, column) if kind == "without" else (row, column)
+    assert panel(browser, "truth") == list(viewer_colour(thing, "truth", 0, *place))
+    assert panel(browser, "other") == list(viewer_colour(1 - thing, "mean", count, *place))
+    assert panel(browser, "spread") == list(viewer_colour(thing, "spread", count, *place))
+
+
+def press(browser: Browser, *keys: str) -> None:
+    """Keys, one after another, where the focus is."""
+    actions = [{"type": kind, "value": key} for key in keys for kind in ("keyDown", "keyUp")]
+    browser.act([{"type": "key", "id": "keys", "actions": actions}])
+
+
+def test_the_viewer_answers_keys_slider_and_clicks(opened: Browser):
+    opened.run("document.querySelector('.viewer').scrollIntoView()")
+    expect(opened, 0, 2, 1, 1)
+    assert "2 images; camera at 90°, 15° up; error 2 of 255" in opened.run(
+        "return document.querySelector('.told').textContent"
+    )
+    opened.run("document.querySelector('.stage').focus()")
+    press(opened, RIGHT, UP)
+    expect(opened, 0, 2, 2, 2)
+    press(opened, UP, LEFT, LEFT, LEFT)  # no higher than the highest; all the way around
+    expect(opened, 0, 2, 2, 3)
+    press(opened, "+")
+    expect(opened, 0, 5, 2, 3)
+    press(opened, "+", "-", "-")
+    expect(opened, 0, 1, 2, 3)
+    opened.run("document.querySelector('.count input').focus()")
+    press(opened, RIGHT)
+    expect(opened, 0, 2, 2, 3)
+    opened.run("document.querySelectorAll('.choices button')[1].click()")
+    expect(opened, 1, 2, 2, 3)
+
+
+def test_an_image_is_left_out_until_it_is_pressed_again(opened: Browser):
+    opened.run("document.querySelectorAll('.choices button')[0].click()")
+    buttons = "document.querySelectorAll('.context button')"
+    shown = opened.run(f"return [...{buttons}].filter(button => !button.hidden).length")
+    assert shown == 2
+    opened.run(f"{buttons}[1].click()")
+    expect(opened, 0, 2, 1, 3, kind="without")
+    assert opened.run(f"return {buttons}[1].getAttribute('aria-pressed')") == "true"
+    opened.run(f"{buttons}[1].click()")
+    expect(opened, 0, 2, 1, 3)
+
+
+def test_dragging_turns_the_camera(opened: Browser):
+    place = opened.run(
+        "const box = document.querySelector('.stage').getBoundingClientRect();"
+        "return [box.x + box.width / 2, box.y + box.height / 2, document.querySelector('.stage canvas').clientWidth]"
+    )
+    x, y, width = (round(value) for value in place)
+    move = {"type": "pointerMove", "duration": 50, "origin": "viewport", "x": x, "y": y}
+    actions = [
+        move,
+        {"type": "pointerDown", "button": 0},
+        {**move, "x": x - width // 5},
+        {"type": "pointerUp", "button": 0},
+    ]
+    opened.act([{"type": "pointer", "id": "mouse", "parameters": {"pointerType": "mouse"}, "actions": actions}])
+    expect(opened, 0, 2, 1, 0)
 
 
 @pytest.mark.parametrize(("scheme", "brightness"), [("light", 250), ("dark", 20)])

@@ -34,6 +34,7 @@ def write_voxels(
     objects: int,
     strengths: Sequence[float],
     seed: int,
+    untrained: int = 0,
 ) -> Path | None:
     """Write ``voxels.npz``; None where the objects are not known, or too few.
 
@@ -45,6 +46,8 @@ def write_voxels(
         counts: numbers of context images; what the scenes have not enough views for is left out.
         objects: how many held-out objects to show.
         strengths: of the ridge, of which leaving out one object chooses.
+        seed: of the order in which views are added.
+        untrained: seed of the newly initialised weights; the study's own, so that their features are there already.
     """
     factors, number = study_inputs.scenes.factors, len(study_inputs.scenes)
     if factors is None or number < FEWEST:
@@ -56,7 +59,7 @@ def write_voxels(
     kept = sorted({count for count in counts if count <= study_inputs.usable_views})
     values = torch.cat([filled, rearrange(filled[..., None] * colors, "s g c -> s (g c)")], dim=1)
     blocks = [Block(0, len(cells)), Block(len(cells), values.shape[1])]
-    for name, network in (("trained", study_inputs), ("untrained", study_inputs.untrained(seed))):
+    for name, network in (("trained", study_inputs), ("untrained", study_inputs.untrained(untrained))):
         for count in kept:
             views = nested(number, network.scenes.views, count, seed)
             kernel = linear_kernel(context_rows(network, INPUT, views))

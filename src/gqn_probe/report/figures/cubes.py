@@ -36,7 +36,7 @@ def cubes(study: Study) -> Figure | None:
     counts = [int(count) for count in told["counts"]]
     cells, true, colors = told["cells"].astype(float), told["true"], told["true_color"]
     columns = [("true cubes", true, colors)]
-    columns += [(f"from {k} images", told[f"trained_{k}"], told[f"trained_color_{k}"]) for k in counts]
+    columns += [(f"from {k} image{'s' * (k > 1)}", told[f"trained_{k}"], told[f"trained_color_{k}"]) for k in counts]
     grey = np.full_like(colors, 0.55)
     columns.append((f"untrained, {counts[-1]}", told[f"untrained_{counts[-1]}"], grey))
     figure = style.blank(1.5 * len(columns), 0.35 + 1.65 * len(true))
