@@ -1,81 +1,105 @@
-"""How much faster probes train side by side: ``python tests/benchmarks/probe_speed.py [--alone 6] [--rounds 3]``.
+"""How long the probes of the default study take: ``python tests/benchmarks/probe_speed.py [--objects 300]``.
 
-The grid of the default study's linear probe: datasets x seeds x L2 strengths on r of 300 objects at 14 counts, fitted
-at once and, by the same module, one after another. The second is timed on a few probes, drawn evenly, and scaled
-to all; the two take turns, and a ratio is the median of the rounds'. CPU seconds of one thread are counted, which
-other programs hardly change; the worst difference of probabilities is over the probes that were fitted both ways, at a
-tenth of the study's learning rate, where rounding does not grow from step to step.
+r is a random non-negative matrix of the default network's size (256 points of 32 channels), in which views of an object
+have much in common; trained and untrained encoders are other draws. Encoding, pictures and report are left out. CPU
+seconds of one thread are counted, which other programs hardly change, part by part.
 """
 
 import argparse
+import cProfile
 import logging
-import statistics
+import pstats
+import tempfile
 import time
 import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
 
 import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from torch import Tensor
 
-from gqn_probe.analysis.probes.dataset import ProbeDataset
-from gqn_probe.analysis.probes.linear import Softmax
-from gqn_probe.analysis.probes.probe_fit import FittedProbes, fit_probes
-from gqn_probe.analysis.questions.splits import Split, approximate_train_rows, rows_of, split_groups
+from gqn_probe.analysis.inputs.features import Features
+from gqn_probe.analysis.inputs.study_inputs import StudyInputs
+from gqn_probe.analysis.protocols.count_probe import CountProbe
+from gqn_probe.analysis.protocols.probe_inputs import ProbeInputs
+from gqn_probe.data import encode_cameras, render_scenes
+from gqn_probe.model import GQN
 
-OBJECTS, COUNTS, SEEDS = 300, 14, 5
-LINEAR = Softmax(epochs=100, batch_size=256, learning_rate=0.3, l2=(1e-5, 1e-3, 1e-2, 1e-1), principal=True)
-
-
-def grid(datasets: int, width: int) -> list[ProbeDataset]:
-    """Sums of random non-negative views, one draw a dataset."""
-    labels = torch.arange(COUNTS).repeat(OBJECTS)
-    datasets = []
-    for dataset in range(datasets):
-        generator = torch.Generator().manual_seed(dataset)
-        views = torch.rand(OBJECTS, COUNTS + 1, width, generator=generator)
-        r = views.cumsum(dim=1)[:, 1:].reshape(-1, width)
-        for seed in range(SEEDS):
-            parts = (rows_of(part, COUNTS) for part in split_groups(torch.arange(OBJECTS), seed)[:2])
-            split = Split(*parts, test=labels[:0])
-            owners = torch.arange(OBJECTS).repeat_interleave(COUNTS)
-            datasets.append(ProbeDataset("count", "r", "none", seed, r, labels, owners, split, r))
-    return datasets
+ROOT = Path(__file__).parents[2]
+PARTS = {
+    "leading axes": "_along_leading_axes",
+    "rows": "_rows",
+    "linear": "linear.py:evaluate",
+    "description length": "code_lengths",
+    "ridge": "ridge.py:evaluate",
+    "perceptron": "perceptron.py:evaluate",
+    "neighbours, means": "knn.py:evaluate",
+    "scores": "_add",
+    "tally": "_tally_rows",
+    "decoding": "decoding.py:rows",
+}
 
 
-def timed(datasets: list[ProbeDataset], strengths: torch.Tensor | None = None) -> tuple[float, FittedProbes]:
-    start = time.process_time()
-    fitted = fit_probes(datasets, LINEAR, classes=COUNTS, rows=approximate_train_rows(OBJECTS * COUNTS), l2=strengths)
-    return time.process_time() - start, fitted
+@dataclass(frozen=True)
+class PlantedInputs(StudyInputs):
+    """Random features in place of a network's."""
+
+    width: tuple[int, int] = (256, 32)
+    draw: int = 0
+
+    def features(self, readouts: Sequence[str], scenes: object = None) -> Features:
+        return Features({name: drawn(name, self.draw, len(self.scenes), self.width) for name in readouts})
+
+    def untrained(self, seed: int) -> "PlantedInputs":
+        return replace(self, draw=seed + 1)
+
+
+@cache
+def drawn(name: str, draw: int, objects: int, width: tuple[int, int]) -> Tensor:
+    """Read-outs of 16 views of each object."""
+    generator = torch.Generator().manual_seed(draw)
+    if name in ("pixels", "cameras"):
+        return torch.rand(objects, 16, 192 if name == "pixels" else 7, generator=generator)
+    latent = torch.randn(objects, 1, 32, generator=generator) + 0.7 * torch.randn(objects, 16, 32, generator=generator)
+    whole = latent @ torch.randn(32, width[0] * width[1], generator=generator)
+    whole = (whole + 0.5 * torch.randn(whole.shape, generator=generator)).relu() / 8
+    return whole.unflatten(2, width).mean(dim=2) if name == "pooled" else whole
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--datasets", type=int, default=15, help="inputs and controls")
-    parser.add_argument("--width", type=int, default=64, help="features of r")
-    parser.add_argument("--alone", type=int, default=6, help="probes fitted one after another, a round")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--objects", type=int, default=300)
+    parser.add_argument("overrides", nargs="*", help="of the probe's configuration, such as probe.seeds=1")
     options = parser.parse_args()
     torch.set_num_threads(1)
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
-    datasets = grid(options.datasets, options.width)
-    probes = len(datasets) * len(LINEAR.l2)
-    chosen = [probes * i // options.alone for i in range(options.alone)]
-    ratios, worst = [], 0.0
-    for _ in range(options.rounds):
-        together, fitted = timed(datasets)
-        alone = 0.0
-        for dataset, strength in (divmod(probe, len(LINEAR.l2)) for probe in chosen):
-            seconds, single = timed([datasets[dataset]], torch.tensor([[LINEAR.l2[strength]]]))
-            alone += seconds / options.alone * probes
-            both = (
-                f.logits(i, m, datasets[dataset].features) for f, i, m in ((fitted, dataset, strength), (single, 0, 0))
-            )
-            worst = max(worst, float(torch.sub(*(logits.softmax(dim=1) for logits in both)).abs().max()))
-        ratios.append(alone / together)
-        print(
-            f"{probes} probes: together {together:.1f} s, one after another {alone:.0f} s, {ratios[-1]:.1f}x",
-            flush=True,
-        )
-    print(f"median {statistics.median(ratios):.1f}x; probabilities differ by at most {worst:.1e}")
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        settings = instantiate(compose("probe", [f"probe.objects={options.objects}", *options.overrides]).probe)
+        gqn = instantiate(compose("train", ["model=points"]).model)
+    assert isinstance(gqn, GQN)
+    scenes = render_scenes(options.objects, views=16, size=8)
+    with tempfile.TemporaryDirectory() as folder:
+        planted = PlantedInputs(gqn, scenes, encode_cameras, "planted", Path(folder), usable_views=15)
+        counts = tuple(range(2, 16))
+        pooled = planted.features(("pooled",))["pooled"].cumsum(dim=1)[:, 1:15]
+        probe = CountProbe(ProbeInputs(planted, counts, settings, Path(folder) / "rows", pooled), settings)
+        profile, start = cProfile.Profile(time.process_time), time.process_time()
+        profile.enable()
+        outcome = probe.outcome()
+        profile.disable()
+        print(f"{time.process_time() - start:.0f} s of one thread, {len(outcome.results)} results")
+    stats = pstats.Stats(profile).stats  # type: ignore[attr-defined]
+    for part, place in PARTS.items():
+        file, _, function = place.rpartition(":")
+        spent = sum(value[3] for key, value in stats.items() if key[2] == function and key[0].endswith(file))
+        print(f"{part:>20} {spent:7.1f} s")
+    for answer in outcome.answers:
+        print(answer.text)
 
 
 if __name__ == "__main__":

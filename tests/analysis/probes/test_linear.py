@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from sklearn.linear_model import LogisticRegression
 from sklearn.linear_model import Ridge as TheirRidge
 
-from gqn_probe.analysis.probes.dataset import ProbeDataset
+from gqn_probe.analysis.probes.dataset import ProbeDataset, along_axes
 from gqn_probe.analysis.probes.evaluation import ProbeResult, best
 from gqn_probe.analysis.probes.knn import NearestMean, Neighbours
 from gqn_probe.analysis.probes.linear import Linear
@@ -42,8 +42,8 @@ def test_ridge_is_scikit_learns(objects: int) -> None:
     dataset = _case(noise=1.0, objects=objects)
     dataset = dataset._replace(features=torch.cat([dataset.features, torch.randn(len(dataset.features), 20)], dim=1))
     targets = torch.stack([VALUES[dataset.labels], dataset.features[:, 0] ** 2], dim=1)
-    fit = fit_ridge(dataset, targets, (0.1,))
-    standard = (dataset.features - fit.mean) / fit.scale
+    dataset = along_axes(dataset._replace(test_features=dataset.features))
+    fit, standard = fit_ridge(dataset, targets, (0.1,)), dataset.features
     train = dataset.split.train
     theirs = TheirRidge(alpha=0.1 * len(train)).fit(standard[train], targets[train])
     expected = torch.from_numpy(theirs.predict(standard)).float()
@@ -96,12 +96,13 @@ def test_code_is_short_for_what_is_easy_and_no_shorter_than_uniform_for_noise() 
 
 
 def test_linear_comes_to_scikit_learns_optimum() -> None:
-    dataset, train = _case(noise=2.0), _case(noise=2.0).split.train
+    dataset = along_axes(_case(noise=2.0))
+    train = dataset.split.train
     fit = Linear(epochs=400, l2=(1e-2,)).fit(dataset, 4)
-    standard, labels = ((dataset.features - fit.mean) / fit.scale)[train], dataset.labels[train]
+    standard, labels = dataset.features[train], dataset.labels[train]
     theirs = LogisticRegression(C=1 / (1e-2 * len(train)), max_iter=5000, tol=1e-8).fit(standard, labels)
     expected = torch.from_numpy(theirs.predict_proba(standard)).float()
-    torch.testing.assert_close(fit.logits(dataset.features[train]).softmax(dim=1), expected, atol=2e-3, rtol=0)
+    torch.testing.assert_close(fit.logits(0, dataset.features[train]).softmax(dim=1), expected, atol=2e-3, rtol=0)
     assert fit.curves.train_loss[-1] <= fit.curves.train_loss[0]
 
 

@@ -9,7 +9,7 @@ from gqn_probe.analysis.probes.probe_fit import ProbeSettings, RowStream, fit_pr
 from gqn_probe.analysis.probes.standard import moments, principal_axes
 from gqn_probe.analysis.questions.splits import Split
 
-SETTINGS = ProbeSettings(epochs=8, batch_size=32, learning_rate=0.1, l2=(1e-3, 1e-1), principal=True)
+SETTINGS = ProbeSettings(epochs=8, batch_size=32, learning_rate=0.1, l2=(1e-3, 1e-1))
 
 
 def _problem(seed: int, width: int = 6, rows: int = 120) -> ProbeDataset:
@@ -39,10 +39,9 @@ def test_side_by_side_as_alone(hidden: int | None) -> None:
 
 def test_linear_comes_to_scikit_learns_optimum() -> None:
     dataset, strength = _problem(0, width=8), 0.01
-    settings = ProbeSettings(epochs=200, batch_size=84, learning_rate=0.1, l2=(strength,), principal=True)
+    settings = ProbeSettings(epochs=200, batch_size=84, learning_rate=0.1, l2=(strength,))
     fitted = fit_probes([dataset], settings, classes=3, rows=84)
-    mean, scale = moments(dataset.features, dataset.split.train)
-    standard, labels = ((dataset.features - mean) / scale)[dataset.split.train], dataset.labels[dataset.split.train]
+    standard, labels = dataset.features[dataset.split.train], dataset.labels[dataset.split.train]
     theirs = LogisticRegression(C=1 / (strength * len(labels)), tol=1e-8, max_iter=1000).fit(standard, labels)
     ours = fitted.logits(0, 0, dataset.features[dataset.split.train]).softmax(dim=1)
     torch.testing.assert_close(ours, torch.from_numpy(theirs.predict_proba(standard)).float(), atol=1e-3, rtol=1e-3)

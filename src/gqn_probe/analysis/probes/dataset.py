@@ -1,11 +1,13 @@
 """What one probe is trained and scored on."""
 
+from functools import lru_cache
 from typing import NamedTuple
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gqn_probe.analysis.probes.standard import Scaling
+from gqn_probe.analysis.probes.standard import CHUNK, Scaling, moments, principal_axes
 from gqn_probe.analysis.questions.splits import Split
 
 
@@ -31,7 +33,29 @@ class ProbeDataset(NamedTuple):
     split: Split  # of rows
     test_features: Float[Tensor, "n f"]  # what test rows are read from; other than ``features`` for transfer alone
     scaling: Scaling = "common"  # how columns are scaled, see ``standard.py``
+    squares: Float[Tensor, " f"] | None = None  # of columns over training rows, once they are their principal axes
 
     def case(self, probe: str) -> CaseName:
         """The name of this dataset as ``probe`` reads it."""
         return CaseName(self.target, self.input, self.control, probe)
+
+
+@lru_cache(maxsize=1)  # several probes in turn read one dataset
+def along_axes(dataset: ProbeDataset) -> ProbeDataset:
+    """The dataset with standardised rows along the principal axes of its training rows: the same models and penalties.
+
+    The length of a sum of views dwarfs every other direction, and lies along no single feature. Along these axes ridge
+    is a division, the curvature of a softmax has a diagonal bound, and Adam, which scales each coordinate by itself,
+    descends well.
+    """
+    if dataset.squares is not None:
+        return dataset
+    mean, scale = moments(dataset.features, dataset.split.train, dataset.scaling)
+    squares, axes = principal_axes((dataset.features[dataset.split.train] - mean) / scale)
+
+    def along(rows: Float[Tensor, "n f"]) -> Float[Tensor, "n f"]:
+        return torch.cat([((part - mean) / scale) @ axes for part in rows.split(CHUNK)])
+
+    features = along(dataset.features)
+    tested = features if dataset.test_features is dataset.features else along(dataset.test_features)
+    return dataset._replace(features=features, test_features=tested, squares=squares)

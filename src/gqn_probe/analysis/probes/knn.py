@@ -9,9 +9,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from gqn_probe.analysis.probes.dataset import ProbeDataset
+from gqn_probe.analysis.probes.dataset import ProbeDataset, along_axes
 from gqn_probe.analysis.probes.evaluation import CHUNK, ProbeResult, read_parts
-from gqn_probe.analysis.probes.standard import moments
 
 BLOCK = 1024  # rows compared at a time
 
@@ -27,15 +26,15 @@ class Neighbours:
         return [self._evaluate(dataset, values) for dataset in datasets]
 
     def _evaluate(self, dataset: ProbeDataset, values: Float[Tensor, " k"]) -> ProbeResult:
-        mean, scale = moments(dataset.features, dataset.split.train, dataset.scaling)
+        dataset = along_axes(dataset)  # a rotation, which keeps distances
         generator = torch.Generator().manual_seed(dataset.seed)
         known = dataset.split.train[torch.randperm(len(dataset.split.train), generator=generator)[: self.largest]]
-        reference, labels = (dataset.features[known] - mean) / scale, dataset.labels[known]
+        reference, labels = dataset.features[known], dataset.labels[known]
 
         def nearest(features: Float[Tensor, "n f"]) -> Int[Tensor, "n v"]:
             """The labels of the nearest rows, nearest first."""
-            standard = ((features - mean) / scale).split(BLOCK)
-            near = [torch.cdist(part, reference).topk(most, largest=False).indices for part in standard]
+            parts = features.split(BLOCK)
+            near = [torch.cdist(part, reference).topk(most, largest=False).indices for part in parts]
             return labels[torch.cat(near)]
 
         def logits(features: Float[Tensor, "n f"], voters: int) -> Float[Tensor, "n k"]:

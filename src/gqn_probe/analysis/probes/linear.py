@@ -7,6 +7,7 @@ restarts (O'Donoghue & Candès 2015) does the rest. All L2 strengths take their 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -15,10 +16,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from gqn_probe.analysis.probes.dataset import ProbeDataset
+from gqn_probe.analysis.probes.dataset import ProbeDataset, along_axes
 from gqn_probe.analysis.probes.evaluation import Curves, ProbeResult, best, read_parts
-from gqn_probe.analysis.probes.standard import moments, principal_axes
-from gqn_probe.progress import progress
 
 
 @dataclass(frozen=True)
@@ -35,33 +34,29 @@ class Linear:
             raise ValueError(f"l2 of a probe needs one or more strengths of at least 0, got {list(self.l2)}")
 
     def evaluate(self, datasets: Sequence[ProbeDataset], values: Float[Tensor, " k"], device: str) -> list[ProbeResult]:
-        results = []
-        with progress("fitting linear probes", len(datasets), "probes") as advance:
-            for dataset in datasets:
-                fit = self.fit(dataset, len(values), device)
-                chosen = best(fit.curves.validation_accuracy[-1], fit.curves.validation_loss[-1])
-                curves = Curves(*(column[:, chosen] for column in fit.curves))
-                results.append(read_parts(dataset, fit.strength(chosen).logits, values, self.l2[chosen], curves))
-                advance(1)
-        return results
+        return [self._evaluate(along_axes(dataset), values, device) for dataset in datasets]
 
-    def fit(self, dataset: ProbeDataset, classes: int, device: str = "cpu") -> "LinearFit":
-        """All strengths on the training rows."""
-        mean, scale = moments(dataset.features, dataset.split.train, dataset.scaling)
-        parts = [(dataset.features[rows] - mean) / scale for rows in dataset.split[:2]]
-        squares, axes = principal_axes(parts[0])
-        train, validation = ((part @ axes).to(device) for part in parts)
+    def _evaluate(self, dataset: ProbeDataset, values: Float[Tensor, " k"], device: str) -> ProbeResult:
+        fit = self.fit(dataset, len(values), device)
+        chosen = best(fit.curves.validation_accuracy[-1], fit.curves.validation_loss[-1])
+        curves = Curves(*(column[:, chosen] for column in fit.curves))
+        return read_parts(dataset, partial(fit.logits, chosen), values, self.l2[chosen], curves)
+
+    def fit(self, dataset: ProbeDataset, classes: int, device: str = "cpu", *, curves: bool = True) -> "LinearFit":
+        """All strengths on the training rows of a dataset along its axes; without ``curves`` the last epoch's alone."""
+        assert dataset.squares is not None, "a dataset along its axes"
+        train, validation = (dataset.features[rows].to(device) for rows in dataset.split[:2])
         labels, held = (dataset.labels[rows].to(device) for rows in dataset.split[:2])
         strengths = torch.tensor(self.l2, device=device)
-        steps = 1 / (0.5 * squares.to(device) + strengths[:, None, None].clamp(min=1e-12))  # m 1 d
-        weights = torch.zeros(len(strengths), classes, len(mean), device=device)
+        steps = 1 / (0.5 * dataset.squares.to(device) + strengths[:, None, None].clamp(min=1e-12))  # m 1 d
+        weights = torch.zeros(len(strengths), classes, train.shape[1], device=device)
         biases = torch.zeros(len(strengths), classes, device=device)
         ahead, ahead_biases, momentum = weights, biases, torch.ones(len(strengths), 1, 1, device=device)
         history: list[Tensor] = []
-        for _ in range(self.epochs):
+        for epoch in range(self.epochs):
             logits = _logits(train, ahead, ahead_biases)
+            scores = _scores(logits, labels)
             errors = logits.softmax(dim=1)
-            loss, accuracy = _scores(logits, labels)
             errors.sub_(functional.one_hot(labels, classes).T).div_(len(labels))
             slope = (errors.flatten(0, 1) @ train).view_as(weights) + strengths[:, None, None] * ahead
             after, after_biases = ahead - steps * slope, ahead_biases - 2 * errors.sum(dim=2)
@@ -72,27 +67,21 @@ class Linear:
             ahead = after + carry * (after - weights)
             ahead_biases = after_biases + carry[:, :, 0] * (after_biases - biases)
             weights, biases, momentum = after, after_biases, following
-            history.append(torch.stack([loss, accuracy, *_scores(_logits(validation, weights, biases), held)]))
-        curves = Curves(*torch.stack(history, dim=1).cpu())
-        return LinearFit(mean, scale, (weights @ axes.T.to(device)).cpu(), biases.cpu(), curves)
+            if curves or epoch == self.epochs - 1:
+                history.append(torch.stack([*scores, *_scores(_logits(validation, weights, biases), held)]))
+        return LinearFit(weights.cpu(), biases.cpu(), Curves(*torch.stack(history, dim=1).cpu()))
 
 
 class LinearFit(NamedTuple):
-    """Weights on standardised rows for every strength."""
+    """Weights on standardised rows along the dataset's axes, for every strength."""
 
-    mean: Float[Tensor, " d"]
-    scale: Float[Tensor, " d"]
     weights: Float[Tensor, "m k d"]
     biases: Float[Tensor, "m k"]
     curves: Curves  # epoch m
 
-    def strength(self, index: int) -> "LinearFit":
-        """One strength alone."""
-        return self._replace(weights=self.weights[index : index + 1], biases=self.biases[index : index + 1])
-
-    def logits(self, features: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
-        """Of the first strength."""
-        return ((features - self.mean) / self.scale) @ self.weights[0].T + self.biases[0]
+    def logits(self, strength: int, features: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
+        """The read-out of one strength."""
+        return features @ self.weights[strength].T + self.biases[strength]
 
 
 def _logits(

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gqn_probe.analysis.probes.dataset import ProbeDataset
+from gqn_probe.analysis.probes.dataset import ProbeDataset, along_axes
 from gqn_probe.analysis.probes.linear import Linear
 
 SHARES = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)  # of the training objects, at the end of each block
@@ -27,11 +27,10 @@ def code_lengths(dataset: ProbeDataset, probe: Linear, *, classes: int, device: 
     ends = _ends(dataset.groups, train)
     bits = [torch.full((ends[0],), math.log2(classes))]
     for known, upto in pairwise(ends):
-        grown = dataset._replace(split=dataset.split._replace(train=rows[:known]))
-        fit = probe.fit(grown, classes, device)
-        coded = rows[known:upto]
-        chosen = int(fit.curves.validation_loss[-1].argmin())
-        log_probability = fit.strength(chosen).logits(dataset.features[coded]).log_softmax(dim=1)
+        grown = along_axes(dataset._replace(split=dataset.split._replace(train=rows[:known])))
+        fit = probe.fit(grown, classes, device, curves=False)
+        coded, chosen = rows[known:upto], int(fit.curves.validation_loss[-1].argmin())
+        log_probability = fit.logits(chosen, grown.features[coded]).log_softmax(dim=1)
         bits.append(-log_probability.gather(1, dataset.labels[coded][:, None])[:, 0] / math.log(2))
     return torch.cat(bits)
 

@@ -10,7 +10,7 @@ from functools import partial
 from jaxtyping import Float
 from torch import Tensor
 
-from gqn_probe.analysis.probes.dataset import ProbeDataset
+from gqn_probe.analysis.probes.dataset import ProbeDataset, along_axes
 from gqn_probe.analysis.probes.evaluation import Curves, ProbeResult, best, read_parts
 from gqn_probe.analysis.probes.probe_fit import ProbeSettings, fit_probes
 from gqn_probe.analysis.questions.splits import approximate_train_rows
@@ -45,6 +45,8 @@ class Perceptron(ProbeSettings):
     def _evaluate(
         self, datasets: Sequence[ProbeDataset], values: Float[Tensor, " k"], device: str
     ) -> list[ProbeResult]:
+        if self.standardize:
+            datasets = [along_axes(dataset) for dataset in datasets]
         rows = self.rows_an_epoch(len(datasets[0].labels))
         fitted = fit_probes(datasets, self, classes=len(values), rows=rows, device=device)
         results = []

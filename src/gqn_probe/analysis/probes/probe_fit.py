@@ -11,10 +11,7 @@ from torch import Tensor
 from gqn_probe.analysis.probes.dataset import ProbeDataset
 from gqn_probe.analysis.probes.evaluation import Curves
 from gqn_probe.analysis.probes.probe_module import IGNORED, ProbeModule, ProbeStack, StackBatch
-from gqn_probe.analysis.probes.standard import moments, principal_axes
 from gqn_probe.progress import progress
-
-WIDEST_BASIS = 1024  # wider inputs keep their own coordinates: the axes would cost more than they save
 
 
 @dataclass(frozen=True)
@@ -26,8 +23,7 @@ class ProbeSettings:
     learning_rate: float
     l2: Sequence[float]  # strengths, of which validation rows choose one
     hidden: int | None = None  # hidden ReLU units; None is linear
-    standardize: bool = True  # zero mean and unit deviation, fitted on training rows
-    principal: bool = False  # descend along the principal axes of the training rows
+    standardize: bool = True  # rows standardised along the principal axes of training rows
     final_rate: float = 0.0  # the rate falls linearly to this share of itself
     epsilon: float = 1e-8  # Adam's
 
@@ -108,17 +104,8 @@ def _by_width(datasets: Sequence[ProbeDataset]) -> list[tuple[int, ...]]:
 def _stack(
     datasets: list[ProbeDataset], settings: ProbeSettings, *, classes: int, l2: Float[Tensor, "t m"]
 ) -> ProbeStack:
-    width = datasets[0].features.shape[1]
-    mean, scale = torch.zeros(len(datasets), width), torch.ones(len(datasets), width)
-    principal = settings.principal and width <= WIDEST_BASIS
-    basis = torch.empty(len(datasets), width, width) if principal else None
-    for row, dataset in enumerate(datasets):
-        if settings.standardize:
-            mean[row], scale[row] = moments(dataset.features, dataset.split.train, dataset.scaling)
-        if basis is not None:
-            basis[row] = principal_axes((dataset.features[dataset.split.train] - mean[row]) / scale[row])[1]
-    seeds = [dataset.seed for dataset in datasets]
-    return ProbeStack(classes=classes, hidden=settings.hidden, l2=l2, mean=mean, scale=scale, basis=basis, seeds=seeds)
+    width, seeds = datasets[0].features.shape[1], [dataset.seed for dataset in datasets]
+    return ProbeStack(width=width, classes=classes, hidden=settings.hidden, l2=l2, seeds=seeds)
 
 
 class Epochs(lightning.Callback):

@@ -30,42 +30,30 @@ class StackBatch(NamedTuple):
 
 
 class ProbeStack(nn.Module):
-    """``t`` datasets of one width, each with ``m`` probes that start alike and differ in their L2 strength.
+    """``t`` datasets of one width, each with ``m`` probes that start alike and differ in their L2 strength."""
 
-    With a ``basis`` the first layer's weights are ``basis @ parameter``: the same model and penalty in coordinates
-    that Adam, which scales each coordinate by itself, descends well.
-    """
-
-    mean: Float[Tensor, "t 1 d"]
-    scale: Float[Tensor, "t 1 d"]
-    basis: Float[Tensor, "t d e"] | None
     l2: Float[Tensor, "t m"]
 
     def __init__(
         self,
         *,
+        width: int,
         classes: int,
         hidden: int | None,
         l2: Float[Tensor, "t m"],
-        mean: Float[Tensor, "t d"],
-        scale: Float[Tensor, "t d"],
-        basis: Float[Tensor, "t d e"] | None,
         seeds: list[int],
     ) -> None:
         super().__init__()
         self.probes = l2.shape[1]
         self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        widths = [mean.shape[1], classes] if hidden is None else [mean.shape[1], hidden, classes]
+        widths = [width, classes] if hidden is None else [width, hidden, classes]
         for fan_in, fan_out in pairwise(widths):
             start = torch.stack([_glorot_uniform(fan_in, fan_out, generator) for generator in generators])
             # all strengths of a dataset read the same rows: one product with their first weights side by side
             axes = "t (m o) i" if not self.weights else "(t m) o i"
             self.weights.append(nn.Parameter(repeat(start, f"t i o -> {axes}", m=self.probes).clone()))
             self.biases.append(nn.Parameter(torch.zeros_like(self.weights[-1][:, :, :1])))
-        self.register_buffer("mean", rearrange(mean, "t d -> t 1 d"))
-        self.register_buffer("scale", rearrange(scale, "t d -> t 1 d"))
-        self.register_buffer("basis", basis)
         self.register_buffer("l2", l2)
 
     def forward(self, inputs: Float[Tensor, "t n d"]) -> tuple[Float[Tensor, "t m k n"], Float[Tensor, "t m"]]:
@@ -73,10 +61,9 @@ class ProbeStack(nn.Module):
 
         Rows come last, since a softmax over a few classes is fastest when the numbers beside each other are rows'.
         """
-        first, *others = self._weights()
+        first, *others = self.weights
         squares = reduce(first.square(), "t (m o) d -> t m", "sum", m=self.probes)
-        standard = (inputs - self.mean).div_(self.scale)
-        outputs = torch.baddbmm(self.biases[0], first, rearrange(standard, "t n d -> t d n"))
+        outputs = torch.baddbmm(self.biases[0], first, rearrange(inputs, "t n d -> t d n"))
         outputs = rearrange(outputs, "t (m o) n -> (t m) o n", m=self.probes)
         for weight, bias in zip(others, list(self.biases)[1:], strict=True):
             squares = squares + reduce(weight.square(), "(t m) o i -> t m", "sum", m=self.probes)
@@ -86,19 +73,14 @@ class ProbeStack(nn.Module):
     @torch.no_grad()
     def logits(self, row: int, probe: int, inputs: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
         """The read-out of one dataset's ``probe``-th strength."""
-        outputs = ((inputs - self.mean[row]) / self.scale[row]).T
-        for depth, (weights, biases) in enumerate(zip(self._weights(), self.biases, strict=True)):
+        outputs = inputs.T
+        for depth, (weights, biases) in enumerate(zip(self.weights, self.biases, strict=True)):
             folds = "t (m o) i -> (t m) o i" if depth == 0 else "(t m) o i -> (t m) o i"
             weight, bias = (
                 rearrange(each, folds, m=self.probes)[row * self.probes + probe] for each in (weights, biases)
             )
             outputs = weight @ (outputs.relu() if depth else outputs) + bias
         return outputs.T
-
-    def _weights(self) -> list[Tensor]:
-        """What standardised rows are multiplied with, layer by layer."""
-        first, *others = self.weights
-        return [first if self.basis is None else torch.bmm(first, rearrange(self.basis, "t d e -> t e d")), *others]
 
 
 class ProbeScores(Metric):

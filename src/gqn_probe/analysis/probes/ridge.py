@@ -18,9 +18,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gqn_probe.analysis.probes.dataset import ProbeDataset
-from gqn_probe.analysis.probes.evaluation import CHUNK, ProbeResult, read_parts
-from gqn_probe.analysis.probes.standard import moments
+from gqn_probe.analysis.probes.dataset import ProbeDataset, along_axes
+from gqn_probe.analysis.probes.evaluation import ProbeResult, read_parts
 
 LEAST = 1e-12  # strength, for equations that would be singular
 
@@ -38,49 +37,38 @@ class Ridge:
         return [self._evaluate(dataset, values) for dataset in datasets]
 
     def _evaluate(self, dataset: ProbeDataset, values: Float[Tensor, " k"]) -> ProbeResult:
+        dataset = along_axes(dataset)
         fit = fit_ridge(dataset, values[dataset.labels][:, None], self.l2)
 
-        def logits(inputs: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
-            return -0.5 * (fit.predict(inputs) - values) ** 2 / fit.spread  # of a Gaussian about the prediction
+        def logits(features: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
+            return -0.5 * (fit.predict(features) - values) ** 2 / fit.spread  # of a Gaussian about the prediction
 
         return read_parts(dataset, logits, values, fit.strength, None)
 
 
 class RidgeFit(NamedTuple):
-    """A regression whose strength was chosen on validation rows."""
+    """A regression on standardised rows along their axes, whose strength was chosen on validation rows."""
 
-    mean: Float[Tensor, " f"]
-    scale: Float[Tensor, " f"]
     weights: Float[Tensor, "f t"]
     offset: Float[Tensor, " t"]
     strength: float
     spread: float  # mean squared error on validation rows
 
-    def predict(self, inputs: Float[Tensor, "n f"]) -> Float[Tensor, "n t"]:
-        return ((inputs - self.mean) / self.scale) @ self.weights + self.offset
+    def predict(self, features: Float[Tensor, "n f"]) -> Float[Tensor, "n t"]:
+        return features @ self.weights + self.offset
 
 
 def fit_ridge(dataset: ProbeDataset, values: Float[Tensor, "n t"], strengths: Sequence[float]) -> RidgeFit:
-    """The primal form or the dual, whichever is smaller; the strength that validation rows choose."""
+    """The primal form, which along principal axes is a division; the strength that validation rows choose."""
+    assert dataset.squares is not None, "a dataset along its axes"
     train, validation = dataset.split.train, dataset.split.validation
-    mean, scale = moments(dataset.features, train, dataset.scaling)
-    offset = values[train].double().mean(dim=0)
-    few_rows = len(train) < len(mean)
-    standard = torch.cat([(dataset.features[part] - mean) / scale for part in train.split(CHUNK)])
-    wanted = values[train].double() - offset
-    gram = (standard @ standard.T if few_rows else standard.T @ standard).double()
-    variances, axes = torch.linalg.eigh(gram)
-    moment = axes.T @ (wanted if few_rows else standard.double().T @ wanted)
+    offset = values[train].mean(dim=0)
+    moment = dataset.features[train].T @ (values[train] - offset) / len(train)
     fits = []
     for strength in strengths:
-        damped = variances.clamp(min=0) + max(strength, LEAST) * len(train)
-        weights = axes @ (moment / damped[:, None])
-        weights = (standard.double().T @ weights if few_rows else weights).float()
-        fit = RidgeFit(mean, scale, weights, offset.float(), strength, 0.0)
-        errors = [
-            (fit.predict(dataset.features[part]) - values[part]).square().sum() for part in validation.split(CHUNK)
-        ]
-        spread = float(torch.stack(errors).sum()) / values[validation].numel()
+        weights = moment / (dataset.squares + max(strength, LEAST))[:, None]
+        fit = RidgeFit(weights, offset, strength, 0.0)
+        spread = float((fit.predict(dataset.features[validation]) - values[validation]).square().mean())
         fits.append(fit._replace(spread=max(spread, 1e-6)))
     return min(fits, key=lambda fit: fit.spread)
 

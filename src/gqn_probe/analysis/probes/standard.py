@@ -31,11 +31,7 @@ def moments(
 
 
 def principal_axes(standard: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " d"], Float[Tensor, "d d"]]:
-    """Mean squares along the principal axes of standardised rows, and the axes: a rotation, which changes no model.
-
-    The length of a sum of views dwarfs every other direction, and lies along no single feature; along these axes the
-    curvature of a linear model is diagonal.
-    """
+    """Mean squares along the principal axes of standardised rows, and the axes: a rotation."""
     rows = standard.double()
     squares, axes = torch.linalg.eigh(rows.T @ rows / len(rows))
     return squares.clamp(min=0).float(), axes.float()

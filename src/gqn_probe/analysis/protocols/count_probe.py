@@ -12,6 +12,7 @@ from gqn_probe.analysis.probes.dataset import CaseName, ProbeDataset
 from gqn_probe.analysis.probes.evaluation import ProbeResult
 from gqn_probe.analysis.probes.linear import Linear
 from gqn_probe.analysis.probes.mdl import code_lengths
+from gqn_probe.analysis.probes.perceptron import Perceptron
 from gqn_probe.analysis.probes.predictions import Predictions
 from gqn_probe.analysis.probes.ridge import Ridge
 from gqn_probe.analysis.probes.tally import tally, tally_direction
@@ -37,12 +38,14 @@ from gqn_probe.analysis.statistics.scores import (
     seed_rows,
 )
 from gqn_probe.analysis.statistics.similarity import similarity_rows
+from gqn_probe.progress import progress
 from gqn_probe.results import Interval, Outcome, Result
 
 OF_COUNTS = ("mean_absolute_error", "within_one", "spearman", "adjacent_auc")  # not of other labels
 FEW = 50  # objects, below which a study is a trial run
 TALLY = "tally"
 DIRECTION_PROBE = "nearest_mean"  # beside the headline's: it reads nothing but directions
+CODED = ("none", "norm", "direction", "untrained", "shuffled", "control_task")  # controls of the description length
 TALLIED = ("none", "repeated", "incoherent", "independent", "untrained")  # controls whose sums are tallied
 CONVENTION = "A count is the number of context images that r is formed from; the query is not counted."
 
@@ -78,15 +81,14 @@ class CountProbe:
                 f"{len(self.objects)} objects are few: intervals are rough, and every probe has little to learn from."
             )
         datasets = self._datasets()
-        device = self.inputs.study_inputs.device
+        results = self._evaluate(datasets)
         for probe_name, probe in self.settings.kept.items():
-            asked = [d for d in datasets if not (isinstance(probe, Ridge) and self._of_objects(d.control))]
-            for name, members in _grouped(probe_name, probe.evaluate(asked, self.counts.float(), device)).items():
+            for name, members in _grouped(probe_name, results[probe_name]).items():
                 self._add(outcome, name, members)
             if isinstance(probe, Linear):
-                outcome.results.extend(self._description_lengths(probe_name, probe, datasets, device))
+                outcome.results.extend(self._description_lengths(probe_name, probe, datasets))
             if isinstance(probe, Ridge):
-                outcome.results.extend(self._extrapolation(probe_name, probe, asked))
+                outcome.results.extend(self._extrapolation(probe_name, probe, datasets))
         outcome.results.extend(self._tally_rows())
         outcome.results.extend(self._selectivity())
         decoder = TargetDecoder(self.inputs, self.settings)
@@ -115,6 +117,21 @@ class CountProbe:
                         raise
                     self.notes.append(f"Control {name} was left out: {error}.")
         return datasets
+
+    def _evaluate(self, datasets: Sequence[ProbeDataset]) -> dict[str, list[ProbeResult]]:
+        """Every dataset by every probe; dataset by dataset, so that its axes are found once for all probes."""
+        results: dict[str, list[ProbeResult]] = {}
+        values, device = self.counts.float(), self.inputs.study_inputs.device
+        for name, probe in self.settings.kept.items():  # a perceptron trains on all datasets side by side
+            results[name] = probe.evaluate(datasets, values, device) if isinstance(probe, Perceptron) else []
+        with progress("fitting probes", len(datasets), "data sets") as advance:
+            for dataset in datasets:
+                for name, probe in self.settings.kept.items():
+                    meaningless = isinstance(probe, Ridge) and self._of_objects(dataset.control)
+                    if not isinstance(probe, Perceptron) and not meaningless:
+                        results[name] += probe.evaluate([dataset], values, device)
+                advance(1)
+        return results
 
     def _of_objects(self, control: str) -> bool:
         """Whether labels are of objects, not of counts: then no regression has a meaning."""
@@ -168,18 +185,20 @@ class CountProbe:
             self.predictions[case] = tested.without_probability()
 
     def _description_lengths(
-        self, probe_name: str, probe: Linear, datasets: Sequence[ProbeDataset], device: str
+        self, probe_name: str, probe: Linear, datasets: Sequence[ProbeDataset]
     ) -> Iterator[Result]:
         """Bits a label by prequential code of the first input's training rows, all seeds together."""
         groups: dict[CaseName, list[ProbeDataset]] = defaultdict(list)
         for dataset in datasets:
-            if dataset.input == self.settings.inputs[0]:
+            if dataset.input == self.settings.inputs[0] and dataset.control in CODED:
                 groups[dataset.case(probe_name)].append(dataset)
         for name, members in groups.items():
             bits, owners = [], []
             for dataset in members:
                 train = dataset.split.train
-                bits.append(code_lengths(dataset, probe, classes=len(self.counts), device=device))
+                bits.append(
+                    code_lengths(dataset, probe, classes=len(self.counts), device=self.inputs.study_inputs.device)
+                )
                 owners.append(self._units(name.control)[dataset.groups[train].sort(stable=True).values])
             found = mean_interval(unit_sums(torch.cat(bits), torch.cat(owners), len(self.objects)))
             yield Result.pooled(name, "description_length", found, n=len(torch.cat(bits)), split="train")
@@ -187,6 +206,7 @@ class CountProbe:
     def _extrapolation(self, probe_name: str, probe: Ridge, datasets: Sequence[ProbeDataset]) -> Iterator[Result]:
         """Trained on the smaller half of the counts, asked about the larger, of objects never trained on."""
         half = len(self.counts) // 2
+        asked = [d for d in datasets if half > 1 and not self._of_objects(d.control)]
         small = [
             dataset._replace(
                 split=Split(
@@ -194,8 +214,8 @@ class CountProbe:
                     test=dataset.split.test[dataset.labels[dataset.split.test] >= half],
                 )
             )
-            for dataset in datasets
-            if half > 1 and dataset.labels[dataset.split.train].unique().numel() == len(self.counts)
+            for dataset in asked
+            if dataset.labels[dataset.split.train].unique().numel() == len(self.counts)
         ]
         for name, members in _grouped(probe_name, probe.evaluate(small, self.counts.float(), "cpu")).items():
             tested = Predictions.together([member.test for member in members])

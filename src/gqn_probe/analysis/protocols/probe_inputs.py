@@ -45,6 +45,7 @@ class ProbeInputs:
     ) -> None:
         self.study_inputs, self.counts, self.settings, self.scratch = study_inputs, counts, settings, scratch
         self.arrays: dict[tuple[object, ...], Tensor] = {}
+        self.encoders: dict[int, StudyInputs] = {}
         self.kept: dict[str, float] = {}  # share of the views' squared length along the axes of a reduced read-out
         self.representations = representations
         self.objects = torch.arange(len(representations))
@@ -67,16 +68,18 @@ class ProbeInputs:
             split = split_rows(objects, counts, seed)
         else:
             split = Split(*(rows_of(part, counts) for part in split_groups(self.units(control), seed)))
+        trained_on, tested_on = control.trained_on or control.source, control.source
+        features = self._rows(input, control, trained_on, seed)
         return ProbeDataset(
             target="count",
             input=input,
             control=name,
             seed=seed,
-            features=self._rows(input, control, control.trained_on or control.source, seed),
+            features=features,
             labels=self._labels(control.labels, seed),
             groups=self.objects.repeat_interleave(counts),
             split=split,
-            test_features=self._rows(input, control, control.source, seed),
+            test_features=features if tested_on == trained_on else self._rows(input, control, tested_on, seed),
             scaling="column" if control.transform == "norm" else "common",
         )
 
@@ -141,7 +144,9 @@ class ProbeInputs:
     def _network(self, encoder: int | None) -> StudyInputs:
         if encoder is None:
             return self.study_inputs
-        return self.study_inputs.untrained(self.settings.seed * self.settings.untrained + encoder)
+        if encoder not in self.encoders:
+            self.encoders[encoder] = self.study_inputs.untrained(self.settings.seed * self.settings.untrained + encoder)
+        return self.encoders[encoder]
 
     def _labels(self, name: str, seed: int) -> Int[Tensor, " n"]:
         key = ("labels", name, None if name == "count" else seed)

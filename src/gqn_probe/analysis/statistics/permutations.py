@@ -1,5 +1,6 @@
 """Permutation tests with labels permuted within objects (Phipson & Smyth 2010 for the p-value)."""
 
+import numpy as np
 import torch
 from jaxtyping import Int
 from torch import Tensor
@@ -9,18 +10,18 @@ class WithinObjectPermutations:
     """Orders of the labels of each object, shared by all tests of a study."""
 
     def __init__(self, objects: int, counts: int, *, permutations: int, seed: int) -> None:
-        generator = torch.Generator().manual_seed(seed)
-        self.labels = torch.empty(permutations, objects, counts, dtype=torch.uint8)
-        for each in self.labels:
-            each.copy_(torch.rand(objects, counts, generator=generator).argsort(dim=1))
+        random = np.random.default_rng(seed)
+        orders = random.random((permutations, objects, counts), dtype=np.float32).argsort(axis=2)
+        # the place of each permuted label in an object's table of labels and predictions
+        self.places = torch.from_numpy((orders * counts + np.arange(counts)).astype(np.int32))
 
     def p_value(self, labels: Int[Tensor, "o k"], predicted: Int[Tensor, "o k"], objects: Int[Tensor, " o"]) -> float:
         """How often permuted labels agree with the predictions as well as the true ones do (one-sided).
 
         The predictions were made without these labels, so under the null their order within an object is free.
         """
-        observed = (labels == predicted).sum()
-        shuffled = torch.stack([
-            (labels.gather(1, each[objects].long()) == predicted).sum() for each in self.labels
-        ])  # fmt: skip
+        agree = (labels[:, :, None] == predicted[:, None, :]).flatten(1)
+        chosen = self.places[:, objects] + (torch.arange(len(objects)) * agree.shape[1])[:, None].int()
+        shuffled = agree.flatten().numpy()[chosen.numpy()].sum(axis=(1, 2))
+        observed = int((labels == predicted).sum())
         return float((1 + (shuffled >= observed).sum()) / (1 + len(shuffled)))
