@@ -23,9 +23,7 @@ def _problem(seed: int, width: int = 6, rows: int = 120) -> ProbeDataset:
 
 @pytest.mark.parametrize("hidden", [None, 5])
 def test_side_by_side_as_alone(hidden: int | None) -> None:
-    settings = ProbeSettings(
-        epochs=8, batch_size=32, learning_rate=0.05, l2=(1e-3, 1e-1), hidden=hidden, principal=hidden is None
-    )
+    settings = ProbeSettings(epochs=8, batch_size=32, learning_rate=0.05, l2=(1e-3, 1e-1), hidden=hidden)
     datasets = [_problem(0), _problem(1, width=4), _problem(2), _problem(3, width=4)]
     together = fit_probes(datasets, settings, classes=3, rows=84)
     for i, dataset in enumerate(datasets):
