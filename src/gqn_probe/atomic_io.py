@@ -32,6 +32,25 @@ def atomic_write(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def reserve(path: Path, size: int) -> None:
+    """Take the space of a file of ``size`` bytes: writing to a mapped file that has none kills the process.
+
+    Raises:
+        OSError: naming the folder, where there is not so much space.
+    """
+    with path.open("ab") as file:
+        try:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)
+            elif shutil.disk_usage(path.parent).free < size:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            if path.stat().st_size < size:
+                file.truncate(size)
+        except OSError as error:
+            path.unlink()
+            raise OSError(error.errno, error.strerror, str(path.parent)) from error
+
+
 def _is_full(folder: Path, error: Exception) -> bool:
     """Whether a writer failed for want of space; torch and safetensors do not say so."""
     if isinstance(error, OSError) and error.errno is not None:

@@ -1,5 +1,7 @@
 """Every view is encoded once, rightly, and found again."""
 
+import errno
+import os
 from dataclasses import replace
 from unittest.mock import Mock
 
@@ -11,6 +13,8 @@ from gqn_probe.analysis.inputs.readouts import read_views, readout_names
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.inputs.view_selection import nested, sum_views
 from gqn_probe.types import to_unit
+
+FILES = {"pooled.npy", "pooled.crc32", "pixels.npy", "pixels.crc32", "lock"}
 
 
 def test_sum_of_features_is_the_representation(study_inputs: StudyInputs) -> None:
@@ -32,7 +36,13 @@ def test_encoded_once(study_inputs: StudyInputs, monkeypatch: pytest.MonkeyPatch
     first = study_inputs.features(("pooled", "pixels"))["pooled"].clone()
     done = read.call_count
     (home,) = study_inputs.cache.iterdir()
-    assert {path.name for path in home.iterdir()} == {"pooled.npy", "pixels.npy", "lock"}
+    assert {path.name for path in home.iterdir()} == {
+        "pooled.npy",
+        "pooled.crc32",
+        "pixels.npy",
+        "pixels.crc32",
+        "lock",
+    }
     assert torch.equal(study_inputs.features(("pooled",))["pooled"], first)
     assert done > 0
     assert read.call_count == done
@@ -57,7 +67,13 @@ def test_what_a_killed_process_left_is_removed(study_inputs: StudyInputs) -> Non
     (home,) = study_inputs.cache.iterdir()
     (home / ".pixels.123.draft.npy").touch()
     study_inputs.features(("pixels",))
-    assert {path.name for path in home.iterdir()} == {"pooled.npy", "pixels.npy", "lock"}
+    assert {path.name for path in home.iterdir()} == {
+        "pooled.npy",
+        "pooled.crc32",
+        "pixels.npy",
+        "pixels.crc32",
+        "lock",
+    }
 
 
 def test_other_weights_and_scenes_have_other_features(study_inputs: StudyInputs) -> None:
@@ -84,3 +100,36 @@ def test_every_readout_can_be_read(study_inputs: StudyInputs) -> None:
     found = study_inputs.features(names)
     assert all(found[name].shape[:2] == (24, 6) for name in names)
     assert all(found[name].isfinite().all() for name in names)
+
+
+@pytest.mark.parametrize("damage", ["flipped", "cut", "empty", "no checksum"])
+def test_a_damaged_cache_is_made_again_with_one_warning(
+    study_inputs: StudyInputs, damage: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = study_inputs.features(("pooled",))["pooled"].clone()
+    (path,) = study_inputs.cache.glob("*/pooled.npy")
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 64
+    monkeypatch.setattr(features, "CHECKED", set())  # another process
+    if damage == "no checksum":
+        path.with_suffix(".crc32").unlink()
+    else:
+        path.write_bytes({"flipped": bytes(content), "cut": bytes(content[:200]), "empty": b""}[damage])
+    assert torch.equal(study_inputs.features(("pooled",))["pooled"], right)
+    assert [record.message for record in caplog.records] == [f"{path} is damaged, and is made again"]
+    study_inputs.features(("pooled",))
+    assert len(caplog.records) == 1
+
+
+def test_no_space_is_told_before_a_mapped_file_is_written(
+    study_inputs: StudyInputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(OSError, match="No space left on device") as raised:
+        study_inputs.features(("pooled",))
+    (home,) = study_inputs.cache.iterdir()
+    assert raised.value.filename == str(home)
+    assert {path.name for path in home.iterdir()} == {"lock"}

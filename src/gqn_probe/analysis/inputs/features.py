@@ -1,9 +1,12 @@
 """Features: every view of every scene encoded once, kept as memory-mapped arrays that all jobs of a sweep share.
 
-One ``.npy`` file a read-out, under a key that names weights, scenes and everything else that decides its content.
+One ``.npy`` file a read-out, under a key that names weights, scenes and everything else that decides its content, and
+a checksum beside it. A file that is damaged is made again, with a warning.
 """
 
 import hashlib
+import logging
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,13 +21,16 @@ from torch import Tensor
 from torch.backends import cudnn
 
 from gqn_probe.analysis.inputs.readouts import PIXEL_GRID, read_views, view_readout
-from gqn_probe.atomic_io import atomic_write, remove_temporary_files
+from gqn_probe.atomic_io import atomic_write, remove_temporary_files, reserve, write_text
 from gqn_probe.data.store.store_reader import SceneSource
 from gqn_probe.model import GQN, weights_fingerprint
 from gqn_probe.progress import progress
 from gqn_probe.types import to_unit
 
-LAYOUT = 1  # raised when read-outs of the same name come to hold other numbers
+log = logging.getLogger(__name__)
+BLOCK = 1 << 22  # bytes read at a time
+CHECKED: set[tuple[str, int, int]] = set()  # files of this process whose checksum was right
+LAYOUT = 2  # raised when read-outs of the same name come to hold other numbers
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,7 @@ def extract_features(
     home.mkdir(parents=True, exist_ok=True)
     # true fp32, which a GPU's convolutions are not by default: the cache serves all devices
     with FileLock(home / "lock"), cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
-        missing = [name for name in readouts if not (home / f"{name}.npy").exists()]
+        missing = [name for name in dict.fromkeys(readouts) if not _is_whole(home / f"{name}.npy")]
         if missing:
             _write(gqn.to(device).eval(), scenes, encode_cameras, missing, home, batch_size, device)
     # copy-on-write, because torch refuses read-only arrays
@@ -80,6 +86,34 @@ def features_folder(
     digest = hashlib.sha256(f"{LAYOUT} {PIXEL_GRID} {weights_fingerprint(gqn)} {data} {len(scenes)}".encode())
     digest.update(encode_cameras(scenes[:1].cameras).numpy().tobytes())  # tells camera conventions apart
     return folder / digest.hexdigest()[:16]
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a file is there and as it was written; once a process, since reading all of it takes a while."""
+    if not path.exists():
+        return False
+    stat = path.stat()
+    known = (str(path), stat.st_mtime_ns, stat.st_size)
+    if known not in CHECKED:
+        noted = _checksum_file(path)
+        if not noted.exists() or noted.read_text() != _checksum(path):
+            log.warning("%s is damaged, and is made again", path)
+            path.unlink()
+            return False
+        CHECKED.add(known)
+    return True
+
+
+def _checksum_file(path: Path) -> Path:
+    return path.with_suffix(".crc32")
+
+
+def _checksum(path: Path) -> str:
+    value = 0
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            value = zlib.crc32(block, value)
+    return f"{value:08x}"
 
 
 def _write(
@@ -104,9 +138,16 @@ def _write(
                 for name, values in zip(names, read_views(gqn, names, frames, cameras), strict=True):
                     values = values.unflatten(0, (len(part), part.views)).numpy()
                     if name not in files:
-                        shape = (len(scenes), *values.shape[1:])
-                        files[name] = np.lib.format.open_memmap(drafts[name], "w+", np.float32, shape)
+                        files[name] = _reserved(drafts[name], (len(scenes), *values.shape[1:]))
                     files[name][start : start + len(part)] = values
                 advance(len(frames))
-        for file in files.values():
+        for name, file in files.items():
             file.flush()
+            write_text(_checksum_file(home / f"{name}.npy"), _checksum(drafts[name]))
+
+
+def _reserved(path: Path, shape: tuple[int, ...]) -> np.memmap:
+    """A new array in a file whose space is taken."""
+    array = np.lib.format.open_memmap(path, "w+", np.float32, shape)
+    reserve(path, path.stat().st_size)
+    return array

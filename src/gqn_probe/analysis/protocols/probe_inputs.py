@@ -28,6 +28,7 @@ from gqn_probe.analysis.probes.dataset import ProbeDataset
 from gqn_probe.analysis.protocols.study_settings import StudySettings
 from gqn_probe.analysis.questions.controls import LABELLERS, TRANSFORMS, Control
 from gqn_probe.analysis.questions.splits import Split, folds_of, rows_of, split_groups, split_rows
+from gqn_probe.atomic_io import reserve
 
 AXIS_VIEWS = 4096  # views that the leading axes are found from
 
@@ -241,6 +242,7 @@ class ProbeInputs:
     def _array(self, shape: tuple[int, int, int]) -> Float[Tensor, "s k f"]:
         path = self.scratch / f"{len(list(self.scratch.iterdir()))}.bin"
         size = shape[0] * shape[1] * shape[2]
+        reserve(path, 4 * size)
         return torch.from_file(str(path), shared=True, size=size, dtype=torch.float32).reshape(shape)
 
     def _generator(self, seed: int, salt: int) -> torch.Generator:
