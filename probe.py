@@ -8,6 +8,7 @@ from gqn_probe import cli, job
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="probe")
 def main(cfg: DictConfig) -> None:
+    """What Hydra calls with the composed configuration."""
     return cli.report_user_errors(probe, cfg)
 
 

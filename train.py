@@ -8,6 +8,7 @@ from gqn_probe import cli, job, resume
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 def main(cfg: DictConfig) -> float:
+    """What Hydra calls with the composed configuration."""
     return cli.report_user_errors(train, cfg)
 
 

@@ -91,7 +91,7 @@ def _quoted_paths(value: str, sweep: bool) -> str:
 
 
 def _quoted(path: str) -> str:
-    path = os.path.expanduser(path)
+    path = str(Path(path).expanduser()) if path.startswith("~") else path
     if PLAIN_PATH.fullmatch(path):
         return path
     escaped = re.sub(r"(\\*)'", r"\1\1\\'", path)  # Hydra's grammar: backslashes escape only what precedes a quote

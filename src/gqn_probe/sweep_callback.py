@@ -118,8 +118,8 @@ def succeeds(jobs: list[Path], folder: Path) -> bool:
     try:
         study_of(jobs, folder)
     except Exception as error:
-        unexpected = TRACEBACK_WANTED or not isinstance(error, USER_ERRORS)
-        log.error("error: no study in %s: %s", folder, one_line(error), exc_info=error if unexpected else None)
+        say = log.exception if TRACEBACK_WANTED or not isinstance(error, USER_ERRORS) else log.warning
+        say("error: no study in %s: %s", folder, one_line(error))
         return False
     return True
 

@@ -4,6 +4,7 @@ The order is a pure function of seed, epoch, rank and number of ranks, and can b
 DistributedSampler is the base because Lightning leaves such samplers alone and tells them the epoch.
 """
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -75,7 +76,7 @@ class SceneBatches(DistributedSampler):
         """Batches an epoch on this rank."""
         if self.train:
             return self.scenes // self.num_replicas // self.batch_size
-        return -(-self.num_samples // self.batch_size)
+        return math.ceil(self.num_samples / self.batch_size)
 
     def set_epoch(self, epoch: int) -> None:
         """Another epoch starts at its first batch."""

@@ -53,7 +53,7 @@ class Generator(Configured):
         normalise: normalise the representation where the generator reads it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (each argument is a setting of the configuration)
         self,
         *,
         steps: int,

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 with warnings.catch_warnings():
     # wandb-workspaces 0.4 still declares validators in pydantic's first style.
     warnings.filterwarnings("ignore", message="Pydantic V1 style", category=DeprecationWarning)
-    import wandb_workspaces.reports.v2 as reports
-    import wandb_workspaces.workspaces as workspaces
+    from wandb_workspaces import workspaces
+    from wandb_workspaces.reports import v2 as reports
 
 FIGURES = ["figures/controls", "figures/confusion"]
 HEADLINE = ("headline/accuracy", "headline/norm_only", "headline/difference")

@@ -50,7 +50,7 @@ class GQNModule(L.LightningModule):
         seed: seeds every episode and every latent sample.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (each argument is a setting of the configuration)
         self,
         gqn: GQN,
         *,
@@ -100,7 +100,7 @@ class GQNModule(L.LightningModule):
         # The schedule gives the step size itself, so the optimiser's own is 1.
         adam = {"betas": self.betas, "eps": self.eps, "weight_decay": self.weight_decay}
         optimizer = torch.optim.AdamW(self.gqn.parameters(), lr=1.0, fused=True, **adam)
-        scheduler = LambdaLR(optimizer, lambda step: self.learning_rate(step))
+        scheduler = LambdaLR(optimizer, self.learning_rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def setup(self, stage: str) -> None:

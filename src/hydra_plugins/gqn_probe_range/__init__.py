@@ -1,0 +1,1 @@
+"""A sweeper for Hydra that reads ``context=2..15``."""

@@ -1,6 +1,5 @@
 """The store gives back what was put in, in any order, and notices what is wrong with it."""
 
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -73,19 +72,23 @@ def test_memory_is_returned_and_read_again(tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="descriptors are counted in /proc")
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 def test_few_shards_are_open_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scenes = render_scenes(6, views=2, size=8)
     shards = [write_shard(tmp_path, "train", f"{i}", scenes[slice(i, i + 1)]) for i in range(6)]
     monkeypatch.setattr(stored_module, "OPEN_SHARDS", 2)
     stored, rows = StoredScenes(tmp_path, shards), torch.tensor([5, 0, 3, 1, 2, 4, 5])
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_files()
     for _ in range(2):
         assert torch.equal(stored[rows].frames, scenes.frames[rows])
         factors, expected = stored.select(rows).factors, scenes[rows].factors
         assert factors is not None
         assert expected is not None
         assert torch.equal(factors.positions, expected.positions)
-        assert len(os.listdir("/proc/self/fd")) == before + 2
+        assert open_files() == before + 2
 
 
 def test_a_shard_of_another_length_is_named(tmp_path: Path) -> None:

@@ -135,8 +135,8 @@ def _write(
                 part = scenes[start : start + batch_size]
                 frames = rearrange(to_unit(part.frames.to(device)), "s v c h w -> (s v) c h w")
                 cameras = rearrange(encode_cameras(part.cameras).to(device), "s v p -> (s v) p")
-                for name, values in zip(names, read_views(gqn, names, frames, cameras), strict=True):
-                    values = values.unflatten(0, (len(part), part.views)).numpy()
+                for name, views in zip(names, read_views(gqn, names, frames, cameras), strict=True):
+                    values = views.unflatten(0, (len(part), part.views)).numpy()
                     if name not in files:
                         files[name] = _reserved(drafts[name], (len(scenes), *values.shape[1:]))
                     files[name][start : start + len(part)] = values

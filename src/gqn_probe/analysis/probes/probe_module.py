@@ -7,7 +7,7 @@ product, which is what makes a grid of several hundred probes cost little more t
 """
 
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytorch_lightning as lightning
 import torch
@@ -136,11 +136,11 @@ class ProbeModule(lightning.LightningModule):
     def on_train_epoch_end(self) -> None:  # Lightning runs the validation of an epoch before this
         for split, scores in (("train", self.train_scores), ("validation", self.validation_scores)):
             for name, value in zip(("loss", "accuracy"), scores.compute(), strict=True):
-                value = value.reshape(scores.rows.shape)  # torchmetrics makes a scalar of a single number
-                self.history[f"{split}_{name}"].append(value.cpu())
+                values = value.reshape(scores.rows.shape)  # torchmetrics makes a scalar of a single number
+                self.history[f"{split}_{name}"].append(values.cpu())
             scores.reset()
 
-    def configure_optimizers(self):
+    def configure_optimizers(self) -> dict[str, Any]:
         optimizer = torch.optim.Adam(self.parameters(), lr=self.learning_rate, eps=self.epsilon, fused=True)
         schedule = torch.optim.lr_scheduler.LinearLR(
             optimizer, start_factor=1.0, end_factor=self.final_rate, total_iters=self.steps

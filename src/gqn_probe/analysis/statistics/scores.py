@@ -102,6 +102,7 @@ def _sums(
 
 
 def curve_rows(name: CaseName, result: ProbeResult) -> Iterator[CurvePoint]:
+    """Rows of the learning curves of a probe that has any."""
     if result.curves is None:
         return
     for column, values in result.curves._asdict().items():
@@ -111,6 +112,7 @@ def curve_rows(name: CaseName, result: ProbeResult) -> Iterator[CurvePoint]:
 
 
 def confusion_rows(name: CaseName, predictions: Predictions, counts: Sequence[int]) -> Iterator[ConfusionCell]:
+    """Rows of the confusion matrix: numbers of held-out rows by true and predicted count."""
     for true, row in zip(counts, confusion(predictions).tolist(), strict=True):
         for predicted, n in zip(counts, row, strict=True):
             yield ConfusionCell(name.input, name.control, name.probe, true, predicted, n)

@@ -82,7 +82,7 @@ def _walk(folder: str) -> Iterator[str]:
 def local_version(path: str) -> str | None:
     """What tells whether a file on disk was changed; None where there is none."""
     try:
-        facts = os.stat(path)
+        facts = Path(path).stat()
     except OSError:
         return None
     return f"{facts.st_size} {facts.st_mtime_ns}"
