@@ -17,6 +17,7 @@ def train(cfg: DictConfig) -> float:
     # Lightning, torch and W&B take seconds to import: only once the command line has been read.
     from gqn_probe import wandb_logging
     from gqn_probe.provenance import write_provenance
+    from gqn_probe.report.training_page import build_training_report
     from gqn_probe.training.export import conclude
     from gqn_probe.training.precision import choose_precision
 
@@ -36,6 +37,8 @@ def train(cfg: DictConfig) -> float:
         facts = {"continued_from_step": start.step, "precision": trainer.precision, "data": data.provenance()}
         facts |= outcome._asdict()
         write_provenance(folder, cfg, device=trainer.strategy.root_device, **facts)
+        if trainer.is_global_zero:
+            build_training_report(folder)
         wandb_logging.log_weights(loggers, folder / "weights.safetensors")
     return outcome.last_validation.get(cfg.optimized_metric, float("nan"))
 

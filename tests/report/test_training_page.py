@@ -1,0 +1,65 @@
+"""The page of a training run: curves beside baselines, pictures, what its columns mean, how to go on."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gqn_probe.report.training_page import COLUMNS, ERRORS, build_training_report, draw_curves, main, read_metrics
+
+HEAD = "epoch,step,train/kl,train/nats_above_floor,val/sample/rmse,val/shuffled/rmse,val/context_2/sample/rmse"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """Two validations of a run in a folder whose name a shell would split."""
+    folder = tmp_path / "it's a run"
+    (folder / "images").mkdir(parents=True)
+    lines = [HEAD, "0,9,5.0,900,,,", "0,9,,,40.0,48.5,44.0", "0,19,6.0,500,,,", "0,19,,,31.5,49.0,36.0"]
+    (folder / "metrics.csv").write_text("\n".join(lines) + "\n")
+    for step in range(8):
+        Image.fromarray(np.full((4, 12, 3), 30 * step, np.uint8)).save(folder / "images" / f"{step:07d}.png")
+    Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(folder / "orbit.gif")
+    (folder / "provenance.json").write_text(json.dumps({"config": {"name": "tiny"}, "revision": "abc"}))
+    return folder
+
+
+def test_the_page_has_what_there_is(run: Path):
+    text = build_training_report(run).read_text(encoding="utf-8")
+    assert re.findall(r'<section id="(\w+)"', text) == ["predictions", "film", "curves", "next", "columns", "settings"]
+    assert "Training of tiny, 20 steps" in text
+    head = text[: text.index("<section")]
+    assert re.findall(r"<dd>([\d.]+)</dd>", head) == ["31.5", "49.0"]
+    assert text.count('src="data:image/webp') == 5
+    assert "step 0<" in text
+    assert "Held-out scenes at step 7." in head
+    assert [link for link in re.findall(r'(?:src|href)="([^"]*)"', text) if not link.startswith(("#", "data:"))] == []
+
+
+def test_commands_can_be_pasted(run: Path):
+    text = build_training_report(run).read_text(encoding="utf-8")
+    assert "it&#x27;&quot;&#x27;&quot;&#x27;s a run&#x27;" in text  # quoted for the shell, then for HTML
+
+
+def test_curves_are_over_steps_with_empty_cells_left_out(run: Path):
+    figure = draw_curves(read_metrics(run / "metrics.csv"), ERRORS, "RMSE", "linear")
+    assert figure is not None
+    (axes,) = figure.axes
+    assert [line.get_label() for line in axes.lines] == ["predicted from the context", "from another scene's context"]
+    assert np.asarray(axes.lines[0].get_xydata()).tolist() == [[9, 40.0], [19, 31.5]]
+
+
+def test_every_column_is_explained():
+    names = ["step", "train/kl", "val/kl_step/3", "val/context_5/nearest_view/ssim", "train/scenes_per_second"]
+    assert all(any(re.fullmatch(pattern, name) for pattern in COLUMNS) for name in names)
+
+
+@pytest.mark.parametrize(("content", "why"), [(None, "no metrics.csv in"), (HEAD + "\n", "has no step in it yet")])
+def test_a_folder_without_metrics_is_one_line(tmp_path: Path, content: str | None, why: str):
+    if content is not None:
+        (tmp_path / "metrics.csv").write_text(content)
+    with pytest.raises(SystemExit, match=f"error: .*{why}"):
+        main([str(tmp_path)])
