@@ -93,7 +93,7 @@ def build_training_report(folder: str | Path) -> Path:
     """Write ``report.html`` into a training run's folder, whole or not at all; its path.
 
     Raises:
-        ValueError: the folder holds no ``metrics.csv`` with a step in it.
+        ValueError: the folder holds no ``metrics.csv``.
     """
     folder = Path(folder)
     metrics = read_metrics(folder / "metrics.csv")
@@ -107,8 +107,8 @@ def build_training_report(folder: str | Path) -> Path:
         Section("columns", "The columns of metrics.csv", _columns(metrics)),
         Section("settings", "Settings", settings(provenance) if provenance else ""),
     ]
-    step = int(max(metrics["step"][0]))
-    title = f"Training of {provenance.get('config', {}).get('name', 'a GQN')}, {step + 1} steps"
+    steps = int(max(metrics["step"][0])) + 1 if metrics else 0
+    title = f"Training of {provenance.get('config', {}).get('name', 'a GQN')}, {steps} steps"
     path = folder / "report.html"
     write_text(
         path,
@@ -123,7 +123,7 @@ def read_metrics(path: Path) -> dict[str, tuple[list[float], list[float]]]:
     """The steps and values of every column of ``metrics.csv``, empty cells left out.
 
     Raises:
-        ValueError: there is no such file, or nothing in it.
+        ValueError: there is no such file.
     """
     if not path.is_file():
         raise ValueError(f"no metrics.csv in {path.parent}: give the folder that train.py wrote")
@@ -135,9 +135,7 @@ def read_metrics(path: Path) -> dict[str, tuple[list[float], list[float]]]:
                     steps, values = found.setdefault(name, ([], []))
                     steps.append(float(row["step"]))
                     values.append(float(text))
-    if "step" not in found:
-        raise ValueError(f"{path} has no step in it yet")
-    return {name: found[name] for name in found} | {"step": (found["step"][0], found["step"][1])}
+    return found
 
 
 def _drawn(metrics: dict[str, tuple[list[float], list[float]]], *names: str) -> str:
@@ -249,6 +247,8 @@ def _commands(folder: Path) -> str:
 
 def _columns(metrics: dict[str, Any]) -> str:
     """What each group of columns means, and how many there are of it."""
+    if not metrics:
+        return ""
     groups: dict[str, list[str]] = {}
     for name in metrics:
         known = next((text for pattern, text in COLUMNS.items() if re.fullmatch(pattern, name)), "")
