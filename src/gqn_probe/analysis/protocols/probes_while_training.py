@@ -1,0 +1,149 @@
+"""What a network knows while it is trained: small probes at its validations, as curves beside the loss.
+
+When does a network learn to count, when colour, when shape? A few held-out objects are read by the two probes that need
+no tuning: ridge regression that leaves out one object at a time, and the nearest other object.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytorch_lightning as L
+import torch
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from gqn_probe.analysis.inputs.view_selection import nested, sum_views
+from gqn_probe.analysis.probes.ridge import Block, KernelRidge, linear_kernel
+from gqn_probe.analysis.questions.targets import TARGETS, Classes, Values
+from gqn_probe.data.datamodule import SceneDataModule
+from gqn_probe.model import GQN
+from gqn_probe.types import Scenes
+
+BATCH = 16  # scenes encoded at a time
+
+
+class ProbesWhileTraining(L.Callback):
+    """Logs ``val/knows/TARGET/PROBE/context_K`` and ``val/knows/count/PROBE`` at validations.
+
+    Args:
+        every: validations from one reading to the next; None: never.
+        objects: of the validation split, the first so many.
+        counts: numbers of views that r is formed of.
+        targets: what is read, of those that a study knows; scenes that are not rendered by us have the count alone.
+        strengths: of ridge regression; leaving out one object chooses.
+    """
+
+    def __init__(
+        self,
+        *,
+        every: int | None,
+        objects: int,
+        counts: Sequence[int],
+        targets: Sequence[str],
+        strengths: Sequence[float],
+    ) -> None:
+        unknown = [name for name in targets if name not in TARGETS]
+        if unknown:
+            raise ValueError(f"callbacks.probes.targets has {', '.join(unknown)}: choose from {', '.join(TARGETS)}")
+        if every is not None and every < 1:
+            raise ValueError(f"callbacks.probes.every={every} must be 1 or more, or null for never")
+        self.every, self.objects, self.counts = every, objects, counts
+        self.targets, self.strengths = targets, strengths
+        self.validations = 0
+
+    @torch.no_grad()
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Read and log, unless it is not the turn."""
+        data: Any = trainer.datamodule  # pyright: ignore[reportAttributeAccessIssue]
+        self.validations += 1
+        if self.every is None or self.validations % self.every or not isinstance(data, SceneDataModule):
+            return
+        gqn = pl_module.gqn
+        assert isinstance(gqn, GQN)
+        scenes = data.scenes("val", limit=self.objects)
+        parts = [
+            gqn.encode(part.frames.to(pl_module.device), data.encode(part.cameras).to(pl_module.device)).float().cpu()
+            for part in (scenes[start : start + BATCH] for start in range(0, len(scenes), BATCH))
+        ]
+        phi = rearrange(torch.cat(parts), "s v d y x -> s v (d y x)")
+        counts = [count for count in self.counts if count <= scenes.views]
+        found = what_is_known(phi, scenes, counts, self.targets, self.strengths, aggregation=gqn.aggregation)
+        # The same on every device: all read the same objects.
+        pl_module.log_dict({f"val/knows/{name}": value for name, value in found.items()})
+
+
+def what_is_known(
+    phi: Float[Tensor, "s v f"],
+    scenes: Scenes,
+    counts: Sequence[int],
+    targets: Sequence[str],
+    strengths: Sequence[float],
+    *,
+    aggregation: str = "sum",
+) -> dict[str, float]:
+    """Accuracy of classes and R2 of values, of objects left out; by ``TARGET/PROBE/context_K``, and of the count."""
+    known: dict[str, float] = {}
+    rows = []
+    for count in counts:
+        views = nested(len(phi), phi.shape[1], count, seed=0)
+        rows.append(sum_views(phi, views, aggregation=aggregation))
+        products = linear_kernel(rows[-1])
+        for name in targets if scenes.factors is not None else ():
+            try:
+                truth = TARGETS[name](scenes, views)
+            except ValueError:  # these objects cannot be asked for it
+                continue
+            for probe, read in (
+                ("linear", _linear(products, truth, strengths)),
+                ("nearest", _nearest(products, truth)),
+            ):
+                known[f"{name}/{probe}/context_{count}"] = _score(read, truth)
+    if len(counts) > 1:
+        known |= {f"count/{probe}": value for probe, value in _counted(torch.stack(rows), strengths).items()}
+    return known
+
+
+def _columns(truth: Classes | Values) -> Float[Tensor, "s t"]:
+    if isinstance(truth, Values):
+        return truth.values
+    return functional.one_hot(truth.labels.clamp(min=0), truth.kinds).float()
+
+
+def _linear(
+    products: Float[Tensor, "s s"], truth: Classes | Values, strengths: Sequence[float]
+) -> Float[Tensor, "s t"]:
+    wanted = _columns(truth)
+    ridge = KernelRidge(products, torch.arange(len(products)), strengths)
+    return ridge.predict(wanted, [Block(0, wanted.shape[1])]).left_out.float()
+
+
+def _nearest(products: Float[Tensor, "s s"], truth: Classes | Values) -> Float[Tensor, "s t"]:
+    squares = products.diagonal()
+    distances = (squares[:, None] + squares - 2 * products).fill_diagonal_(torch.inf)
+    return _columns(truth)[distances.argmin(dim=1)]
+
+
+def _score(read: Float[Tensor, "s t"], truth: Classes | Values) -> float:
+    if isinstance(truth, Values):
+        error = (read - truth.values).square().sum()
+        return float(1 - error / (truth.values - truth.values.mean(dim=0)).square().sum())
+    asked = truth.labels >= 0
+    return float((read.argmax(dim=1) == truth.labels)[asked].float().mean())
+
+
+def _counted(rows: Float[Tensor, "k s f"], strengths: Sequence[float]) -> dict[str, float]:
+    """Accuracy on the second half of the objects of what was learned of the first: which of the counts it is."""
+    kinds, objects, _ = rows.shape
+    half = objects // 2
+    place = rearrange(torch.arange(kinds * objects), "(k s) -> k s", k=kinds)
+    train, test = place[:, :half].flatten(), place[:, half:].flatten()
+    labels = torch.arange(kinds).repeat_interleave(objects)
+    products = linear_kernel(rearrange(rows, "k s f -> (k s) f"))
+    ridge = KernelRidge(products, train, strengths)
+    value = ridge.predict(labels[:, None].float(), [Block(0, 1)]).values[test, 0]
+    squares = products.diagonal()
+    distances = squares[test, None] + squares[train] - 2 * products[test][:, train]
+    read = {"linear": value.round().clamp(0, kinds - 1).long(), "nearest": labels[train][distances.argmin(dim=1)]}
+    return {probe: float((found == labels[test]).float().mean()) for probe, found in read.items()}
