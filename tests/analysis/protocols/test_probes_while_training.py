@@ -30,11 +30,8 @@ def test_what_codes_hold_is_read_and_no_more():
 
 def test_curves_are_logged_at_their_turn(tmp_path):
     settings = {"objects": 8, "counts": [2, 4], "targets": ["color"], "strengths": STRENGTHS}
-    names = {
-        "count/linear",
-        "count/nearest",
-        *(f"color/{p}/context_{k}" for p in ("linear", "nearest") for k in (2, 4)),
-    }
+    probes = ("linear", "nearest")
+    names = {f"count/{p}" for p in probes} | {f"color/{p}/context_{k}" for p in probes for k in (2, 4)}
     for every, expected in ((1, names), (2, set()), (None, set())):
         trainer = fit(tiny_module(), tmp_path, callbacks=[ProbesWhileTraining(every=every, **settings)])
         logged = {name.removeprefix("val/knows/") for name in trainer.callback_metrics if "knows" in name}

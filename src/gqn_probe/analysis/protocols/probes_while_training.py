@@ -95,10 +95,8 @@ def what_is_known(
                 truth = TARGETS[name](scenes, views)
             except ValueError:  # these objects cannot be asked for it
                 continue
-            for probe, read in (
-                ("linear", _linear(products, truth, strengths)),
-                ("nearest", _nearest(products, truth)),
-            ):
+            readings = {"linear": _linear(products, truth, strengths), "nearest": _nearest(products, truth)}
+            for probe, read in readings.items():
                 known[f"{name}/{probe}/context_{count}"] = _score(read, truth)
     if len(counts) > 1:
         known |= {f"count/{probe}": value for probe, value in _counted(torch.stack(rows), strengths).items()}
