@@ -124,8 +124,8 @@ def _kind_of(source: str, name: str | None) -> tuple[str, dict[str, str]]:
     root = resolve(source)
     name = name or Path(root).name
     for folder in (root, f"{root}/{name}"):
-        for kind, suffix in SUFFIXES.items():
-            if any(file_sizes(f"{folder}/{split}", suffix) for split in ("train", "test")):
+        for kind, suffixes in SUFFIXES.items():
+            if any(file_sizes(f"{folder}/{split}", suffixes) for split in ("train", "test")):
                 return kind, {"root": root, "name": name}
     if "://" in root or Path(root).is_dir():
         files = {PurePosixPath(path).name for path in file_versions(root)}

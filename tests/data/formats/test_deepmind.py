@@ -1,6 +1,7 @@
 """DeepMind's files to the bit, and every way in which one can be damaged."""
 
 import struct
+import time
 from pathlib import Path
 from typing import Any
 
@@ -134,3 +135,28 @@ def test_a_file_whose_every_frame_is_damaged_is_refused_even_where_errors_are_sk
     frames = [frame[:-20] for frame in make.jpegs(3, 16)]
     with pytest.raises(ValueError, match="no readable scene"):
         read_tfrecord(make.file(tmp_path / "a", make.records(make.scene(frames))), on_error=lambda error: None)
+
+
+def resized(jpeg: bytes, side: int) -> bytes:
+    """The same JPEG, whose header claims another size."""
+    at = jpeg.index(b"\xff\xc0") + 5
+    return jpeg[:at] + struct.pack(">HH", side, side) + jpeg[at + 4 :]
+
+
+@pytest.mark.parametrize("side", [8000, 60_000])
+@pytest.mark.parametrize("first", [True, False])
+def test_frames_that_claim_to_be_huge_are_refused(make: Any, tmp_path: Path, side: int, first: bool) -> None:
+    frames = make.jpegs(3, 16)
+    frames[0 if first else 2] = resized(frames[0], side)
+    path = make.file(tmp_path / "a.tfrecord", make.records(make.scene(frames)))
+    with pytest.raises(ValueError, match=rf"a.tfrecord.*(would take .* bytes|got {side}x{side})"):
+        read_tfrecord(path)
+
+
+@pytest.mark.parametrize("payload", [b"\x80" * 5_000_000, b"\x0a\x00" * 2_500_000, b"\x0a\xff\xff\xff\xff\x0f"])
+def test_a_message_without_end_takes_no_time(make: Any, tmp_path: Path, payload: bytes) -> None:
+    path = make.file(tmp_path / "a.tfrecord", make.records(payload))
+    began = time.process_time()
+    with pytest.raises(ValueError, match=r"a.tfrecord, record 0 at byte 0: not a tf.train.Example"):
+        read_tfrecord(path)
+    assert time.process_time() - began < 2

@@ -1,10 +1,13 @@
 """The PyTorch port's files in both serialisations, and that nothing in one is ever executed."""
 
+import collections
 import gzip
 import io
 import os
 import pickle
 import random
+import sys
+import tracemalloc
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ import torch
 from einops import rearrange
 
 from gqn_probe.data import read_converted
+from gqn_probe.data.formats.jpeg import decode_jpegs
 
 
 @pytest.mark.parametrize("name", ["train/001-of-900", "train/002-of-900", "test/001-of-100"])
@@ -68,7 +72,7 @@ NAN = np.full((2, 5), np.nan, np.float32)
     [
         ([(FRAMES, CAMERAS[:1])], r"scene 0: expected cameras \[2, 5\], got \[1, 5\]"),
         ([(FRAMES, CAMERAS), (FRAMES[..., :2], CAMERAS)], "scene 1: expected uint8 images"),
-        ([(FRAMES.astype(np.float32), CAMERAS)], "scene 0: expected uint8 images"),
+        ([(FRAMES.astype(np.float32) + 2, CAMERAS)], "scene 0: expected uint8 images"),
         ([(FRAMES, NAN)], "scene 0: camera of frame 0 is not finite"),
         ([FRAMES], "scene 0: expected a pair of arrays"),
         ([(FRAMES, CAMERAS), (FRAMES[:1], CAMERAS[:1])], "scenes differ in shape"),
@@ -76,7 +80,7 @@ NAN = np.full((2, 5), np.nan, np.float32)
         ({"frames": FRAMES}, "holds no list of scenes"),
         ([(FRAMES, CAMERAS.astype(">f4"))], "big-endian"),
         ([(np.array(["text"]), CAMERAS)], "arrays of type 'U4'"),
-        (torch.zeros(3), "asks for torch._utils._rebuild_tensor_v2"),
+        (torch.zeros(3), "it holds torch tensors .torch._utils._rebuild_tensor_v2. where"),
     ],
 )
 def test_other_content_is_named(make: Any, tmp_path: Path, content: Any, reason: str) -> None:
@@ -109,3 +113,77 @@ def test_random_damage_is_a_value_error_or_harmless(make: Any, tmp_path: Path, l
         except ValueError:
             refused += 1
     assert refused > 100
+
+
+def test_layouts_of_other_converters(make: Any, tmp_path: Path) -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (3, 2, 16, 16, 3), dtype=np.uint8)
+    cameras = np.random.default_rng(1).normal(size=(3, 2, 5)).astype(np.float32)
+    pairs, first = list(zip(frames, cameras, strict=True)), rearrange(frames, "s v h w c -> s v c h w")
+    files = {
+        "gunzipped.pt": gzip.decompress(saved(pairs, legacy=False)),
+        "first.pt.gz": saved(list(zip(first, cameras, strict=True)), legacy=True),
+        "flat.pt.gz": saved([(image, camera.flatten()) for image, camera in pairs], legacy=True),
+        "floats.pt.gz": saved([(image / np.float32(255), camera) for image, camera in pairs], legacy=True),
+    }
+    for name, arrays in {"last.npz": frames, "second.npz": first}.items():
+        file = io.BytesIO()
+        np.savez_compressed(file, frames=arrays, cameras=cameras)
+        files[name] = file.getvalue()
+    for name, content in files.items():
+        scenes = read_converted(make.file(tmp_path / name, content))
+        assert torch.equal(scenes.frames, torch.from_numpy(first.copy())), name
+        assert torch.equal(scenes.cameras, torch.from_numpy(cameras)), name
+        assert scenes.names == tuple(f"{name}:{row}" for row in range(3))
+
+
+Scene = collections.namedtuple("Scene", ["frames", "cameras"])
+
+
+def test_named_tuples_of_torch_gqn(make: Any, tmp_path: Path) -> None:
+    jpegs = make.jpegs(3, 16)
+    frames, cameras = np.array(jpegs, object), np.arange(15, dtype=np.float32)
+    Scene.__module__ = "__main__"
+    sys.modules["__main__"].Scene = Scene  # type: ignore[attr-defined]
+    try:
+        path = make.file(tmp_path / "0.pt", gzip.decompress(saved(Scene(frames, cameras), legacy=True)))
+    finally:
+        del sys.modules["__main__"].Scene  # type: ignore[attr-defined]
+    scenes = read_converted(path)
+    assert torch.equal(scenes.frames[0], decode_jpegs(jpegs, 16, 16))
+    assert scenes.cameras.flatten().tolist() == list(range(15))
+
+
+LONG_BINPUT = pickle.PROTO + b"\x02]r\xff\xff\xff\x7f."
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (LONG_BINPUT, "asks for a memory of 2,147,483,647 objects"),
+        (gzip.compress(LONG_BINPUT), "asks for a memory of 2,147,483,647 objects"),
+        (gzip.compress(bytes(180 << 20), 1), "unpacks to more than"),
+        (
+            gzip.compress(pickle.PROTO + b"\x02" + b")" + b"\x85" * 1_000_000 + b".", 1),
+            "holds more than 200,000 objects",
+        ),
+    ],
+    ids=range(4),
+)
+def test_a_small_file_cannot_ask_for_much_memory(make: Any, tmp_path: Path, content: bytes, reason: str) -> None:
+    path = make.file(tmp_path / "a.pt.gz", content)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=rf"a\.pt\.gz cannot be read: .*{reason}"):
+            read_converted(path)
+        assert tracemalloc.get_traced_memory()[1] < 300e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_compressed_archive_cannot_ask_for_much_memory(make: Any, tmp_path: Path) -> None:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
+        file.writestr("archive/data.pkl", bytes(180 << 20))
+    for name in ("a.pt", "a.npz"):
+        with pytest.raises(ValueError, match=r"unpacks to 188,743,680 bytes, which no images do"):
+            read_converted(make.file(tmp_path / name, archive.getvalue()))

@@ -55,6 +55,8 @@ def read_transforms(content: bytes, label: str, *, up: str) -> Posed:
             raise ValueError(f"{label}, frame {number}: expected a matrix of 4x4, got {matrix.shape}")
         where = f"{label}, frame {number}"
         views.append(View(image, raw_camera(matrix[:3, :3] * [1, 1, -1], matrix[:3, 3], where, up)))
+    if not views:
+        raise ValueError(f"{label} has no frames")
     try:
         return Posed(views, *_field_of_view(document, label))
     except (TypeError, ZeroDivisionError) as error:
@@ -118,6 +120,8 @@ def read_colmap(cameras: bytes, images: bytes, label: str, *, up: str) -> Posed:
             raise ValueError(f"{where}: expected ID QW QX QY QZ TX TY TZ CAMERA NAME ({error})") from None
         axes = rotation.T * [1, -1, 1]  # columns right, up, forward in the world
         views.append(View(name, raw_camera(axes, -rotation.T @ np.array(translation), where, up)))
+    if not views:
+        raise ValueError(f"{label}/images.txt has no images")
     return Posed(views, *next(iter(lenses.values())))
 
 

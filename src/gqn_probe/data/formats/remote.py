@@ -88,8 +88,8 @@ def local_version(path: str) -> str | None:
     return f"{facts.st_size} {facts.st_mtime_ns}"
 
 
-def file_sizes(folder: str, suffix: str) -> dict[str, int]:
-    """Names and sizes in bytes of the files in a folder that end in ``suffix``; none where there is no folder."""
+def file_sizes(folder: str, suffixes: str | tuple[str, ...]) -> dict[str, int]:
+    """Names and sizes in bytes of the files in a folder that end in a suffix; none where there is no folder."""
     system, path = _open(folder)
     try:
         found = system.ls(path, detail=True)
@@ -99,4 +99,4 @@ def file_sizes(folder: str, suffix: str) -> dict[str, int]:
         raise ValueError(f"{folder} cannot be listed: {error}") from None
     sizes = {Path(entry["name"]).name: entry["size"] for entry in found}
     # macOS leaves a hidden companion "._NAME" beside each file on other file systems.
-    return {name: size for name, size in sorted(sizes.items()) if name.endswith(suffix) and name[0] != "."}
+    return {name: size for name, size in sorted(sizes.items()) if name.endswith(suffixes) and name[0] != "."}

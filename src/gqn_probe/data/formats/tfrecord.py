@@ -12,6 +12,7 @@ from typing import NamedTuple, NoReturn
 
 import google_crc32c
 
+MOST_FIELDS = 100_000  # of a message; a maze has 300 frames
 LONGEST_VARINT = 63  # bits that lie before the last byte
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5  # wire types
 
@@ -74,8 +75,11 @@ def _varint(data: memoryview, at: int) -> tuple[int, int]:
 
 def _fields(data: memoryview) -> Iterator[tuple[int, memoryview]]:
     """The fields of a message: number and content."""
-    at = 0
+    at = count = 0
     while at < len(data):
+        count += 1
+        if count > MOST_FIELDS:
+            raise IndexError(f"a message has more than {MOST_FIELDS:,} fields")
         key, at = _varint(data, at)
         kind = key & 7
         if kind == VARINT:

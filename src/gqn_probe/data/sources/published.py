@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from gqn_probe.data.formats import wohlert
 from gqn_probe.data.formats.deepmind import EncodedScenes, decode_scenes, read_encoded
 from gqn_probe.data.formats.remote import file_sizes, resolve
 from gqn_probe.data.formats.resize import RESIZE, resize_frames
@@ -18,6 +19,13 @@ from gqn_probe.data.formats.tfrecord import raise_error
 from gqn_probe.data.formats.wohlert import read_converted
 from gqn_probe.data.sources.source import Piece, check_size, choose
 from gqn_probe.types import Lens, Scenes
+
+
+class File(NamedTuple):
+    """One file of a data set."""
+
+    path: str
+    size: int  # bytes
 
 
 class Published(NamedTuple):
@@ -48,7 +56,7 @@ DATASETS = {
 
 Kind = Literal["deepmind", "converted"]
 SPLITS = ("train", "test")
-SUFFIXES: dict[Kind, str] = {"deepmind": ".tfrecord", "converted": ".pt.gz"}
+SUFFIXES: dict[Kind, tuple[str, ...]] = {"deepmind": (".tfrecord",), "converted": wohlert.SUFFIXES}
 
 
 def kept_frames(kind: Kind, size: int | None) -> str:
@@ -81,7 +89,7 @@ class DatasetFiles:
             )
 
     def identity(self) -> dict:
-        listing = sorted((piece.split, piece.name, size) for piece, size in self._files.items())
+        listing = sorted((piece.split, piece.name, file.size) for piece, file in self._files.items())
         digest = hashlib.sha256(json.dumps(listing).encode()).hexdigest()[:16]
         settings = {
             "kind": self.kind,
@@ -100,37 +108,38 @@ class DatasetFiles:
         return DATASETS.get(Path(self._folder).name, DATASETS.get(self.name, Published(None, None, OBJECT)))
 
     @property
-    def _suffix(self) -> str:
+    def _suffixes(self) -> tuple[str, ...]:
         return SUFFIXES[self.kind]
 
     @cached_property
     def _folder(self) -> str:
         root = resolve(self.root)
         for folder in (root, f"{root}/{self.name}"):
-            if any(file_sizes(f"{folder}/{split}", self._suffix) for split in SPLITS):
+            if any(file_sizes(f"{folder}/{split}", self._suffixes) for split in SPLITS):
                 return folder
-        wanted = f"{self.name}/train/*{self._suffix} or {self.name}/test/*{self._suffix}"
+        wanted = " or ".join(f"{self.name}/{split}/*{self._suffixes[0]}" for split in SPLITS)
         raise ValueError(f"data.root={self.root} has no {wanted}: give the folder of the dataset or the one above")
 
     @cached_property
-    def _files(self) -> dict[Piece, int]:
-        return {
-            Piece(split, file.removesuffix(self._suffix)): size
-            for split in SPLITS
-            for file, size in file_sizes(f"{self._folder}/{split}", self._suffix).items()
-        }
+    def _files(self) -> dict[Piece, File]:
+        files = {}
+        for split in SPLITS:
+            for name, size in file_sizes(f"{self._folder}/{split}", self._suffixes).items():
+                suffix = next(suffix for suffix in self._suffixes if name.endswith(suffix))
+                files[Piece(split, name.removesuffix(suffix))] = File(f"{self._folder}/{split}/{name}", size)
+        return files
 
     def pieces(self) -> list[Piece]:
         return list(self._files)
 
     def weight(self, piece: Piece) -> int:
-        return self._files[piece]
+        return self._files[piece].size
 
     def limit(self, split: str) -> None:
         return None
 
     def read(self, piece: Piece, on_error: Callable[[ValueError], None] = raise_error) -> Scenes | EncodedScenes:
-        path = f"{self._folder}/{piece.split}/{piece.name}{self._suffix}"
+        path = self._files[piece].path
         if self.kind == "converted":
             scenes = read_converted(path)
         else:

@@ -1,0 +1,148 @@
+"""Read NumPy arrays out of what ``torch.save`` wrote, without executing anything that stands in the file.
+
+A pickle can call any function. The files of GQN's ports need a few, and none of them is called: each name is answered
+with an inert stand-in below, and every other name is refused. Nor can a file ask for more memory than it is worth.
+"""
+
+import gzip
+import io
+import pickle
+import pickletools
+import struct
+import zipfile
+import zlib
+from io import BytesIO
+from typing import Any, NoReturn
+
+import numpy as np
+
+from gqn_probe.data.formats.jpeg import LARGEST_RATIO, SMALL_BYTES
+
+MAGIC = 0x1950A86A20F9469CFC6C  # opens torch.save's format before version 1.6
+MOST_OPCODES = 200_000  # of a pickle; a scene takes some fifty
+MEMO = ("PUT", "BINPUT", "LONG_BINPUT")  # numbers for which the unpickler makes room
+DTYPES = {"u1": np.uint8, "f4": np.float32, "f8": np.float64, "O8": object}
+DAMAGE = (
+    *(OSError, EOFError, zlib.error, struct.error),
+    *(zipfile.BadZipFile, NotImplementedError),  # the latter for a zip of another version
+    *(pickle.UnpicklingError, LookupError, OverflowError, MemoryError, RecursionError, AssertionError),
+)
+
+
+class Dtype:
+    """Stands for numpy.dtype."""
+
+    def __init__(self, name: str = "", *_: object) -> None:
+        if name not in DTYPES:
+            raise ValueError(f"arrays of type {name!r} do not belong here")
+        self.name = name
+
+    def __setstate__(self, state: tuple) -> None:
+        if state[1] == ">":
+            raise ValueError("big-endian arrays do not belong here")
+
+
+class Array:
+    """Stands for numpy.ndarray; its state is (version, shape, dtype, Fortran order, bytes, or a list of objects)."""
+
+    array = np.empty(0)
+
+    def __setstate__(self, state: tuple) -> None:
+        _, shape, dtype, fortran, content = state
+        if DTYPES[dtype.name] is object:
+            if not (isinstance(content, list) and all(isinstance(each, bytes) for each in content)):
+                raise ValueError("arrays of objects other than bytes do not belong here")
+            array = np.empty(len(content), object)
+            array[:] = content
+        else:
+            array = np.frombuffer(content, DTYPES[dtype.name])
+        self.array = array.reshape(shape, order="F" if fortran else "C")
+
+
+class Scene(tuple):
+    """Stands for the named tuple (frames, cameras) of torch-gqn, whatever module defined it."""
+
+    def __new__(cls, *values: object) -> "Scene":
+        return super().__new__(cls, values)
+
+
+def _reconstruct(*_: object) -> Array:
+    """Stands for numpy's function that makes an empty array."""
+    return Array()
+
+
+def _encode(text: str, encoding: str) -> bytes:
+    """Stands for codecs.encode, by which protocol 2 writes bytes."""
+    if encoding != "latin1":
+        raise ValueError(f"bytes written as {encoding!r} do not belong here")
+    return text.encode("latin1")
+
+
+STAND_INS: dict[tuple[str, str], Any] = {
+    ("numpy", "dtype"): Dtype,
+    ("numpy", "ndarray"): Array,
+    ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
+    ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
+    ("_codecs", "encode"): _encode,
+}
+
+
+class _Unpickler(pickle.Unpickler):
+    """Knows the stand-ins and nothing else."""
+
+    def find_class(self, module: str, name: str, /) -> Any:
+        if name == "Scene":
+            return Scene
+        if module.partition(".")[0] == "torch":
+            raise ValueError(f"it holds torch tensors ({module}.{name}) where NumPy arrays are expected")
+        if (module, name) not in STAND_INS:
+            raise ValueError(f"it asks for {module}.{name}, which is not data: do not trust this file")
+        return STAND_INS[module, name]
+
+    def persistent_load(self, pid: object, /) -> NoReturn:
+        raise ValueError("it holds torch tensors where NumPy arrays are expected")
+
+
+def read_saved(content: bytes) -> Any:
+    """The object in a file of ``torch.save``, gzip'd or not, in today's zip or the older format.
+
+    Lists, tuples, numbers, strings, ``Array`` and ``Scene`` are what may be in it.
+
+    Raises:
+        ValueError, or one of ``DAMAGE``: where it is something else, is damaged, or asks for too much memory.
+    """
+    most = SMALL_BYTES + LARGEST_RATIO * len(content)
+    if content[:2] == b"\x1f\x8b":
+        with gzip.GzipFile(fileobj=BytesIO(content)) as file:
+            content = file.read(most + 1)
+        if len(content) > most:
+            raise ValueError(f"it unpacks to more than {most:,} bytes, which no images do")
+    if zipfile.is_zipfile(BytesIO(content)):
+        with zipfile.ZipFile(BytesIO(content)) as archive:
+            found = [entry for entry in archive.infolist() if entry.filename.endswith("/data.pkl")]
+            if not found:
+                raise ValueError("it has no data.pkl")
+            if found[0].file_size > most:
+                raise ValueError(f"it unpacks to {found[0].file_size:,} bytes, which no images do")
+            return _load(BytesIO(archive.read(found[0])))
+    file = BytesIO(content)  # magic number, version, system, object, storages
+    if _load(file) != MAGIC:
+        raise ValueError("it does not open with torch.save's magic number")
+    for _ in ("version", "system"):
+        _load(file)
+    return _load(file)
+
+
+def _load(file: io.BytesIO) -> Any:
+    """The next object of a file, after a look at what its opcodes ask for."""
+    start, size = file.tell(), len(file.getbuffer())
+    try:
+        for number, (opcode, argument, _) in enumerate(pickletools.genops(file)):
+            if number > MOST_OPCODES:
+                raise ValueError(f"it holds more than {MOST_OPCODES:,} objects")
+            if opcode.name in MEMO and isinstance(argument, int) and argument > min(size, MOST_OPCODES):
+                raise ValueError(f"it asks for a memory of {argument:,} objects")
+    except ValueError as error:
+        raise ValueError(f"it is no pickle of arrays ({error})") from None
+    file.seek(start)
+    return _Unpickler(file, encoding="latin1").load()

@@ -1,0 +1,143 @@
+"""Damaged and hostile files: a reader gives scenes or a ValueError that names the file, whatever the bytes.
+
+Each reader sees some twenty files here; ``FUZZ=100000 pytest tests/data/test_fuzzing.py`` gives it as many as that.
+"""
+
+import contextlib
+import gzip
+import io
+import json
+import os
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from gqn_probe.data import read_converted, read_tfrecord
+from gqn_probe.data.formats.camera_matrices import read_colmap, read_transforms
+from gqn_probe.data.formats.camera_table import read_camera_table
+from gqn_probe.data.formats.images import read_image
+from gqn_probe.data.store.store import Shard, checksum_of, read_index, write_shard
+from gqn_probe.data.store.store_reader import StoredScenes
+from gqn_probe.types import Scenes
+
+EXAMPLES = int(os.environ.get("FUZZ", "20"))
+EDIT = st.tuples(st.integers(0, 1 << 20), st.sampled_from("scid"), st.binary(min_size=1, max_size=9))
+
+
+def edited(content: bytes, edits: list[tuple[int, str, bytes]]) -> bytes:
+    """The content after some bytes were set, cut off, inserted or deleted."""
+    for place, kind, new in edits:
+        at = place % (len(content) + 1)
+        rest = {"s": content[at + len(new) :], "c": b"", "i": content[at:], "d": content[at + len(new) :]}[kind]
+        content = content[:at] + (new if kind in "si" else b"") + rest
+    return content
+
+
+FRAMES, CAMERAS = np.zeros((2, 4, 4, 3), np.uint8), np.zeros((2, 5), np.float32)
+
+
+def _saved(*, legacy: bool) -> bytes:
+    file = io.BytesIO()
+    torch.save([(FRAMES, CAMERAS)], file, _use_new_zipfile_serialization=not legacy)
+    return file.getvalue()
+
+
+def _npz() -> bytes:
+    file = io.BytesIO()
+    np.savez_compressed(file, frames=FRAMES[None], cameras=CAMERAS[None])
+    return file.getvalue()
+
+
+def _image() -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(FRAMES[0]).save(file, "PNG")
+    return file.getvalue()
+
+
+def _read_shard(folder: Path, content: bytes) -> None:
+    path = folder / "train-0.safetensors"
+    path.write_bytes(content)
+    shard = Shard("train", "0", 1, len(content), checksum_of(path))
+    scenes = StoredScenes(folder, [shard])
+    assert scenes[:].frames.dtype == torch.uint8
+    assert len(scenes.names) == 1
+
+
+def _shard(folder: Path, scenes: Scenes | Any) -> bytes:
+    return (folder / write_shard(folder, "train", "1", scenes).file).read_bytes()
+
+
+def _read_index(folder: Path, content: bytes) -> None:
+    (folder / "index.json").write_bytes(content)
+    read_index(folder)
+
+
+TABLE = b"scene,image,x,y,z,yaw,pitch\na,0.png,1,2,3,0.5,-0.5\na,1.png,1,2,3,1,0\n"
+TRANSFORMS = json.dumps(
+    {"w": 4, "fl_x": 4, "frames": [{"file_path": "a", "transform_matrix": [[1, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0]]}]}
+).encode()
+MODEL = b"1 PINHOLE 64 48 40 40 32 24\n"
+SHARD = {"split": "train", "piece": "0", "scenes": 1, "bytes": 9, "crc32c": ""}
+INDEX = json.dumps({"source": {}, "format": 1, "shards": [SHARD]}).encode()
+
+
+def _written(folder: Path, name: str, read: Callable[[Path], Any]) -> Callable[[bytes], Any]:
+    def reader(content: bytes) -> None:
+        (folder / name).write_bytes(content)
+        read(folder / name)
+
+    return reader
+
+
+def targets(folder: Path, make: Any) -> dict[str, tuple[bytes, Callable[[bytes], Any]]]:
+    """A valid file and its reader, by name."""
+    converted = _written(folder, "a.pt.gz", read_converted)
+    record, scenes = make.scene(views=2), Scenes(torch.zeros(1, 2, 3, 4, 4, dtype=torch.uint8), torch.zeros(1, 2, 5))
+    tfrecord = _written(folder, "a.tfrecord", read_tfrecord)
+    return {
+        "tfrecord": (make.records(record), tfrecord),
+        "record": (record, lambda content: tfrecord(make.records(content))),
+        "pt": (_saved(legacy=True), converted),
+        "pt zip": (_saved(legacy=False), converted),
+        "pt.gz": (gzip.compress(_saved(legacy=True)), converted),
+        "npz": (_npz(), _written(folder, "a.npz", read_converted)),
+        "shard": (_shard(folder, scenes), lambda content: _read_shard(folder, content)),
+        "index": (INDEX, lambda content: _read_index(folder, content)),
+        "table": (TABLE, lambda content: read_camera_table(content, "a.csv", angles="radians")),
+        "transforms": (TRANSFORMS, lambda content: read_transforms(content, "t.json", up="z")),
+        "colmap": (b"1 1 0 0 0 0 0 0 1 a.png\n\n", lambda content: read_colmap(MODEL, content, "model", up="-y")),
+        "colmap lens": (MODEL, lambda content: read_colmap(content, b"1 1 0 0 0 0 0 0 1 a\n\n", "model", up="-y")),
+        "image": (_image(), lambda content: read_image(content, "a.png", size=4, crop="center", background=None)),
+    }
+
+
+NAMES = ("tfrecord", "record", "pt", "pt zip", "pt.gz", "npz", "shard", "index", "table", "transforms", "colmap")
+
+
+@pytest.mark.parametrize("name", [*NAMES, "colmap lens", "image"])
+def test_only_value_errors_leave_a_reader(name: str, make: Any, tmp_path: Path) -> None:
+    content, read = targets(tmp_path, make)[name]
+    read(content)
+
+    @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=[*HealthCheck])
+    @given(st.lists(EDIT, max_size=5))
+    def run(edits: list[tuple[int, str, bytes]]) -> None:
+        with contextlib.suppress(ValueError):
+            read(edited(content, edits))
+
+    run()
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00" * 64, b"\xff" * 64, zlib.compress(b"a" * 999), b"[" * 200_000])
+def test_files_of_something_else_are_refused(content: bytes, make: Any, tmp_path: Path) -> None:
+    for _, read in targets(tmp_path, make).values():
+        with pytest.raises(ValueError, match=r"\w"):
+            read(content)
