@@ -129,6 +129,11 @@ def test_original_protocol_keeps_its_labels(study_inputs: StudyInputs, quick: St
     assert {row["split"] for row in rows} == {"train", "validation"}
     summary = json.loads((study / "summary.json").read_text())
     assert "Label n stands for n - 1 context images" in summary["convention"]
+    width = study_inputs.features(("representation",))["representation"][0, 0].numel()
+    assert f"20 validation rows of r, {width} numbers" in summary["answer"]
+    assert summary["notes"] == [f"r of this network is {width} numbers; that of the original study was 256."]
+    assert {row["control"] for row in rows} == {"none", "norm"}
+    assert 0 <= summary["headline"]["norm_only_low"] <= summary["headline"]["norm_only"] <= 1
     curves = _table(study / "curves.csv")
     assert {(row["split"], row["metric"]) for row in curves} == {
         (split, metric) for split in ("train", "validation") for metric in ("accuracy", "loss")

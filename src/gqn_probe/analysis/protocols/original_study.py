@@ -1,9 +1,10 @@
 """The original study's classifier, to the letter (its README and script; ``experiment=original``).
 
 Of 15 views n are drawn anew for every n in 2..15, the last of which is the query: label n stands for n - 1 context
-images. A perceptron of 256 inputs, 128 ReLU and a 16-way softmax, untouched inputs, Keras' Glorot start and Adam
-(rate 1e-3, epsilon 1e-7, batches of 32), 100 epochs on the first 80 % of the rows in scene order, validated on the
-rest. One split, no control: what it shows is what that study showed.
+images. A perceptron of r whole (256 numbers in the released network), 128 ReLU and a 16-way softmax, untouched inputs,
+Keras' Glorot start and Adam (rate 1e-3, epsilon 1e-7, batches of 32), 100 epochs on the first 80 % of the rows in scene
+order, validated on the rest. One split: what it shows is what that study showed. Beside it, the same classifier sees the length of r alone,
+which that study did not ask about, so that it could not conclude that r tells its number of views by anything else.
 """
 
 import math
@@ -14,97 +15,131 @@ from jaxtyping import Float
 from scipy.stats import binomtest
 from torch import Tensor
 
+from gqn_probe.analysis.inputs.context_readouts import context_rows
+from gqn_probe.analysis.inputs.study_inputs import StudyInputs
+from gqn_probe.analysis.inputs.view_selection import original_task
 from gqn_probe.analysis.probes.dataset import CaseName, ProbeDataset
 from gqn_probe.analysis.probes.perceptron import Perceptron
 from gqn_probe.analysis.probes.predictions import Predictions, confusion, row_scores
 from gqn_probe.analysis.probes.probe_fit import fit_probes
 from gqn_probe.analysis.protocols.study_settings import StudySettings
+from gqn_probe.analysis.questions.controls import TRANSFORMS
 from gqn_probe.analysis.questions.splits import Split
-from gqn_probe.results import ConfusionCell, CurvePoint, Interval, Outcome, Result
+from gqn_probe.analysis.statistics.headline import COUNT
+from gqn_probe.results import Answer, ConfusionCell, CurvePoint, Interval, Outcome, Result
 
 LABELS = 16  # of the softmax: 0 and 1 are never asked for
 TRAINED = 0.8
-CASE = CaseName("count", "pooled", "none", "original")
+ORIGINAL_WIDTH = 256  # numbers of r of the released network
+CASES = tuple(CaseName("count", "whole", control, "original") for control in ("none", "norm"))
 CONVENTION = (
     "A count is the original study's label: the number of images drawn, of which the last is the query. "
     "Label n stands for n - 1 context images."
 )
 
 
+def original_rows(
+    study_inputs: StudyInputs, counts: tuple[int, ...], settings: StudySettings
+) -> Float[Tensor, "s k d"]:
+    """r whole, of every scene and label."""
+    number, views = len(study_inputs.scenes), study_inputs.scenes.views
+    contexts = [original_task(number, views, count, settings.seed).context for count in counts]
+    return torch.stack([context_rows(study_inputs, "whole", context) for context in contexts], dim=1)
+
+
 def original_outcome(
     representations: Float[Tensor, "s k d"], counts: tuple[int, ...], settings: StudySettings, *, device: str
 ) -> Outcome:
-    """Train the original's classifier on r of every scene and label, and score its validation rows.
+    """Train the original's classifier on r of every scene and label, and on its norms; score their validation rows.
 
     Raises:
         ValueError: a label above 15, or too few rows to hold any out.
     """
     if max(counts) >= LABELS:
         raise ValueError(f"context={max(counts)} is above {LABELS - 1}, the largest label of the original study")
-    objects, labels_an_object = representations.shape[:2]
-    inputs = rearrange(representations, "s k d -> (s k) d").contiguous()
-    labels = torch.tensor(counts).repeat(objects)
-    trained = math.floor(TRAINED * len(labels))
-    if not 0 < trained < len(labels):
-        raise ValueError(f"{len(labels)} rows cannot be split in 80 % and 20 %; use more objects or counts")
-    rows = torch.arange(len(labels))
-    results: list[Result] = []
-    curves: list[CurvePoint] = []
-    validated = []
+    objects, number = representations.shape[:2]
+    trained = math.floor(TRAINED * objects * number)
+    if not 0 < trained < objects * number:
+        raise ValueError(f"{objects * number} rows cannot be split in 80 % and 20 %; use more objects or counts")
+    norms = TRANSFORMS["norm"](representations, torch.tensor(counts), torch.Generator())
+    norms = (norms - norms.mean(dim=(0, 1))) / norms.std(dim=(0, 1)).clamp(min=1e-12)  # lengths in the thousands
+    outcome = Outcome([], [], [], [], {}, "", CONVENTION, [])
+    reached = {}
+    for case, rows in zip(CASES, (representations, norms), strict=True):
+        reached[case.control] = _classify(outcome, case, rows, counts, settings, device)
+    accuracy, norm, guess = reached["none"], reached["norm"], 1 / len(counts)
+    headline = {"probe": CASES[0].probe, "input": CASES[0].input, "chance": guess}
+    for name, found in (("accuracy", accuracy), ("norm_only", norm)):
+        headline |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
+    width = representations.shape[2]
+    answer = (
+        f"The original study's classifier names the number of images drawn with accuracy {_said(accuracy)} on "
+        f"{objects * number - trained} validation rows of r, {width} numbers (guessing: {guess:.1%}). From the length "
+        f"of r alone it reaches {_said(norm)}: what the original study found, any sum of non-negative views would "
+        f"give, and it could not conclude that r tells more of its views than how many they are."
+    )
+    if width != ORIGINAL_WIDTH:
+        outcome.notes.append(f"r of this network is {width} numbers; that of the original study was {ORIGINAL_WIDTH}.")
+    answers = [Answer(COUNT, answer, *accuracy, licence="the same classifier on the length of r alone")]
+    return outcome._replace(headline=headline, answer=answer, answers=answers)
+
+
+def _classify(
+    outcome: Outcome,
+    case: CaseName,
+    representations: Float[Tensor, "s k d"],
+    counts: tuple[int, ...],
+    settings: StudySettings,
+    device: str,
+) -> Interval:
+    """Train and score the classifier with every seed; the rows of one case are added to ``outcome``."""
     probe = settings.kept[settings.headline]
     if not isinstance(probe, Perceptron):
         raise ValueError("the original study's classifier is a softmax one: choose probe=original")
+    features = rearrange(representations, "s k d -> (s k) d").contiguous()
+    labels, rows = torch.tensor(counts).repeat(len(representations)), torch.arange(len(features))
+    trained, owners, validated = math.floor(TRAINED * len(labels)), rows // len(counts), []
     for seed in settings.probe_seeds():
         split = Split(rows[:trained], rows[trained:], test=rows[:0])
-        dataset = ProbeDataset(*CASE[:3], seed, inputs, labels, rows // labels_an_object, split, inputs)
+        dataset = ProbeDataset(*case[:3], seed, features, labels, owners, split, features)
         fitted = fit_probes([dataset], probe, classes=LABELS, rows=trained, device=device)
-        logits = fitted.logits(0, 0, inputs[trained:])
-        validated.append(Predictions.of(rows[trained:] // labels_an_object, labels[trained:], logits))
+        logits = fitted.logits(0, 0, features[trained:])
+        validated.append(Predictions.of(owners[trained:], labels[trained:], logits))
         for column, values in fitted.curves._asdict().items():
-            split, metric = column.split("_", 1)
+            part, metric = column.split("_", 1)
             points = enumerate(values.flatten().tolist(), start=1)
-            curves += [CurvePoint(*CASE, seed, epoch, split, metric, value) for epoch, value in points]
-            results.append(Result(*CASE, seed, split, None, metric, float(values[-1])))
+            outcome.curves.extend(CurvePoint(*case, seed, epoch, part, metric, value) for epoch, value in points)
+            outcome.results.append(Result(*case, seed, part, None, metric, float(values[-1])))
     predictions = Predictions.together(validated)
-    results += _score(predictions, torch.arange(LABELS), counts, settings.seeds)
-    cells = [
-        ConfusionCell(*CASE[1:], true, predicted, n)
+    outcome.results.extend(_score(case, predictions, counts, settings.seeds))
+    outcome.confusion.extend(
+        ConfusionCell(*case[1:], true, predicted, n)
         for true, row in enumerate(confusion(predictions).tolist())
         for predicted, n in enumerate(row)
         if true in counts and (n or predicted in counts)
-    ]
-    reached = _share(predictions.predicted == predictions.labels, settings.seeds)
-    headline = {
-        "probe": CASE.probe,
-        "input": CASE.input,
-        "accuracy": reached.value,
-        "accuracy_low": reached.low,
-        "accuracy_high": reached.high,
-        "chance": 1 / len(counts),
-    }
-    answer = (
-        f"The original study's classifier names the number of images drawn with an accuracy of {reached.value:.1%} "
-        f"({reached.low:.1%} to {reached.high:.1%}) on {len(labels) - trained} validation rows "
-        f"(guessing: {1 / len(counts):.1%}); with no control, this does not tell whether r says more than its length."
     )
-    return Outcome(results, curves, cells, [], headline, answer, CONVENTION, [])
+    return _share(predictions.predicted == predictions.labels, settings.seeds)
 
 
-def _score(predictions: Predictions, counts: Tensor, labels: tuple[int, ...], seeds: int) -> list[Result]:
+def _score(case: CaseName, predictions: Predictions, labels: tuple[int, ...], seeds: int) -> list[Result]:
     n = len(predictions.labels)
-    scores = row_scores(predictions, counts).mean(dim=0).tolist()
+    scores = row_scores(predictions, torch.arange(LABELS)).mean(dim=0).tolist()
     found = [
-        Result(*CASE, None, "validation", None, metric, value, n=n)
+        Result(*case, None, "validation", None, metric, value, n=n)
         for metric, value in zip(("mean_absolute_error", "within_one"), scores[1:3], strict=True)
     ]
     right = predictions.predicted == predictions.labels
-    found.append(Result.pooled(CASE, "accuracy", _share(right, seeds), n=n, split="validation"))
+    found.append(Result.pooled(case, "accuracy", _share(right, seeds), n=n, split="validation"))
     for label in labels:
         here = right[predictions.labels == label]
         if len(here):
             share = _share(here, seeds)
-            found.append(Result.pooled(CASE, "accuracy", share, n=len(here), count=label, split="validation"))
+            found.append(Result.pooled(case, "accuracy", share, n=len(here), count=label, split="validation"))
     return found
+
+
+def _said(found: Interval) -> str:
+    return f"{found.value:.1%} ({found.low:.1%} to {found.high:.1%})"
 
 
 def _share(right: Tensor, seeds: int) -> Interval:

@@ -10,7 +10,7 @@ from torch import Tensor
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.protocols.count_probe import CONVENTION, counting_outcome
 from gqn_probe.analysis.protocols.jobs import Jobs, find_jobs, job_note, read_representations
-from gqn_probe.analysis.protocols.original_study import original_outcome
+from gqn_probe.analysis.protocols.original_study import original_outcome, original_rows
 from gqn_probe.analysis.protocols.probe_inputs import ProbeInputs
 from gqn_probe.analysis.protocols.reconstruction import prediction_rows, write_pictures
 from gqn_probe.analysis.protocols.study_settings import StudySettings
@@ -59,7 +59,8 @@ def _outcome(
     folder: Path,
 ) -> Outcome:
     if settings.protocol == "original":
-        return original_outcome(representations, jobs.counts, settings, device=study_inputs.device)
+        rows = original_rows(study_inputs, jobs.counts, settings)
+        return original_outcome(rows, jobs.counts, settings, device=study_inputs.device)
     if len(jobs.counts) == 1:
         read: dict[str, float | str] = {"probe": settings.headline, "input": settings.inputs[0]}
         return Outcome([], [], [], [], read, ONE_COUNT, CONVENTION, [])
