@@ -3,8 +3,8 @@
 Of 15 views n are drawn anew for every n in 2..15, the last of which is the query: label n stands for n - 1 context
 images. A perceptron of r whole (256 numbers in the released network), 128 ReLU and a 16-way softmax, untouched inputs,
 Keras' Glorot start and Adam (rate 1e-3, epsilon 1e-7, batches of 32), 100 epochs on the first 80 % of the rows in scene
-order, validated on the rest. One split: what it shows is what that study showed. Beside it, the same classifier sees the length of r alone,
-which that study did not ask about, so that it could not conclude that r tells its number of views by anything else.
+order, validated on the rest. One split: what it shows is what that study showed. Beside it, the same classifier sees
+the length of r alone, which that study did not ask about: so it could not conclude that r tells more than that.
 """
 
 import math

@@ -1,0 +1,26 @@
+"""The option ``all`` of the group ``probe/control``: every control that lies in the configuration's folder.
+
+Hydra's defaults lists name each option. A search-path plugin sees the folders before anything is composed, so a control
+is added by putting its YAML there.
+"""
+
+from pathlib import Path
+
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.config_store import ConfigStore
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+
+GROUP, FIRST = "probe/control", ("none", "norm")  # r as it is and its length come first, wherever controls are listed
+
+
+class ControlGroup(SearchPathPlugin):
+    """Lists the controls anew whenever a search path is made."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        names: set[str] = set()
+        for element in search_path.get_path():
+            folder = element.path.removeprefix("file://")
+            if "://" not in folder:  # what is installed with Hydra, or lives in memory
+                names |= {path.stem for path in (Path(folder) / GROUP).glob("*.yaml")}
+        ordered = [name for name in FIRST if name in names] + sorted(names.difference(FIRST))
+        ConfigStore.instance().store(group=GROUP, name="all", node={"defaults": ordered}, provider="gqn-probe")
