@@ -41,10 +41,17 @@ class LastCheckpoint(Checkpoint):
         self.path = Path(folder) / "last.ckpt"
         self.signal: int | None = None
         self.stop = False
+        self.early = False  # whether the last validation came before its time, because the run ended
+
+    def state_dict(self) -> dict[str, bool]:
+        return {"early": self.early}
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         # trainer.max_time is that of one sitting: forget how long the earlier ones took.
         states: Mapping[str, Any] = checkpoint["callbacks"]
+        if states.get(self.state_key, {}).get("early"):
+            # Lightning counts the step before it only where it would validate again, and logs the next one as the last.
+            checkpoint["loops"]["fit_loop"]["epoch_loop.state_dict"]["_batches_that_stepped"] += 1
         checkpoint["callbacks"] = {name: state for name, state in states.items() if not name.startswith("Timer")}
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -81,6 +88,8 @@ class LastCheckpoint(Checkpoint):
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.sanity_checking:
             return
+        due = (trainer.fit_loop.total_batch_idx + 1) % trainer.val_check_batch == 0
+        self.early = trainer.should_stop and not due
         self._save(trainer)
         if self._told_to_stop(trainer):
             self._end(trainer)
