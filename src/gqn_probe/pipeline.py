@@ -18,7 +18,6 @@ from gqn_probe.analysis.protocols.study_settings import StudySettings
 from gqn_probe.analysis.protocols.viewer_images import write_viewer
 from gqn_probe.analysis.protocols.voxels import write_voxels
 from gqn_probe.context_range import parse_counts
-from gqn_probe.data.datamodule import SPLITS
 from gqn_probe.data.sources.rendered import Rendered
 from gqn_probe.data.stimuli.ray_caster import render_objects
 from gqn_probe.model import InputSpec, load_gqn, weights_path
@@ -29,6 +28,7 @@ from gqn_probe.report.figure_registry import draw_figures
 from gqn_probe.report.page import build_report
 from gqn_probe.report.terminal import print_results, say
 from gqn_probe.study_results import read_study
+from gqn_probe.types import SPLITS
 from gqn_probe.wandb_logging import ArtifactSpec
 
 log = logging.getLogger(__name__)

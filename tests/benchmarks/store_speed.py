@@ -58,7 +58,7 @@ def jpeg_scenes() -> EncodedScenes:
     scenes = render_scenes(SCENES, views=15, background="gradient")
     pixels = rearrange(scenes.frames, "s v c h w -> s v h w c").contiguous().numpy()
     frames = [tuple(simplejpeg.encode_jpeg(frame, colorsubsampling="420") for frame in views) for views in pixels]
-    return EncodedScenes(frames, scenes.cameras, ["rendered"] * SCENES, (64, 64))
+    return EncodedScenes(frames, scenes.cameras, ["rendered"] * SCENES, (64, 64), ("rendered",) * SCENES)
 
 
 def port_file(scenes: Scenes, path: Path) -> None:
@@ -134,7 +134,7 @@ def main() -> None:
 
         def pillow(path: Path) -> Tensor:
             scenes = []
-            for label, payload in read_records(path.read_bytes(), "pillow"):
+            for _, label, payload in read_records(path.read_bytes(), "pillow"):
                 frames = parse_scene(payload, label).frames
                 scenes.append(np.stack([np.asarray(Image.open(io.BytesIO(frame)).convert("RGB")) for frame in frames]))
             return torch.from_numpy(np.stack(scenes))

@@ -136,7 +136,9 @@ def test_only_value_errors_leave_a_reader(name: str, make: Any, tmp_path: Path) 
     run()
 
 
-@pytest.mark.parametrize("content", [b"", b"\x00" * 64, b"\xff" * 64, zlib.compress(b"a" * 999), b"[" * 200_000])
+@pytest.mark.parametrize(
+    "content", [b"", b"\x00" * 64, b"\xff" * 64, zlib.compress(b"a" * 999), b"[" * 200_000], ids=range(5)
+)
 def test_files_of_something_else_are_refused(content: bytes, make: Any, tmp_path: Path) -> None:
     for _, read in targets(tmp_path, make).values():
         with pytest.raises(ValueError, match=r"\w"):

@@ -11,7 +11,6 @@ import zlib
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -30,12 +29,10 @@ from gqn_probe.data.store.store import Index
 from gqn_probe.data.store.store_builder import build_store
 from gqn_probe.data.store.store_reader import StoredScenes
 from gqn_probe.data.workers import in_processes
-from gqn_probe.types import Batch, Lens, Scenes
+from gqn_probe.types import SPLITS, Batch, Lens, Scenes, Split
 
 log = logging.getLogger(__name__)
 
-Split = Literal["train", "val", "test"]
-SPLITS: tuple[Split, ...] = ("train", "val", "test")
 BACKGROUND_FRAMES = 320
 HELD_OUT = 0.05  # of the training scenes, for each split that a source does not have
 
@@ -181,6 +178,7 @@ class SceneDataModule(LightningDataModule):
         held = ((draws < HELD_OUT) | (draws == draws.min()))[group]
         self._splits[split] = train.select(held)
         self._splits["train"] = train.select(~held)
+        log.info("%d of %d training scenes are held out as split %r", int(held.sum()), len(train), split)
 
     def split(self, split: Split) -> StoredScenes:
         """The scenes of a split, in the store; ``rows`` are the ids by which batches name them.

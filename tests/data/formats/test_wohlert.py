@@ -17,7 +17,7 @@ import pytest
 import torch
 from einops import rearrange
 
-from gqn_probe.data import read_converted
+from gqn_probe.data import encode_cameras, read_converted, render_scenes
 from gqn_probe.data.formats.jpeg import decode_jpegs
 
 
@@ -187,3 +187,20 @@ def test_a_compressed_archive_cannot_ask_for_much_memory(make: Any, tmp_path: Pa
     for name in ("a.pt", "a.npz"):
         with pytest.raises(ValueError, match=r"unpacks to 188,743,680 bytes, which no images do"):
             read_converted(make.file(tmp_path / name, archive.getvalue()))
+
+
+def test_files_of_gqn_dataset_renderer(make: Any, tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    scenes = render_scenes(3, views=2, size=8, seed=1)
+    x, y, z, _, _ = scenes.cameras.double().unbind(-1)  # its world has y where ours has z, and z where ours has x
+    yaw, pitch = torch.atan2(y, x), -torch.asin(z / torch.stack([x, y, z]).norm(dim=0))
+    viewpoints = torch.stack([y, z, x, yaw.cos(), yaw.sin(), pitch.cos(), pitch.sin()], dim=-1)
+    file = io.BytesIO()
+    with h5py.File(file, "w") as content:
+        content["images"] = rearrange(scenes.frames, "s v c h w -> s v h w c").numpy()
+        content["viewpoints"] = viewpoints.float().numpy()
+    found = read_converted(make.file(tmp_path / "1.h5", file.getvalue()))
+    assert torch.equal(found.frames, scenes.frames)
+    torch.testing.assert_close(encode_cameras(found.cameras), encode_cameras(scenes.cameras), atol=1e-5, rtol=0)
+    with pytest.raises(ValueError, match=r"1\.h5 is damaged or no file of scenes"):
+        read_converted(make.file(tmp_path / "1.h5", file.getvalue()[:200]))

@@ -17,7 +17,7 @@ from gqn_probe.data.formats.camera_table import View
 
 ROLL = math.radians(1.0)  # what may be ignored
 UPS = {sign + name: float(f"{sign}1") * axis for sign in ("", "-") for name, axis in zip("xyz", np.eye(3), strict=True)}
-LENSES = {  # COLMAP's camera models: how many focal lengths come before the middle of the image
+COLMAP_MODELS = {  # COLMAP's camera models: how many focal lengths come before the middle of the image
     "SIMPLE_PINHOLE": 1,
     "PINHOLE": 2,
     "SIMPLE_RADIAL": 1,
@@ -95,11 +95,11 @@ def read_colmap(cameras: bytes, images: bytes, label: str, *, up: str) -> Posed:
         try:
             number, model, width, height = cells[0], cells[1], float(cells[2]), float(cells[3])
             parameters = [float(cell) for cell in cells[4:]]
-            count = LENSES[model]
+            count = COLMAP_MODELS[model]
             *focal, middle_x, middle_y = parameters[: count + 2]
             distortion = parameters[count + 2 :]
         except (ValueError, IndexError, KeyError) as error:
-            raise ValueError(f"{where}: a camera of {', '.join(LENSES)} is expected ({error})") from None
+            raise ValueError(f"{where}: a camera of {', '.join(COLMAP_MODELS)} is expected ({error})") from None
         if any(abs(each) > 1e-6 for each in distortion):
             raise ValueError(f"{where}: it distorts the images: undistort them (colmap image_undistorter)")
         _check_middle(middle_x, width, where)

@@ -11,8 +11,9 @@ from io import StringIO
 from itertools import groupby
 from typing import NamedTuple
 
+from gqn_probe.types import SPLITS
+
 COLUMNS = ("scene", "image", "x", "y", "z", "yaw", "pitch")
-SPLITS = ("train", "val", "test")
 ANGLES = ("radians", "degrees")
 DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
 

@@ -21,11 +21,11 @@ from gqn_probe.data.formats.jpeg import LARGEST_RATIO, SMALL_BYTES
 MAGIC = 0x1950A86A20F9469CFC6C  # opens torch.save's format before version 1.6
 MOST_OPCODES = 200_000  # of a pickle; a scene takes some fifty
 MEMO = ("PUT", "BINPUT", "LONG_BINPUT")  # numbers for which the unpickler makes room
-DTYPES = {"u1": np.uint8, "f4": np.float32, "f8": np.float64, "O8": object}
+ARRAY_TYPES = {"u1": np.uint8, "f4": np.float32, "f8": np.float64, "O8": object}
 DAMAGE = (
-    *(OSError, EOFError, zlib.error, struct.error),
+    *(OSError, EOFError, RuntimeError, zlib.error, struct.error),
     *(zipfile.BadZipFile, NotImplementedError),  # the latter for a zip of another version
-    *(pickle.UnpicklingError, LookupError, OverflowError, MemoryError, RecursionError, AssertionError),
+    *(pickle.UnpicklingError, LookupError, OverflowError, MemoryError, AssertionError),
 )
 
 
@@ -33,7 +33,7 @@ class Dtype:
     """Stands for numpy.dtype."""
 
     def __init__(self, name: str = "", *_: object) -> None:
-        if name not in DTYPES:
+        if name not in ARRAY_TYPES:
             raise ValueError(f"arrays of type {name!r} do not belong here")
         self.name = name
 
@@ -49,13 +49,13 @@ class Array:
 
     def __setstate__(self, state: tuple) -> None:
         _, shape, dtype, fortran, content = state
-        if DTYPES[dtype.name] is object:
+        if ARRAY_TYPES[dtype.name] is object:
             if not (isinstance(content, list) and all(isinstance(each, bytes) for each in content)):
                 raise ValueError("arrays of objects other than bytes do not belong here")
             array = np.empty(len(content), object)
             array[:] = content
         else:
-            array = np.frombuffer(content, DTYPES[dtype.name])
+            array = np.frombuffer(content, ARRAY_TYPES[dtype.name])
         self.array = array.reshape(shape, order="F" if fortran else "C")
 
 

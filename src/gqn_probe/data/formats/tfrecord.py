@@ -12,7 +12,7 @@ from typing import NamedTuple, NoReturn
 
 import google_crc32c
 
-MOST_FIELDS = 100_000  # of a message; a maze has 300 frames
+MOST_FIELDS = 20_000  # of a message; a maze has 300 frames
 LONGEST_VARINT = 63  # bits that lie before the last byte
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5  # wire types
 

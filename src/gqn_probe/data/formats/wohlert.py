@@ -3,6 +3,7 @@
 * ``.pt.gz`` and ``.pt`` of wohlert/generative-query-network-pytorch: a list of (images uint8 [v h w c], or [v c h w]
   as its first version wrote them; cameras float32 [v 5]);
 * ``.pt.gz`` and ``.pt`` of iShohei220/torch-gqn: one named tuple of frames, as JPEGs or floats in 0..1, and cameras;
+* ``.h5`` of musyoku/gqn-dataset-renderer: ``images`` uint8 [s v h w c] and ``viewpoints`` [s v 7];
 * ``.npz``: ``frames`` [s v h w c] or [s v c h w], and ``cameras`` [s v 5].
 """
 
@@ -20,7 +21,7 @@ from gqn_probe.data.formats.jpeg import LARGEST_RATIO, SMALL_BYTES, check_memory
 from gqn_probe.data.formats.remote import fetch
 from gqn_probe.types import Scenes
 
-SUFFIXES = (".pt.gz", ".pt", ".npz")
+SUFFIXES = (".pt.gz", ".pt", ".h5", ".npz")
 
 
 class SceneArrays(NamedTuple):
@@ -38,7 +39,7 @@ def read_converted(path: str | Path) -> Scenes:
     """
     content = fetch(path)
     try:
-        found = _read_npz(content) if str(path).endswith(".npz") else _read_pairs(content)
+        found = READERS.get(PurePosixPath(path).suffix, _read_pairs)(content)
     except DAMAGE as error:
         raise ValueError(f"{path} is damaged or no file of scenes: {error}") from None
     except (ValueError, TypeError, AttributeError) as error:
@@ -75,6 +76,34 @@ def _read_npz(content: bytes) -> list[SceneArrays]:
         if absent:
             raise ValueError(f"it has no array {min(absent)}, but {', '.join(arrays.files)}")
         frames, cameras = arrays["frames"], arrays["cameras"]
+    return _scenes_of(frames, cameras)
+
+
+def _read_hdf5(content: bytes) -> list[SceneArrays]:
+    """The scenes of a file of gqn-dataset-renderer, whose world has y up and whose cameras look along -z."""
+    try:
+        import h5py  # an extra
+    except ImportError:
+        raise ValueError("it needs another package: pip install 'gqn-probe[hdf5]'") from None
+    with h5py.File(BytesIO(content)) as file:
+        columns = [file[name] for name in ("images", "viewpoints")]
+        if not all(isinstance(column, h5py.Dataset) for column in columns):
+            raise ValueError("images and viewpoints are no arrays")
+        size = sum(column.nbytes for column in columns)
+        if size > SMALL_BYTES + LARGEST_RATIO * len(content):
+            raise ValueError(f"it unpacks to {size:,} bytes, which no images do")
+        frames, viewpoints = (np.asarray(column) for column in columns)
+    if viewpoints.ndim != 3 or viewpoints.shape[2] != 7:
+        raise ValueError(f"expected viewpoints [s, v, 7], got {list(viewpoints.shape)}")
+    x, y, z, cos_yaw, sin_yaw, cos_pitch, sin_pitch = np.moveaxis(viewpoints, -1, 0)
+    yaw, pitch = np.arctan2(sin_yaw, cos_yaw) + np.pi, np.arctan2(sin_pitch, cos_pitch)
+    return _scenes_of(frames, np.stack([z, x, y, yaw, pitch], axis=-1))
+
+
+READERS = {".npz": _read_npz, ".h5": _read_hdf5}
+
+
+def _scenes_of(frames: np.ndarray, cameras: np.ndarray) -> list[SceneArrays]:
     if frames.ndim != 5 or len(frames) != len(cameras) or not len(frames):
         raise ValueError(f"expected frames [s, v, h, w, 3] and cameras [s, v, 5], got {frames.shape}, {cameras.shape}")
     return [SceneArrays(*scene) for scene in zip(frames, cameras, strict=True)]

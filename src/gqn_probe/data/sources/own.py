@@ -18,16 +18,15 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from gqn_probe.data.formats.camera_matrices import UPS, Posed, joint_scale, read_colmap, read_transforms
-from gqn_probe.data.formats.camera_table import ANGLES, SPLITS, CameraScene, View, read_camera_table
+from gqn_probe.data.formats.camera_table import ANGLES, CameraScene, View, read_camera_table
 from gqn_probe.data.formats.images import CROPS, check_color, read_image
 from gqn_probe.data.formats.remote import fetch, file_versions, local_version, resolve
 from gqn_probe.data.formats.resize import RESIZE
 from gqn_probe.data.formats.tfrecord import raise_error
-from gqn_probe.data.sources.source import Piece, check_size, choose
-from gqn_probe.types import Lens, Scenes
+from gqn_probe.data.sources.source import SCENES_A_PIECE, Piece, check_size, choose
+from gqn_probe.types import SPLITS, Lens, Scenes
 
 TABLE, TRANSFORMS, COLMAP = "cameras.csv", "transforms.json", "images.txt"
-PIECE = 64  # scenes
 IMAGES = 1  # raise it when the same files give other frames, so that no store is taken for them
 
 
@@ -148,12 +147,12 @@ class OwnScenes:
         return normal
 
     def _of(self, piece: Piece) -> list[CameraScene]:
-        first = int(piece.name) * PIECE
-        return [scene for scene in self._scenes if scene.split == piece.split][first : first + PIECE]
+        first = int(piece.name) * SCENES_A_PIECE
+        return [scene for scene in self._scenes if scene.split == piece.split][first : first + SCENES_A_PIECE]
 
     def pieces(self) -> list[Piece]:
         numbers = {split: sum(scene.split == split for scene in self._scenes) for split in SPLITS}
-        return [Piece(split, f"{n:05d}") for split in SPLITS for n in range(math.ceil(numbers[split] / PIECE))]
+        return [Piece(split, f"{n:05d}") for split in SPLITS for n in range(math.ceil(numbers[split] / SCENES_A_PIECE))]
 
     def weight(self, piece: Piece) -> int:
         return len(self._of(piece))

@@ -55,7 +55,7 @@ DATASETS = {
 
 
 Kind = Literal["deepmind", "converted"]
-SPLITS = ("train", "test")
+PUBLISHED_SPLITS = ("train", "test")
 SUFFIXES: dict[Kind, tuple[str, ...]] = {"deepmind": (".tfrecord",), "converted": wohlert.SUFFIXES}
 
 
@@ -115,15 +115,15 @@ class DatasetFiles:
     def _folder(self) -> str:
         root = resolve(self.root)
         for folder in (root, f"{root}/{self.name}"):
-            if any(file_sizes(f"{folder}/{split}", self._suffixes) for split in SPLITS):
+            if any(file_sizes(f"{folder}/{split}", self._suffixes) for split in PUBLISHED_SPLITS):
                 return folder
-        wanted = " or ".join(f"{self.name}/{split}/*{self._suffixes[0]}" for split in SPLITS)
+        wanted = " or ".join(f"{self.name}/{split}/*{self._suffixes[0]}" for split in PUBLISHED_SPLITS)
         raise ValueError(f"data.root={self.root} has no {wanted}: give the folder of the dataset or the one above")
 
     @cached_property
     def _files(self) -> dict[Piece, File]:
         files = {}
-        for split in SPLITS:
+        for split in PUBLISHED_SPLITS:
             for name, size in file_sizes(f"{self._folder}/{split}", self._suffixes).items():
                 suffix = next(suffix for suffix in self._suffixes if name.endswith(suffix))
                 files[Piece(split, name.removesuffix(suffix))] = File(f"{self._folder}/{split}/{name}", size)

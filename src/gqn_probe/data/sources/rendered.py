@@ -9,13 +9,12 @@ from jaxtyping import Int
 from torch import Tensor
 
 from gqn_probe.data.formats.tfrecord import raise_error
-from gqn_probe.data.sources.source import Piece, choose
+from gqn_probe.data.sources.source import SCENES_A_PIECE, Piece, choose
 from gqn_probe.data.stimuli.cameras import check_lens, lens_settings
 from gqn_probe.data.stimuli.ray_caster import BACKGROUNDS
 from gqn_probe.data.stimuli.render import check_parts, render_batch
 from gqn_probe.types import Lens, Scenes
 
-PIECE = 64  # scenes
 RENDERER = 2  # raise it when the same settings give other images, so that no cache is taken for them
 
 
@@ -57,19 +56,19 @@ class Rendered:
         return [
             Piece(split, f"{number:05d}")
             for split in ("train", "val", "test")
-            for number in range(math.ceil(self.limit(split) / PIECE))
+            for number in range(math.ceil(self.limit(split) / SCENES_A_PIECE))
         ]
 
     def weight(self, piece: Piece) -> int:
-        return min(PIECE, self.limit(piece.split) - int(piece.name) * PIECE)
+        return min(SCENES_A_PIECE, self.limit(piece.split) - int(piece.name) * SCENES_A_PIECE)
 
     def limit(self, split: str) -> int:
         return {"train": self.train, "val": self.val, "test": self.test}[split]
 
     def read(self, piece: Piece, on_error: Callable[[ValueError], None] = raise_error) -> Scenes:
-        first = int(piece.name) * PIECE
-        scenes = self.render(torch.arange(first, first + PIECE), piece.split)
-        return replace(scenes, names=tuple(f"{piece.split}-{first + row}" for row in range(PIECE)))
+        first = int(piece.name) * SCENES_A_PIECE
+        scenes = self.render(torch.arange(first, first + SCENES_A_PIECE), piece.split)
+        return replace(scenes, names=tuple(f"{piece.split}-{first + row}" for row in range(SCENES_A_PIECE)))
 
     def render(self, ids: Int[Tensor, " s"], split: str) -> Scenes:
         """The scenes of a split with these ids, on their device."""

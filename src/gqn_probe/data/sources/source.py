@@ -11,6 +11,7 @@ from gqn_probe.data.formats.deepmind import EncodedScenes
 from gqn_probe.data.formats.tfrecord import raise_error
 from gqn_probe.types import Lens, Scenes
 
+SCENES_A_PIECE = 64  # where a source has no files of its own to go by
 SHORTFALL = 0.01  # of the scenes asked for, that is accepted rather than to read another piece
 
 
@@ -79,6 +80,8 @@ def fraction_of(source: Source, fraction: float) -> Share:
         return Share(train + others, 1.0, 1.0)
     weights = [source.weight(piece) for piece in train]
     total, taken, count = math.fsum(weights), 0.0, 0
+    if not total:
+        return Share(train + others, 1.0, 1.0)
     while taken < fraction * total * (1 - SHORTFALL):
         taken, count = taken + weights[count], count + 1
     return Share(train[:count] + others, min(1.0, fraction * total / taken), taken / total)

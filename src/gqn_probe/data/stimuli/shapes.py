@@ -19,7 +19,7 @@ STEPS = torch.cat([torch.eye(3, dtype=torch.int64), -torch.eye(3, dtype=torch.in
 # Where a shape's hash falls in 0..1 decides its split. Under this salt 5 cubes have 8 training, 2 validation and
 # 4 test classes, with 70, 7 and 23 % of all walks.
 SPLIT_SALT = 347
-SPLITS = {"test": (0.0, 0.3), "val": (0.3, 0.45), "train": (0.45, 1.0)}
+SPLIT_RANGES = {"test": (0.0, 0.3), "val": (0.3, 0.45), "train": (0.45, 1.0)}
 
 
 class ShapeIds(NamedTuple):
@@ -116,7 +116,7 @@ def self_avoiding_walks(keys: Int[Tensor, " s"], parts: int) -> Int[Tensor, "s {
 def in_split(mirror_class: Int[Tensor, " s"], split: str) -> Bool[Tensor, " s"]:
     """Whether shapes belong to a split: a constant of the shape, so that no seed moves a held-out shape to training."""
     place = uniform(scene_keys(mirror_class, seed=SPLIT_SALT, stream="split"), 1)[:, 0]
-    low, high = SPLITS[split]
+    low, high = SPLIT_RANGES[split]
     return (place >= low) & (place < high)
 
 

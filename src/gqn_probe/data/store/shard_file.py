@@ -17,7 +17,7 @@ from gqn_probe.data.store.store import Shard, checksum_of
 
 DTYPES = {"U8": np.uint8, "F32": np.float32, "I64": np.int64}
 LONGEST_HEADER = 100 << 20  # as safetensors itself allows
-COLUMNS = {"frames": ("U8", 5), "cameras": ("F32", 3), "jpeg": ("U8", 1), "ends": ("I64", 2), "size": ("I64", 1)}
+STORED = {"frames": ("U8", 5), "cameras": ("F32", 3), "jpeg": ("U8", 1), "ends": ("I64", 2), "size": ("I64", 1)}
 OF_JPEGS = ("jpeg", "ends", "size")
 
 
@@ -79,7 +79,7 @@ def _check_columns(columns: dict[str, np.ndarray], shard: Shard) -> None:
     """Refuse what the index does not promise."""
     needed = ("cameras", "frames") if "frames" in columns else ("cameras", *OF_JPEGS)
     for name in needed:
-        dtype, axes = COLUMNS[name]
+        dtype, axes = STORED[name]
         if name not in columns:
             raise ValueError(f"it has no column {name}")
         column = columns[name]
