@@ -20,7 +20,7 @@ from gqn_probe.analysis.probes.standard import moments
 from gqn_probe.analysis.probes.tally import tally, tally_direction
 from gqn_probe.analysis.questions.splits import Split, rows_of, split_groups
 
-CONF = Path(__file__).parents[2] / "conf"
+CONF = Path(__file__).parents[3] / "conf"
 VALUES = torch.tensor([2.0, 3.0, 5.0, 9.0])
 
 

@@ -125,7 +125,8 @@ def _predictions(study_inputs: StudyInputs, count: int, settings: StudySettings)
             nearest_view = to_unit(some.frames[part, nearest[part]])
             images = (truth, predicted.mean, sample, shuffled, nearest_view, mean.expand_as(truth), samples)
             scores = {name: values.float().cpu() for name, values in scores.items()}
-            yield Prediction(*(image.float().cpu() for image in images), scores, task.query_seen)
+            shown = [image.float().cpu() for image in images]
+            yield Prediction(*shown, scores=scores, query_seen=task.query_seen)
             advance(len(part))
 
 

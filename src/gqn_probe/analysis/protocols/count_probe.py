@@ -170,7 +170,8 @@ class CountProbe:
                 dataset, units = self.inputs.dataset(given, name, seed), self._units(name)
                 split = split_groups(units, seed)
                 views = self.inputs.views(given, self.inputs.encoder(self.settings.control[name], seed))
-                direction = tally_direction(*(views[part].flatten(0, 1) for part in split[:2]))
+                known, held = (views[part].flatten(0, 1) for part in split[:2])
+                direction = tally_direction(known, held)
                 rows = dataset.split.test
                 read = tally(dataset.test_features[rows], direction, self.counts.float())
                 certain = torch.nn.functional.one_hot(read, len(self.counts)).float() * 10.0

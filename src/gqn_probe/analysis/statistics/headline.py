@@ -78,7 +78,7 @@ def count_answer(found: CountEvidence) -> Answer:
         return Answer(COUNT, text, **numbers, licence="accuracy against guessing")
     text = f"Yes: the {found.probe} probe reads the number of views from {name} {read}"
     licence = "accuracy against guessing"
-    if found.tallied:
+    if found.tally is not None and found.tallied:
         text += (
             f". That needs no more than a sum: a tally that has seen single views alone, and no count, names it with "
             f"{_share(found.tally)}; any sum of non-negative views can be counted"
