@@ -15,9 +15,11 @@ LABELS = {
     "norm": "length of r only",
     "untrained": "untrained network",
     "mlp": "MLP",
+    "kernel_ridge": "nonlinear probe",
+    "ridge": "linear probe",
     "knn": "nearest neighbours",
     "pooled": "r pooled",
-    "unpooled": "r whole",
+    "whole": "r whole",
 }
 DECODABILITY = {"accuracy": "accuracy", "r2": "variance explained (R²)"}  # of classes, of values
 
@@ -130,7 +132,7 @@ class Study:
     @property
     def given(self) -> str:
         """The headline's input as people call it."""
-        return "r" if self.input in ("pooled", "unpooled") else self.input
+        return "r" if self.input in ("pooled", "whole") else self.input
 
     @property
     def headline_confusion(self) -> list[tuple[int, int, int]]:

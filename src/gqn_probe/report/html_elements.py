@@ -27,8 +27,17 @@ class Section(NamedTuple):
     body: str
 
 
-def document(kind: str, title: str, *, head: str, hero: str = "", notes: str = "", sections: Sequence[Section]) -> str:
-    """A whole page that needs no network: what opens it, beside it a figure, then the sections."""
+def document(
+    kind: str,
+    title: str,
+    *,
+    head: str = "",
+    beside: str = "",
+    hero: str = "",
+    notes: str = "",
+    sections: Sequence[Section],
+) -> str:
+    """A whole page that needs no network: what opens it, then a figure and what stands beside it, then the sections."""
     here = files("gqn_probe.report")
     return Template(here.joinpath("page.html").read_text(encoding="utf-8")).substitute(
         kind=escape(kind),
@@ -36,6 +45,7 @@ def document(kind: str, title: str, *, head: str, hero: str = "", notes: str = "
         style=here.joinpath("page.css").read_text(encoding="utf-8"),
         script="\n".join(here.joinpath(name).read_text(encoding="utf-8") for name in ("page.js", "viewer.js")),
         head=head,
+        beside=beside,
         hero=hero,
         notes=notes,
         contents="".join(f'<a href="#{part.id}">{escape(part.title)}</a>' for part in sections),
@@ -52,7 +62,7 @@ def escape(text: object) -> str:
 
 def number(value: float | None, digits: int = 2) -> Cell:
     """A cell for a number, empty for None."""
-    return "" if value is None else Number(value, f"{value:.{digits}f}")
+    return "" if value is None else Number(value, f"{round(value, digits) + 0.0:.{digits}f}")  # no -0.00
 
 
 def interval(low: float | None, high: float | None, digits: int = 2) -> str:

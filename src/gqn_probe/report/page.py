@@ -32,9 +32,9 @@ def render(study: Study, drawings: Sequence[Drawing]) -> str:
     return document(
         "context-count study",
         study.summary.get("question", QUESTION),
-        head=_answers(study) + _stats(study),
+        head=_answers(study),
+        beside=_stats(study) + _notes(study),
         hero=figure(first.svg, first.caption) if first else "",
-        notes=_notes(study),
         sections=sections(study, drawings, first=FIRST),
     )
 
@@ -44,7 +44,7 @@ def _answers(study: Study) -> str:
     items = ""
     for answer in study.answers:
         heading = f"<h2>{escape(answer.question)}</h2>" if answer.question else ""
-        licence = f"<small>{escape(answer.licence)}</small>" if answer.licence else ""
+        licence = f"<small>By: {escape(answer.licence)}</small>" if answer.licence else ""
         items += f'<div>{heading}<p class="answer">{escape(answer.text)} {licence}</p></div>'
     return f'<div class="answers">{items}</div>' if items else ""
 

@@ -36,7 +36,7 @@ def readme_picture(study: Study) -> Figure:
     _draw_predictions(study, counts, left.subplots(len(truth), 2 + len(counts), squeeze=False))
     lines = study.lines_of(target)
     axes = right.add_subplot()
-    draw_panel(study, axes, lines, [line.label for line in lines])
+    draw_panel(study, axes, lines)
     axes.set_xlabel(study.count_axis)
     axes.set_title(f"{target_label(target)}, told by a linear read-out", fontsize=9.5)
     axes.legend(loc="lower right", fontsize=8)

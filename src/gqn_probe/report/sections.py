@@ -1,7 +1,7 @@
 """The sections of the report page in the order a person asks, each left out where the study has no data for it."""
 
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 from gqn_probe.report.figure_registry import Drawing
@@ -100,7 +100,8 @@ def _nothing(study: Study) -> str:
 
 def _errors(study: Study) -> str:
     names = ("sample_rmse", "rmse", "shuffled_rmse", "nearest_rmse", "mean_rmse", "averaged_rmse", "spread_rmse", "kl")
-    return _by_count(study, {name: study.reconstruction_series(name) for name in names}, digits=1)
+    columns = {name: study.reconstruction_series(name) for name in names}
+    return _by_count(study, columns, digits=1, bounds=("sample_rmse",))
 
 
 def _counts(study: Study) -> str:
@@ -113,15 +114,17 @@ def _counts(study: Study) -> str:
     return _by_count(study, columns, digits=3)
 
 
-def _by_count(study: Study, columns: dict[str, list[Result]], *, digits: int) -> str:
-    """A table of metrics by count, with intervals where there are any, and what the metrics mean."""
+def _by_count(
+    study: Study, columns: dict[str, list[Result]], *, digits: int, bounds: Collection[str] | None = None
+) -> str:
+    """A table of metrics by count, with intervals (of those in ``bounds``), and what the metrics mean."""
     heads, cells = [study.count_axis], []
     for name, rows in columns.items():
         by_count = {row.count: row for row in rows}
         if by_count:
             heads.append(METRICS[name].label if name in METRICS else name)
             cells.append({count: number(row.value, digits) for count, row in by_count.items()})
-        if any(row.low is not None for row in rows):
+        if any(row.low is not None for row in rows) and (bounds is None or name in bounds):
             heads.append("95 % interval")
             cells.append({count: interval(row.low, row.high, digits) for count, row in by_count.items()})
     counts = sorted({count for column in cells for count in column if count is not None})
@@ -143,8 +146,9 @@ def _knowledge(study: Study) -> str:
         return ""
     every = [row for target in study.object_targets for line in study.lines_of(target) for row in line.rows]
     counts = [row.count for row in every if row.count is not None]
-    heads = ["property", "read from", "metric", f"{min(counts)} images", f"{max(counts)} images", "95 % interval"]
+    heads = ["property", "read from", "metric", f"k = {min(counts)}", f"k = {max(counts)}", "95 % interval"]
     body = table(heads, rows, text=("read from", "metric"))
+    body = f"<details><summary>Every property, input and probe</summary>{body}</details>"
     return body + terms(explain(["accuracy", "r2", *study.object_targets]))
 
 

@@ -113,7 +113,7 @@ def build_training_report(folder: str | Path) -> Path:
     write_text(
         path,
         document(
-            "training", title, head=_summary(metrics), hero=_latest(folder), sections=[p for p in parts if p.body]
+            "training", title, beside=_summary(metrics), hero=_latest(folder), sections=[p for p in parts if p.body]
         ),
     )
     return path

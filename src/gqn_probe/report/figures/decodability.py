@@ -11,6 +11,8 @@ from gqn_probe.report.glossary import target_label
 from gqn_probe.study_results import DECODABILITY, Series, Study
 
 COLUMNS = 3
+# One look a source in every figure of what r knows; what is none of these takes the looks that are left.
+LOOKS = {"r": 0, "untrained": 1, "pixels": 2, "nonlinear": 3, "cameras": 4}
 CAPTION = (
     " Dotted: naming the commonest class, or the mean. Bands: 95 % interval over objects. What is above the untrained "
     "network, which has the same width, is what training adds; what is above the pixels is more than the images show "
@@ -36,21 +38,21 @@ def learning_curves(study: Study) -> Figure | None:
     figure = _panels(study, panels, "training objects")
     for axes in figure.axes if figure else ():
         axes.set_xscale("log")
+        axes.set_xticks(sorted({r.train_objects for r in study.results if r.train_objects is not None}))
         axes.xaxis.set_major_formatter(ScalarFormatter())
         axes.xaxis.set_minor_formatter(NullFormatter())
     return figure
 
 
 def _panels(study: Study, panels: dict[str, list[Series]], below: str) -> Figure | None:
-    panels = {target: lines for target, lines in panels.items() if lines}
+    panels = {target: _main(study, lines) for target, lines in panels.items() if lines}
     if not panels:
         return None
-    labels = list(dict.fromkeys(line.label for lines in panels.values() for line in lines))
     columns = min(COLUMNS, len(panels))
     figure = style.blank(max(5.2, 3.3 * columns + 0.4), 0.7 + 2.6 * -(-len(panels) // columns))
     grid = list(figure.subplots(-(-len(panels) // columns), columns, squeeze=False).flat)
     for axes, (target, lines) in zip(grid, panels.items(), strict=False):
-        draw_panel(study, axes, lines, labels)
+        draw_panel(study, axes, lines)
         axes.set_title(target_label(target))
         axes.set_xlabel(below)
     for axes in grid[len(panels) :]:
@@ -58,14 +60,29 @@ def _panels(study: Study, panels: dict[str, list[Series]], below: str) -> Figure
     handles = {
         text: handle for axes in figure.axes for handle, text in zip(*axes.get_legend_handles_labels(), strict=True)
     }
-    figure.legend([handles[text] for text in labels], labels, loc="outside lower center", ncols=min(4, len(labels)))
+    figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=min(4, len(handles)))
     return figure
 
 
-def draw_panel(study: Study, axes: Axes, lines: list[Series], labels: list[str]) -> None:
-    """The lines of one property in the colours of their places in ``labels``, and what guessing gives."""
+def _main(study: Study, lines: list[Series]) -> list[Series]:
+    """The lines of the headline's input and its baselines; those of other inputs stand in the table."""
+    return [line for line in lines if line.rows[0].input in (study.input, line.rows[0].control)]
+
+
+def _look(line: Series, probe: str) -> int:
+    """Which colour, marker and dash a line has."""
+    case = line.rows[0]
+    if case.control != "none":
+        return LOOKS.get(case.control, 0)
+    return LOOKS["r"] if case.probe == probe else LOOKS["nonlinear"]
+
+
+def draw_panel(study: Study, axes: Axes, lines: list[Series]) -> None:
+    """The lines of one property, each source in its own look, and what guessing gives."""
     for line in lines:
-        style.line(axes, line.rows, line.label, labels.index(line.label))
+        style.line(axes, line.rows, line.label, _look(line, lines[0].rows[0].probe))
+    places = sorted({row.train_objects or row.count or 0 for line in lines for row in line.rows})
+    style.count_axis(axes, places, "")
     metric, case = lines[0].metric, lines[0].rows[0]
     guess = study.series("chance", target=case.target, probe=case.probe)
     if metric == "r2":

@@ -102,10 +102,11 @@ def one_query(study: Study) -> bool:
 def count_title(study: Study, count: int) -> str:
     """The count in words, starred where the query was among the context."""
     seen = study.pictures.get("query_seen")
+    words = f"{count} image{'s' * (count > 1)}"
     if seen is None:
-        return f"{count} images"
+        return words
     column = [int(k) for k in np.atleast_1d(study.pictures["counts"])].index(count)
-    return f"{count} images" + ("*" if np.any(seen[..., column]) else "")
+    return words + ("*" if np.any(seen[..., column]) else "")
 
 
 def rmse(drawn: UInt8[np.ndarray, "h w c"], true: UInt8[np.ndarray, "h w c"]) -> float:
