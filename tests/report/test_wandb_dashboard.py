@@ -14,6 +14,7 @@ import pytest
 pytest.importorskip("wandb_workspaces")
 
 from gqn_probe.report import wandb_dashboard, wandb_panels
+from gqn_probe.report.figure_registry import find_figures
 
 KEY = "0" * 40
 
@@ -86,6 +87,25 @@ def test_the_workspace_plots_against_the_count():
     axes = {metric: plot["xAxis"] for plot in plots for metric in plot["metrics"] or []}
     assert axes["accuracy/headline"] == axes["accuracy/norm"] == axes["sample/rmse"] == "context"
     assert axes["train/loss"] == "trainer/global_step"
+
+
+def test_every_figure_of_a_study_has_a_place():
+    """In the order in which a person asks."""
+    parts = wandb_panels.parts()
+    assert [part.title for part in parts][:4] == [
+        "Does it predict?",
+        "What does r know?",
+        "Does r tell the count?",
+        "Why can the count be read?",
+    ]
+    shown = {key for part in parts for panel in part.panels for key in getattr(panel, "media_keys", [])}
+    known = {f"figures/{name}" for name, each in find_figures().items() if each.section != "training"}
+    assert known - shown == {"figures/accuracy-by-count"}  # whose lines W&B draws itself
+
+
+def test_help_is_given(capsys: pytest.CaptureFixture[str]):
+    wandb_dashboard.main(["-h"])
+    assert capsys.readouterr().out.startswith("usage: python -m gqn_probe.report.wandb_dashboard entity=ENTITY")
 
 
 @pytest.mark.slow

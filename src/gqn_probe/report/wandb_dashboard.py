@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from gqn_probe.report.terminal import say
 from gqn_probe.wandb_status import ask_server
 
 USAGE = "usage: python -m gqn_probe.report.wandb_dashboard entity=ENTITY project=PROJECT"
@@ -44,6 +45,9 @@ def save_dashboard(entity: str, project: str) -> Dashboard:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Save the dashboard that ``entity=... project=...`` names; exit with one line where that cannot be done."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    if any(argument in ("-h", "--help") for argument in arguments):
+        say(f"{USAGE}\n\nSave a workspace and a report of a project's training runs and studies on W&B.")
+        return
     pairs = (argument.partition("=") for argument in arguments)
     given = {name: value for name, _, value in pairs}
     if set(given) != {"entity", "project"} or not all(given.values()):
@@ -52,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         dashboard = save_dashboard(given["entity"], given["project"])
     except ValueError as error:
         sys.exit(str(error))
-    print(f"workspace {dashboard.workspace}\nreport    {dashboard.report}")
+    say(f"workspace {dashboard.workspace}\nreport    {dashboard.report}")
 
 
 if __name__ == "__main__":

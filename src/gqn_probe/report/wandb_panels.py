@@ -13,7 +13,8 @@ with warnings.catch_warnings():
     from wandb_workspaces import workspaces
     from wandb_workspaces.reports import v2 as reports
 
-FIGURES = ["figures/controls", "figures/confusion"]
+GREY = "RMSE (0 to 255)"
+CONTROLS: list[Any] = [f"control/{name}" for name in ("none", "norm", "direction", "untrained", "transfer", "pixels")]
 HEADLINE = ("headline/accuracy", "headline/norm_only", "headline/difference")
 
 
@@ -30,32 +31,62 @@ def parts() -> list[Part]:
     """The parts of the dashboard in reading order; new panels at each call, as W&B gives each an id."""
     return [
         Part(
+            "Does it predict?",
+            "A view that was held out, from r and the camera alone, by number of images; samples and where they "
+            "differ.",
+            "study",
+            [
+                _by_count("Error of predictions", ["reconstruction/sample_rmse", "reconstruction/rmse"], GREY),
+                _figures("Predictions", "reconstructions", "reconstruction-error", "samples", "uncertainty"),
+            ],
+        ),
+        Part(
+            "What does r know?",
+            "Properties of the object read from r, beside an untrained network of the same width and summed pixels; "
+            "where r holds the object's cubes.",
+            "study",
+            [
+                _figures("Properties and cubes", "decodability", "learning-curves", "cubes"),
+                _by_count("Properties by count", None, "accuracy or R²", regex="^decodability/"),
+            ],
+        ),
+        Part(
             "Does r tell the count?",
             "Accuracy of the headline's probe on its input (headline/probe, headline/input), beside the same probe on "
             "its length alone.",
             "study",
             [
                 _by_count("Accuracy by count", ["accuracy/headline", "accuracy/norm"], "accuracy", top=1.0),
-                reports.MediaBrowser(title="Controls and confusions", media_keys=FIGURES, num_columns=2),
+                _figures("Which counts are mistaken", "confusion"),
                 *(reports.ScalarChart(title=key.split("/")[1].replace("_", " "), metric=key) for key in HEADLINE),
             ],
         ),
         Part(
-            "What r knows of the object",
-            "Read-out of the object's own properties, by count.",
+            "Why can the count be read?",
+            "What is read as well under a control needs no more than what the control left; how r changes with the "
+            "count.",
             "study",
             [
-                _by_count("Decodability by count", None, "score", regex="^decodability/"),
-                _by_count("Reconstruction error by count", ["reconstruction/rmse"], "RMSE (0 to 255)"),
+                _figures("Controls", "controls", "similarity", "geometry"),
+                reports.BarPlot(title="Accuracy under each control", metrics=CONTROLS),
             ],
         ),
         Part(
-            "Reconstructions",
-            "A held-out view at each count, reconstructed and sampled; one run a count.",
+            "Pictures, count by count",
+            "Context, truth, prediction and error of some scenes, in a table that can be filtered; one run a count.",
             "count",
             [
-                _by_count("Error by count", ["reconstruction/rmse", "sample/rmse"], "RMSE (0 to 255)"),
+                _by_count("Error of predictions", ["sample/rmse", "reconstruction/rmse"], GREY),
                 reports.WeavePanelSummaryTable(table_name="reconstructions"),
+            ],
+        ),
+        Part(
+            "Comparison of settings",
+            "Every measure of every setting of a sweep over more than the context.",
+            "sweep",
+            [
+                _figures("Every measure by setting", "compare"),
+                reports.WeavePanelSummaryTable(table_name="comparison"),
             ],
         ),
         Part(
@@ -69,7 +100,7 @@ def parts() -> list[Part]:
                 _by_step(
                     "Prior samples: true and another scene's context",
                     ["val/sample/rmse", "val/shuffled/rmse"],
-                    "RMSE (0 to 255)",
+                    GREY,
                 ),
                 _by_step("Colour of prior samples", ["val/sample/color_cosine", "val/shuffled/color_cosine"], "cosine"),
                 reports.MediaBrowser(title="Held-out scenes", media_keys=["val/predictions"], num_columns=1),
@@ -124,6 +155,10 @@ def _by_count(
         smoothing_type="none",
         max_runs_to_show=100,
     )
+
+
+def _figures(title: str, *names: str) -> reports.MediaBrowser:
+    return reports.MediaBrowser(title=title, media_keys=[f"figures/{name}" for name in names], num_columns=2)
 
 
 def _by_step(title: str, keys: list[Any], unit: str) -> reports.LinePlot:
