@@ -84,6 +84,7 @@ def settings() -> StudySettings:
         inputs=("pooled",),
         axes=64,
         targets=("count",),
+        labels=None,
         probes={"linear": LINEAR, "ridge": Ridge(l2=(1e-4, 1e-2))},
         controls="all",
         control=CONTROLS,

@@ -20,7 +20,7 @@ from gqn_probe.analysis.probes.ridge import Block, KernelRidge, Predicted, gauss
 from gqn_probe.analysis.protocols.probe_inputs import ProbeInputs
 from gqn_probe.analysis.protocols.study_settings import StudySettings
 from gqn_probe.analysis.questions.splits import folds_of, split_groups
-from gqn_probe.analysis.questions.targets import ALIKE, TARGETS, Classes, Values
+from gqn_probe.analysis.questions.targets import ALIKE, Classes, Values
 from gqn_probe.analysis.statistics.intervals import (
     UnitSums,
     combination,
@@ -109,14 +109,14 @@ class TargetDecoder:
 
     def _truths(self, notes: list[str]) -> list[list[Truth]]:
         """For each count, the targets that have more than one value."""
-        scenes, left_out = self.inputs.study_inputs.scenes, {}
+        scenes, known, left_out = self.inputs.study_inputs.scenes, self.settings.known_targets, {}
         truths: list[list[Truth]] = []
         for count in self.counts:
             views = nested(len(scenes), scenes.views, count, self.settings.seed)
             truths.append([])
             for name in (name for name in self.settings.targets if name != "count"):
                 try:
-                    found = TARGETS[name](scenes, views)
+                    found = known[name](scenes, views)
                 except ValueError as error:
                     left_out.setdefault(str(error), {})[name] = None
                     continue

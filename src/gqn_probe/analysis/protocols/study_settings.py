@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from gqn_probe.analysis.inputs.view_selection import TASKS
 from gqn_probe.analysis.probes.evaluation import Probe
 from gqn_probe.analysis.questions.controls import Control
+from gqn_probe.analysis.questions.labels import read_labels
 from gqn_probe.analysis.questions.splits import FOLDS
-from gqn_probe.analysis.questions.targets import TARGETS
+from gqn_probe.analysis.questions.targets import TARGETS, Target
 
 HEADLINE = ("none", "norm")  # r as it is, and its length
 LEAST = dict.fromkeys(("objects", "seeds", "axes", "show", "permutations", "untrained"), 1) | {
@@ -28,6 +29,7 @@ class StudySettings:
     inputs: Sequence[str]  # read-out points, see readouts.py; the headline is of the first
     axes: int  # leading axes along which count probes see a wider input
     targets: Sequence[str]  # what is read out, see targets.py
+    labels: str | None  # a table of own targets, see labels.py
     probes: Mapping[str, Probe | None]  # by name; None switches one off
     controls: str | Sequence[str]  # "all", or names in ``control``
     control: Mapping[str, Control]  # what there is to choose from
@@ -60,12 +62,18 @@ class StudySettings:
             object.__setattr__(self, "controls", tuple(self.controls))
         if not (self.probes and self.kept):
             raise ValueError("probe.probes is empty: keep at least one, such as linear")
-        strange = [name for name in self.targets if name not in ("count", *TARGETS)]
+        known = ("count", *self.known_targets)
+        strange = [name for name in self.targets if name not in known]
         if strange:
-            raise ValueError(f"no target {', '.join(strange)}; there are count, {', '.join(TARGETS)}")
+            raise ValueError(f"no target {', '.join(strange)}; there are {', '.join(known)}")
         unknown = [name for name in self.chosen if name not in self.control]
         if unknown:
             raise ValueError(f"no control {', '.join(unknown)}; there are {', '.join(self.control)}")
+
+    @property
+    def known_targets(self) -> dict[str, Target]:
+        """Registered targets, and those of the table of own labels."""
+        return TARGETS | (read_labels(self.labels) if self.labels else {})
 
     @property
     def chosen(self) -> tuple[str, ...]:

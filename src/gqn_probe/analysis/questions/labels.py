@@ -1,0 +1,60 @@
+"""Targets from a table of one's own: a CSV of ``scene`` and any other columns, each of which is a target.
+
+Numbers are values, read by regression; anything else is the name of a class. Scenes are named as the data names them
+(file and record, or as the table of own images does), or by their place among the studied ones, from 0.
+"""
+
+import csv
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from gqn_probe.analysis.inputs.view_selection import Selection
+from gqn_probe.analysis.questions.targets import TARGETS, Classes, Target, Values
+from gqn_probe.data.store.store_reader import SceneSource
+
+KEY = "scene"
+
+
+def read_labels(path: str | Path) -> dict[str, Target]:
+    """The targets of a table, by column.
+
+    Raises:
+        ValueError: the file is not there or no table with a column ``scene``, a scene stands in it twice, or a column
+            is called as a target that there is already.
+    """
+    try:
+        with Path(path).expanduser().open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            head = reader.fieldnames or ()
+            columns = [name for name in head if name and name != KEY]
+            rows = list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"probe.labels={path} cannot be read: {error}") from error
+    if KEY not in head or not columns:
+        raise ValueError(f"probe.labels={path} needs a column {KEY} and one or more of labels, got {list(head)}")
+    taken = [name for name in columns if name in TARGETS or name in ("count", "reconstruction")]
+    if taken:
+        raise ValueError(f"probe.labels={path} has a column {taken[0]}, which is a target already: name it otherwise")
+    scenes = [row[KEY] for row in rows]
+    twice = next((scene for scene in scenes if scenes.count(scene) > 1), None) if len(set(scenes)) < len(rows) else None
+    if twice is not None:
+        raise ValueError(f"probe.labels={path} has scene {twice} twice: keep one row of it")
+    return {name: partial(_label, str(path), name, {row[KEY]: row[name] or "" for row in rows}) for name in columns}
+
+
+def _label(path: str, column: str, cells: Mapping[str, str], scenes: SceneSource, views: Selection) -> Classes | Values:
+    names = scenes.names or tuple(map(str, range(len(scenes))))
+    own = [cells.get(name) or cells.get(str(row)) for row, name in enumerate(names)]
+    missing = [name for name, cell in zip(names, own, strict=True) if not cell]
+    if missing:
+        raise ValueError(f"{path} gives no {column} of {len(missing)} scenes, such as {missing[0]}")
+    try:
+        return Values(torch.tensor([[float(cell or "")] for cell in own]))
+    except ValueError:  # not all are numbers
+        kinds = sorted({cell or "" for cell in own})
+    if len(kinds) < 2:
+        raise ValueError("all objects are alike in it")
+    return Classes(torch.tensor([kinds.index(cell or "") for cell in own]), len(kinds))
