@@ -11,7 +11,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from gqn_probe.data import SceneDataModule, dataset_files, encode_cameras, prepared, render_scenes, shepard_metzler
 from gqn_probe.data.stimuli.render import LENS
 from gqn_probe.data.store.store_builder import build_store
-from gqn_probe.types import Batch, Lens
+from gqn_probe.types import Batch, Lens, Split
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +202,11 @@ def test_every_source_of_the_same_scenes_gives_the_same(fixtures: Path, tmp_path
     jpeg.prepare_data()
     raw = files(fixtures / "tfrecords", tmp_path, frames="raw")
     port = files(fixtures / "converted", tmp_path, kind="converted", frames="raw")
-    for split, sources in {"train": (raw, store(jpeg.folder)), "test": (raw, store(jpeg.folder), port)}.items():
+    same: dict[Split, list[SceneDataModule]] = {
+        "train": [raw, store(jpeg.folder)],
+        "test": [raw, store(jpeg.folder), port],
+    }
+    for split, sources in same.items():
         expected = jpeg.scenes(split)
         for data in sources:
             assert torch.equal(data.scenes(split).frames, expected.frames)
@@ -377,8 +381,10 @@ def test_online_scenes_may_have_different_numbers_of_cubes(shared: Path) -> None
     [
         ({"kind": "fisheye", "scale": 1}, "lens.kind=fisheye is not known"),
         ({"kind": "perspective", "scale": None}, "data.lens.scale=null cannot render"),
+        ({"kind": "perspective", "scale": "wide"}, "lens.scale=wide is no length"),
+        ({"kind": "perspective", "scale": 1, "radius": None}, "lens.radius=None is no length"),
         ({"kind": "perspective", "scale": 1, "width": 2}, "lens.width is not known: a lens has kind, scale"),
-        ({"kind": "perspective", "scale": 1, "box": [1, 2]}, r"lens.box=\[1, 2\] has 2 numbers: expected 3"),
+        ({"kind": "perspective", "scale": 1, "box": [1, 2]}, r"lens.box=\[1, 2\] is not three numbers"),
     ],
 )
 def test_a_lens_that_cannot_be_meant_is_refused(tmp_path: Path, lens: dict, message: str) -> None:

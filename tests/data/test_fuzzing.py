@@ -127,7 +127,7 @@ def test_only_value_errors_leave_a_reader(name: str, make: Any, tmp_path: Path) 
     content, read = targets(tmp_path, make)[name]
     read(content)
 
-    @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=[*HealthCheck])
+    @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
     @given(st.lists(EDIT, max_size=5))
     def run(edits: list[tuple[int, str, bytes]]) -> None:
         with contextlib.suppress(ValueError):

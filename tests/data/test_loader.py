@@ -51,7 +51,10 @@ def test_few_scenes_make_one_small_batch_and_too_few_are_refused() -> None:
 def test_a_loader_goes_on_where_it_stopped(workers: int, stop: int) -> None:
     def loader() -> SceneLoader:
         return SceneLoader(
-            torch.arange(50), batch_size=None, sampler=SceneBatches(50, 8, seed=3, train=True), num_workers=workers
+            torch.arange(50),  # pyright: ignore[reportArgumentType]
+            batch_size=None,
+            sampler=SceneBatches(50, 8, seed=3, train=True),
+            num_workers=workers,
         )
 
     uninterrupted = loader()

@@ -182,6 +182,7 @@ def test_defaults_are_those_of_training() -> None:
     config = read_config("shepard_metzler") | read_config("shepard_metzler_4_to_8")
     assert fraction == 1
     assert isinstance(source, Rendered)
+    assert isinstance(source.parts, tuple)
     assert list(source.parts) == config["parts"] == [4, 5, 6, 7, 8]
     assert (source.size, source.train, source.val) == (config["size"], config["train"], 3)
     assert source.lens == LENS._replace(scale=0.5)

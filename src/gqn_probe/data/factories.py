@@ -66,7 +66,8 @@ def dataset_files(
     **serving: Unpack[Serving],
 ) -> SceneDataModule:
     """A published dataset in DeepMind's format or the PyTorch port's."""
-    source = DatasetFiles(kind, root, name, size, frames or kept_frames(kind, size), lens and make_lens(lens))
+    known = None if lens is None else make_lens(lens)
+    source = DatasetFiles(kind, root, name, size, frames or kept_frames(kind, size), known)
     return SceneDataModule(source=source, online=False, cache=cache, **serving)
 
 
@@ -92,5 +93,5 @@ def prepared(
 ) -> SceneDataModule:
     """A store made by ``python -m gqn_probe.data.prepare``."""
     return SceneDataModule(
-        source=PreparedStore(root, size, lens and make_lens(lens)), online=False, cache=root, **serving
+        source=PreparedStore(root, size, None if lens is None else make_lens(lens)), online=False, cache=root, **serving
     )

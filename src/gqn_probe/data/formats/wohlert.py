@@ -82,7 +82,7 @@ def _read_npz(content: bytes) -> list[SceneArrays]:
 def _read_hdf5(content: bytes) -> list[SceneArrays]:
     """The scenes of a file of gqn-dataset-renderer, whose world has y up and whose cameras look along -z."""
     try:
-        import h5py  # an extra
+        import h5py  # pyright: ignore[reportMissingImports]  (an extra)
     except ImportError:
         raise ValueError("it needs another package: pip install 'gqn-probe[hdf5]'") from None
     with h5py.File(BytesIO(content)) as file:

@@ -79,9 +79,9 @@ def check_lens(lens: Lens) -> Lens:
     """
     if lens.kind not in LENSES:
         raise ValueError(f"lens.kind={lens.kind} is not known: use {' or '.join(LENSES)}")
-    lengths = {"scale": lens.scale, "radius": lens.radius, "box": lens.box and min(lens.box)}
-    for name, length in lengths.items():
-        if length is not None and not 0 < length < math.inf:
+    lengths = {"radius": [lens.radius], "box": lens.box or (), "scale": [] if lens.scale is None else [lens.scale]}
+    for name, values in lengths.items():
+        if not all(isinstance(value, int | float) and 0 < value < math.inf for value in values):
             raise ValueError(f"lens.{name}={getattr(lens, name)} is no length: give a number above 0")
     return lens
 
@@ -92,15 +92,15 @@ def make_lens(settings: Mapping[str, Any]) -> Lens:
     Raises:
         ValueError: where a field does not exist or its value cannot be meant.
     """
-    values = {
-        name: tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
-        for name, value in settings.items()
-    }
-    if unknown := values.keys() - {*Lens._fields}:
+    if unknown := settings.keys() - {*Lens._fields}:
         raise ValueError(f"lens.{min(unknown)} is not known: a lens has {', '.join(Lens._fields)}")
+    values: dict[str, Any] = dict(settings)
     for name in ("centre", "box"):
-        if values.get(name) is not None and len(values[name]) != 3:
-            raise ValueError(f"lens.{name}={list(values[name])} has {len(values[name])} numbers: expected 3")
+        value = values.get(name)
+        if value is not None:
+            if isinstance(value, str) or not isinstance(value, Sequence) or len(value) != 3:
+                raise ValueError(f"lens.{name}={value} is not three numbers")
+            values[name] = tuple(value)
     return check_lens(Lens(**values))
 
 

@@ -95,11 +95,12 @@ def render_objects(
     for parts in factors.parts.unique().tolist():
         rows = (factors.parts == parts).nonzero()[:, 0].to(cameras.device)
         for row in rows.split(max(1, CHUNK.get(cameras.device.type, 1024) // views)):
-            cubes = (
+            positions, colors = (
                 repeat(column[row, :parts], "s n a -> (s v) n a", v=views)
                 for column in (factors.positions, factors.colors)
             )
-            rays = _cast(*cubes, cameras[row].flatten(0, 1), lens, lens.scale / (size * supersample / 2), greys)
+            pixel = lens.scale / (size * supersample / 2)
+            rays = _cast(positions, colors, cameras[row].flatten(0, 1), lens, pixel, greys)
             rays = rearrange(rays, "s (h i) (w j) -> i j s h w", i=supersample, j=supersample)
             sums = unpack(sum((ray for line in rays for ray in line), start=torch.zeros_like(rays[0, 0])))
             means = ((sums + supersample**2 // 2).float() / supersample**2).to(torch.uint8)  # to the nearest

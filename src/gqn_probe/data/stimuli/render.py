@@ -16,7 +16,7 @@ from torch import Tensor
 from gqn_probe.data.stimuli.cameras import check_lens, sphere_cameras
 from gqn_probe.data.stimuli.counter_rng import mix, scene_keys, uniform
 from gqn_probe.data.stimuli.ray_caster import EDGE, render_objects
-from gqn_probe.data.stimuli.shapes import draw_shapes
+from gqn_probe.data.stimuli.shapes import ShapeIds, draw_shapes
 from gqn_probe.types import Factors, Lens, Scenes
 
 DISTANCE = 3.0  # of the camera from the object's middle
@@ -45,7 +45,7 @@ def draw_factors(keys: Int[Tensor, " s"], parts: Sequence[int], split: str | Non
     number = torch.tensor(parts, device=keys.device)
     number = number[(uniform(mix(keys + 4), 1)[:, 0] * len(parts)).long()]
     positions = torch.full((len(keys), max(parts), 3), torch.nan, device=keys.device)
-    ids = [torch.empty_like(keys) for _ in range(3)]
+    ids = ShapeIds(*(torch.empty_like(keys) for _ in ShapeIds._fields))
     for count in parts:
         rows = (number == count).nonzero()[:, 0]
         cells, names = draw_shapes(mix(keys[rows] + 1), count, split)
@@ -55,7 +55,8 @@ def draw_factors(keys: Int[Tensor, " s"], parts: Sequence[int], split: str | Non
             column[rows] = name
     hues = torch.tensor(HUES, dtype=torch.float32, device=keys.device)
     colors = hues[(uniform(mix(keys + 2), max(parts)) * len(HUES)).long()]
-    return Factors(*ids, number, positions, colors.where(~positions.isnan(), torch.nan))
+    colors = colors.where(~positions.isnan(), torch.nan)
+    return Factors(ids.shape, ids.mirror_class, ids.chirality, number, positions, colors)
 
 
 def render_batch(
