@@ -37,7 +37,7 @@ from gqn_probe.analysis.statistics.scores import (
     right_of_units,
     seed_rows,
 )
-from gqn_probe.analysis.statistics.similarity import similarity_rows
+from gqn_probe.analysis.statistics.similarity import LARGEST, similarity_rows
 from gqn_probe.progress import progress
 from gqn_probe.results import Interval, Outcome, Result
 
@@ -74,7 +74,9 @@ class CountProbe:
 
     def outcome(self) -> Outcome:
         """Everything, as rows and sentences."""
-        similarity = list(similarity_rows(self.inputs.representations, self.inputs.counts))
+        given, columns = self.settings.inputs[0], range(len(self.counts))
+        rows = torch.stack([self.inputs.whole_rows(given, column)[:LARGEST] for column in columns], dim=1)
+        similarity = list(similarity_rows(rows, self.inputs.counts))
         outcome = Outcome([], [], [], similarity, {}, "", CONVENTION, self.notes)
         if len(self.objects) < FEW:
             self.notes.append(
