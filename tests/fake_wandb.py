@@ -54,7 +54,7 @@ def fake_wandb(mode: str = "works") -> Iterator[FakeWandb]:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: FakeWandb
+    server: FakeWandb  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))

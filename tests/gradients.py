@@ -1,5 +1,8 @@
 """python gradients.py DEVICES FILE: the gradient of one global batch of eight scenes, without chance."""
 
+# pyright: reportOptionalMemberAccess=false, reportAttributeAccessIssue=false
+# torch and Lightning type what a module or a trainer holds more loosely than it is
+
 import functools
 import sys
 from pathlib import Path

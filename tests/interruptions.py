@@ -1,5 +1,8 @@
 """Callbacks that break the run they are in, as a scheduler, a power cut or a bad batch would."""
 
+# pyright: reportIncompatibleMethodOverride=false
+# a callback here needs few of the arguments that Lightning gives it
+
 import os
 from pathlib import Path
 from typing import Any

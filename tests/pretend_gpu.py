@@ -4,6 +4,9 @@ An operation on tensors of both devices fails as on a real GPU, and so does read
 the CPU. PyTorch's own FakeTensor does the first without computing, so it cannot follow a loop that depends on data.
 """
 
+# pyright: reportIncompatibleMethodOverride=false, reportArgumentType=false, reportIncompatibleVariableOverride=false
+# a tensor that is on no device there is
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence

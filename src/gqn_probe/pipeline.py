@@ -38,7 +38,7 @@ LARGEST_COUNT = 15  # of the study
 class CountJob(NamedTuple):
     """A number of context images, and the folder of its results."""
 
-    count: int
+    count: int  # pyright: ignore[reportIncompatibleMethodOverride]
     folder: Path
 
 

@@ -32,7 +32,7 @@ class Result(NamedTuple):
     probe: str
     seed: int | None  # None: all seeds together
     split: str
-    count: int | None  # None: all counts together
+    count: int | None  # pyright: ignore[reportIncompatibleMethodOverride]  (None: all counts together)
     metric: str
     value: float
     low: float | None = None  # 95 % interval over objects

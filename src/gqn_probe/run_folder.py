@@ -1,7 +1,6 @@
 """Hydra callback that gives each run a folder of its own: claimed atomically, and locked while the run lasts."""
 
 import fcntl
-import itertools
 import os
 import sys
 from pathlib import Path
@@ -47,14 +46,15 @@ class ClaimFolder(Callback):
 def new_folder(path: Path) -> Path:
     """Make ``path``, or the first of ``path-2``, ``path-3``, ... that nobody else has made."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    numbered = (path.with_name(f"{path.name}-{number}") for number in itertools.count(2))
-    for candidate in itertools.chain([path], numbered):
+    candidate, number = path, 1
+    while True:
         try:
             candidate.mkdir()
         except FileExistsError:
-            continue
-        break
-    return candidate
+            number += 1
+            candidate = path.with_name(f"{path.name}-{number}")
+        else:
+            return candidate
 
 
 def lock_folder(folder: Path) -> None:

@@ -12,11 +12,10 @@ from typing import Any, Literal, NamedTuple
 import wandb
 from omegaconf import DictConfig
 from pytorch_lightning.loggers import Logger, WandbLogger
-from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from wandb.errors import CommError, UsageError
 from wandb.errors import Error as WandbError
 
-from gqn_probe.job import plain_config, root_folder
+from gqn_probe.job import is_first_process, plain_config, root_folder
 from gqn_probe.model import load_gqn, weights_fingerprint
 from gqn_probe.resume import FROM_START, ResumePoint
 from gqn_probe.training.csv_logger import MetricsTable
@@ -46,7 +45,7 @@ def loggers(
     is that of the job, and ``facts``. A training run with a ``past`` goes on in both.
     """
     tables: list[Logger] = [MetricsTable(folder / "metrics.csv", first_step=past.step)] if job_type == "train" else []
-    mode = wandb_mode(cfg.logger.mode) if cfg.logger.wandb and rank_zero_only.rank == 0 else "disabled"
+    mode = wandb_mode(cfg.logger.mode) if cfg.logger.wandb and is_first_process() else "disabled"
     if mode == "disabled":
         yield tables
         return

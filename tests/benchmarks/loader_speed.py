@@ -71,7 +71,8 @@ def main() -> None:
             adam.step()
 
         batch = Batch(*(part.to(device) for part in load()))
-        step(batch), render()
+        step(batch)
+        render()
         times = [
             (seconds(load, device), seconds(render, device), seconds(lambda: step(batch), device))
             for _ in range(arguments.rounds)

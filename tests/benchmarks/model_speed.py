@@ -7,6 +7,9 @@ forward, backward and Adam: fused for ours, torch's default for the plain form, 
 and ours is compiled into CUDA graphs.
 """
 
+# pyright: reportReturnType=false, reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
+# torch and Lightning type what a module or a trainer holds more loosely than it is
+
 import argparse
 import statistics
 import sys

@@ -5,6 +5,9 @@ turns, so that whatever else the machine does meets both; a ratio is the median 
 a store is filled, which renders in several processes and writes.
 """
 
+# pyright: reportOperatorIssue=false, reportArgumentType=false
+# the lens and the factors of rendered scenes are known
+
 import argparse
 import statistics
 import tempfile

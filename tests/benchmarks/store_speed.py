@@ -47,7 +47,8 @@ def compare(
     name: str, ours: Callable[[], object], baseline: Callable[[], object], rounds: int, target: float, files: int = 1
 ) -> None:
     """Print how many times faster ours is."""
-    ours(), baseline()
+    for each in (ours, baseline):
+        each()
     ratios = [seconds(baseline) / seconds(ours) for _ in range(rounds)]
     rate = files * SCENES / statistics.median(seconds(ours) for _ in range(rounds))
     print(f"| {name} | {statistics.median(ratios):.1f}x | {target:g}x | {rate:,.0f} scenes/s |", flush=True)
@@ -66,7 +67,7 @@ def port_file(scenes: Scenes, path: Path) -> None:
     frames = rearrange(scenes.frames, "s v c h w -> s v h w c").contiguous().numpy()
     with gzip.open(path, "wb") as file:
         pairs = list(zip(frames, scenes.cameras.numpy(), strict=True))
-        torch.save(pairs, file, _use_new_zipfile_serialization=False)
+        torch.save(pairs, file, _use_new_zipfile_serialization=False)  # pyright: ignore[reportArgumentType]
 
 
 def varint(value: int) -> bytes:

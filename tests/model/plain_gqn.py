@@ -4,6 +4,9 @@ A pass of the encoder a view; four convolutions a cell; everything a core reads 
 representation spread anew each time; the canvas kept at the image's size; distribution objects for the KL.
 """
 
+# pyright: reportArgumentType=false
+# torch and Lightning type what a module or a trainer holds more loosely than it is
+
 from typing import Any
 
 import torch

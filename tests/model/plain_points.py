@@ -4,6 +4,9 @@ It has the parameters of ``Points`` by name. Every query is read apart, with a c
 squared distances are of the outer product (14 numbers); inputs of a layer are formed side by side.
 """
 
+# pyright: reportCallIssue=false, reportArgumentType=false, reportIndexIssue=false
+# torch and Lightning type what a module or a trainer holds more loosely than it is
+
 import torch
 import torch.nn.functional as F
 from einops import rearrange

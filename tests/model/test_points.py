@@ -1,5 +1,8 @@
 """The representation of points: where things are seen is where projection says, whatever order, size or lens."""
 
+# pyright: reportCallIssue=false, reportAttributeAccessIssue=false
+# torch and Lightning type what a module or a trainer holds more loosely than it is
+
 import math
 
 import pytest

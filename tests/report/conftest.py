@@ -42,8 +42,8 @@ def write_study(folder: Path, *, full: bool = True) -> Path:
         pairs += [("drift", k - 1, k, 1 / k) for k in COUNTS[1:]] + [("turn", k - 1, k, 20 / k) for k in COUNTS[1:]]
         pairs += [("participation_ratio", k, k, 4 + 0.1 * k) for k in COUNTS]
         write_rows(study / "similarity.csv", Similarity, itertools.starmap(Similarity, pairs))
-        np.savez(study / "reconstructions.npz", **pictures())
-        np.savez(study / "voxels.npz", **voxels())
+        np.savez(study / "reconstructions.npz", **pictures())  # pyright: ignore[reportArgumentType]
+        np.savez(study / "voxels.npz", **voxels())  # pyright: ignore[reportArgumentType]
         write_viewer(study / "viewer")
         (study / "provenance.json").write_text(json.dumps(PROVENANCE))
     (study / "summary.json").write_text(json.dumps(SUMMARY if full else {"headline": OF}))

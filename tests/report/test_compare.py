@@ -1,5 +1,8 @@
 """Studies of several settings on one page, in one table and one figure."""
 
+# pyright: reportIndexIssue=false, reportOptionalMemberAccess=false
+# matplotlib types what it draws as anything array-like
+
 import csv
 import json
 import shutil

@@ -31,7 +31,7 @@ def test_a_row_an_object_a_column_a_count(study_folder: Path, tmp_path: Path):
     true, color = np.array([[1.0, 1.0, 0.0], [1.0, 0.0, 1.0]], np.float32), np.zeros((2, 3, 3), np.float32)
     read = {f"trained_{k}": true for k in (1, 15)} | {f"untrained_{k}": 1 - true for k in (1, 15)}
     read |= {f"trained_color_{k}": color for k in (1, 15)}
-    np.savez(tmp_path / "voxels.npz", cells=cells, counts=np.array([1, 15]), true=true, true_color=color, **read)
+    np.savez(tmp_path / "voxels.npz", cells=cells, counts=np.array([1, 15]), true=true, true_color=color, **read)  # pyright: ignore[reportArgumentType]
     figure = cubes(replace(read_study(study_folder), folder=tmp_path))
     assert figure is not None
     assert [axes.get_title() for axes in figure.axes[:4]] == [

@@ -147,14 +147,14 @@ def _with_own_queries(study: Study) -> Study:
 
 
 def test_a_query_that_all_counts_share_is_shown_once(study: Study):
-    figure = images.reconstructions(study, scenes=2)
+    figure = images.reconstructions(study, scenes=2)  # pyright: ignore[reportCallIssue]
     assert figure is not None
     assert len(figure.axes) == 2 * 2 * (1 + 4)
     assert [axes.get_title() for axes in figure.axes[:5]][:2] == ["true view", "2 images"]
 
 
 def test_predictions_are_compared_with_the_query_of_their_own_count(study: Study):
-    figure = images.reconstructions(_with_own_queries(study), scenes=1)
+    figure = images.reconstructions(_with_own_queries(study), scenes=1)  # pyright: ignore[reportCallIssue]
     assert figure is not None
     truths, posteriors, priors = (figure.axes[i : i + 4] for i in (0, 4, 8))
     assert [axes.get_ylabel() for axes in (truths[0], posteriors[0], priors[0])] == ["true view", "posterior", "prior"]

@@ -1,5 +1,8 @@
 """Figures of uncertainty: the spread drawn is that of the samples, and a study without samples has none."""
 
+# pyright: reportAttributeAccessIssue=false
+# matplotlib types what it draws as anything array-like
+
 from dataclasses import replace
 
 import numpy as np

@@ -85,7 +85,7 @@ def test_sizes_of_images_follow_the_share_of_the_steps(tmp_path):
         seen.append(tuple(task.query_frames.shape[1:]))
         return objective(task)
 
-    module.objective = spy
+    module.objective = spy  # pyright: ignore[reportAttributeAccessIssue]
     fit(module, tmp_path, max_steps=4, limit_val_batches=0)
     assert seen == [(2, 3, 8, 8)] * 2 + [(1, 3, 16, 16)] * 2
 

@@ -31,4 +31,4 @@ def test_each_row_is_an_object_and_each_column_a_count(tmp_path):
 
     save_gif(film, tmp_path / "film.gif")
     with Image.open(tmp_path / "film.gif") as animation:
-        assert (animation.n_frames, animation.size) == (5, (6 * SIZE, 4 * SIZE))
+        assert (animation.n_frames, animation.size) == (5, (6 * SIZE, 4 * SIZE))  # pyright: ignore[reportAttributeAccessIssue]

@@ -105,10 +105,10 @@ class SceneBatches(DistributedSampler):
 class SceneLoader(DataLoader):
     """A DataLoader of whole batches that knows how far into the epoch it is; Lightning stores and restores that."""
 
-    sampler: SceneBatches
+    sampler: SceneBatches  # pyright: ignore[reportIncompatibleVariableOverride]
     batch = 0
 
-    def __iter__(self) -> Iterator:
+    def __iter__(self) -> Iterator:  # pyright: ignore[reportIncompatibleMethodOverride]
         self.batch = self.sampler.start
         for batch in super().__iter__():
             self.batch += 1

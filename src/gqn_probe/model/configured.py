@@ -1,7 +1,7 @@
 """Modules that remember their keyword arguments, so that weights travel with what rebuilds their model."""
 
 import inspect
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from torch import nn
 
@@ -16,7 +16,7 @@ class Configured(nn.Module):
         super().__init_subclass__(**options)
         cls.registered[cls.__name__] = cls
 
-    def __new__(cls, **arguments: Any) -> "Configured":
+    def __new__(cls, **arguments: Any) -> Self:
         module = super().__new__(cls)
         if arguments:  # none when a copy is made, which brings its own
             bound = inspect.signature(cls).bind(**arguments)

@@ -61,12 +61,14 @@ class InputSpec(NamedTuple):
                 f"the weights were trained on cameras in the order {self.camera_order}, the data has "
                 f"{data.camera_order}: add data.camera_order={self.camera_order}"
             )
-        lenses = self.lens, data.lens
-        if None not in lenses and None not in (each.scale for each in lenses) and self.lens[:2] != data.lens[:2]:
+        own, other = self.lens, data.lens
+        if own is None or other is None or own.scale is None or other.scale is None:
+            return
+        if own[:2] != other[:2]:
             raise ValueError(
-                f"the weights were trained with a lens of kind={self.lens.kind} and scale={self.lens.scale}, the data "
-                f"has kind={data.lens.kind} and scale={data.lens.scale}: "
-                f"add data.lens.kind={self.lens.kind} data.lens.scale={self.lens.scale}"
+                f"the weights were trained with a lens of kind={own.kind} and scale={own.scale}, the data "
+                f"has kind={other.kind} and scale={other.scale}: "
+                f"add data.lens.kind={own.kind} data.lens.scale={own.scale}"
             )
 
 

@@ -34,7 +34,7 @@ class ImageGrid(L.Callback):
         self.folder = Path(folder)
         self.scenes = scenes
 
-    def on_validation_batch_end(
+    def on_validation_batch_end(  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
         trainer: L.Trainer,
         pl_module: GQNModule,
@@ -105,7 +105,7 @@ class Throughput(L.Callback):
     def _restart(self) -> None:
         self.started, self.scenes = time.monotonic(), 0
 
-    def on_train_batch_end(
+    def on_train_batch_end(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, trainer: L.Trainer, pl_module: GQNModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
         self.scenes += len(batch.scenes) * trainer.world_size
@@ -125,13 +125,13 @@ class TrainingProgress(L.Callback):
         self.open = ExitStack()
         self.held_out = ""
 
-    def on_train_start(self, trainer: L.Trainer, pl_module: GQNModule) -> None:
+    def on_train_start(self, trainer: L.Trainer, pl_module: GQNModule) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         if trainer.is_global_zero:
             total = trainer.max_steps if trainer.max_steps > 0 else None
             self.bar = self.open.enter_context(progress("training", total, "steps", done=trainer.global_step))
             self.shown = 0.0
 
-    def on_train_batch_end(
+    def on_train_batch_end(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, trainer: L.Trainer, pl_module: GQNModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
         if not trainer.is_global_zero:

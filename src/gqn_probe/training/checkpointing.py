@@ -88,7 +88,7 @@ class LastCheckpoint(Checkpoint):
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.sanity_checking:
             return
-        due = (trainer.fit_loop.total_batch_idx + 1) % trainer.val_check_batch == 0
+        due = (trainer.fit_loop.total_batch_idx + 1) % (trainer.val_check_batch or 1) == 0
         self.early = trainer.should_stop and not due
         self._save(trainer)
         if self._told_to_stop(trainer):

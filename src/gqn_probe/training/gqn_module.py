@@ -96,7 +96,7 @@ class GQNModule(L.LightningModule):
         self.seed = seed
         self.prediction = PredictionMetrics(tuple(validation_counts), reference_count)
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> Any:
         # The schedule gives the step size itself, so the optimiser's own is 1.
         adam = {"betas": self.betas, "eps": self.eps, "weight_decay": self.weight_decay}
         optimizer = torch.optim.AdamW(self.gqn.parameters(), lr=1.0, fused=True, **adam)

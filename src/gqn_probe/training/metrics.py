@@ -96,6 +96,7 @@ class PredictionMetrics:
             if count == self.reference_count and name != "kl":
                 self._add(name, value)
         others = len(truth) > 1  # rolled by one, a single scene would be its own control
+        shuffled = samples
         if others:
             shuffled = draw(representation.roll(1, dims=0), camera, SAMPLES if count == self.reference_count else 1)
             predictions["shuffled"] = shuffled[:, 0]

@@ -47,9 +47,9 @@ class RangeSweeper(Sweeper):
         self.ranges = tuple(ranges)
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        self.config = config
-        self.hydra_context = hydra_context
-        self.launcher = Plugins.instance().instantiate_launcher(
+        self.config = config  # pyright: ignore[reportIncompatibleVariableOverride]
+        self.hydra_context = hydra_context  # pyright: ignore[reportIncompatibleVariableOverride]
+        self.launcher = Plugins.instance().instantiate_launcher(  # pyright: ignore[reportIncompatibleVariableOverride]
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 

@@ -1,5 +1,8 @@
 """Every view is encoded once, rightly, and found again."""
 
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false
+# torch and Lightning type what a module or a trainer holds more loosely than it is
+
 import errno
 import os
 from dataclasses import replace

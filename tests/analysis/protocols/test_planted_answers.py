@@ -45,7 +45,7 @@ def test_count_in_the_norm_alone(planted: Planted, settings: StudySettings, tmp_
     )
     assert _accuracy(outcome, "norm") > 0.7
     assert _accuracy(outcome, "direction") < 0.35
-    assert outcome.headline["difference_low"] <= 0 <= outcome.headline["difference_high"]
+    assert outcome.headline["difference_low"] <= 0 <= outcome.headline["difference_high"]  # pyright: ignore[reportOperatorIssue]
     assert "that its direction tells the number, too, is not shown" in outcome.answers[0].text
 
 
@@ -55,7 +55,7 @@ def test_count_in_the_direction_alone(planted: Planted, settings: StudySettings,
     outcome = _study(r, planted, settings, tmp_path, "direction")
     assert _accuracy(outcome, "none") > 0.85
     assert _accuracy(outcome, "norm") < 0.4
-    assert outcome.headline["difference_low"] > 0.3
+    assert outcome.headline["difference_low"] > 0.3  # pyright: ignore[reportOperatorIssue]
     assert "and its direction, which has no length, " in outcome.answers[0].text
 
 

@@ -53,7 +53,7 @@ def test_the_truth_is_where_the_camera_is(made: Path, rendered: Scenes):
     assert rendered.factors is not None
     up = np.deg2rad(40)
     camera = facing_origin(3 * torch.tensor([[[0.0, np.cos(up), np.sin(up)]]], dtype=torch.float32))
-    expected = RENDER(rendered[:1].factors, camera)[0, 0].permute(1, 2, 0).numpy()
+    expected = RENDER(rendered[:1].factors, camera)[0, 0].permute(1, 2, 0).numpy()  # pyright: ignore[reportArgumentType]
     found = sheet(made, "0-truth")[2, 1]  # the upper ring, a quarter around
     assert np.abs(found.astype(int) - expected).mean() < 12  # WebP is lossy
     assert np.abs(sheet(made, "0-truth")[0, 1].astype(int) - expected).mean() > 12

@@ -68,7 +68,7 @@ def test_no_target_depends_on_where_the_walk_begins() -> None:
         ours, theirs = TARGETS[name](there, views), TARGETS[name](back, views)
         torch.testing.assert_close(ours[0], theirs[0])
     torch.testing.assert_close(
-        handedness(there.factors.positions),
+        handedness(there.factors.positions),  # pyright: ignore[reportOptionalMemberAccess]
         handedness(back.factors.positions),  # type: ignore[union-attr]
     )
 

@@ -140,7 +140,7 @@ class ProbeModule(lightning.LightningModule):
                 self.history[f"{split}_{name}"].append(values.cpu())
             scores.reset()
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> Any:
         optimizer = torch.optim.Adam(self.parameters(), lr=self.learning_rate, eps=self.epsilon, fused=True)
         schedule = torch.optim.lr_scheduler.LinearLR(
             optimizer, start_factor=1.0, end_factor=self.final_rate, total_iters=self.steps

@@ -33,7 +33,7 @@ class Prediction(NamedTuple):
     """One row of a job's ``reconstruction.csv``."""
 
     scene: int
-    count: int
+    count: int  # pyright: ignore[reportIncompatibleMethodOverride]
     query_seen: bool
     metric: str
     value: float

@@ -179,6 +179,7 @@ def _write_sheets(sheets: dict[str, UInt8[np.ndarray, "height width rgb"]], fold
     """
     for stale in folder.glob("*.webp"):
         stale.unlink()
+    encoded: dict[str, bytes] = {}
     for quality in QUALITIES:
         encoded = {name: _webp(sheet, quality) for name, sheet in sheets.items()}
         if _size(encoded.values()) <= 1e6 * megabytes:
