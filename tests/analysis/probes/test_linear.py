@@ -142,6 +142,16 @@ def test_kernel_ridge_leaves_out_rows_exactly_and_keeps_targets_apart() -> None:
     )  # noise: the mean is all there is
 
 
+def test_of_classes_the_strength_that_misreads_fewest_is_kept() -> None:
+    """Three classes of unequal size that are told by a weak direction: the mean would name the largest alone."""
+    labels = torch.tensor([0] * 60 + [1] * 30 + [2] * 30)
+    rows = torch.nn.functional.one_hot(labels, 3) + 0.5 * torch.randn(120, 3)
+    columns = torch.nn.functional.one_hot(labels, 3).float()
+    train = torch.randperm(120)[:90]
+    fit = KernelRidge(linear_kernel(rows), train, (1e-3, 1e4)).predict(columns, [Block(0, 3, classes=True)])
+    assert float((fit.values.argmax(dim=1) == labels).float().mean()) > 0.7
+
+
 def test_gaussian_kernels_read_what_no_line_tells() -> None:
     rows = torch.randn(200, 2)
     values = (rows[:, :1] * rows[:, 1:]).sign()

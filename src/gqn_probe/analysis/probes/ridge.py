@@ -78,6 +78,9 @@ class Block(NamedTuple):
 
     start: int
     stop: int
+    classes: bool = (
+        False  # one column a class, of which the largest is read: right or wrong is what strengths differ in
+    )
 
 
 class Predicted(NamedTuple):
@@ -85,7 +88,7 @@ class Predicted(NamedTuple):
 
     values: Float[Tensor, "n t"]
     left_out: Float[Tensor, "a t"]  # of each training row, by the fit to all others
-    errors: Float[Tensor, " b"]  # squared, of training rows left out, summed over each block
+    errors: Float[Tensor, " b"]  # of training rows left out, summed over each block: squared, or of classes misread
 
 
 class KernelRidge:
@@ -113,7 +116,8 @@ class KernelRidge:
     def predict(self, values: Float[Tensor, "n t"], blocks: Sequence[Block]) -> Predicted:
         """Predictions of all rows; ``values`` of other than training rows are not read.
 
-        Where no strength betters the mean by a standard error, the mean is predicted: chance is not fitted.
+        Where no strength betters the mean by a standard error, the mean is predicted: chance is not fitted. Of classes,
+        of which the mean would name one alone, the strength that misreads fewest is kept.
         """
         wanted = values[self.train].double()
         offset = wanted.mean(dim=0)
@@ -122,12 +126,12 @@ class KernelRidge:
         residuals = [self._left_out(along, strength) for strength in self.strengths]
         predicted, left_out, errors = offset.repeat(len(self.rows), 1), wanted - alone, []
         for block in blocks:
-            own = slice(*block)
-            of_rows = torch.stack([each[:, own].square().sum(dim=1) for each in residuals])
+            own = slice(block.start, block.stop)
+            of_rows = torch.stack([_errors(wanted[:, own], each[:, own], block.classes) for each in residuals])
+            of_mean = _errors(wanted[:, own], alone[:, own], block.classes)
             best = int(of_rows.sum(dim=1).argmin())
-            of_mean = alone[:, own].square().sum(dim=1)
             gain = of_mean - of_rows[best]
-            if gain.mean() > gain.std() / len(gain) ** 0.5:
+            if block.classes or gain.mean() > gain.std() / len(gain) ** 0.5:
                 weights = self.axes @ (along[:, own] / self._damped(self.strengths[best])[:, None])
                 predicted[:, own] += self.rows @ weights
                 left_out[:, own] = (wanted - residuals[best])[:, own]
@@ -144,6 +148,14 @@ class KernelRidge:
         residuals = self.axes @ (along * (1 - shares)[:, None])
         leverage = self.axes.square() @ shares + 1 / len(self.train)
         return residuals / (1 - leverage).clamp(min=1e-6)[:, None]
+
+
+def _errors(wanted: Float[Tensor, "a t"], residuals: Float[Tensor, "a t"], classes: bool) -> Float[Tensor, " a"]:
+    """Of each row its squared error; of classes whether it is misread, and of equals the lesser squared error."""
+    squares = residuals.square().sum(dim=1)
+    if not classes:
+        return squares
+    return (wanted - residuals).argmax(dim=1).ne(wanted.argmax(dim=1)) + 1e-6 * squares
 
 
 def linear_kernel(rows: Float[Tensor, "n f"]) -> Float[Tensor, "n n"]:

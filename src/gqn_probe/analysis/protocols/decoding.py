@@ -227,7 +227,7 @@ class Kernels:
         kernels = [linear] if probe == LINEAR else [gaussian_kernel(linear, width) for width in settings.widths]
         fits = [KernelRidge(kernel, train, settings.strengths).predict(values, blocks) for kernel in kernels]
         best = torch.stack([fit.errors for fit in fits]).argmin(dim=0).tolist()
-        spans = [slice(*block) for block in blocks]
+        spans = [slice(block.start, block.stop) for block in blocks]
         return Predicted(
             torch.cat([fits[own].values[:, span] for own, span in zip(best, spans, strict=True)], dim=1),
             torch.cat([fits[own].left_out[:, span] for own, span in zip(best, spans, strict=True)], dim=1),
@@ -243,7 +243,8 @@ def _columns(found: Classes | Values) -> Float[Tensor, "s t"]:
 
 def _blocks(truths: Sequence[Truth]) -> list[Block]:
     stops = torch.tensor([0, *(truth.columns.shape[1] for truth in truths)]).cumsum(dim=0).tolist()
-    return [Block(start, stop) for start, stop in pairwise(stops)]
+    spans = zip(truths, pairwise(stops), strict=True)
+    return [Block(*span, classes=isinstance(truth.found, Classes)) for truth, span in spans]
 
 
 def _asked(truth: Truth, objects: Int[Tensor, " s"]) -> tuple[Int[Tensor, " a"], Int[Tensor, " s"]]:

@@ -114,7 +114,8 @@ def _linear(
 ) -> Float[Tensor, "s t"]:
     wanted = _columns(truth)
     ridge = KernelRidge(products, torch.arange(len(products)), strengths)
-    return ridge.predict(wanted, [Block(0, wanted.shape[1])]).left_out.float()
+    block = Block(0, wanted.shape[1], classes=isinstance(truth, Classes))
+    return ridge.predict(wanted, [block]).left_out.float()
 
 
 def _nearest(products: Float[Tensor, "s s"], truth: Classes | Values) -> Float[Tensor, "s t"]:
