@@ -73,6 +73,8 @@ def log_study(loggers: Sequence[Logger], study: Study, drawings: Sequence[Drawin
     attempt(wandb_run.summary.update, _summary(study))
     if study.headline_confusion:
         attempt(wandb_run.log, {"confusion": _confusion_matrix(study)})
+    if (table := _embedding(study)) is not None:
+        attempt(wandb_run.log, {"embedding": table})
     attempt(wandb_run.log, {f"figures/{d.name}": wandb.Image(str(d.png), caption=d.caption) for d in drawings})
 
 
@@ -127,6 +129,22 @@ def _summary(study: Study) -> dict[str, object]:
             other = "" if row.input in (study.input, row.control) else f" {row.input}"
             told[f"control/{row.control}{other}"] = row.value
     return told
+
+
+def _embedding(study: Study) -> wandb.Table | None:
+    """Principal axes of r / count, a row an object and count, for W&B's own projector."""
+    path = study.folder / "embedding.npz"
+    if not path.is_file():
+        return None
+    with np.load(path, allow_pickle=False) as told:
+        points, counts, shape = told["mean"], told["counts"], told.get("shape")
+    columns: list[Any] = ["object", "count", "shape", *(f"axis_{i + 1}" for i in range(points.shape[-1]))]
+    rows = [
+        [thing, int(count), None if shape is None else int(shape[thing]), *map(float, points[thing, column])]
+        for thing in range(len(points))
+        for column, count in enumerate(counts)
+    ]
+    return wandb.Table(columns=columns, data=rows)
 
 
 def _confusion_matrix(study: Study) -> object:

@@ -45,6 +45,7 @@ def write_study(folder: Path, *, full: bool = True) -> Path:
         np.savez(study / "reconstructions.npz", **pictures())  # pyright: ignore[reportArgumentType]
         np.savez(study / "voxels.npz", **voxels())  # pyright: ignore[reportArgumentType]
         write_viewer(study / "viewer")
+        np.savez(study / "embedding.npz", **embedding())
         (study / "provenance.json").write_text(json.dumps(PROVENANCE))
     (study / "summary.json").write_text(json.dumps(SUMMARY if full else {"headline": OF}))
     return folder
@@ -68,6 +69,16 @@ def pictures(scenes: int = 4, views: int = 15, size: int = 16) -> dict[str, np.n
     }
     seen = np.tile(np.array(COUNTS) == 15, (scenes, 1))
     return {"context": context, "counts": np.array(COUNTS), "query_seen": seen, **noisy}
+
+
+def embedding() -> dict[str, np.ndarray]:
+    """Three objects whose r grows with the count."""
+    direction = np.eye(3, 4, dtype=np.float32)
+    total = direction[:, None] * np.array(COUNTS, np.float32)[:, None]
+    share = np.array([0.6, 0.3, 0.1, 0.0], np.float32)
+    mean = np.repeat(direction[:, None], len(COUNTS), axis=1)
+    planes = {"sum": total, "mean": mean, "sum_share": share, "mean_share": share}
+    return {"counts": np.array(COUNTS), "color": direction[:, :3], "shape": np.arange(3), **planes}
 
 
 def voxels() -> dict[str, np.ndarray]:

@@ -67,7 +67,7 @@ def parts() -> list[Part]:
             "count.",
             "study",
             [
-                _figures("Controls", "controls", "similarity", "geometry"),
+                _figures("Controls", "controls", "similarity", "geometry", "embedding"),
                 reports.BarPlot(title="Accuracy under each control", metrics=CONTROLS),
             ],
         ),

@@ -14,6 +14,7 @@ from gqn_probe.analysis.protocols.original_study import original_outcome, origin
 from gqn_probe.analysis.protocols.probe_inputs import ProbeInputs
 from gqn_probe.analysis.protocols.reconstruction import prediction_rows, write_pictures
 from gqn_probe.analysis.protocols.study_settings import StudySettings
+from gqn_probe.analysis.statistics.embedding import write_embedding
 from gqn_probe.analysis.statistics.headline import ONE_COUNT, QUESTION
 from gqn_probe.results import Outcome, write_study
 
@@ -38,6 +39,7 @@ def run_study(
     outcome = _outcome(study_inputs, settings, found, representations, folder)
     outcome = outcome._replace(results=[*prediction_rows(found, len(representations)), *outcome.results])
     write_pictures(study_inputs, found, settings, folder)
+    write_embedding(representations, found.counts, study_inputs.scenes.factors, folder)
     known = {
         "question": QUESTION,
         "counts": list(found.counts),

@@ -1,0 +1,33 @@
+"""Principal axes with planted answers."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from gqn_probe.analysis.statistics.embedding import principal_axes, write_embedding
+from gqn_probe.types import Scenes
+
+
+def test_axes_are_found_in_the_order_of_their_variance():
+    random = torch.Generator().manual_seed(0)
+    planted = torch.randn(500, 2, generator=random, dtype=torch.float64) * torch.tensor([3.0, 1.0])
+    turn = torch.linalg.qr(torch.randn(6, 6, generator=random, dtype=torch.float64))[0][:2]
+    points, share = principal_axes(planted @ turn + 5, 2)
+    assert share.tolist() == pytest.approx([0.9, 0.1], abs=0.03)
+    assert np.abs(np.corrcoef(points[:, 0], planted[:, 0])[0, 1]) > 0.99
+    again, _ = principal_axes(planted @ turn + 7, 2)
+    torch.testing.assert_close(points, again)
+
+
+def test_divided_by_the_count_a_growing_sum_stays_where_it_is(rendered: Scenes, tmp_path: Path):
+    objects = torch.randn(24, 1, 5, generator=torch.Generator().manual_seed(1)).abs()
+    counts = (2, 4, 8)
+    path = write_embedding(objects * torch.tensor(counts)[:, None], counts, rendered.factors, tmp_path)
+    told = np.load(path)
+    assert told["sum"].shape == told["mean"].shape == (24, 3, 5)
+    assert np.ptp(told["mean"], axis=1).max() < 1e-5
+    assert np.ptp(told["sum"], axis=1).max() > 1
+    assert told["color"].shape == (24, 3)
+    assert told["counts"].tolist() == [2, 4, 8]
