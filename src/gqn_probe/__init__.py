@@ -14,3 +14,7 @@ def __getattr__(name: str) -> object:
     if name in __all__:
         return getattr(import_module("gqn_probe.model"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]
