@@ -14,6 +14,7 @@ from tiny import tiny_module
 from gqn_probe import load_gqn
 from gqn_probe.data import encode_cameras, render_scenes
 from gqn_probe.training import export
+from gqn_probe.types import Lens
 
 ON_GPU = {"accelerator": "gpu", "devices": [1]}
 
@@ -55,11 +56,15 @@ def test_the_network_computes_what_it_computes_on_the_cpu():
             torch.testing.assert_close(ours.detach().cpu(), theirs)
 
 
-@pytest.mark.parametrize("background", ["plain", "gradient"])
-def test_scenes_are_rendered_where_asked(background):
-    expected = render_scenes(3, views=2, size=16, background=background)
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"background": "gradient"}, {"parts": [4, 7], "lens": Lens("perspective", 0.35)}],
+    ids=["plain", "gradient", "perspective"],
+)
+def test_scenes_are_rendered_where_asked(settings):
+    expected = render_scenes(3, views=2, size=16, **settings)
     with pretended_gpu() as gpu:
-        scenes = render_scenes(3, views=2, size=16, background=background, device=str(gpu))
+        scenes = render_scenes(3, views=2, size=16, device=str(gpu), **settings)
     assert torch.equal(scenes.frames, expected.frames)
 
 
