@@ -100,7 +100,7 @@ class TargetDecoder:
                     for probe in self._probes(source):
                         self._decode(source, probe, column, of_count, kernels)
                     if column == len(self.counts) - 1 and source.control in ("none", "untrained", "pixels"):
-                        yield from self._learning_curve(source, of_count, kernels)
+                        self._learning_curve(source, of_count, kernels)
                     advance(1)
         yield from self._results()
 
@@ -157,33 +157,27 @@ class TargetDecoder:
             for table, truth in zip(tables, group, strict=True):
                 self.scores[truth.name, source, probe, count] = _score(truth, table, times, own)
 
-    def _learning_curve(self, source: Source, truths: Sequence[Truth], kernels: "Kernels") -> Iterator[Result]:
-        """The same from fewer training objects, at the largest count."""
+    def _learning_curve(self, source: Source, truths: Sequence[Truth], kernels: "Kernels") -> None:
+        """The same from fewer training objects, at the largest count; kept under minus their number."""
         most = round(0.8 * len(self.objects))
         for size in (size for size in self.settings.train_objects if size < most):
             self._decode(source, LINEAR, len(self.counts) - 1, truths, kernels, size)
-            for truth in truths:
-                score = self.scores[truth.name, source, LINEAR, -size]
-                name = CaseName(truth.name, source.input, source.control, LINEAR)
-                found = Result.pooled(name, score.metric, score.interval, n=len(self.objects), count=self.counts[-1])
-                yield found._replace(train_objects=size)
 
     def _results(self) -> Iterator[Result]:
-        for (target, source, probe, count), score in self.scores.items():
-            if count < 0:
-                continue
+        for (target, source, probe, key), score in self.scores.items():
             name, n = CaseName(target, source.input, source.control, probe), int(score.sums.there().sum())
-            yield Result.pooled(name, score.metric, score.interval, n=n, count=count)
-            if score.chance is not None:
-                yield Result(*name, None, "test", count, "chance", score.chance, n=n)
+            count, size = (key, None) if key > 0 else (self.counts[-1], -key)
+            found = {score.metric: score.interval}
             if source.control == "none":
                 for baseline in BASELINES:
-                    other = self.baseline(target, source, baseline, count, probe)
-                    if other is not None:
-                        metric = f"{score.metric}_above_{baseline}"
-                        yield Result.pooled(name, metric, score.above(other), n=n, count=count)
-            if count == self.counts[-1] and (rise := self.rise(target, source, probe)) is not None:
-                yield Result.pooled(name, f"{score.metric}_rise", rise, n=n)
+                    if (other := self.baseline(target, source, baseline, key, probe)) is not None:
+                        found[f"{score.metric}_above_{baseline}"] = score.above(other)
+            if size is None and (rise := self.rise(target, source, probe, count)) is not None:
+                found[f"{score.metric}_rise"] = rise
+            for metric, value in found.items():
+                yield Result.pooled(name, metric, value, n=n, count=count)._replace(train_objects=size)
+            if score.chance is not None and size is None:
+                yield Result(*name, None, "test", count, "chance", score.chance, n=n)
 
     def baseline(self, target: str, source: Source, control: str, count: int, probe: str = LINEAR) -> Score | None:
         """What a baseline tells of the same target; read linearly where no other probe read it."""
@@ -191,13 +185,13 @@ class TargetDecoder:
         own = self.scores.get((target, other, probe, count))
         return own or self.scores.get((target, other, LINEAR, count))
 
-    def rise(self, target: str, source: Source, probe: str = LINEAR) -> Interval | None:
-        """From the smallest to the largest count that the target has a value at, paired."""
-        of_counts = [count for count in self.counts if (target, source, probe, count) in self.scores]
-        if len(of_counts) < 2:
+    def rise(self, target: str, source: Source, probe: str = LINEAR, upto: int | None = None) -> Interval | None:
+        """From the smallest count that the target has a value at to ``upto`` (the largest), paired."""
+        own = [count for count in self.counts if (target, source, probe, count) in self.scores]
+        last = own[-1] if upto is None and own else upto
+        if last is None or own[0] == last:
             return None
-        first, last = (self.scores[target, source, probe, count] for count in (of_counts[0], of_counts[-1]))
-        return last.above(first)
+        return self.scores[target, source, probe, last].above(self.scores[target, source, probe, own[0]])
 
 
 class Kernels:

@@ -8,7 +8,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from gqn_probe.analysis.probes.dataset import CaseName
-from gqn_probe.analysis.probes.linear import ProbeResult
+from gqn_probe.analysis.probes.evaluation import ProbeResult
 from gqn_probe.analysis.probes.predictions import (
     ROW_METRICS,
     Predictions,
