@@ -1,9 +1,11 @@
 """Modules that remember their keyword arguments, so that weights travel with what rebuilds their model."""
 
 import inspect
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, TypeVar
 
 from torch import nn
+
+Module = TypeVar("Module", bound="Configured")
 
 
 class Configured(nn.Module):
@@ -16,7 +18,7 @@ class Configured(nn.Module):
         super().__init_subclass__(**options)
         cls.registered[cls.__name__] = cls
 
-    def __new__(cls, **arguments: Any) -> Self:
+    def __new__(cls: type[Module], **arguments: Any) -> Module:  # beartype knows no Self in a method by itself
         module = super().__new__(cls)
         if arguments:  # none when a copy is made, which brings its own
             bound = inspect.signature(cls).bind(**arguments)
