@@ -31,6 +31,7 @@ STUDY = [
     "probe.reconstruct=4",
     "probe.show=2",
     "probe.permutations=20",
+    *("viewer.objects=1", "viewer.counts=[1]", "viewer.azimuths=2", "viewer.samples=1"),
     "probe.controls=[repeated]",
     "probe.probes.linear.epochs=3",
     *(f"probe.probes.{name}=null" for name in ("mlp", "ridge", "knn")),
