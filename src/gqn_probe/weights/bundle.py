@@ -27,9 +27,10 @@ def bundle(weights: Path, path: Path = PRETRAINED) -> Path:
 
 
 if __name__ == "__main__":
+    if {"-h", "--help"} & set(sys.argv) or len(sys.argv) != 2:
+        print(__doc__)
+        sys.exit(len(sys.argv) != 2)
     try:
         print(bundle(Path(sys.argv[1])))
-    except IndexError:
-        sys.exit(f"error: {__doc__}")
     except ValueError as error:
         sys.exit(f"error: {error}")
