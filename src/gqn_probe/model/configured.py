@@ -19,7 +19,7 @@ class Configured(nn.Module):
         cls.registered[cls.__name__] = cls
 
     def __new__(cls: type[Module], **arguments: Any) -> Module:  # beartype knows no Self in a method by itself
-        module = super().__new__(cls)
+        module = object.__new__(cls)
         if arguments:  # none when a copy is made, which brings its own
             bound = inspect.signature(cls).bind(**arguments)
             bound.apply_defaults()
