@@ -7,6 +7,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from gqn_probe.data.stimuli.render import LENS
 from gqn_probe.model import GQN, InputSpec, load_gqn, save_weights
 from gqn_probe.model.checkpoint import RELEASED_ON
 
@@ -35,7 +36,9 @@ def test_files_of_before_load_without(tmp_path: Path, points_gqn: GQN) -> None:
 
 
 def test_bundled_and_released_weights_are_for_64_pixels_and_the_cosine_first() -> None:
-    assert load_gqn("pretrained").input_spec == RELEASED_ON == InputSpec((64, 64), "cos_sin")
+    bundled = load_gqn("pretrained").input_spec
+    assert bundled[:2] == RELEASED_ON[:2] == ((64, 64), "cos_sin")
+    assert bundled.lens == LENS
 
 
 @pytest.mark.parametrize(

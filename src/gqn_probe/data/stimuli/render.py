@@ -102,7 +102,7 @@ def render_scenes(
 
     Args:
         parts: number of cubes, or several numbers of which each is as likely; ``factors.parts`` says which it is.
-        lens: how the camera sees; None for parallel rays and an image 1.8 world units wide.
+        lens: how the camera sees; None for parallel rays and an image 1.6 world units wide.
 
     Raises:
         ValueError: where a number is too small, or no shape of ``parts`` cubes is in the split.
