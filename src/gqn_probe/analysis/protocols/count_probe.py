@@ -39,7 +39,7 @@ from gqn_probe.analysis.statistics.scores import (
 )
 from gqn_probe.analysis.statistics.similarity import LARGEST, similarity_rows
 from gqn_probe.progress import progress
-from gqn_probe.results import Interval, Outcome, Result
+from gqn_probe.results import Answer, Interval, Outcome, Result
 
 OF_COUNTS = ("mean_absolute_error", "within_one", "spearman", "adjacent_auc")  # not of other labels
 FEW = 50  # objects, below which a study is a trial run
@@ -267,7 +267,7 @@ class CountProbe:
             groups=int(mixing.max()) + 1,
         )
 
-    def _answers(self, decoder: TargetDecoder) -> Iterator:
+    def _answers(self, decoder: TargetDecoder) -> Iterator[Answer]:
         """What further images add, and what training adds, of the first input."""
         given, last = self.settings.inputs[0], self.inputs.counts[-1]
         source = Source(given, "none")

@@ -136,7 +136,7 @@ class ProbeInputs:
         key = ("views", input, encoder)
         if key not in self.arrays:
             phi = view_features(self._network(encoder), input)
-            if phi.shape[2] > self.settings.axes:
+            if self._is_wide(input):
                 phi, kept = _along_leading_axes(phi, self.settings.axes)
                 self.kept[input] = min(kept, self.kept.get(input, 1.0))
             self.arrays[key] = phi
@@ -181,7 +181,9 @@ class ProbeInputs:
         return rearrange(sums, "s k f -> (s k) f")
 
     def _is_wide(self, name: str) -> bool:
-        return self.is_of_view(name) and view_features(self.study_inputs, name).shape[2] > self.settings.axes
+        if name == "pooled" or not self.is_of_view(name):  # the jobs' own r, which is kept as it is
+            return False
+        return view_features(self.study_inputs, name).shape[2] > self.settings.axes
 
     def _sums(self, name: str, source: str, encoder: int | None) -> Float[Tensor, "s k f"]:
         """Rows before any transform, made once for all controls and seeds that share them."""
