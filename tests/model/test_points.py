@@ -221,3 +221,13 @@ def test_read_outs_are_named_and_the_last_is_what_goes_on():
     assert tuple(read) == gqn.encoder.reader_layers
     assert read["points"].shape == (2, 16, 60, 1)
     assert torch.equal(read["map"], gqn.encoder.look(representation, cameras[:, 0], (4, 4)))
+
+
+def test_images_have_the_size_of_training_unless_told():
+    gqn = make_gqn()
+    gqn.generator.size = 64
+    frames, cameras = some_views()
+    representation = gqn.aggregate(gqn.encode(frames, cameras))
+    assert gqn.sample_from(representation, cameras[:, 0]).shape == (2, 3, 64, 64)
+    gqn.adapt(InputSpec((32, 32), "cos_sin", LENS, (0.5, 0.5, 0.5)))
+    assert gqn.sample_from(representation, cameras[:, 0]).shape == (2, 3, 32, 32)

@@ -172,10 +172,11 @@ class GQN(Configured):
         """Predict query views, one or more consecutive ones a scene, with latents from the prior.
 
         Args:
-            size: height and width of the images: without it, what the representation tells, or the generator's.
+            size: height and width of the images: without it, what the representation tells, or those of training.
             samples: how many images of each query, one after another: m = n samples.
         """
-        size = size or self.encoder.image_size(representation) or (self.generator.size, self.generator.size)
+        size = size or self.encoder.image_size(representation) or self.input_spec.size
+        size = size or (self.generator.size, self.generator.size)
         return self._draw(representation, query_cameras, None, size, deterministic, samples).image
 
     def log_likelihood(
