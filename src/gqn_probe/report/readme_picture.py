@@ -30,16 +30,17 @@ def readme_picture(study: Study) -> Figure:
     if not one_query(study):
         raise ValueError(f"{study.folder} has another query at each count: this picture is of the study's protocol")
     target = TARGET if TARGET in study.object_targets else study.object_targets[0]
+    shown = {("none", study.input), ("untrained", study.input), ("pixels", "pixels")}
     truth = study.pictures[f"truth_{counts[0]}"][:SCENES]
     figure = style.blank(11.0, 0.55 + 1.0 * len(truth))
     left, right = figure.subfigures(1, 2, width_ratios=(1.45, 1), squeeze=False)[0]
     _draw_predictions(study, counts, left.subplots(len(truth), 2 + len(counts), squeeze=False))
-    lines = study.lines_of(target)
+    lines = [line for line in study.lines_of(target) if (line.rows[0].control, line.rows[0].input) in shown]
     axes = right.add_subplot()
     draw_panel(study, axes, lines)
     axes.set_xlabel(study.count_axis)
     axes.set_title(f"{target_label(target)}, told by a linear read-out", fontsize=9.5)
-    axes.legend(loc="lower right", fontsize=8)
+    axes.legend(loc="upper left", fontsize=8)
     return figure
 
 

@@ -28,6 +28,8 @@ SERIES = (
     (GREEN, "^", "-."),
     (PURPLE, "D", ":"),
     (ORANGE, "v", "-"),
+    (INK, "x", "--"),
+    (MUTED, "P", ":"),
 )
 BAND = 0.16  # opacity of an interval
 GUESS: dict[str, Any] = {"linewidth": 1, "linestyle": (0, (1, 2))}  # the line of what guessing gives
