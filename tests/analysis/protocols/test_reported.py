@@ -87,7 +87,7 @@ def test_everything_is_of_the_headlines_probe_and_input(
     printed = io.StringIO()
     print_results(study, console=Console(file=printed, width=80))
     first = study.series("accuracy", probe=headline[0], input=headline[1])[0]
-    assert any(f"{first.value:.2f}" in line.split() for line in printed.getvalue().splitlines())
+    assert any(f"{first.value:.3f}" in line.split() for line in printed.getvalue().splitlines())
 
 
 def test_wandb_has_each_confusion_once(run: Run) -> None:

@@ -71,7 +71,7 @@ class ProbesWhileTraining(L.Callback):
         counts = [count for count in self.counts if count <= scenes.views]
         found = what_is_known(phi, scenes, counts, self.targets, self.strengths, aggregation=gqn.aggregation)
         # The same on every device: all read the same objects.
-        pl_module.log_dict({f"val/knows/{name}": value for name, value in found.items()})
+        pl_module.log_dict({f"val/knows/{name}": value for name, value in found.items()}, sync_dist=True)
 
 
 def what_is_known(
