@@ -28,7 +28,7 @@ def test_the_pretended_gpu_refuses_what_a_real_one_does():
         assert (there * 2).sum().item() == 6
         assert there.cpu().numpy().sum() == 3
         with pytest.raises(RuntimeError, match="same device"):
-            there + torch.ones(3)
+            _ = there + torch.ones(3)
         with pytest.raises(RuntimeError, match="same device"):
             torch.ones(3)[torch.zeros(1, dtype=torch.long, device=gpu)]
         with pytest.raises((RuntimeError, TypeError)):
@@ -93,7 +93,7 @@ def test_validation_is_on_the_gpu_and_so_is_the_film(tmp_path, monkeypatch):
         trainer = fit(module, tmp_path / "cache", "data.num_workers=0", callbacks=[devices], **ON_GPU)
         assert {"val/sigma", "val/kl", "val/kl_step/0", "val/sample/rmse"} <= devices.seen.keys()
         assert {name: where for name, where in devices.seen.items() if where != gpu} == {}  # NCCL takes no others
-        export.conclude(trainer, module, trainer.datamodule, tmp_path)
+        export.conclude(trainer, module, trainer.datamodule, tmp_path)  # pyright: ignore[reportAttributeAccessIssue]
     assert films == [gpu]
     assert not any(isinstance(each, OnGPU) for each in load_gqn(tmp_path / "weights.safetensors").parameters())
 

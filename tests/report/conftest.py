@@ -45,7 +45,7 @@ def write_study(folder: Path, *, full: bool = True) -> Path:
         np.savez(study / "reconstructions.npz", **pictures())  # pyright: ignore[reportArgumentType]
         np.savez(study / "voxels.npz", **voxels())  # pyright: ignore[reportArgumentType]
         write_viewer(study / "viewer")
-        np.savez(study / "embedding.npz", **embedding())
+        np.savez(study / "embedding.npz", **embedding())  # pyright: ignore[reportArgumentType]
         (study / "provenance.json").write_text(json.dumps(PROVENANCE))
     (study / "summary.json").write_text(json.dumps(SUMMARY if full else {"headline": OF}))
     return folder

@@ -56,7 +56,12 @@ def orbit(
         samples = []
         for camera in path.unbind(dim=1):
             torch.manual_seed(0)
-            samples.append(gqn.sample_from(representation, camera, size=truth.shape[-2:]).float().clamp(0, 1).cpu())
+            samples.append(
+                gqn.sample_from(representation, camera, size=(truth.shape[-2], truth.shape[-1]))
+                .float()
+                .clamp(0, 1)
+                .cpu()
+            )
         columns.append(torch.stack(samples, dim=1))
     return (255 * rearrange(columns, "column s v c h w -> v (s h) (column w) c")).round().byte()
 
