@@ -86,8 +86,9 @@ def _read_hdf5(content: bytes) -> list[SceneArrays]:
     except ImportError:
         raise ValueError("it needs another package: pip install 'gqn-probe[hdf5]'") from None
     with h5py.File(BytesIO(content)) as file:
-        columns = [file[name] for name in ("images", "viewpoints")]
-        if not all(isinstance(column, h5py.Dataset) for column in columns):
+        named = [file[name] for name in ("images", "viewpoints")]
+        columns = [column for column in named if isinstance(column, h5py.Dataset)]
+        if len(columns) < len(named):
             raise ValueError("images and viewpoints are no arrays")
         size = sum(column.nbytes for column in columns)
         if size > SMALL_BYTES + LARGEST_RATIO * len(content):
