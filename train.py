@@ -16,6 +16,7 @@ def train(cfg: DictConfig) -> float:
     """One training run, from the composed configuration to weights on disk; the metric that a sweep may optimise."""
     # Lightning, torch and W&B take seconds to import: only once the command line has been read.
     from gqn_probe import wandb_logging
+    from gqn_probe.model.checkpoint import copy_weights
     from gqn_probe.provenance import write_provenance
     from gqn_probe.report.training_page import build_training_report
     from gqn_probe.training.export import conclude
@@ -26,7 +27,10 @@ def train(cfg: DictConfig) -> float:
     folder = job.output_folder()
     start = resume.find_resume_point(folder, cfg.resume)
     data = job.instantiate(cfg.data)
-    module = job.instantiate(cfg.training, gqn=job.instantiate(cfg.model), seed=cfg.seed)
+    gqn = job.instantiate(cfg.model)
+    if cfg.initial_weights is not None and start.checkpoint is None:
+        copy_weights(cfg.initial_weights, gqn)
+    module = job.instantiate(cfg.training, gqn=gqn, seed=cfg.seed)
     callbacks = [callback for callback in job.instantiate(cfg.callbacks).values() if callback is not None]
     run = {"callbacks": callbacks, "precision": choose_precision(cfg.trainer.precision, cfg.trainer.accelerator)}
     with wandb_logging.loggers(cfg, folder, job_type="train", past=start) as loggers:

@@ -67,6 +67,19 @@ def load_gqn(path_or_name: str | os.PathLike[str], steps: int | None = None) -> 
     return gqn.eval()
 
 
+def copy_weights(path_or_name: str | os.PathLike[str], gqn: GQN) -> None:
+    """Give ``gqn`` the weights of a file of the same architecture, and what they know of their data.
+
+    Raises:
+        ValueError: the file holds no such model; names the tensors that do not fit.
+    """
+    trained = load_gqn(path_or_name)
+    tensors = trained.state_dict()
+    _refuse_misfit(tensors, {name: value.shape for name, value in gqn.state_dict().items()}, weights_path(path_or_name))
+    gqn.load_state_dict(tensors)
+    gqn.input_spec = trained.input_spec
+
+
 def weights_path(path_or_name: str | os.PathLike[str]) -> Path:
     """The file that ``load_gqn`` reads, whether there is one or not."""
     return PRETRAINED if path_or_name == "pretrained" else Path(path_or_name)
