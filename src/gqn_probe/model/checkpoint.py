@@ -14,10 +14,9 @@ from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from gqn_probe.atomic_io import atomic_write
+from gqn_probe.atomic_io import write_tensors
 from gqn_probe.model.gqn import GQN
 from gqn_probe.model.input_spec import InputSpec
 from gqn_probe.model.released import RELEASED_NAMES, from_released, released_settings
@@ -89,9 +88,7 @@ def save_weights(gqn: GQN, path: str | os.PathLike[str], metadata: dict[str, str
     """Write weights and what rebuilds their model as safetensors; ``metadata`` travels along (provenance)."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in gqn.state_dict().items()}
     facts = {**gqn.input_spec.facts(), "gqn_settings": json.dumps(gqn.settings())}
-    with atomic_write(Path(path)) as draft:
-        save_file(tensors, draft, metadata={**metadata, **facts})
-        draft.chmod(0o644)  # safetensors leaves it to its owner alone
+    write_tensors(Path(path), tensors, {**metadata, **facts})
 
 
 def weights_fingerprint(gqn: GQN) -> str:

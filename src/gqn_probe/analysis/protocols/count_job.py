@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from einops import rearrange, reduce
 from jaxtyping import Float, Int, UInt8
-from safetensors.torch import save_file
 from torch import Tensor
 
 from gqn_probe.analysis.inputs.context_readouts import check_inputs
@@ -18,7 +17,7 @@ from gqn_probe.analysis.inputs.view_selection import TASKS, Selection, sum_views
 from gqn_probe.analysis.protocols.jobs import job_note
 from gqn_probe.analysis.protocols.study_settings import StudySettings
 from gqn_probe.analysis.protocols.uncertainty import draw_samples, likelihood_scores, sample_scores
-from gqn_probe.atomic_io import atomic_write, write_arrays, write_csv, write_text
+from gqn_probe.atomic_io import write_arrays, write_csv, write_tensors, write_text
 from gqn_probe.progress import progress
 from gqn_probe.types import to_unit
 
@@ -54,9 +53,8 @@ def run_count(study_inputs: StudyInputs, count: int, settings: StudySettings, fo
     phi = study_inputs.features(("pooled",))["pooled"]
     pooled = sum_views(phi, selection, aggregation=study_inputs.gqn.aggregation)
     seen = torch.zeros(len(scenes), scenes.views, dtype=torch.bool).scatter_(1, selection.views, True)
-    with atomic_write(folder / "representation.safetensors") as draft:
-        save_file({"representation": pooled, "views": seen, "scenes": torch.arange(len(scenes))}, draft)
-        draft.chmod(0o644)  # safetensors leaves it to its owner alone
+    content = {"representation": pooled, "views": seen, "scenes": torch.arange(len(scenes))}
+    write_tensors(folder / "representation.safetensors", content)
     _reconstruct(study_inputs, count, settings, folder)
     write_text(folder / "job.json", json.dumps({"count": count, **job_note(study_inputs, settings)}))
     return folder

@@ -11,11 +11,9 @@ from pathlib import Path
 import google_crc32c
 import torch
 from einops import rearrange
-from safetensors import SafetensorError
-from safetensors.torch import save_file
 from torch import Tensor
 
-from gqn_probe.atomic_io import atomic_write, write_text
+from gqn_probe.atomic_io import write_tensors, write_text
 from gqn_probe.data.formats.deepmind import EncodedScenes
 from gqn_probe.types import Factors, Scenes
 
@@ -54,11 +52,9 @@ def write_shard(folder: Path, split: str, piece: str, scenes: Scenes | EncodedSc
     shard = Shard(split, piece, len(scenes.cameras), 0, "", shape=(scenes.cameras.shape[1], *size))
     path = folder / shard.file
     try:
-        with atomic_write(path) as draft:
-            save_file(_columns(scenes), draft, {} if scenes.names is None else {"names": json.dumps(scenes.names)})
-            draft.chmod(0o644)  # safetensors leaves it to its owner alone
-            return replace(shard, bytes=draft.stat().st_size, crc32c=checksum_of(draft))
-    except (OSError, SafetensorError) as error:
+        write_tensors(path, _columns(scenes), {} if scenes.names is None else {"names": json.dumps(scenes.names)})
+        return replace(shard, bytes=path.stat().st_size, crc32c=checksum_of(path))
+    except OSError as error:
         raise ValueError(f"cannot write {path}: {error}") from None
 
 
