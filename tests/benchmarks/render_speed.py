@@ -21,7 +21,7 @@ from torch import Tensor
 from gqn_probe.data.sources.rendered import Rendered
 from gqn_probe.data.stimuli.cameras import camera_basis
 from gqn_probe.data.stimuli.ray_caster import EDGE, face_light
-from gqn_probe.data.stimuli.render import LENS, render_batch
+from gqn_probe.data.stimuli.scene_renderer import LENS, render_batch
 from gqn_probe.data.store.store_builder import build_store
 from gqn_probe.types import Factors, Scenes
 

@@ -9,7 +9,7 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from gqn_probe.data import SceneDataModule, dataset_files, encode_cameras, prepared, render_scenes, shepard_metzler
-from gqn_probe.data.stimuli.render import LENS
+from gqn_probe.data.stimuli.scene_renderer import LENS
 from gqn_probe.data.store.store_builder import build_store
 from gqn_probe.types import Batch, Lens, Split
 

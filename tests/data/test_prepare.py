@@ -16,7 +16,7 @@ from gqn_probe.data import prepared, read_tfrecord
 from gqn_probe.data.formats import remote as files
 from gqn_probe.data.prepare import choose_source, main, read_config
 from gqn_probe.data.sources.rendered import Rendered
-from gqn_probe.data.stimuli.render import LENS
+from gqn_probe.data.stimuli.scene_renderer import LENS
 from gqn_probe.data.store.store import read_index
 
 

@@ -7,7 +7,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from gqn_probe.data.stimuli.render import LENS
+from gqn_probe.data.stimuli.scene_renderer import LENS
 from gqn_probe.model import GQN, InputSpec, load_gqn, save_weights
 from gqn_probe.model.checkpoint import RELEASED_ON
 

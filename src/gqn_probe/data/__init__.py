@@ -5,7 +5,7 @@ from gqn_probe.data.factories import dataset_files, own, prepared, shepard_metzl
 from gqn_probe.data.formats.deepmind import read_tfrecord
 from gqn_probe.data.formats.wohlert import read_converted
 from gqn_probe.data.stimuli.cameras import encode_cameras
-from gqn_probe.data.stimuli.render import render_scenes
+from gqn_probe.data.stimuli.scene_renderer import render_scenes
 
 __all__ = [
     "SceneDataModule",

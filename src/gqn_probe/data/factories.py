@@ -8,7 +8,7 @@ from gqn_probe.data.sources.own import OwnScenes
 from gqn_probe.data.sources.published import DatasetFiles, Kind, kept_frames
 from gqn_probe.data.sources.rendered import Rendered
 from gqn_probe.data.stimuli.cameras import make_lens
-from gqn_probe.data.stimuli.render import check_parts
+from gqn_probe.data.stimuli.scene_renderer import check_parts
 from gqn_probe.data.store.prepared_store import PreparedStore
 
 

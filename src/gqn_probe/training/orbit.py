@@ -16,7 +16,7 @@ from gqn_probe.data.datamodule import SceneDataModule
 from gqn_probe.data.sources.rendered import Rendered
 from gqn_probe.data.stimuli.cameras import facing_origin
 from gqn_probe.data.stimuli.ray_caster import render_objects
-from gqn_probe.data.stimuli.render import DISTANCE
+from gqn_probe.data.stimuli.scene_renderer import DISTANCE
 from gqn_probe.model import GQN
 from gqn_probe.types import to_unit
 

@@ -20,7 +20,7 @@ import torch
 from gqn_probe.data.formats.tfrecord import raise_error
 from gqn_probe.data.sources.published import DatasetFiles
 from gqn_probe.data.sources.rendered import Piece, Rendered
-from gqn_probe.data.stimuli.render import LENS
+from gqn_probe.data.stimuli.scene_renderer import LENS
 from gqn_probe.data.store import store_builder as build
 from gqn_probe.data.store.store import read_index
 from gqn_probe.data.store.store_builder import build_store, damaged_shards

@@ -12,7 +12,7 @@ from gqn_probe.data.formats.tfrecord import raise_error
 from gqn_probe.data.sources.source import SCENES_A_PIECE, Piece, choose
 from gqn_probe.data.stimuli.cameras import check_lens, lens_settings
 from gqn_probe.data.stimuli.ray_caster import BACKGROUNDS
-from gqn_probe.data.stimuli.render import check_parts, render_batch
+from gqn_probe.data.stimuli.scene_renderer import check_parts, render_batch
 from gqn_probe.types import Lens, Scenes
 
 RENDERER = 2  # raise it when the same settings give other images, so that no cache is taken for them

@@ -6,7 +6,7 @@ import torch
 from gqn_probe.data import render_scenes
 from gqn_probe.data.stimuli.cameras import camera_basis
 from gqn_probe.data.stimuli.ray_caster import EDGE, background_grey, face_light, render_objects
-from gqn_probe.data.stimuli.render import DISTANCE, HUES, LENS
+from gqn_probe.data.stimuli.scene_renderer import DISTANCE, HUES, LENS
 from gqn_probe.types import Lens, Scenes
 
 PERSPECTIVE = Lens("perspective", scale=0.35)
