@@ -13,18 +13,23 @@ def main(cfg: DictConfig) -> None:
 
 
 def probe(cfg: DictConfig) -> None:
-    """The job of each count of ``context``; then, unless this is one job of a sweep, the study of them all."""
+    """The job of each count of ``context``; then, unless this is one job of a sweep, the study of them all.
+
+    With ``analysis=NAME``, that analysis instead.
+    """
     # Lightning, torch and W&B take seconds to import: only once the command line has been read.
-    from gqn_probe import pipeline, wandb_logging, wandb_results
+    from gqn_probe import analysis_run, pipeline, wandb_logging, wandb_results
     from gqn_probe.analysis.protocols.count_job import run_count
 
     if cfg.report is not None:
         return pipeline.rebuild_report(str(cfg.report))
     job.setup_job(cfg.seed)
     folder = job.output_folder()
+    if cfg.analysis is not None:
+        return analysis_run.run_analysis(cfg, folder)
     settings = job.instantiate(cfg.probe)
     counts = pipeline.plan_counts(cfg, folder)
-    inputs = pipeline.open_study_inputs(cfg, settings, counts)
+    inputs = pipeline.open_study_inputs(cfg, settings.objects, counts)
     for count in pipeline.with_progress(pipeline.unfinished(counts, inputs, settings)):
         name, facts = f"k={count.count:02d} seed={cfg.seed}", inputs.fingerprints
         with wandb_logging.loggers(cfg, job.root_folder(), job_type="count", name=name, facts=facts) as loggers:

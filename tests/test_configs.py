@@ -8,6 +8,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from gqn_probe import job
+from gqn_probe.analysis_run import Analysis
 from gqn_probe.data.episodes import draw_episode
 from gqn_probe.training.gqn_module import GQNModule
 from gqn_probe.types import Batch
@@ -17,7 +18,9 @@ STEMS = {
     group: sorted(path.stem for path in (CONF / group).glob("*.yaml"))
     for group in ("experiment", "data", "model", "model/encoder")
 }
-OF_PROBE = [name for name in STEMS["experiment"] if "override /probe" in (CONF / f"experiment/{name}.yaml").read_text()]
+TEXTS = {name: (CONF / f"experiment/{name}.yaml").read_text() for name in STEMS["experiment"]}
+OF_ANALYSIS = [name for name, text in TEXTS.items() if "override /analysis" in text]
+OF_PROBE = [name for name, text in TEXTS.items() if "override /probe" in text or name in OF_ANALYSIS]
 OF_TRAINING = [name for name in STEMS["experiment"] if name not in OF_PROBE]
 
 
@@ -57,6 +60,14 @@ def test_training_experiment_takes_a_step(name):
 def test_probe_experiment_composes(name):
     cfg = composed("probe", f"experiment={name}")
     assert job.instantiate(cfg.probe).objects > 0
+
+
+@pytest.mark.parametrize("name", OF_ANALYSIS)
+def test_analysis_is_what_the_script_runs(name):
+    analysis = job.instantiate(composed("probe", f"experiment={name}").analysis)
+    assert isinstance(analysis, Analysis)
+    assert analysis.objects > 0
+    assert composed("probe", f"analysis={analysis.name}").analysis is not None
 
 
 @pytest.mark.parametrize("data", ["deepmind", "converted", "own", "prepared"])

@@ -3,6 +3,7 @@
 import json
 import pickle
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from hydra.conf import HydraConf
@@ -104,9 +105,9 @@ def test_jobs_of_an_earlier_sweep_are_left_out(tmp_path, caplog):
 def test_jobs_of_one_count_and_of_several_are_found_alike(tmp_path, monkeypatch):
     given = []
     monkeypatch.setattr(job_module, "in_sweep", lambda: True)
-    monkeypatch.setattr(job_module, "instantiate", lambda node: node)
+    monkeypatch.setattr(job_module, "instantiate", lambda node: Mock(objects=3))
     monkeypatch.setattr(job_module, "setup_job", lambda seed: None)
-    monkeypatch.setattr(pipeline, "open_study_inputs", lambda cfg, settings: None)
+    monkeypatch.setattr(pipeline, "open_study_inputs", lambda cfg, objects: None)
     monkeypatch.setattr(pipeline, "finish_study", lambda cfg, material, settings, jobs, folder: given.extend(jobs))
     several, one = job(tmp_path / "0", context="[2,3]"), job(tmp_path / "1", context="4")
     study_of([several, one], tmp_path)
@@ -163,3 +164,10 @@ def test_every_setting_has_its_study_when_a_job_does_all_counts(study):  # noqa:
         assert summary["counts"] == [2, 3]
         assert summary["failed"] == []
         assert summary["settings"]["probes"]["linear"]["epochs"] == epochs
+
+
+def test_analyses_of_a_sweep_have_no_study(two, finish, monkeypatch):
+    monkeypatch.setattr(sweep_callback, "study_of", Mock(side_effect=AssertionError))
+    for number in (0, 1):
+        (two / str(number) / ".hydra" / "config.yaml").write_text("analysis: {objects: 3}\n")
+    finish(two)

@@ -11,13 +11,14 @@ import torch
 from omegaconf import DictConfig
 
 from gqn_probe import job, wandb_logging, wandb_results
-from gqn_probe.analysis.inputs.study_inputs import StudyInputs
+from gqn_probe.analysis.inputs.study_inputs import Render, StudyInputs
 from gqn_probe.analysis.protocols.jobs import is_done, job_note
 from gqn_probe.analysis.protocols.study import run_study
 from gqn_probe.analysis.protocols.study_settings import StudySettings
 from gqn_probe.analysis.protocols.viewer_images import write_viewer
 from gqn_probe.analysis.protocols.voxels import write_voxels
 from gqn_probe.context_range import parse_counts
+from gqn_probe.data.datamodule import SceneDataModule
 from gqn_probe.data.sources.rendered import Rendered
 from gqn_probe.data.stimuli.ray_caster import render_objects
 from gqn_probe.model import InputSpec, load_gqn, weights_path
@@ -42,8 +43,8 @@ class CountJob(NamedTuple):
     folder: Path
 
 
-def open_study_inputs(cfg: DictConfig, settings: StudySettings, jobs: Sequence[CountJob] = ()) -> StudyInputs:
-    """The network, and scenes of a split that it was not trained on; the same for every job of a sweep.
+def open_study_inputs(cfg: DictConfig, objects: int, jobs: Sequence[CountJob] = ()) -> StudyInputs:
+    """The network, and the first scenes of a split that it was not trained on; the same for every job of a sweep.
 
     ValueError, before any work, where the scenes have too few views for one of ``jobs``, or are not such as the
     network was trained on.
@@ -52,7 +53,7 @@ def open_study_inputs(cfg: DictConfig, settings: StudySettings, jobs: Sequence[C
     gqn = load_gqn(cfg.checkpoint, steps=cfg.generator_steps)
     data = job.instantiate(cfg.data)
     split = data.split(cfg.split)
-    scenes = split.select(slice(settings.objects))
+    scenes = split.select(slice(objects))
     height, width = scenes[:1].frames.shape[-2:]
     gqn.check(InputSpec((height, width), data.camera_order, data.lens))
     study_inputs = StudyInputs(
@@ -64,10 +65,19 @@ def open_study_inputs(cfg: DictConfig, settings: StudySettings, jobs: Sequence[C
         # One view is kept for the query; but 15 views a scene, as published, still make a count of 15.
         usable_views=min(scenes.views, max(scenes.views - 1, LARGEST_COUNT)),
         device=device,
+        render=renderer(data),
     )
     for each in jobs:
         study_inputs.check(each.count)
     return study_inputs
+
+
+def renderer(data: SceneDataModule) -> Render | None:
+    """What shows an object as the data shows its own; None where we do not render it."""
+    source = data.source
+    if not isinstance(source, Rendered):
+        return None
+    return functools.partial(render_objects, lens=data.lens, size=source.size, background=source.background)
 
 
 def choose_device(asked: object) -> str:
@@ -89,6 +99,15 @@ def plan_counts(cfg: DictConfig, folder: Path) -> list[CountJob]:
     Raises:
         ValueError: before any work, where context, split, checkpoint or cache cannot be meant.
     """
+    check_choices(cfg)
+    counts = parse_counts(cfg.context)
+    if job.in_sweep() and len(counts) == 1:
+        return [CountJob(counts[0], folder)]
+    return [CountJob(count, folder / f"count-{count:02d}") for count in counts]
+
+
+def check_choices(cfg: DictConfig) -> None:
+    """Refuse, before any work, a split, checkpoint or cache that cannot be meant."""
     if cfg.split not in SPLITS:
         raise ValueError(f"split={cfg.split} is not known: use {' or '.join(SPLITS)}")
     for name, remedy in (
@@ -97,10 +116,6 @@ def plan_counts(cfg: DictConfig, folder: Path) -> list[CountJob]:
     ):
         if not isinstance(cfg[name], str):
             raise ValueError(f"{name}={cfg[name] or 'null'} is not a path: name {remedy}")
-    counts = parse_counts(cfg.context)
-    if job.in_sweep() and len(counts) == 1:
-        return [CountJob(counts[0], folder)]
-    return [CountJob(count, folder / f"count-{count:02d}") for count in counts]
 
 
 def unfinished(jobs: Sequence[CountJob], study_inputs: StudyInputs, settings: StudySettings) -> list[CountJob]:
@@ -166,13 +181,8 @@ def make_pictures(cfg: DictConfig, study_inputs: StudyInputs, settings: StudySet
     """
     if cfg.get("viewer") is None:
         return
-    data = job.instantiate(cfg.data)
-    source, render = data.source, None
-    if isinstance(source, Rendered):
-        known = {"lens": data.lens, "size": source.size, "background": source.background}
-        render = functools.partial(render_objects, **known)
     wanted = job.instantiate(cfg.viewer)
-    write_viewer(study_inputs, wanted, folder / "viewer", seed=cfg.seed, render=render)
+    write_viewer(study_inputs, wanted, folder / "viewer", seed=cfg.seed, render=study_inputs.render)
     shown = {"counts": wanted.counts, "objects": wanted.objects}
     write_voxels(
         study_inputs,

@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar, get_type_hints
 
 from gqn_probe.atomic_io import write_csv, write_text
@@ -122,6 +123,32 @@ def write_study(folder: Path, outcome: Outcome, summary: Mapping[str, Any]) -> N
         "notes": outcome.notes,
     }
     write_text(folder / "summary.json", json.dumps({**summary, **told}, indent=1))
+
+
+class Findings(NamedTuple):
+    """What an analysis beside the study of counts comes to; it may have written further files of its own."""
+
+    question: str  # the title of its page
+    results: Sequence[Result]
+    answers: Sequence[Answer]
+    convention: str  # what was done, in a few sentences: a paragraph of the page's methods
+    notes: Sequence[str] = ()  # what a reader must know beside the answers
+    facts: Mapping[str, Any] = MappingProxyType({})  # further entries of ``summary.json``, which its figures read
+
+
+def write_findings(folder: Path, analysis: str, findings: Findings, settings: Mapping[str, Any]) -> None:
+    """Write ``results.csv`` and ``summary.json`` of an analysis, which ``study_results.read_study`` reads."""
+    write_rows(folder / "results.csv", Result, findings.results)
+    told = {
+        "analysis": analysis,
+        "question": findings.question,
+        "answers": [answer._asdict() for answer in findings.answers],
+        "headline": {"probe": "", "input": ""},  # of the study of counts alone
+        "convention": findings.convention,
+        "notes": list(findings.notes),
+        "settings": dict(settings),
+    }
+    write_text(folder / "summary.json", json.dumps({**findings.facts, **told}, indent=1))
 
 
 def write_rows(path: Path, kind: type[Row], rows: Iterable[Row]) -> None:

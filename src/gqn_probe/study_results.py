@@ -109,8 +109,15 @@ class Study:
         return sorted((r for r in found if r is not None), key=lambda r: -r.value)
 
     @property
+    def analysis(self) -> str:
+        """The name of the analysis that this is of; empty for the study of counts."""
+        return str(self.summary.get("analysis", ""))
+
+    @property
     def object_targets(self) -> list[str]:
-        """The properties of the object and the views that the study decoded, in the order of the file."""
+        """The properties of the object and the views that a study of counts decoded, in the order of the file."""
+        if self.analysis:
+            return []
         return list(dict.fromkeys(r.target for r in self.results if r.target not in ("count", "reconstruction")))
 
     @property

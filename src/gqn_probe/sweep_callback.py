@@ -59,9 +59,10 @@ class StudyAfterSweep(Callback):
             config.hydra.runtime.output_dir = str(folder)
         HydraConfig.instance().set_config(config)
         configure_log(config.hydra.job_logging, config.hydra.verbose)
-        studies = by_setting(jobs_of(config, folder))
-        if not studies:
+        jobs = jobs_of(config, folder)
+        if not jobs:
             sys.exit(f"error: no job left its configuration below {folder}; keep hydra.output_subdir=.hydra")
+        studies = by_setting([each for each in jobs if config_of(each).get("analysis") is None])  # others are whole
         failed = [name for name, jobs in studies.items() if not succeeds(jobs, folder / name)]
         if len(studies) > len(failed) + 1:
             from gqn_probe import pipeline
@@ -132,7 +133,7 @@ def study_of(jobs: list[Path], folder: Path) -> None:
     cfg = config_of(jobs[0])
     job.setup_job(cfg.seed)  # the jobs may have been run by other processes
     settings = job.instantiate(cfg.probe)
-    pipeline.finish_study(cfg, pipeline.open_study_inputs(cfg, settings), settings, counts, folder)
+    pipeline.finish_study(cfg, pipeline.open_study_inputs(cfg, settings.objects), settings, counts, folder)
 
 
 def config_of(job: Path) -> DictConfig:

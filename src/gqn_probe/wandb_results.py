@@ -14,6 +14,7 @@ from pytorch_lightning.loggers import Logger
 
 from gqn_probe.report.compare import Setting, measures_of
 from gqn_probe.report.figure_registry import Drawing
+from gqn_probe.results import Result
 from gqn_probe.study_results import Study
 from gqn_probe.wandb_logging import run_logger
 
@@ -78,6 +79,17 @@ def log_study(loggers: Sequence[Logger], study: Study, drawings: Sequence[Drawin
     attempt(wandb_run.log, {f"figures/{d.name}": wandb.Image(str(d.png), caption=d.caption) for d in drawings})
 
 
+def log_analysis(loggers: Sequence[Logger], study: Study, drawings: Sequence[Drawing] = ()) -> None:
+    """The analysis' answers as the summary, every number as a table that can be filtered, and its figures."""
+    if (logger := run_logger(loggers)) is None:
+        return
+    wandb_run, attempt = logger.experiment, logger.attempt
+    attempt(wandb_run.summary.update, _answers(study))
+    table = wandb.Table(columns=list(Result._fields), data=[list(row) for row in study.results])
+    attempt(wandb_run.log, {"results": table})
+    attempt(wandb_run.log, {f"figures/{d.name}": wandb.Image(str(d.png), caption=d.caption) for d in drawings})
+
+
 def log_comparison(loggers: Sequence[Logger], settings: Sequence[Setting], figure: Path) -> None:
     """Every measure of every setting as one table, and their figure."""
     if (logger := run_logger(loggers)) is None:
@@ -122,13 +134,19 @@ def _by_epoch(study: Study) -> dict[int, dict[str, float]]:
 def _summary(study: Study) -> dict[str, object]:
     """Answers, headline, and the accuracy under every control that the headline's probe was shown."""
     told: dict[str, object] = {f"headline/{name}": value for name, value in study.summary["headline"].items()}
-    told |= {f"answer/{i}": f"{a.question} {a.text}".strip() for i, a in enumerate(study.answers, start=1)}
-    told |= {f"answer/{i}/value": a.value for i, a in enumerate(study.answers, start=1) if a.value is not None}
+    told |= _answers(study)
     for row in study.control_rows():
         if row.probe == study.probe:
             other = "" if row.input in (study.input, row.control) else f" {row.input}"
             told[f"control/{row.control}{other}"] = row.value
     return told
+
+
+def _answers(study: Study) -> dict[str, object]:
+    told: dict[str, object] = {
+        f"answer/{i}": f"{a.question} {a.text}".strip() for i, a in enumerate(study.answers, start=1)
+    }
+    return told | {f"answer/{i}/value": a.value for i, a in enumerate(study.answers, start=1) if a.value is not None}
 
 
 def _embedding(study: Study) -> wandb.Table | None:

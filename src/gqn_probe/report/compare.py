@@ -50,9 +50,13 @@ class Measure(NamedTuple):
 
 
 def read_settings(folder: Path) -> list[Setting]:
-    """The studies of a sweep, in the order of their names; none where the sweep was over the context alone."""
+    """The studies of a sweep, in the order of their names; none where the sweep was over the context alone.
+
+    Analyses, which measure other things, are left out.
+    """
     homes = sorted(results.parents[1] for results in folder.glob("*/study/results.csv"))
-    return [Setting(home.name, read_study(home)) for home in homes]
+    settings = [Setting(home.name, read_study(home)) for home in homes]
+    return [each for each in settings if not each.study.analysis]
 
 
 def compare_settings(folder: Path) -> Path | None:

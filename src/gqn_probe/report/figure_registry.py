@@ -5,7 +5,8 @@ A figure is one function of the study, which returns None where the study lacks 
     @study_figure("controls", "What the marks mean, in a sentence or two.")
     def my_figure(study: Study) -> Figure | None: ...
 
-It becomes ``figures/my-figure.png`` and ``.svg``, stands in the page's section ``controls``, and is logged to W&B.
+It becomes ``figures/my-figure.png`` and ``.svg``, stands in the page's section ``controls``, and is logged to W&B. A
+section is registered likewise, see ``section_registry``, in the file of its figures or in ``sections``.
 """
 
 import importlib
@@ -29,6 +30,7 @@ class StudyFigure(NamedTuple):
     section: str  # the anchor of the page's section that it stands in
     caption: str | Callable[[Study], str]
     draw: Draw
+    first: bool  # whether it stands beside the answers, at the top of the page
 
 
 class Drawing(NamedTuple):
@@ -40,13 +42,14 @@ class Drawing(NamedTuple):
     svg: str  # an <svg> element in the page's colours
     wide: bool  # whether it needs the whole width of the page
     png: Path
+    first: bool = False
 
 
 FIGURES: dict[str, StudyFigure] = {}  # by the name of the file
 
 
-def study_figure(section: str, caption: str | Callable[[Study], str]) -> Callable[[Draw], Draw]:
-    """Register the decorated function as a figure that is named after it.
+def study_figure(section: str, caption: str | Callable[[Study], str], *, first: bool = False) -> Callable[[Draw], Draw]:
+    """Register the decorated function as a figure that is named after it; ``first`` beside the answers.
 
     Raises:
         ValueError: another module has a figure of that name.
@@ -56,7 +59,7 @@ def study_figure(section: str, caption: str | Callable[[Study], str]) -> Callabl
         name = draw.__name__.replace("_", "-")
         if name in FIGURES and FIGURES[name].draw.__module__ != draw.__module__:
             raise ValueError(f"two figures are called {name}: in {FIGURES[name].draw.__module__}, {draw.__module__}")
-        FIGURES[name] = StudyFigure(section, caption, draw)
+        FIGURES[name] = StudyFigure(section, caption, draw, first)
         return draw
 
     return register
@@ -81,7 +84,6 @@ def draw_figures(study: Study) -> list[Drawing]:
             caption = each.caption if isinstance(each.caption, str) else each.caption(study)
             png, svg = style.write_png(figure, folder / f"{name}.png"), style.svg_text(figure, name)
             write_text(folder / f"{name}.svg", svg)
-            drawings.append(
-                Drawing(name, each.section, caption, style.inline_svg(svg, name, caption), style.is_wide(figure), png)
-            )
+            inline, wide = style.inline_svg(svg, name, caption), style.is_wide(figure)
+            drawings.append(Drawing(name, each.section, caption, inline, wide, png, each.first))
     return drawings

@@ -16,7 +16,6 @@ from gqn_probe.report.terminal import say
 from gqn_probe.study_results import Study, read_study
 
 QUESTION = "Does the scene representation tell how many images it was formed from?"
-FIRST = "accuracy-by-count"  # the figure beside the answers
 
 
 def build_report(study: Study, drawings: Sequence[Drawing]) -> Path:
@@ -28,14 +27,14 @@ def build_report(study: Study, drawings: Sequence[Drawing]) -> Path:
 
 def render(study: Study, drawings: Sequence[Drawing]) -> str:
     """The page as text."""
-    first = next((d for d in drawings if d.name == FIRST), None)
+    first = next((d for d in drawings if d.first), None)
     return document(
-        "context-count study",
+        study.analysis.replace("_", " ") or "context-count study",
         study.summary.get("question", QUESTION),
         head=_answers(study),
         beside=_stats(study) + _notes(study),
         hero=figure(first.svg, first.caption) if first else "",
-        sections=sections(study, drawings, first=FIRST),
+        sections=sections(study, drawings),
     )
 
 

@@ -1,8 +1,7 @@
 """The sections of the report page in the order a person asks, each left out where the study has no data for it."""
 
 import base64
-from collections.abc import Callable, Collection, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Sequence
 
 from gqn_probe.report.figure_registry import Drawing
 from gqn_probe.report.glossary import METRICS, explain, target_label
@@ -18,6 +17,7 @@ from gqn_probe.report.html_elements import (
     table,
     terms,
 )
+from gqn_probe.report.section_registry import SECTIONS, ordered_sections, study_section
 from gqn_probe.report.viewer import viewer
 from gqn_probe.results import Result
 from gqn_probe.study_results import Study
@@ -33,26 +33,16 @@ OVERALL = (
 )
 
 
-class _Plan(NamedTuple):
-    """A section before it is filled: its figures are those registered under its anchor."""
+def sections(study: Study, drawings: Sequence[Drawing]) -> list[Section]:
+    """The sections that the study has data for; figures of sections that nobody registered stand in one of their own.
 
-    title: str
-    lead: str
-    more: Callable[[Study], str]  # what stands under the figures
-    beside: bool = False  # whether it is narrow enough to stand beside a single figure
-
-
-def sections(study: Study, drawings: Sequence[Drawing], first: str = "") -> list[Section]:
-    """The sections that the study has data for; figures of sections unknown here stand in one of their own.
-
-    Args:
-        first: a figure that is shown elsewhere.
+    Figures that are shown beside the answers stand in none.
     """
     made = []
-    for id, plan in _plans().items():
-        drawn = [d for d in drawings if d.section == id or (id == "more" and d.section not in _plans())]
-        shown = [figure(d.svg, d.caption, wide=d.wide) for d in drawn if d.name != first]
-        more = plan.more(study)
+    for id, plan in ordered_sections().items():
+        drawn = [d for d in drawings if d.section == id or (id == "more" and d.section not in SECTIONS)]
+        shown = [figure(d.svg, d.caption, wide=d.wide) for d in drawn if not d.first]
+        more = plan.body(study)
         beside = len(shown) == 1 and plan.beside
         body = figures(*shown, f"<div>{more}</div>") if more and beside else figures(*shown) + more
         if body:
@@ -60,50 +50,52 @@ def sections(study: Study, drawings: Sequence[Drawing], first: str = "") -> list
     return made
 
 
-def _plans() -> dict[str, _Plan]:
-    return {
-        "viewer": _Plan(
-            "Look around",
-            "Objects that the network never saw, from any side. Each picture is the mean of samples that it draws from "
-            "r, the sum of the context images, and the camera alone.",
-            lambda study: viewer(study.folder / "viewer"),
-        ),
-        "predictions": _Plan(
-            "Does it predict?",
-            "A view that the network was not shown, drawn from r and the camera alone, must come closer to the truth "
-            "with every image, and closer than what a picture of another object would give.",
-            _errors,
-        ),
-        "knowledge": _Plan(
-            "What does r know?",
-            "Properties of the object and of the views, read from r of objects that no probe was trained on.",
-            _knowledge,
-        ),
-        "counts": _Plan("Does r tell the count?", "", _counts, beside=True),
-        "controls": _Plan(
-            "Why can the count be read?",
-            "Each control changes what the probe is shown. What is read as well under a control needs no more than "
-            "what the control left.",
-            _controls,
-        ),
-        "similarity": _Plan("How r changes with the count", "", _nothing),
-        "training": _Plan("Training the classifier", "", _nothing),
-        "more": _Plan("More figures", "", _nothing),
-        "methods": _Plan("Methods", "", _methods),
-        "reproduce": _Plan("Reproduce", "", _reproduce),
-    }
+@study_section(
+    "viewer",
+    "Look around",
+    "Objects that the network never saw, from any side. Each picture is the mean of samples that it draws from r, the "
+    "sum of the context images, and the camera alone.",
+)
+def _viewer(study: Study) -> str:
+    return viewer(study.folder / "viewer")
 
 
-def _nothing(study: Study) -> str:
-    return ""
-
-
+@study_section(
+    "predictions",
+    "Does it predict?",
+    "A view that the network was not shown, drawn from r and the camera alone, must come closer to the truth with "
+    "every image, and closer than what a picture of another object would give.",
+)
 def _errors(study: Study) -> str:
     names = ("sample_rmse", "rmse", "shuffled_rmse", "nearest_rmse", "mean_rmse", "averaged_rmse", "spread_rmse", "kl")
     columns = {name: study.reconstruction_series(name) for name in names}
     return _by_count(study, columns, digits=1, bounds=("sample_rmse",))
 
 
+@study_section(
+    "knowledge",
+    "What does r know?",
+    "Properties of the object and of the views, read from r of objects that no probe was trained on.",
+)
+def _knowledge(study: Study) -> str:
+    """Every property at the smallest and the largest count, beside its baselines at the largest."""
+    rows: list[list[Cell]] = []
+    for target in study.object_targets:
+        for line in study.lines_of(target):
+            least, most = line.rows[0], line.rows[-1]
+            values = [number(least.value), number(most.value), interval(most.low, most.high)]
+            rows.append([target_label(target), line.label, METRICS[line.metric].label, *values])
+    if not rows:
+        return ""
+    every = [row for target in study.object_targets for line in study.lines_of(target) for row in line.rows]
+    counts = [row.count for row in every if row.count is not None]
+    heads = ["property", "read from", "metric", f"k = {min(counts)}", f"k = {max(counts)}", "95 % interval"]
+    body = table(heads, rows, text=("read from", "metric"))
+    body = f"<details><summary>Every property, input and probe</summary>{body}</details>"
+    return body + terms(explain(["accuracy", "r2", *study.object_targets]))
+
+
+@study_section("counts", "Does r tell the count?", beside=True)
 def _counts(study: Study) -> str:
     length = study.control_label("norm", study.input)
     columns = {
@@ -134,24 +126,12 @@ def _by_count(
     return body + terms(explain(name for name, rows in columns.items() if rows))
 
 
-def _knowledge(study: Study) -> str:
-    """Every property at the smallest and the largest count, beside its baselines at the largest."""
-    rows: list[list[Cell]] = []
-    for target in study.object_targets:
-        for line in study.lines_of(target):
-            least, most = line.rows[0], line.rows[-1]
-            values = [number(least.value), number(most.value), interval(most.low, most.high)]
-            rows.append([target_label(target), line.label, METRICS[line.metric].label, *values])
-    if not rows:
-        return ""
-    every = [row for target in study.object_targets for line in study.lines_of(target) for row in line.rows]
-    counts = [row.count for row in every if row.count is not None]
-    heads = ["property", "read from", "metric", f"k = {min(counts)}", f"k = {max(counts)}", "95 % interval"]
-    body = table(heads, rows, text=("read from", "metric"))
-    body = f"<details><summary>Every property, input and probe</summary>{body}</details>"
-    return body + terms(explain(["accuracy", "r2", *study.object_targets]))
-
-
+@study_section(
+    "controls",
+    "Why can the count be read?",
+    "Each control changes what the probe is shown. What is read as well under a control needs no more than what the "
+    "control left.",
+)
 def _controls(study: Study) -> str:
     rows = study.control_rows()
     main, others = ([r for r in rows if (r.probe == study.probe) == is_main] for is_main in (True, False))
@@ -200,7 +180,7 @@ def method(study: Study) -> list[str]:
             f"Of {summary['objects']} objects, views are drawn anew for every label. The classifier is trained on the "
             "first 80 % of the rows in scene order and validated on the rest; intervals are Wilson's, over rows."
         )
-    elif "seeds" in chosen:
+    elif "seeds" in chosen and not study.analysis:
         said.append(
             f"{summary['objects']} objects were seen at counts {min(summary['counts'])} to {max(summary['counts'])}: "
             "each view is encoded once, and r is formed of the first views in an order drawn for the object. "
@@ -213,6 +193,14 @@ def method(study: Study) -> list[str]:
     return [text for text in said if text]
 
 
+@study_section("similarity", "How r changes with the count")
+@study_section("training", "Training the classifier")
+@study_section("more", "More figures", closing=True)
+def _figures_alone(study: Study) -> str:
+    return ""
+
+
+@study_section("methods", "Methods", closing=True)
 def _methods(study: Study) -> str:
     parts = [f"<p>{escape(text)}</p>" for text in method(study)]
     values = study.provenance.get("config") or study.summary.get("settings")
@@ -221,6 +209,7 @@ def _methods(study: Study) -> str:
     return "\n".join(parts)
 
 
+@study_section("reproduce", "Reproduce", closing=True)
 def _reproduce(study: Study) -> str:
     command = study.provenance.get("command")
     parts = [f"<pre>{escape(command)}</pre>"] if command else []

@@ -30,19 +30,24 @@ def print_results(study: Study, *, wandb: str = "", console: Console | None = No
         "sample RMSE": (study.reconstruction_series("sample_rmse") or study.reconstruction_series(), ".1f"),
     }
     columns = {name: (rows, digits) for name, (rows, digits) in columns.items() if rows}
-    table = Table("count", box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=console.is_terminal)
-    table.columns[0].justify = "right"
-    for name in columns:
-        table.add_column(name, justify="right")
-    for count in sorted({row.count for rows, _ in columns.values() for row in rows if row.count is not None}):
-        table.add_row(str(count), *(_cell(rows, count, digits) for rows, digits in columns.values()))
-    console.print(table)
+    if columns:
+        console.print(_table(columns, console))
     for item in study.summary.get("failed", []):
         console.print(f"job {item} failed", style="red", markup=False)
     places = {"report": study.folder / "report.html", "folder": study.folder, "W&B": wandb}
     for name, place in places.items():
         if place:
             console.print(f"{name:<7}{place}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _table(columns: dict[str, tuple[list[Result], str]], console: Console) -> Table:
+    table = Table("count", box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=console.is_terminal)
+    table.columns[0].justify = "right"
+    for name in columns:
+        table.add_column(name, justify="right")
+    for count in sorted({row.count for rows, _ in columns.values() for row in rows if row.count is not None}):
+        table.add_row(str(count), *(_cell(rows, count, digits) for rows, digits in columns.values()))
+    return table
 
 
 def _cell(rows: list[Result], count: int, digits: str) -> str:

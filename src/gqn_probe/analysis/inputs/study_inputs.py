@@ -6,11 +6,15 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from gqn_probe.analysis.inputs.features import Features, extract_features, features_folder
 from gqn_probe.data.store.store_reader import SceneSource
 from gqn_probe.model import GQN, weights_fingerprint
+from gqn_probe.types import Factors
+
+Render = Callable[[Factors, Float[Tensor, "s v 5"]], UInt8[Tensor, "s v c h w"]]
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,7 @@ class StudyInputs:
     usable_views: int  # the largest count: all views, less one where one is kept for the query
     device: str = "cpu"
     batch_size: int = 16  # scenes encoded at a time
+    render: Render | None = None  # any object from any raw camera, as the scenes show theirs; None for others' scenes
 
     def __post_init__(self) -> None:
         if not 0 < self.usable_views <= self.scenes.views:

@@ -7,7 +7,7 @@ the truth, the mean and the deviation of samples of the prior at each k, and pre
 import io
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,17 +18,15 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
-from gqn_probe.analysis.inputs.study_inputs import StudyInputs
+from gqn_probe.analysis.inputs.study_inputs import Render, StudyInputs
 from gqn_probe.analysis.inputs.view_selection import view_orders
 from gqn_probe.atomic_io import atomic_write, write_text
 from gqn_probe.data.stimuli.cameras import facing_origin
 from gqn_probe.progress import progress
-from gqn_probe.types import Factors, Scenes, to_unit
+from gqn_probe.types import Scenes, to_unit
 
 QUALITIES = (100, 90, 80, 65, 50, 35, 20)  # of WebP, tried in turn until the sheets are small enough; 100 is lossless
 ROUND = 0.2  # deviation of the cameras' distances, as a share of their mean, up to which they are around an object
-
-Render = Callable[[Factors, Float[Tensor, "s v 5"]], UInt8[Tensor, "s v c h w"]]
 
 
 @dataclass(frozen=True)

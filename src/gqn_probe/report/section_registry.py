@@ -1,0 +1,51 @@
+"""The registry of sections: a decorated function is a part of every page whose study has something for it.
+
+    @study_section("rotation", "How far can it turn an object?", "What the section is about, in a sentence or two.")
+    def rotation(study: Study) -> str: ...
+
+The function gives the HTML that stands under the section's figures, those of ``@study_figure("rotation", ...)``. A
+section with neither is left out, so that each kind of study has its own.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from gqn_probe.study_results import Study
+
+Body = Callable[[Study], str]
+
+
+class StudySection(NamedTuple):
+    """A section before it is filled."""
+
+    title: str
+    lead: str  # what opens it
+    body: Body  # what stands under its figures
+    beside: bool  # whether that is narrow enough to stand beside a single figure
+    closing: bool  # whether it comes after those of every kind of study
+
+
+SECTIONS: dict[str, StudySection] = {}  # by anchor
+
+
+def study_section(
+    id: str, title: str, lead: str = "", *, beside: bool = False, closing: bool = False
+) -> Callable[[Body], Body]:
+    """Register the decorated function as the section with the anchor ``id``.
+
+    Raises:
+        ValueError: another module has a section of that anchor.
+    """
+
+    def register(body: Body) -> Body:
+        if id in SECTIONS and SECTIONS[id].body.__module__ != body.__module__:
+            raise ValueError(f"two sections are called {id}: in {SECTIONS[id].body.__module__}, {body.__module__}")
+        SECTIONS[id] = StudySection(title, lead, body, beside, closing)
+        return body
+
+    return register
+
+
+def ordered_sections() -> dict[str, StudySection]:
+    """All sections in the order of the page: as registered, the closing ones last."""
+    return dict(sorted(SECTIONS.items(), key=lambda item: item[1].closing))
