@@ -193,9 +193,9 @@ def method(study: Study) -> list[str]:
     return [text for text in said if text]
 
 
-@study_section("similarity", "How r changes with the count")
-@study_section("training", "Training the classifier")
 @study_section("more", "More figures", closing=True)
+@study_section("training", "Training the classifier")
+@study_section("similarity", "How r changes with the count")  # decorators are applied from the last
 def _figures_alone(study: Study) -> str:
     return ""
 
