@@ -33,7 +33,8 @@ def train(cfg: DictConfig) -> float:
     module = job.instantiate(cfg.training, gqn=gqn, seed=cfg.seed)
     callbacks = [callback for callback in job.instantiate(cfg.callbacks).values() if callback is not None]
     run = {"callbacks": callbacks, "precision": choose_precision(cfg.trainer.precision, cfg.trainer.accelerator)}
-    with wandb_logging.loggers(cfg, folder, job_type="train", past=start) as loggers:
+    name = job.run_name(cfg.seed) if start.checkpoint is None else None  # a run that goes on has its name
+    with wandb_logging.loggers(cfg, folder, job_type="train", name=name, past=start) as loggers:
         trainer = job.instantiate(cfg.trainer, logger=loggers, default_root_dir=folder, **run)
         with job.as_single_run():
             trainer.fit(module, datamodule=data, ckpt_path=start.checkpoint)

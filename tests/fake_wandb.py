@@ -1,5 +1,6 @@
 """A stand-in for W&B's server on the loopback, and what may become of it: errors, silence, nonsense."""
 
+import gzip
 import json
 import threading
 import time
@@ -12,6 +13,10 @@ BUCKET = {
     "id": "cnVu", "name": "abcd1234", "displayName": "run", "description": None, "config": "{}", "sweepName": None,
     "project": {"id": "cHJv", "name": "p", "entity": {"id": "ZW50", "name": "team"}}, "historyLineCount": 0,
 }  # fmt: skip
+EMPTY = {
+    "summaryMetrics": "{}", "eventsLineCount": 0, "eventsTail": "[]", "logLineCount": 0, "tags": [], "notes": None,
+    "wandbConfig": '{"t": 1}',  # without it the client takes the run for one that never began
+}  # fmt: skip
 
 
 class FakeWandb(ThreadingHTTPServer):
@@ -23,6 +28,7 @@ class FakeWandb(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.mode = mode
         self.asked = 0
+        self.history: list[dict[str, Any]] = []  # of the one run, a dict a step
 
     @property
     def address(self) -> str:
@@ -35,8 +41,17 @@ class FakeWandb(ThreadingHTTPServer):
             return {"createRunFiles": {"runID": "cnVu", "uploadHeaders": [], "files": []}}
         if "serverInfo" in query:
             return {"serverInfo": {"features": []}}
+        if "RunResumeStatus" in query:
+            tail = json.dumps([json.dumps(row) for row in self.history[-1:]])
+            bucket = BUCKET | EMPTY | {"historyLineCount": len(self.history), "historyTail": tail}
+            return {"model": BUCKET["project"] | {"bucket": bucket if self.history else None}}
         viewer = {"id": "1", "entity": "team", "username": "me", "flags": "{}", "teams": {"edges": []}}
         return {"viewer": viewer, "__typename": "Query"}
+
+    def take(self, files: dict[str, Any]) -> None:
+        """Write lines of the history where the client says, as the server does: over what is there."""
+        if (lines := files.get("wandb-history.jsonl")) is not None:
+            self.history[lines["offset"] :] = map(json.loads, lines["content"])
 
 
 @contextmanager
@@ -68,6 +83,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._reply(403, "no")
         elif mode != "works":
             self._reply(200, mode)
+        elif self.path.endswith("/file_stream"):
+            text = gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body
+            self.server.take(json.loads(text).get("files", {}))
+            self._reply(200, "{}")
         elif self.path == "/graphql":
             self._reply(200, json.dumps({"data": self.server.data(json.loads(body)["query"])}))
         else:

@@ -1,7 +1,11 @@
 """What a job checks of the processes around it."""
 
 import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
+from scripts import ROOT
 
 from gqn_probe import job
 
@@ -27,3 +31,21 @@ def test_another_number_is_refused_by_the_first_process(torchrun, devices, nodes
     torchrun.setenv("RANK", "1")
     with pytest.raises(SystemExit):
         job.check_world_size(trainer)
+
+
+@pytest.mark.parametrize(
+    ("mode", "overrides", "name"),
+    [
+        (RunMode.RUN, ["seed=3", "training.learning_rate=1e-4"], "points seed=3"),
+        (RunMode.RUN, ["experiment=reference"], "reference seed=0"),
+        (RunMode.MULTIRUN, ["model=paper", "training.learning_rate=1e-4"], "paper learning_rate=1e-4 seed=0"),
+        (RunMode.MULTIRUN, ["model/encoder=tower", "seed=1"], "points encoder=tower seed=1"),
+    ],
+)
+def test_a_training_run_is_named_by_its_experiment_and_what_a_sweep_varies(monkeypatch, mode, overrides, name):
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        cfg = compose("train", overrides, return_hydra_config=True)
+    cfg.hydra.mode = mode
+    cfg.hydra.overrides.task = overrides
+    monkeypatch.setattr(HydraConfig, "get", lambda: cfg.hydra)
+    assert job.run_name(cfg.seed) == name

@@ -1,6 +1,7 @@
 """Both scripts end to end, at the smallest size that exercises everything."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from scripts import ROOT, Finished, call, only_run
 
 from gqn_probe import load_gqn
+from gqn_probe.model import weights_fingerprint
 
 SCENES = ["data.size=16", "data.views=7", "data.train=24", "data.val=8", "data.test=30"]
 TRAINING = [
@@ -82,6 +84,30 @@ def test_exported_weights_are_the_best_checkpoint(trained):
     best = load_gqn(trained / "checkpoints" / "best.ckpt").state_dict()
     assert exported.keys() == best.keys()
     assert all(np.array_equal(exported[name], best[name]) for name in best)
+
+
+def test_training_starts_from_initial_weights_and_goes_on_from_its_own(trained, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    initial = Path(shutil.copy(trained / "weights.safetensors", tmp_path))
+    frozen = ["training.learning_rate=0", "trainer.max_steps=1", "callbacks.probes=null"]  # a step that changes nothing
+    result = call("train.py", *TRAINING, *frozen, f"initial_weights={initial}")
+    assert result.code == 0, result.error
+    expected = weights_fingerprint(load_gqn(initial))
+    initial.unlink()
+    assert weights_fingerprint(load_gqn(only_run("train") / "weights.safetensors")) == expected
+    result = call("train.py", "resume=last", "trainer.max_steps=2")
+    assert result.code == 0, result.error
+    assert weights_fingerprint(load_gqn(only_run("train") / "weights.safetensors")) == expected
+
+
+def test_initial_weights_of_another_network_are_refused_in_one_line(trained, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    weights = trained / "weights.safetensors"
+    result = call("train.py", *TRAINING, f"initial_weights={weights}", "model.encoder.channels=16")
+    assert result.code == 1
+    assert result.error.startswith(f"error: {weights} does not fit the model; ")
+    assert "encoder.reader.code.weight (64, 35) instead of (64, 19)" in result.error
+    assert result.error.count("\n") == 1
 
 
 @pytest.mark.slow

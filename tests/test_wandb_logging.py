@@ -1,6 +1,8 @@
 """The W&B runs of a sweep, read back from their offline logs as ``wandb leet`` shows them."""
 
 import json
+import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,12 +10,15 @@ from unittest.mock import Mock
 
 import numpy as np
 import pytest
+from fake_wandb import fake_wandb
 from omegaconf import DictConfig
 from scripts import only_run
 from test_scripts import place, study, trained  # noqa: F401  (fixtures)
 from wandb.errors import CommError, UsageError
 
-from gqn_probe import wandb_logging
+from gqn_probe import load_gqn, wandb_logging
+from gqn_probe.model import weights_fingerprint
+from gqn_probe.resume import FROM_START, ResumePoint
 
 
 def inspect(folder: Path) -> dict:
@@ -97,8 +102,34 @@ def test_online_a_run_notes_what_it_used_and_a_refusal_fails_nothing(tmp_path, c
     assert caplog.messages == ["W&B does not take what this run logs: quota exceeded; the run goes on without"]
 
 
+@pytest.mark.slow
+def test_two_offline_sittings_of_a_run_are_uploaded_as_one(tmp_path, monkeypatch, caplog):
+    caplog.set_level(logging.INFO)
+    monkeypatch.setenv("WANDB_DIR", str(tmp_path / "of all runs"))
+    cfg = DictConfig({"logger": {"wandb": True, "mode": "offline", "project": "p", "entity": None, "group": "g"}})
+    cfg.logger.tags = []
+    for past in (FROM_START, ResumePoint(None, 3)):
+        with wandb_logging.loggers(cfg, tmp_path / "run", job_type="train", past=past) as loggers:
+            for step in range(past.step, past.step + 3):
+                loggers[-1].log_metrics({"loss": 10.0 * step}, step)
+    assert len(list((tmp_path / "of all runs" / "wandb").glob("offline-run-*"))) == 2
+    command = caplog.messages[-1].partition("upload with: ")[2]
+    with fake_wandb() as server:
+        key = {"WANDB_BASE_URL": server.address, "WANDB_API_KEY": "local-" + "a" * 40}
+        environment = {name: value for name, value in os.environ.items() if name != "WANDB_MODE"} | key
+        command = f"{sys.executable} -m {command}"
+        subprocess.run(command, shell=True, env=environment, check=True, capture_output=True, timeout=60)
+        assert [row["loss"] for row in server.history] == [0, 10, 20, 30, 40, 50]
+        assert [row["_step"] for row in server.history] == list(range(6))
+
+
+def test_a_network_is_named_by_its_encoder_and_fingerprint():
+    gqn = load_gqn("pretrained")
+    assert wandb_logging.network_name(gqn) == f"points-{weights_fingerprint(gqn)[:12]}"
+
+
 def test_no_call_of_a_logger_raises_into_the_run(caplog):
-    run = Mock(spec=wandb_logging.wandb.Run, offline=False, dir="/runs/it is/wandb/run-1/files")
+    run = Mock(spec=wandb_logging.wandb.Run, offline=False, dir="/runs/it is/wandb/run-1/files", step=0)
     run.log.side_effect = run.config.update.side_effect = ConnectionResetError("Connection lost")
     run.finish.side_effect = TimeoutError("Timed out finishing run.")
     logger = wandb_logging.RunLogger(experiment=run)

@@ -6,6 +6,7 @@ Torch and Lightning take seconds to import, so that nothing here does at the top
 import contextlib
 import logging
 import os
+import re
 import sys
 import time
 import warnings
@@ -20,6 +21,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 STARTED: ContextVar[float] = ContextVar("STARTED")  # when the job began: one process may run those of a sweep
+LONGEST_NAME = 100  # characters of what a run is called; W&B takes 128
 IGNORED_WARNINGS = (  # of which users can do nothing
     r".*isinstance\(treespec, LeafSpec\)",  # Lightning under a newer torch
     r"Checkpoint directory .* exists and is not empty",  # it is that of the run that goes on
@@ -88,6 +90,18 @@ def in_sweep() -> bool:
 def root_folder() -> Path:
     """The folder that all jobs of a sweep share; that of the job, outside a sweep."""
     return Path(HydraConfig.get().sweep.dir).resolve() if in_sweep() else output_folder()
+
+
+def run_name(seed: int) -> str:
+    """What a training run is called on W&B: its experiment, or its model; in a sweep what its job sets; its seed."""
+    config = HydraConfig.get()
+    choices = config.runtime.choices
+    group = "experiment" if choices.get("experiment") else "model"
+    words = [choices.get(group) or "train"]
+    if in_sweep():
+        given = (override.lstrip("+").partition("=") for override in config.overrides.task)
+        words += [f"{re.split('[./]', key)[-1]}={value}" for key, _, value in given if key not in (group, "seed")]
+    return f"{' '.join(words)[:LONGEST_NAME]} seed={seed}"
 
 
 def plain_config(cfg: DictConfig) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from gqn_probe.report.page import build_report
 from gqn_probe.report.terminal import print_results, say
 from gqn_probe.study_results import read_study
 from gqn_probe.types import SPLITS
-from gqn_probe.wandb_logging import ArtifactSpec
+from gqn_probe.wandb_logging import ArtifactSpec, network_name
 
 log = logging.getLogger(__name__)
 LARGEST_COUNT = 15  # of the study
@@ -140,12 +140,13 @@ def with_progress(jobs: Sequence[CountJob]) -> Iterator[CountJob]:
 
 def weights_artifact(cfg: DictConfig, study_inputs: StudyInputs) -> ArtifactSpec:
     """The W&B artifact of the weights that the jobs of a study read."""
-    return ArtifactSpec("model", study_inputs.fingerprints["checkpoint"], weights_path(cfg.checkpoint))
+    return ArtifactSpec("model", network_name(study_inputs.gqn), weights_path(cfg.checkpoint))
 
 
 def features_artifact(study_inputs: StudyInputs) -> ArtifactSpec:
     """The W&B artifact of the features that the jobs of a study share."""
-    return ArtifactSpec("features", study_inputs.features_folder.name, study_inputs.features_folder)
+    folder = study_inputs.features_folder
+    return ArtifactSpec("features", f"{network_name(study_inputs.gqn)}-{folder.name[:12]}", folder)
 
 
 def finish_study(

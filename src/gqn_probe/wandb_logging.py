@@ -15,8 +15,9 @@ from pytorch_lightning.loggers import Logger, WandbLogger
 from wandb.errors import CommError, UsageError
 from wandb.errors import Error as WandbError
 
+from gqn_probe.atomic_io import atomic_write
 from gqn_probe.job import is_first_process, plain_config, root_folder
-from gqn_probe.model import load_gqn, weights_fingerprint
+from gqn_probe.model import GQN, load_gqn, weights_fingerprint
 from gqn_probe.resume import FROM_START, ResumePoint
 from gqn_probe.training.csv_logger import MetricsTable
 from gqn_probe.wandb_status import ask_server, logged_in
@@ -24,6 +25,7 @@ from gqn_probe.wandb_status import ask_server, logged_in
 LOG = logging.getLogger(__name__)
 START_PATIENCE = 30  # seconds for W&B to take a run
 END_PATIENCE = 30  # seconds at the end for what is still to be uploaded
+RUN_ID = "wandb-id.txt"  # in the folder of a training run, which has one W&B run however often it goes on
 Mode = Literal["online", "offline", "disabled"]
 MODES: dict[str, Mode] = {"online": "online", "offline": "offline", "disabled": "disabled"}
 MODES |= {"run": "online", "dryrun": "offline"}  # W&B's older words
@@ -41,27 +43,29 @@ def loggers(
 ) -> Iterator[list[Logger]]:
     """A W&B run, which is finished whatever happens, with the exit code that tells how it went; in training a CSV too.
 
-    W&B is online when the user is logged in and it answers, else offline in ``folder/wandb``. The run's configuration
-    is that of the job, and ``facts``. A training run with a ``past`` goes on in both.
+    W&B is online when the user is logged in and it answers, else offline in ``folder/wandb``, or under ``WANDB_DIR``.
+    The run's configuration is that of the job, and ``facts``. A training run with a ``past`` goes on in both.
     """
     tables: list[Logger] = [MetricsTable(folder / "metrics.csv", first_step=past.step)] if job_type == "train" else []
     mode = wandb_mode(cfg.logger.mode) if cfg.logger.wandb and is_first_process() else "disabled"
     if mode == "disabled":
         yield tables
         return
-    folder.mkdir(parents=True, exist_ok=True)
+    kept = Path(os.environ.get("WANDB_DIR") or folder)
+    for each in {folder, kept}:
+        each.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # reports that fail are lines on stderr, of no use here
     logger = RunLogger(
         experiment=_start(
             mode,
             id=previous_id(folder) if past.step else None,
-            resume="allow" if past.step and mode == "online" else None,
+            resume="allow" if past.step else None,  # offline, too: else `wandb sync` writes over the first sitting
             project=cfg.logger.project,
             entity=cfg.logger.entity,
             group=cfg.logger.group or sweep_group(),
             job_type=job_type,
             name=name,
-            dir=folder,
+            dir=kept,
             tags=list(cfg.logger.tags),
             config=plain_config(cfg) | {f"{fact}_fingerprint": value for fact, value in facts.items()},
             reinit="finish_previous",  # Hydra runs the jobs of a sweep in one process
@@ -75,6 +79,8 @@ def loggers(
         )
     )
     if job_type == "train":
+        with atomic_write(folder / RUN_ID) as draft:
+            draft.write_text(f"{logger.experiment.id}\n", encoding="utf-8")
         logger.attempt(logger.experiment.define_metric, "trainer/global_step")
         logger.attempt(logger.experiment.define_metric, "*", step_metric="trainer/global_step", step_sync=True)
     code = 1
@@ -102,7 +108,15 @@ class RunLogger(WandbLogger):
             self._tell(f"W&B does not take what this run logs: {_one_line(error)}; the run goes on without")
 
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        self.attempt(super().log_metrics, metrics, step)
+        """One row of W&B's history a training step, so that the rows of a second sitting come after the first's."""
+        self.attempt(self._log_row, dict(metrics), step)
+
+    def _log_row(self, metrics: dict[str, Any], step: int | None) -> None:
+        if step is None:
+            self.experiment.log(metrics)
+        else:  # W&B drops what is logged for a step before its last
+            row = metrics | {"trainer/global_step": step}
+            self.experiment.log(row, step=max(step, self.experiment.step))
 
     def log_hyperparams(self, params: Any) -> None:
         self.attempt(super().log_hyperparams, params)
@@ -147,7 +161,7 @@ def _start(mode: Literal["online", "offline"], **settings: Any) -> wandb.Run:
                 f"W&B cannot keep a run in {settings['dir']}: {_one_line(error)}; use logger.wandb=false"
             ) from error
         _keep_offline(error)
-        return _start("offline", **settings | {"resume": None})
+        return _start("offline", **settings)
 
 
 def _one_line(error: Exception) -> str:
@@ -192,9 +206,9 @@ def wandb_mode(asked: str) -> Mode:
 
 
 def previous_id(folder: Path) -> str | None:
-    """The id of the W&B run kept in ``folder``, if there is one: its folder's name ends in it."""
-    names = sorted(path.name for path in folder.glob("wandb/*run-*-*"))
-    return names[-1].rpartition("-")[2] if names else None
+    """The id of the W&B run that the training run in ``folder`` had, if any."""
+    path = folder / RUN_ID
+    return path.read_text(encoding="utf-8").strip() if path.is_file() else None
 
 
 def sweep_group() -> str:
@@ -225,7 +239,12 @@ class ArtifactSpec(NamedTuple):
 def log_weights(loggers: Sequence[Logger], path: Path) -> None:
     """The weights that training exported."""
     if run_logger(loggers) is not None:
-        log_lineage(loggers, makes=ArtifactSpec("model", weights_fingerprint(load_gqn(path)), path))
+        log_lineage(loggers, makes=ArtifactSpec("model", network_name(load_gqn(path)), path))
+
+
+def network_name(gqn: GQN) -> str:
+    """A name for a network, such as ``points-1a2b3c4d5e6f``: its encoder, and the beginning of its fingerprint."""
+    return f"{type(gqn.encoder).__name__.lower()}-{weights_fingerprint(gqn)[:12]}"
 
 
 def log_lineage(loggers: Sequence[Logger], *, makes: ArtifactSpec, uses: ArtifactSpec | None = None) -> None:

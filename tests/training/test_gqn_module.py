@@ -29,6 +29,23 @@ def episode(queries: int = 1) -> Episode:
     )
 
 
+class SeenScenes(L.Callback):
+    """Notes which scenes each training batch has."""
+
+    def __init__(self) -> None:
+        self.scenes: list[list[int]] = []
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        self.scenes.append(batch.scenes.tolist())
+
+
+@pytest.mark.parametrize("online", ["false", "true"])
+def test_overfitting_shows_the_same_scenes_in_every_epoch(tmp_path, online):
+    seen = SeenScenes()
+    fit(tiny_module(), tmp_path, f"data.online={online}", overfit_batches=1, max_steps=3, callbacks=[seen])
+    assert seen.scenes == [[*range(8)]] * 3
+
+
 def test_the_papers_loss_is_the_negative_elbo():
     module, task = tiny_module(), episode()
     torch.manual_seed(1)

@@ -19,7 +19,7 @@ from jaxtyping import Float, Int
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
 
-from gqn_probe.data.loader import OnlineBatches, SceneBatches, SceneLoader, StoredBatches
+from gqn_probe.data.loader import OnlineBatches, SameBatches, SceneBatches, SceneLoader, StoredBatches
 from gqn_probe.data.sources.rendered import Rendered
 from gqn_probe.data.sources.source import Piece, Share, Source, choose, fraction_of
 from gqn_probe.data.stimuli.cameras import ORDERS, encode_cameras, lens_settings
@@ -228,10 +228,11 @@ class SceneDataModule(LightningDataModule):
         scenes = OnlineBatches(self._rendered) if fresh else StoredBatches(self.split(split), self.camera_order)
         world, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
         workers = in_processes(self.num_workers)
-        train = split == "train"
-        batches = SceneBatches(
-            len(scenes), self.batch_on_each(world), seed=self.seed, train=train, fresh=fresh, rank=rank, world=world
-        )
+        share = {"batch_size": self.batch_on_each(world), "seed": self.seed, "rank": rank, "world": world}
+        if self.trainer and self.trainer.overfit_batches:
+            batches = SameBatches(len(scenes), train=False, **share)
+        else:
+            batches = SceneBatches(len(scenes), train=split == "train", fresh=fresh, **share)
         return SceneLoader(
             scenes,
             batch_size=None,

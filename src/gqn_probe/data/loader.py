@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import torch
 from jaxtyping import Int
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, DistributedSampler
+from torch.utils.data import DataLoader, Dataset, DistributedSampler, SequentialSampler
 
 from gqn_probe.data.sources.rendered import Rendered
 from gqn_probe.data.stimuli.cameras import encode_cameras
@@ -100,6 +100,13 @@ class SceneBatches(DistributedSampler):
         share = order[(torch.arange(self.num_samples) * self.num_replicas + self.rank) % self.scenes]
         for batch in range(start, len(self)):
             yield share[batch * self.batch_size : (batch + 1) * self.batch_size]
+
+
+class SameBatches(SceneBatches, SequentialSampler):
+    """The same scenes in the same order in every epoch, for ``overfit_batches``.
+
+    Lightning would put a sampler of single scenes in the place of any that is not sequential.
+    """
 
 
 class SceneLoader(DataLoader):

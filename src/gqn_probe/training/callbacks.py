@@ -53,7 +53,8 @@ class ImageGrid(L.Callback):
         image.save(path)
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
-                logger.log_image("val/predictions", [np.asarray(image)], caption=[", ".join(columns)])
+                caption = ", ".join(columns)
+                logger.log_image("val/predictions", [np.asarray(image)], trainer.global_step, caption=[caption])
 
 
 @torch.no_grad()
