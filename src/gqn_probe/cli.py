@@ -16,7 +16,18 @@ from gqn_probe.job import in_sweep
 
 # Processes for further devices inherit the variable that `launch` sets, and the first one speaks for all.
 TRACEBACK_WANTED = os.environ.get("HYDRA_FULL_ERROR") == "1" and "LOCAL_RANK" not in os.environ
-PATHS = ("checkpoint", "report", "resume", "cache", "data.root", "data.cache", "hydra.run.dir", "hydra.sweep.dir")
+PATHS = (
+    "checkpoint",
+    "report",
+    "resume",
+    "cache",
+    "images",
+    "cameras",
+    "data.root",
+    "data.cache",
+    "hydra.run.dir",
+    "hydra.sweep.dir",
+)
 PLAIN_PATH = re.compile(r"[A-Za-z0-9_./:@%+-]*")  # what Hydra's grammar reads as it stands
 SWEEP = re.compile(r"(choice|glob|range|interval|shuffle|sort|tag)\(.*\)")
 

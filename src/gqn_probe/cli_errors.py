@@ -46,22 +46,27 @@ def _unknown_key(key: str) -> str:
     script = Path(sys.argv[0])
     experiment = next((given for given in sys.argv if given.lstrip("+").startswith("experiment=")), None)
     if experiment and not any(given.lstrip("+").startswith(key) for given in sys.argv[1:]):
-        other = "train.py" if script.name == "probe.py" else "probe.py"
+        other = "probe.py" if script.name == "train.py" else "train.py"
         return f"{experiment} sets {key!r}, which {script.name} does not have: it is for {other}"
     known = _known_keys(script)
     parent = key.rpartition(".")[0]
     beside = [each for each in known if each.rpartition(".")[0] == parent]
     hint = nearest(key.removeprefix(f"{parent}."), [each.removeprefix(f"{parent}.") for each in beside])
     hint = hint.replace("mean ", f"mean {parent}.") if hint and parent else hint or nearest(key, known)
-    return f"there is no setting {key!r}; {hint}`python {script.name} --help` tells more"
+    return f"there is no setting {key!r}; {hint}`{_command(script)} --help` tells more"
 
 
 def _unknown_choice(group: str, choice: str, available: str | None) -> str:
     files = _conf(Path(sys.argv[0])).joinpath(group).glob("*.yaml")
     options = available.split() if available else sorted(path.stem for path in files)
     if not options:
-        return f"there is no group {group!r}; `python {Path(sys.argv[0]).name} --help` lists them all"
+        return f"there is no group {group!r}; `{_command(Path(sys.argv[0]))} --help` lists them all"
     return f"there is no {group}={choice}; {nearest(choice, options)}use {', '.join(options)}"
+
+
+def _command(script: Path) -> str:
+    """How a script is called; those that are modules of the package stand in no file of their own."""
+    return f"python {script.name}" if script.exists() else f"python -m gqn_probe.{script.stem}"
 
 
 def _conf(script: Path) -> Path:

@@ -1,6 +1,5 @@
 """The context-count study around its jobs: plan them, load what they share, and evaluate them after the last."""
 
-import functools
 import logging
 import re
 from collections.abc import Iterator, Sequence
@@ -11,16 +10,13 @@ import torch
 from omegaconf import DictConfig
 
 from gqn_probe import job, wandb_logging, wandb_results
-from gqn_probe.analysis.inputs.study_inputs import Render, StudyInputs
+from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.protocols.jobs import is_done, job_note
 from gqn_probe.analysis.protocols.study import run_study
 from gqn_probe.analysis.protocols.study_settings import StudySettings
 from gqn_probe.analysis.protocols.viewer_images import write_viewer
 from gqn_probe.analysis.protocols.voxels import write_voxels
 from gqn_probe.context_range import parse_counts
-from gqn_probe.data.datamodule import SceneDataModule
-from gqn_probe.data.sources.rendered import Rendered
-from gqn_probe.data.stimuli.ray_caster import render_objects
 from gqn_probe.model import InputSpec, load_gqn, weights_path
 from gqn_probe.progress import progress
 from gqn_probe.provenance import write_provenance
@@ -29,6 +25,7 @@ from gqn_probe.report.figure_registry import draw_figures
 from gqn_probe.report.page import build_report
 from gqn_probe.report.terminal import print_results, say
 from gqn_probe.study_results import read_study
+from gqn_probe.training.novel_views import find_renderer
 from gqn_probe.types import SPLITS
 from gqn_probe.wandb_logging import ArtifactSpec, network_name
 
@@ -65,19 +62,11 @@ def open_study_inputs(cfg: DictConfig, objects: int, jobs: Sequence[CountJob] = 
         # One view is kept for the query; but 15 views a scene, as published, still make a count of 15.
         usable_views=min(scenes.views, max(scenes.views - 1, LARGEST_COUNT)),
         device=device,
-        render=renderer(data),
+        render=find_renderer(data),
     )
     for each in jobs:
         study_inputs.check(each.count)
     return study_inputs
-
-
-def renderer(data: SceneDataModule) -> Render | None:
-    """What shows an object as the data shows its own; None where we do not render it."""
-    source = data.source
-    if not isinstance(source, Rendered):
-        return None
-    return functools.partial(render_objects, lens=data.lens, size=source.size, background=source.background)
 
 
 def choose_device(asked: object) -> str:

@@ -11,6 +11,7 @@ Probes: ``n`` row, ``k`` count or other class, ``f`` feature, ``d`` feature of o
 A number is a fixed length; ``*`` before a letter stands for any number of axes, braces for the value of an argument.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Literal, NamedTuple
 
@@ -55,6 +56,10 @@ class Scenes:
         factors = self.factors and Factors(*(getattr(self.factors, f.name)[index] for f in fields(Factors)))
         names = self.names and tuple(self.names[row] for row in torch.arange(len(self))[index].tolist())
         return Scenes(self.frames[index], self.cameras[index], factors, names)
+
+
+# Shows objects from raw cameras, as a data set shows its own.
+Render = Callable[[Factors, Float[Tensor, "s v 5"]], UInt8[Tensor, "s v c h w"]]
 
 
 class Lens(NamedTuple):

@@ -23,7 +23,21 @@ def test_faces_are_as_opaque_as_the_cell_is_sure_and_near_ones_come_last():
     (drawn,) = axes.collections
     paints = np.asarray(drawn.get_facecolor())
     assert paints[:, 3].tolist() == [0.5] * 3 + [1.0] * 3  # the far cube first; the unsure one not at all
-    assert paints[3].tolist() == [1.0, 0.0, 0.0, 1.0]  # red, from above in full light
+    assert (paints[3:, 1:3] == 0).all()  # red
+    assert paints[3, 0] > max(paints[4:, 0])  # the brightest from above
+
+
+def test_the_eye_sees_the_sides_that_look_at_it():
+    """From below and behind, the nearer of two cubes is the other one."""
+    front, back = Figure().add_subplot(), Figure().add_subplot()
+    cells, colors = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]]), np.eye(3)[:2]
+    draw_cubes(front, cells, np.ones(2), colors, reach=2, azimuth=20, elevation=10)
+    draw_cubes(back, cells, np.ones(2), colors, reach=2, azimuth=200, elevation=-10)
+    last = [np.asarray(axes.collections[0].get_facecolor())[-1] for axes in (front, back)]
+    assert last[0][1] > 0.4  # green, the second, comes last from in front
+    assert last[1][0] > 0.4
+    lowest = [min(path.vertices[:, 1].min() for path in axes.collections[0].get_paths()) for axes in (front, back)]
+    assert abs(lowest[0] + 0.5) < 0.3
 
 
 def test_a_row_an_object_a_column_a_count(study_folder: Path, tmp_path: Path):

@@ -12,10 +12,11 @@ import pytorch_lightning as L
 import torch
 from einops import rearrange
 from jaxtyping import Float
-from PIL import Image, ImageDraw
+from PIL import Image
 from pytorch_lightning.loggers import WandbLogger
 from torch import Tensor
 
+from gqn_probe.film import enlarged, labelled
 from gqn_probe.progress import progress
 from gqn_probe.training.gqn_module import GQNModule
 from gqn_probe.training.metrics import held_out_episode
@@ -79,19 +80,11 @@ def prediction_grid(module: GQNModule, batch: Batch) -> dict[str, Float[Tensor, 
 
 
 def labelled_columns(columns: Mapping[str, Float[Tensor, "b c h w"]], width: int = 128) -> Image.Image:
-    """A picture of the columns side by side, each image ``width`` pixels wide, under the columns' names."""
-    pixels = rearrange(list(columns.values()), "column row c h w -> (row h) (column w) c")
-    image = Image.fromarray((255 * pixels).round().byte().cpu().numpy())
-    enlarge = max(1, width * len(columns) // image.width)
-    image = image.resize((enlarge * image.width, enlarge * image.height), Image.Resampling.NEAREST)
-    head = 20
-    picture = Image.new("RGB", (image.width, image.height + head), "white")
-    picture.paste(image, (0, head))
-    pen = ImageDraw.Draw(picture)
-    for column, name in enumerate(columns):
-        middle = (column + 0.5) * image.width / len(columns)
-        pen.text((middle, head / 2), name, fill="black", anchor="mm")
-    return picture
+    """A picture of the columns side by side, each image at least ``width`` pixels wide, under the columns' names."""
+    pixels = {name: rearrange(images, "row c h w -> (row h) w c") for name, images in columns.items()}
+    shown = {name: (255 * each).round().byte().cpu().numpy() for name, each in pixels.items()}
+    times = max(1, width // next(iter(shown.values())).shape[1])
+    return Image.fromarray(labelled({name: enlarged(each, times) for name, each in shown.items()}))
 
 
 class Throughput(L.Callback):

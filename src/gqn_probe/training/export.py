@@ -11,9 +11,10 @@ from pytorch_lightning.loggers import WandbLogger
 
 from gqn_probe.data.datamodule import SceneDataModule
 from gqn_probe.data.sources.rendered import Rendered
+from gqn_probe.film import enlarged, save_film
 from gqn_probe.model import GQN, load_gqn, save_weights
 from gqn_probe.training.gqn_module import GQNModule, validation_metrics
-from gqn_probe.training.orbit import orbit, save_gif
+from gqn_probe.training.orbit import orbit
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +81,8 @@ def say_if_time_was_up(trainer: L.Trainer, folder: Path) -> None:
 
 def film(trainer: L.Trainer, gqn: GQN, data: SceneDataModule, path: Path) -> None:
     """An animation of the camera around held-out objects, in the folder and in the W&B run."""
-    save_gif(orbit(gqn, data, counts=(1, 3, 10), objects=4, positions=24), path)
+    pictures = orbit(gqn, data, counts=(1, 3, 10), objects=4, positions=24).numpy()
+    save_film([enlarged(picture, 2) for picture in pictures], path)
     for logger in trainer.loggers:
         if isinstance(logger, WandbLogger):
             caption = "truth, then samples from 1, 3 and 10 context views"

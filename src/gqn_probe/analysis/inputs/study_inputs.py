@@ -6,15 +6,12 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
-from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from gqn_probe.analysis.inputs.features import Features, extract_features, features_folder
 from gqn_probe.data.store.store_reader import SceneSource
 from gqn_probe.model import GQN, weights_fingerprint
-from gqn_probe.types import Factors
-
-Render = Callable[[Factors, Float[Tensor, "s v 5"]], UInt8[Tensor, "s v c h w"]]
+from gqn_probe.types import Render
 
 
 @dataclass(frozen=True)

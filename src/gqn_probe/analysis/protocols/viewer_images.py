@@ -6,24 +6,24 @@ the truth, the mean and the deviation of samples of the prior at each k, and pre
 
 import io
 import json
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from einops import rearrange, repeat
+from einops import rearrange
 from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
-from gqn_probe.analysis.inputs.study_inputs import Render, StudyInputs
+from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.inputs.view_selection import view_orders
 from gqn_probe.atomic_io import atomic_write, write_text
-from gqn_probe.data.stimuli.cameras import facing_origin
+from gqn_probe.data.stimuli.camera_paths import azimuth_orbit, cameras_facing
 from gqn_probe.progress import progress
-from gqn_probe.types import Scenes, to_unit
+from gqn_probe.training.novel_views import true_views
+from gqn_probe.types import Render, Scenes, to_unit
 
 QUALITIES = (100, 90, 80, 65, 50, 35, 20)  # of WebP, tried in turn until the sheets are small enough; 100 is lossless
 ROUND = 0.2  # deviation of the cameras' distances, as a share of their mean, up to which they are around an object
@@ -69,7 +69,7 @@ def write_viewer(
     folder.mkdir(parents=True, exist_ok=True)
     sheets: dict[str, UInt8[np.ndarray, "height width rgb"]] = {}
     errors: list[list[list[float]]] = []
-    truths = _truths(scenes, rings, render)
+    truths = true_views(scenes, rings.flatten(0, 1), render)
     drawn = list(_predictions(study_inputs, scenes, order, rings, counts, settings.samples, seed))
     white = max(float(spread.max()) for made in drawn for _, spread, _ in made) or 1.0
     for i, made in enumerate(drawn):
@@ -101,9 +101,8 @@ def write_viewer(
 
 def _rings(azimuths: int, elevations: Sequence[float], distance: float) -> Float[Tensor, "e a 5"]:
     """Raw cameras, a ring an elevation."""
-    around = repeat(2 * math.pi * torch.arange(azimuths) / azimuths, "a -> e a", e=len(elevations))
-    up = repeat(torch.tensor(elevations, dtype=torch.float32).deg2rad(), "e -> e a", a=azimuths)
-    return facing_origin(distance * torch.stack([up.cos() * around.cos(), up.cos() * around.sin(), up.sin()], dim=-1))
+    rings = [azimuth_orbit(azimuths, elevation=elevation) for elevation in elevations]
+    return cameras_facing(torch.stack(rings), distance)
 
 
 def _given_elevations(scenes: Scenes, rings: int) -> list[float]:
@@ -112,14 +111,6 @@ def _given_elevations(scenes: Scenes, rings: int) -> list[float]:
     given = torch.asin((position[..., 2] / position.norm(dim=-1)).clamp(-1, 1)).flatten()
     shares = torch.linspace(0.1, 0.9, rings) if rings > 1 else torch.tensor([0.5])
     return torch.quantile(given.rad2deg(), shares).tolist()
-
-
-def _truths(scenes: Scenes, rings: Float[Tensor, "e a 5"], render: Render | None) -> UInt8[Tensor, "s v c h w"]:
-    if render is not None and scenes.factors is not None:
-        return render(scenes.factors, repeat(rings, "e a p -> s (e a) p", s=len(scenes)))
-    given = torch.nn.functional.normalize(scenes.cameras[..., :3], dim=-1)
-    nearest = (given @ torch.nn.functional.normalize(rings[..., :3].flatten(0, 1), dim=-1).T).argmax(dim=1)
-    return scenes.frames[torch.arange(len(scenes))[:, None], nearest]
 
 
 def _predictions(

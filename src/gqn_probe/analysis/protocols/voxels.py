@@ -4,7 +4,7 @@ A ridge regression is fitted on some objects and asked about others, at several 
 one of newly initialised weights. Each object's cells stand in ``voxels.npz``, for figures to draw.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.inputs.view_selection import nested
 from gqn_probe.analysis.probes.ridge import Block, KernelRidge, linear_kernel
 from gqn_probe.analysis.questions.splits import split_groups
-from gqn_probe.analysis.questions.targets import CUBE, OFTEN
+from gqn_probe.analysis.questions.targets import OFTEN, grid_cells
 from gqn_probe.atomic_io import write_arrays
 from gqn_probe.types import Factors
 
@@ -49,35 +49,53 @@ def write_voxels(
         seed: of the order in which views are added.
         untrained: seed of the newly initialised weights; the study's own, so that their features are there already.
     """
-    factors, number = study_inputs.scenes.factors, len(study_inputs.scenes)
-    if factors is None or number < FEWEST:
+    if study_inputs.scenes.factors is None or len(study_inputs.scenes) < FEWEST:
         return None
+    kept = sorted({count for count in counts if count <= study_inputs.usable_views})
+    networks = {"trained": study_inputs, "untrained": study_inputs.untrained(untrained)}
+    found = read_voxels(networks, kept, strengths=strengths, seed=seed)
+    left_out = {"cells", "objects", *(f"untrained_color_{count}" for count in kept)}
+    shown = {name: values[:objects] for name, values in found.items() if name not in left_out}
+    write_arrays(folder / "voxels.npz", {"counts": np.array(kept), "cells": found["cells"], **shown})
+    return folder / "voxels.npz"
+
+
+def read_voxels(
+    networks: Mapping[str, StudyInputs], counts: Sequence[int], *, strengths: Sequence[float], seed: int
+) -> dict[str, np.ndarray]:
+    """What each network's r tells of every cell of the objects that the read-out was not fitted on.
+
+    Returns:
+        ``objects`` (o), which they are; ``cells`` (g 3); ``true`` (o g) and ``true_color`` (o g 3); and for each
+        network and count ``NAME_K`` (o g) and ``NAME_color_K`` (o g 3).
+    """
+    first = next(iter(networks.values()))
+    factors, number = first.scenes.factors, len(first.scenes)
+    assert factors is not None
     cells, filled, colors = voxel_grid(factors)
     split = split_groups(torch.arange(number), seed)
-    train, test = torch.cat([split.train, split.validation]), split.test[:objects]
-    shown = {"cells": cells.numpy().astype(np.int8), "true": filled[test].numpy(), "true_color": colors[test].numpy()}
-    kept = sorted({count for count in counts if count <= study_inputs.usable_views})
+    train, test = torch.cat([split.train, split.validation]), split.test
+    found = {"objects": test.numpy(), "cells": cells.numpy().astype(np.int8)}
+    found |= {"true": filled[test].numpy(), "true_color": colors[test].numpy()}
     values = torch.cat([filled, rearrange(filled[..., None] * colors, "s g c -> s (g c)")], dim=1)
     blocks = [Block(0, len(cells)), Block(len(cells), values.shape[1])]
-    for name, network in (("trained", study_inputs), ("untrained", study_inputs.untrained(untrained))):
-        for count in kept:
+    for name, network in networks.items():
+        for count in counts:
             views = nested(number, network.scenes.views, count, seed)
             kernel = linear_kernel(context_rows(network, INPUT, views))
             told = KernelRidge(kernel, train, strengths).predict(values, blocks).values[test].float()
             occupied, mass = told.split([len(cells), 3 * len(cells)], dim=1)
-            shown[f"{name}_{count}"] = occupied.numpy()
-            if name == "trained":
-                mass = rearrange(mass, "o (g c) -> o g c", c=3)
-                shown[f"trained_color_{count}"] = (mass / occupied.clamp(min=0.05)[..., None]).clamp(0, 1).numpy()
-    write_arrays(folder / "voxels.npz", {"counts": np.array(kept), **shown})
-    return folder / "voxels.npz"
+            mass = rearrange(mass, "o (g c) -> o g c", c=3)
+            found[f"{name}_{count}"] = occupied.numpy()
+            found[f"{name}_color_{count}"] = (mass / occupied.clamp(min=0.05)[..., None]).clamp(0, 1).numpy()
+    return found
 
 
 def voxel_grid(factors: Factors) -> tuple[Int[Tensor, "g 3"], Float[Tensor, "s g"], Float[Tensor, "s g 3"]]:
     """The cells that 1 % of objects fill, in cubes from the middle; which of them each fills, and in which colour."""
     positions = factors.positions
     there = ~positions.isnan().any(dim=-1)
-    places = (positions.nan_to_num() / CUBE).round().long()
+    places = grid_cells(positions.nan_to_num())
     reach = int(places[there].abs().max())
     axis = torch.arange(-reach, reach + 1)
     cells = torch.cartesian_prod(axis, axis, axis)

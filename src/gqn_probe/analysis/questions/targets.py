@@ -114,7 +114,7 @@ def occupancy(scenes: SceneSource, views: Selection) -> Values:
     """Which places are filled: 0 or 1 for each cell of a grid of cubes about the middle that 1 % of objects fill."""
     positions = _factors(scenes).positions
     filled = ~positions.isnan().any(dim=-1)
-    cells = (positions.nan_to_num() / CUBE).round().long()
+    cells = grid_cells(positions.nan_to_num())
     reach = int(cells.abs().max())
     side = 2 * reach + 1
     index = ((cells[..., 0] + reach) * side + cells[..., 1] + reach) * side + cells[..., 2] + reach
@@ -122,6 +122,11 @@ def occupancy(scenes: SceneSource, views: Selection) -> Values:
     grid.scatter_(1, torch.where(filled, index, side**3), 1.0)  # the last column takes what is no cube
     often = grid[:, :-1].mean(dim=0) >= max(OFTEN, 3 / len(grid))
     return _varied(grid[:, :-1][:, often])
+
+
+def grid_cells(positions: Float[Tensor, "*n 3"]) -> Int[Tensor, "*n 3"]:
+    """The cell of each cube, counted from the middle; objects of an even number of cubes lie half a cell beside it."""
+    return (positions / CUBE + 0.5 + 1e-3).floor().long()  # to round half to even would put two cubes into one
 
 
 @target

@@ -12,11 +12,10 @@ from einops import rearrange
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from gqn_probe.analysis.inputs.study_inputs import Render
 from gqn_probe.data.stimuli.cameras import camera_basis
 from gqn_probe.data.stimuli.counter_rng import scene_keys, uniform
 from gqn_probe.data.stimuli.scene_renderer import DISTANCE
-from gqn_probe.types import Factors
+from gqn_probe.types import Factors, Render
 
 POLE = 89.99  # degrees: at the pole itself the azimuth would be lost
 

@@ -62,7 +62,13 @@ def read_camera_table(content: bytes, label: str, *, angles: str) -> list[Camera
     return scenes
 
 
-def _rows(content: bytes, label: str) -> list[tuple[int, dict[str, str]]]:
+def read_cameras(content: bytes, label: str, *, angles: str) -> list[tuple[float, ...]]:
+    """The cameras (x, y, z, yaw, pitch; radians) of a table that names no images; as ``read_camera_table``."""
+    rows = _rows(content, label, COLUMNS[2:])
+    return [_camera(row, f"{label}, line {line}", angles) for line, row in rows]
+
+
+def _rows(content: bytes, label: str, columns: tuple[str, ...] = COLUMNS) -> list[tuple[int, dict[str, str]]]:
     """The rows that are not empty, by line and column."""
     try:
         text = content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
@@ -79,16 +85,16 @@ def _rows(content: bytes, label: str) -> list[tuple[int, dict[str, str]]]:
     except csv.Error as error:
         raise ValueError(f"{label} is no table ({error})") from None
     names = [name.strip().lower() for name in table[0]] if table else []
-    absent = [column for column in COLUMNS if column not in names]
+    absent = [column for column in columns if column not in names]
     if absent:
-        raise ValueError(f"{label} has no column {', '.join(absent)}: expected {', '.join(COLUMNS)}")
+        raise ValueError(f"{label} has no column {', '.join(absent)}: expected {', '.join(columns)}")
     rows = []
     for line, cells in enumerate(table[1:], start=first_line + 1):
         values = [cell.strip() for cell in cells]
         if not any(values):
             continue
         filled = len(values) - next((n for n, value in enumerate(reversed(values)) if value), 0)
-        if filled > len(names) or len(values) < len(COLUMNS):
+        if filled > len(names) or len(values) < len(columns):
             hint = ": write numbers with points, or part columns with semicolons" if filled > len(names) else ""
             raise ValueError(f"{label}, line {line} has {filled} cells where the head has {len(names)}{hint}")
         rows.append((line, dict(zip(names, values + [""] * len(names), strict=False))))

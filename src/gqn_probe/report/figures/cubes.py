@@ -12,12 +12,10 @@ from gqn_probe.report import style
 from gqn_probe.report.figure_registry import study_figure
 from gqn_probe.study_results import Study
 
-AZIMUTH, ELEVATION = math.radians(35), math.radians(28)  # of the eye
-LIGHT = {2: 1.0, 0: 0.82, 1: 0.66}  # brightness of a cube's faces across each axis
+AZIMUTH, ELEVATION = 35.0, 28.0  # of the eye, in degrees
+LIGHT = np.array([0.35, 0.55, 0.76])  # towards the light, as the images have it
+SHADE = 0.45  # brightness of a face that is turned away from it
 FAINTEST = 0.12  # occupancy below which nothing is drawn
-AWAY = np.array([math.cos(ELEVATION) * math.cos(AZIMUTH), math.cos(ELEVATION) * math.sin(AZIMUTH), math.sin(ELEVATION)])
-RIGHT = np.array([-math.sin(AZIMUTH), math.cos(AZIMUTH), 0.0])
-UP = np.cross(AWAY, RIGHT)
 
 
 @study_figure(
@@ -65,15 +63,28 @@ def draw_cubes(
     occupied: Float[np.ndarray, " g"],
     colors: Float[np.ndarray, "g 3"],
     reach: float,
+    *,
+    azimuth: float = AZIMUTH,
+    elevation: float = ELEVATION,
 ) -> None:
-    """Cubes from far to near, three faces each, as opaque as ``occupied``, 0..1."""
+    """Cubes from far to near, three faces each, as opaque as ``occupied``, 0..1.
+
+    Args:
+        reach: half the width of the picture, in cubes.
+        azimuth: of the eye, as ``elevation`` in degrees.
+    """
+    around, up = math.radians(azimuth), math.radians(elevation)
+    away = np.array([math.cos(up) * math.cos(around), math.cos(up) * math.sin(around), math.sin(up)])
+    plane = np.stack([right := np.array([-math.sin(around), math.cos(around), 0.0]), np.cross(away, right)], axis=1)
     faces, paints = [], []
-    for cell in np.argsort(cells @ AWAY, kind="stable"):
+    for cell in np.argsort(cells @ away, kind="stable"):
         if occupied[cell] < FAINTEST:
             continue
-        for axis, light in LIGHT.items():
-            corners = _face(cells[cell], axis)
-            faces.append(np.stack([corners @ RIGHT, corners @ UP], axis=1))
+        for axis in (2, 0, 1):
+            side = 0.5 if away[axis] > 0 else -0.5
+            cosine = 2 * side * LIGHT[axis] / np.linalg.norm(LIGHT)
+            light = SHADE + (1 - SHADE) * (0.5 + 0.5 * cosine)
+            faces.append(_face(cells[cell], axis, side) @ plane)
             paints.append([*np.clip(light * colors[cell], 0, 1), min(1.0, float(occupied[cell]))])
     if faces:
         axes.add_collection(PolyCollection(faces, facecolors=paints, edgecolors=(0, 0, 0, 0.12), linewidths=0.3))
@@ -82,11 +93,11 @@ def draw_cubes(
     axes.grid(visible=False)
 
 
-def _face(cell: Float[np.ndarray, " 3"], axis: int) -> Float[np.ndarray, "4 3"]:
-    """The corners of the face that looks along an axis, towards the eye."""
+def _face(cell: Float[np.ndarray, " 3"], axis: int, side: float) -> Float[np.ndarray, "4 3"]:
+    """The corners of the face on one side of a cube along an axis."""
     others = [other for other in range(3) if other != axis]
     corners = np.repeat(cell[None].astype(float), 4, axis=0)
-    corners[:, axis] += 0.5
+    corners[:, axis] += side
     for corner, (first, second) in enumerate(((-0.5, -0.5), (-0.5, 0.5), (0.5, 0.5), (0.5, -0.5))):
         corners[corner, others] += (first, second)
     return corners

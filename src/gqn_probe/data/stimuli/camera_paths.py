@@ -1,0 +1,125 @@
+"""Paths of a camera around a scene: closed loops at one distance, facing the middle, in equal steps of angle."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from gqn_probe.data.stimuli.cameras import camera_basis, facing_origin
+
+USUAL, STEEPEST = 25.0, 80.0  # degrees of elevation: of an orbit that nobody chose, and up to which one swings
+DEGREES, SHARE = 5.0, 0.1  # by which cameras may turn or rise beyond those that are known, and of the distance
+
+
+def azimuth_orbit(positions: int, *, elevation: float) -> Float[Tensor, "v 3"]:
+    """Directions from the middle, around the vertical axis, all ``elevation`` degrees above the horizon."""
+    around = _turn(positions)
+    return _direction(around, torch.full_like(around, math.radians(elevation)))
+
+
+def elevation_orbit(positions: int, *, azimuth: float, low: float, high: float) -> Float[Tensor, "v 3"]:
+    """Directions that swing between two elevations and back, at one azimuth; degrees."""
+    middle, swing = math.radians(low + high) / 2, math.radians(high - low) / 2
+    up = middle + swing * _turn(positions).sin()
+    return _direction(torch.full_like(up, math.radians(azimuth)), up)
+
+
+def great_circle(positions: int, *, azimuth: float, inclination: float) -> Float[Tensor, "v 3"]:
+    """Directions on a great circle that crosses the horizon at ``azimuth``, ``inclination`` degrees steep.
+
+    At 90 degrees it leads over the poles, where a camera without roll turns over: give less.
+    """
+    start, tilt = math.radians(azimuth), math.radians(inclination)
+    first = torch.tensor([math.cos(start), math.sin(start), 0.0])
+    flat = torch.tensor([-math.sin(start), math.cos(start), 0.0])
+    second = math.cos(tilt) * flat + math.sin(tilt) * torch.tensor([0.0, 0.0, 1.0])
+    around = _turn(positions)[:, None]
+    return around.cos() * first + around.sin() * second
+
+
+def orbit_path(
+    kind: str,
+    given: Float[Tensor, "n 5"],
+    centre: Float[Tensor, "3"],
+    *,
+    positions: int,
+    azimuth: float,
+    elevation: float | None,
+    inclination: float,
+) -> Float[Tensor, "v 5"]:
+    """Raw cameras on an orbit around ``centre``, as far from it as the ``given`` cameras are on average.
+
+    Args:
+        kind: azimuth, elevation (between the lowest and the highest of the given cameras) or great_circle.
+        azimuth: where an elevation orbit stays and a great circle begins; degrees, as the next two.
+        elevation: of an azimuth orbit; None for 25, or what the given cameras have nearest to it.
+        inclination: of a great circle.
+
+    Raises:
+        ValueError: for another kind.
+    """
+    distance = (given[:, :3] - centre).norm(dim=1)
+    height = _elevation(given, centre)
+    low, high = max(float(height.min()), -STEEPEST), min(float(height.max()), STEEPEST)
+    level = min(max(USUAL, low), high) if elevation is None else elevation
+    orbits = {
+        "azimuth": lambda: azimuth_orbit(positions, elevation=level),
+        "elevation": lambda: elevation_orbit(positions, azimuth=azimuth, low=low, high=high),
+        "great_circle": lambda: great_circle(positions, azimuth=azimuth, inclination=inclination),
+    }
+    if kind not in orbits:
+        raise ValueError(f"orbit={kind} is not known: use {', '.join(orbits)}")
+    return cameras_facing(orbits[kind](), float(distance.mean()), centre.tolist())
+
+
+def check_cameras(path: Float[Tensor, "v 5"], known: Float[Tensor, "n 5"], centre: Float[Tensor, "3"]) -> None:
+    """Refuse raw cameras unlike the ``known`` ones, which stand for what a network was trained on.
+
+    Raises:
+        ValueError: names the first camera that is too near, too far, too high, too low or looks elsewhere.
+    """
+    asked, given = _measures(path, centre), _measures(known, centre)
+    for name, values in asked.items():
+        unit = "" if name == "distance" else "°"
+        low, high = float(given[name].min()), float(given[name].max())
+        slack = SHARE * high if name == "distance" else DEGREES
+        wrong = ((values < low - slack) | (values > high + slack)).nonzero()[:, 0].tolist()
+        if wrong:
+            raise ValueError(
+                f"camera {wrong[0]} has {name} {float(values[wrong[0]]):.3g}{unit}, and the network knows "
+                f"{low:.3g}{unit} to {high:.3g}{unit}: give cameras like those of its scenes"
+            )
+
+
+def _measures(raw: Float[Tensor, "n 5"], centre: Float[Tensor, "3"]) -> dict[str, Float[Tensor, " n"]]:
+    """Of raw cameras: distance from the middle, elevation above it and how far off it they look, in degrees."""
+    offset = raw[:, :3] - centre
+    distance = offset.norm(dim=1)
+    facing = -(camera_basis(raw).forward * offset).sum(dim=1) / distance
+    angle = facing.clamp(-1, 1).acos().rad2deg()
+    return {"distance": distance, "elevation": _elevation(raw, centre), "angle off the middle": angle}
+
+
+def _elevation(raw: Float[Tensor, "n 5"], centre: Float[Tensor, "3"]) -> Float[Tensor, " n"]:
+    """Above the middle, in degrees."""
+    offset = raw[:, :3] - centre
+    return (offset[:, 2] / offset.norm(dim=1)).clamp(-1, 1).asin().rad2deg()
+
+
+def cameras_facing(
+    directions: Float[Tensor, "*n 3"], distance: float, centre: Sequence[float] = (0.0, 0.0, 0.0)
+) -> Float[Tensor, "*n 5"]:
+    """Raw cameras in these directions from ``centre``, looking at it."""
+    raw = facing_origin(distance * directions)
+    return torch.cat([raw[..., :3] + torch.tensor(centre), raw[..., 3:]], dim=-1)
+
+
+def _turn(positions: int) -> Float[Tensor, " v"]:
+    return 2 * math.pi * torch.arange(positions) / positions
+
+
+def _direction(azimuth: Float[Tensor, " v"], elevation: Float[Tensor, " v"]) -> Float[Tensor, "v 3"]:
+    flat = elevation.cos()
+    return torch.stack([flat * azimuth.cos(), flat * azimuth.sin(), elevation.sin()], dim=-1)

@@ -1,0 +1,107 @@
+"""Films and sheets of pictures: animated WebP and GIF by Pillow, MP4 where ffmpeg is there."""
+
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageDraw, ImageFont
+
+from gqn_probe.atomic_io import atomic_write
+
+FORMATS = ("webp", "gif", "mp4")
+QUALITIES = (90, 80, 70, 60, 50, 40, 30, 20)  # of WebP, tried in turn until a film is small enough
+HEAD = 22  # pixels of a line of text
+
+Picture = UInt8[np.ndarray, "_ _ 3"]  # of any size
+
+
+def check_format(name: str) -> None:
+    """Refuse a format that is not known, or that nothing here can write.
+
+    Raises:
+        ValueError: says what to use.
+    """
+    if name not in FORMATS:
+        raise ValueError(f"film={name} is not known: use {', '.join(FORMATS)}")
+    if name == "mp4" and shutil.which("ffmpeg") is None:
+        raise ValueError("film=mp4 needs ffmpeg, which is not on the path: install it, or use film=webp or film=gif")
+
+
+def save_film(
+    pictures: Sequence[Picture], path: Path, *, milliseconds: int | list[int] = 120, megabytes: float | None = None
+) -> None:
+    """Write pictures of one size as an endless animation, in the format that the path's suffix names.
+
+    Args:
+        milliseconds: how long each picture is shown, or all alike.
+        megabytes: at most, where given; only WebP's quality can be lowered for it.
+
+    Raises:
+        ValueError: the film is larger at any quality, or cannot be written here.
+    """
+    check_format(path.suffix[1:])
+    with atomic_write(path) as draft:
+        if path.suffix == ".mp4":
+            _save_mp4(pictures, draft, milliseconds)
+            return
+        first, *rest = (Image.fromarray(np.asarray(picture)) for picture in pictures)
+        told = {"save_all": True, "append_images": rest, "duration": milliseconds, "loop": 0}
+        if path.suffix == ".gif":
+            first.save(draft, format="gif", **told)
+            return
+        for quality in QUALITIES:
+            first.save(draft, format="webp", quality=quality, method=4, **told)
+            if megabytes is None or draft.stat().st_size <= 1e6 * megabytes:
+                return
+        size = draft.stat().st_size / 1e6
+        raise ValueError(f"{path} would take {size:.1f} MB, more than {megabytes}: show fewer or smaller pictures")
+
+
+def _save_mp4(pictures: Sequence[Picture], path: Path, milliseconds: int | list[int]) -> None:
+    """By ffmpeg; sides are cut to even lengths, which H.264 asks for."""
+    rate = 1000 / (milliseconds if isinstance(milliseconds, int) else sum(milliseconds) / len(milliseconds))
+    height, width = (length // 2 * 2 for length in pictures[0].shape[:2])
+    raw = b"".join(np.ascontiguousarray(picture[:height, :width]).tobytes() for picture in pictures)
+    given = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", f"{rate:.4f}", "-i", "-"]
+    made = ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-crf", "18", "-movflags", "+faststart", str(path)]
+    done = subprocess.run(
+        ["ffmpeg", "-y", "-loglevel", "error", *given, *made], input=raw, capture_output=True, check=False
+    )
+    if done.returncode:
+        reason = done.stderr.decode(errors="replace").strip().splitlines()
+        raise ValueError(f"ffmpeg could not write {path.name}: {reason[-1] if reason else done.returncode}")
+
+
+def enlarged(picture: Picture, times: int) -> Picture:
+    """Each pixel as a square of ``times`` pixels."""
+    return picture.repeat(times, axis=0).repeat(times, axis=1)
+
+
+def labelled(columns: Mapping[str, Picture]) -> Picture:
+    """Pictures of one height side by side, each under its name."""
+    picture = Image.fromarray(np.concatenate([*columns.values()], axis=1))
+    whole = Image.new("RGB", (picture.width, picture.height + HEAD), "white")
+    whole.paste(picture, (0, HEAD))
+    pen, left = ImageDraw.Draw(whole), 0
+    for name, column in columns.items():
+        width = column.shape[1]
+        font = ImageFont.load_default(size=13)
+        if font.getlength(name) > width:
+            font = ImageFont.load_default(size=max(6, 13 * width / font.getlength(name)))
+        pen.text((left + width / 2, HEAD / 2), name, fill="black", anchor="mm", font=font)
+        left += width
+    return np.asarray(whole)
+
+
+def contact_sheet(pictures: Sequence[Picture], columns: int, gap: int = 4) -> Picture:
+    """All pictures on one page, in rows of ``columns``, on white."""
+    height, width = pictures[0].shape[:2]
+    rows = -(-len(pictures) // columns)
+    sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, np.uint8)
+    for place, picture in enumerate(pictures):
+        top, left = place // columns * (height + gap), place % columns * (width + gap)
+        sheet[top : top + height, left : left + width] = picture
+    return sheet

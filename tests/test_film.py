@@ -1,0 +1,58 @@
+"""Films and sheets: every picture in its place, in the format of the name, and no larger than asked."""
+
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image, ImageSequence
+
+from gqn_probe.film import HEAD, contact_sheet, enlarged, labelled, save_film
+
+COLOURS = np.array([[250, 10, 10], [10, 250, 10], [10, 10, 250]], np.uint8)
+PICTURES = [np.tile(colour, (16, 24, 1)) for colour in COLOURS]
+
+
+@pytest.mark.parametrize("kind", ["webp", "gif"])
+def test_pictures_follow_one_another(kind, tmp_path):
+    path = tmp_path / f"film.{kind}"
+    save_film(PICTURES, path, milliseconds=[100, 200, 300])
+    with Image.open(path) as film:
+        shown = [np.asarray(frame.convert("RGB"))[8, 8] for frame in ImageSequence.Iterator(film)]
+        assert film.size == (24, 16)
+        assert film.info["loop"] == 0
+    assert np.abs(np.array(shown).astype(int) - COLOURS).max() < 12  # both formats are lossy
+
+
+def test_a_film_is_no_larger_than_asked(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 255, (3, 64, 64, 3), dtype=np.uint8)
+    free, bound = tmp_path / "free.webp", tmp_path / "bound.webp"
+    save_film(list(noise), free)
+    limit = 0.8 * free.stat().st_size / 1e6
+    save_film(list(noise), bound, megabytes=limit)
+    assert bound.stat().st_size <= 1e6 * limit
+    with pytest.raises(ValueError, match=r"would take .* MB, more than 0\.0001: show fewer"):
+        save_film(list(noise), tmp_path / "none.webp", megabytes=0.0001)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bound.webp", "free.webp"]
+
+
+def test_formats_that_cannot_be_written_are_refused(tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match="film=avi is not known: use webp, gif, mp4"):
+        save_film(PICTURES, tmp_path / "film.avi")
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(ValueError, match="film=mp4 needs ffmpeg"):
+        save_film(PICTURES, tmp_path / "film.mp4")
+
+
+def test_a_sheet_has_rows_of_columns():
+    sheet = contact_sheet(PICTURES, columns=2, gap=2)
+    assert sheet.shape == (16 + 2 + 16, 24 + 2 + 24, 3)
+    assert [sheet[y, x].tolist() for y, x in ((8, 8), (8, 40), (26, 8))] == COLOURS.tolist()
+    assert sheet[26, 40].tolist() == [255, 255, 255]
+
+
+def test_columns_stand_under_their_names():
+    shown = labelled({"truth": enlarged(PICTURES[0], 2), "from 5 images": PICTURES[1].repeat(2, axis=0)})
+    assert shown.shape == (HEAD + 32, 48 + 24, 3)
+    assert shown[HEAD + 8, 8].tolist() == COLOURS[0].tolist()
+    assert shown[HEAD + 8, 60].tolist() == COLOURS[1].tolist()
+    assert shown[:HEAD].min() < 255  # something is written
