@@ -127,3 +127,23 @@ def test_nothing_to_continue(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match="resume=last: there is no run under outputs/train"):
         expand_resume(["resume=last"])
+
+
+def test_a_checkpoint_that_is_cut_or_damaged_or_of_something_else_is_refused_in_one_line(stored, tmp_path):
+    from tiny import tiny_module
+
+    checkpoint = stored / "checkpoints" / "last.ckpt"
+    checkpoint.parent.mkdir()
+    gqn = tiny_module().gqn
+    state = {f"gqn.{name}": value for name, value in gqn.state_dict().items()}
+    torch.save({"state_dict": state, "gqn_settings": gqn.settings(), "optimizer": torch.ones(999)}, checkpoint)
+    whole = checkpoint.read_bytes()
+    flipped = whole.replace(torch.ones(9).numpy().tobytes(), torch.zeros(9).numpy().tobytes(), 1)
+    for content, reason in (
+        (whole[:-1000], "is not a checkpoint that can be read"),
+        (flipped, "has another checksum than was noted|Bad CRC-32"),
+        (whole, "is no checkpoint of train.py: it has no global_step"),
+    ):
+        checkpoint.write_bytes(content)
+        with pytest.raises(ValueError, match=rf"^[^\n]*last\.ckpt [^\n]*({reason})[^\n]*$"):
+            find_resume_point(stored, "last")

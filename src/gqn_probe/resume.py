@@ -11,6 +11,11 @@ from omegaconf import DictConfig, OmegaConf
 log = logging.getLogger(__name__)
 ROOT = Path("outputs/train")
 RESUME = re.compile(r"\+{0,2}resume=['\"]?(.*?)['\"]?")  # Hydra also takes + and ++
+PARTS = {  # of a checkpoint, which Lightning takes for granted
+    **dict.fromkeys(("global_step", "epoch"), int),
+    **dict.fromkeys(("state_dict", "gqn_settings", "callbacks", "loops"), dict),
+    **dict.fromkeys(("optimizer_states", "lr_schedulers"), list),
+}
 
 
 class ResumePoint(NamedTuple):
@@ -67,7 +72,7 @@ def find_resume_point(folder: Path, resume: str | None) -> ResumePoint:
     """The last checkpoint of the run in ``folder``; ``FROM_START`` unless the run is to be continued and has one.
 
     Raises:
-        ValueError: ``resume`` names another folder.
+        ValueError: ``resume`` names another folder, or the checkpoint in it is damaged.
     """
     if resume is None:
         return FROM_START
@@ -77,8 +82,13 @@ def find_resume_point(folder: Path, resume: str | None) -> ResumePoint:
     if not checkpoint.exists():
         log.info("%s has no checkpoint yet: training starts again from step 0", folder)
         return FROM_START
-    import torch
+    from gqn_probe.model import load_gqn  # torch takes seconds to import
+    from gqn_probe.model.saved_tensors import read_plain
 
-    steps = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["global_step"]
-    log.info("training goes on from step %d of %s", steps, folder)
-    return ResumePoint(checkpoint, steps)
+    load_gqn(checkpoint)
+    content = read_plain(checkpoint)
+    wrong = [name for name, kind in PARTS.items() if not isinstance(content.get(name), kind)]
+    if wrong:
+        raise ValueError(f"{checkpoint} is no checkpoint of train.py: it has no {wrong[0]}")
+    log.info("training goes on from step %d of %s", content["global_step"], folder)
+    return ResumePoint(checkpoint, content["global_step"])

@@ -51,7 +51,7 @@ def test_no_code_from_a_file_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     torch.save({"state_dict": Mischief()}, "evil.ckpt")
     Path("evil.pth").write_bytes(pickle.dumps(Mischief(), protocol=2))
     for name in ("evil.ckpt", "evil.pth"):
-        with pytest.raises(ValueError, match="without running its code"):
+        with pytest.raises(ValueError, match="which is not data: do not trust this file"):
             load_gqn(name)
     assert not Path("ran").exists()
 

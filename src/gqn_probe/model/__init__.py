@@ -1,11 +1,12 @@
 """The Generative Query Network: encoders, generator, objective, and the files that hold their weights."""
 
-from gqn_probe.model.checkpoint import load_gqn, save_weights, weights_fingerprint, weights_path
+from gqn_probe.model.checkpoint import load_gqn, weights_path
 from gqn_probe.model.encoders import Encoder, Pyramid, Tower
 from gqn_probe.model.generator import Generator
 from gqn_probe.model.gqn import GQN, GQNOutput, Trace
 from gqn_probe.model.input_spec import InputSpec
 from gqn_probe.model.points import Points
+from gqn_probe.model.weights_file import save_weights, weights_fingerprint
 
 __all__ = [
     "GQN",

@@ -1,39 +1,31 @@
-"""Files that hold a GQN: our checkpoints, exported weights, the bundled ones, and the released state dict.
+"""Load a GQN from a file: our checkpoints, exported weights, the bundled ones, and the released state dict.
 
-No code from a file is ever run: tensors and plain values are read, and only our own classes are built.
+Before any memory is taken, the model is built without weights, and its shapes are compared with the file's tensors.
 """
 
-import hashlib
-import json
 import os
-import pickle
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from gqn_probe.atomic_io import write_tensors
+from gqn_probe.inert_pickle import DAMAGE
 from gqn_probe.model.gqn import GQN
 from gqn_probe.model.input_spec import InputSpec
 from gqn_probe.model.released import RELEASED_NAMES, from_released, released_settings
+from gqn_probe.model.weights_file import read_weights
 
 PRETRAINED = Path(__file__).parents[1] / "weights" / "pretrained.safetensors"
-# The released file does not tell:
 NAMED = 5  # tensors, in an error
+SPARE = 1000  # parameters that are made beyond those of a file before the model that it tells of is given up
+# The released file does not tell:
 RELEASED_STEPS = 8
 RELEASED_ON = InputSpec((64, 64), "cos_sin")
-
-
-class Content(NamedTuple):
-    """What a file holds; a bare state dict comes without settings."""
-
-    settings: dict[str, Any] | None
-    tensors: dict[str, Tensor]
-    input_spec: InputSpec = InputSpec()
+NUMBERS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def load_gqn(path_or_name: str | os.PathLike[str], steps: int | None = None) -> GQN:
@@ -53,15 +45,25 @@ def load_gqn(path_or_name: str | os.PathLike[str], steps: int | None = None) -> 
         if path.is_dir():
             hint = f"it is a folder; give a file, such as {path / 'weights.safetensors'}"
         raise ValueError(f"no checkpoint at {path}: {hint}, or name the released model-checkpoint.pth")
-    settings, tensors, input_spec = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
-    if settings is None:
-        return _load_released(tensors, RELEASED_STEPS if steps is None else steps, path)
-    gqn = GQN.from_settings(settings)
-    own = gqn.generator.steps
-    if steps not in (None, own):
-        raise ValueError(f"steps={steps}, but {path} holds a model of {own} generator steps: leave steps out")
-    _refuse_misfit(tensors, {name: value.shape for name, value in gqn.state_dict().items()}, path)
-    gqn.load_state_dict(tensors)
+    settings, tensors, input_spec = read_weights(path)
+    released = settings is None
+    if released:
+        _refuse_misfit(tensors, {name: None for theirs in RELEASED_NAMES.values() for name in theirs}, path)
+        try:
+            settings, input_spec = released_settings(tensors, RELEASED_STEPS if steps is None else steps), RELEASED_ON
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+    gqn = _without_weights(settings, len(tensors), path)
+    if steps not in (None, gqn.generator.steps):
+        raise ValueError(
+            f"steps={steps}, but {path} holds a model of {gqn.generator.steps} generator steps: leave steps out"
+        )
+    expected = {name: value.shape for name, value in gqn.state_dict().items()}
+    _refuse_misfit(tensors, _released_shapes(expected) if released else expected, path)
+    tensors = from_released(tensors) if released else tensors
+    _refuse_what_is_no_weight(tensors, gqn, path)
+    own = gqn.state_dict()
+    gqn.load_state_dict({name: value.to(own[name].dtype) for name, value in tensors.items()}, assign=True)
     gqn.input_spec = input_spec
     return gqn.eval()
 
@@ -84,64 +86,47 @@ def weights_path(path_or_name: str | os.PathLike[str]) -> Path:
     return PRETRAINED if path_or_name == "pretrained" else Path(path_or_name)
 
 
-def save_weights(gqn: GQN, path: str | os.PathLike[str], metadata: dict[str, str]) -> None:
-    """Write weights and what rebuilds their model as safetensors; ``metadata`` travels along (provenance)."""
-    tensors = {name: value.detach().cpu().contiguous() for name, value in gqn.state_dict().items()}
-    facts = {**gqn.input_spec.facts(), "gqn_settings": json.dumps(gqn.settings())}
-    write_tensors(Path(path), tensors, {**metadata, **facts})
+def _without_weights(settings: Any, tensors: int, path: Path) -> GQN:
+    """The model that settings describe, on the device that holds no numbers.
 
+    Raises:
+        ValueError: naming the file, where they describe no model, or one of many more parameters than the file has.
+    """
+    made = 0
 
-def weights_fingerprint(gqn: GQN) -> str:
-    """A hex digest of architecture and weights: equal for equal models, wherever they came from."""
-    digest = hashlib.sha256(json.dumps(gqn.settings(), sort_keys=True).encode())
-    for name, value in sorted(gqn.state_dict().items()):
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        digest.update(value.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+    def count(module: nn.Module, name: str, parameter: nn.Parameter) -> None:
+        nonlocal made
+        made += 1
+        if made > SPARE + 2 * tensors:  # some layers make one that they do not keep
+            raise ValueError(f"they describe a model of more than {tensors} tensors, which the file has")
 
-
-def _read_safetensors(path: Path) -> Content:
+    counting = register_module_parameter_registration_hook(count)
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    except SafetensorError as error:
-        raise ValueError(f"{path} is not a safetensors file: {error}") from error
-    if "gqn_settings" not in metadata:
-        raise ValueError(f"{path} holds tensors but no model settings: export it with save_weights")
-    return Content(json.loads(metadata["gqn_settings"]), tensors, InputSpec.from_facts(metadata))
+        with torch.device("meta"), warnings.catch_warnings(action="ignore"):  # of layers without channels
+            return GQN.from_settings(settings)
+    except (*DAMAGE, ValueError) as error:
+        raise ValueError(f"{path} holds settings of no model: {error}") from error
+    finally:
+        counting.remove()
 
 
-def _read_torch(path: Path) -> Content:
-    """A Lightning checkpoint of ours, or the released state dict."""
-    try:
-        with warnings.catch_warnings(action="ignore"):  # of PyTorch, which advises to run the code
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ValueError(f"{path} is not a checkpoint that can be read without running its code") from error
-    except (RuntimeError, EOFError, KeyError, AttributeError) as error:
-        raise ValueError(f"{path} is not a checkpoint, or not all of one") from error
-    if isinstance(content, Mapping) and "gqn_settings" in content:
-        prefix = "gqn."
-        state = content["state_dict"].items()
-        tensors = {k.removeprefix(prefix): v for k, v in state if k.startswith(prefix)}
-        return Content(content["gqn_settings"], tensors, InputSpec.from_facts(content.get("trained_on", {})))
-    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise ValueError(f"{path} is neither a checkpoint of train.py nor a released state dict")
-    return Content(None, {name.removeprefix("module."): value for name, value in content.items()})
+def _released_shapes(expected: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """Shapes by our names to those by the released ones, of which several make up one of ours."""
+    return {
+        name: (shape[0] // len(RELEASED_NAMES[ours]), *shape[1:])
+        for ours, shape in expected.items()
+        for name in RELEASED_NAMES[ours]
+    }
 
 
-def _load_released(tensors: dict[str, Tensor], steps: int, path: Path) -> GQN:
-    _refuse_misfit(tensors, {name: None for theirs in RELEASED_NAMES.values() for name in theirs}, path)
-    gqn = GQN.from_settings(released_settings(tensors, steps))
-    expected: dict[str, tuple[int, ...] | None] = {}
-    for ours, value in gqn.state_dict().items():
-        parts = RELEASED_NAMES[ours]
-        expected |= {name: (value.shape[0] // len(parts), *value.shape[1:]) for name in parts}
-    _refuse_misfit(tensors, expected, path)
-    gqn.load_state_dict(from_released(tensors))
-    gqn.input_spec = RELEASED_ON
-    return gqn.eval()
+def _refuse_what_is_no_weight(tensors: Mapping[str, Tensor], gqn: GQN, path: Path) -> None:
+    """Refuse other types than the model's, whose precision may differ, and numbers that are not finite."""
+    for name, own in gqn.state_dict().items():
+        value = tensors[name]
+        if value.dtype not in (NUMBERS if own.is_floating_point() else (own.dtype,)):
+            raise ValueError(f"{path} does not fit the model; {name} is {value.dtype} instead of {own.dtype}")
+        if not torch.isfinite(value).all():
+            raise ValueError(f"{path} is damaged, or its training went wrong: {name} holds NaN or infinity")
 
 
 def _refuse_misfit(tensors: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...] | None], path: Path) -> None:

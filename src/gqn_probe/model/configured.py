@@ -1,10 +1,18 @@
-"""Modules that remember their keyword arguments, so that weights travel with what rebuilds their model."""
+"""Modules that remember their keyword arguments, so that weights travel with what rebuilds their model.
+
+The arguments are plain values, from a command line or from a file; here, and only here, type and range are checked.
+"""
 
 import inspect
-from typing import Any, ClassVar, TypeVar
+import math
+import reprlib
+import types
+from typing import Any, ClassVar, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from torch import nn
 
+LARGEST = 1 << 16  # of any number of channels, steps, pixels or points
+DESCRIBED = {int: f"a whole number in 1..{LARGEST}", float: "a finite number", bool: "true or false", str: "a word"}
 Module = TypeVar("Module", bound="Configured")
 
 
@@ -24,6 +32,9 @@ class Configured(nn.Module):
             bound = inspect.signature(cls).bind(**arguments)
             bound.apply_defaults()
             module.arguments = dict(bound.arguments)
+            hints = get_type_hints(cls.__init__)
+            for name, value in module.arguments.items():
+                check_value(value, hints.get(name, Any), f"{cls.__name__} {name}")
         return module
 
     def settings(self) -> dict[str, Any]:
@@ -34,19 +45,46 @@ class Configured(nn.Module):
         return {"class": type(self).__name__, **values}
 
 
-def build(settings: dict[str, Any]) -> Configured:
+def build(settings: Any) -> Configured:
     """The module that ``settings`` describes, newly initialised; only classes that were defined are ever made.
 
     Raises:
         ValueError: an unknown class, or arguments that it does not take.
     """
-    classes = Configured.registered
-    if settings.get("class") not in classes:
-        raise ValueError(f"model settings name the class {settings.get('class')!r}, not one of {', '.join(classes)}")
-    arguments = {
-        name: build(value) if isinstance(value, dict) else value for name, value in settings.items() if name != "class"
-    }
+    name = settings.get("class") if isinstance(settings, dict) else None
+    if not isinstance(name, str) or name not in Configured.registered:
+        known = ", ".join(Configured.registered)
+        raise ValueError(f"model settings name the class {reprlib.repr(name)}, not one of {known}")
+    values = {key: value for key, value in settings.items() if key != "class"}
+    arguments = {key: build(value) if isinstance(value, dict) else value for key, value in values.items()}
     try:
-        return classes[settings["class"]](**arguments)
+        return Configured.registered[name](**arguments)
     except TypeError as error:
-        raise ValueError(f"model settings do not fit {settings['class']}: {error}") from error
+        raise ValueError(f"model settings do not fit {name}: {error}") from error
+
+
+def check_value(value: Any, hint: Any, name: str) -> None:
+    """Refuse a value that is not of the type that a signature says, or a number out of all range.
+
+    Raises:
+        ValueError: naming it and what it should be.
+    """
+    if not fits(value, hint):
+        wanted = DESCRIBED.get(hint) or (hint.__name__ if isinstance(hint, type) else str(hint))
+        shown = type(value).__name__ if isinstance(value, nn.Module) else reprlib.repr(value)
+        raise ValueError(f"{name}={shown} should be {wanted}")
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether a value is of a type, and within its range; of types that are not plain, anything is."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin in (types.UnionType, Union):
+        return any(fits(value, each) for each in inner)
+    if origin in (list, tuple):
+        each = [inner[0]] * len(value) if origin is list and isinstance(value, list | tuple) else inner
+        return isinstance(value, list | tuple) and len(value) == len(each) and all(map(fits, value, each))
+    if hint is int:
+        return type(value) is int and 1 <= value <= LARGEST
+    if hint is float:
+        return type(value) in (int, float) and math.isfinite(value)
+    return isinstance(value, hint) if isinstance(hint, type) else True

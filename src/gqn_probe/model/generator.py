@@ -79,8 +79,8 @@ class Generator(Configured):
                 raise ValueError(f"generator {name}={value!r} is none of {', '.join(CHOICES[name])}")
         if core == "released" and not shared:
             raise ValueError('generator core="released" has one core for all steps: set shared=true')
-        if steps < 1:
-            raise ValueError(f"generator steps={steps} must be at least 1")
+        if kernel % 2 == 0:
+            raise ValueError(f"generator kernel={kernel} has no middle: use an odd number")
         self.steps, self.shared, self.pooled, self.size = steps, shared, pooled, size
         self.fixed_size = size if core == "spread" else None
         self.camera_channels = camera_channels

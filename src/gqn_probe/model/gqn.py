@@ -64,7 +64,7 @@ class GQN(Configured):
         self.encoder, self.generator, self.aggregation = encoder, generator, aggregation
 
     @classmethod
-    def from_settings(cls, settings: dict[str, Any]) -> "GQN":
+    def from_settings(cls, settings: Any) -> "GQN":
         """A newly initialised model as ``settings()`` described it. ValueError where they do not fit."""
         gqn = build(settings)
         if not isinstance(gqn, GQN):

@@ -6,8 +6,10 @@ a wrong one.
 
 import json
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, get_type_hints
 
+from gqn_probe.model.configured import check_value
+from gqn_probe.model.rays import CAMERA_ORDERS
 from gqn_probe.types import Lens
 
 
@@ -22,16 +24,26 @@ class InputSpec(NamedTuple):
 
     @classmethod
     def from_facts(cls, facts: Mapping[str, str]) -> "InputSpec":
-        """What ``facts`` wrote; other entries are left alone."""
+        """What ``facts`` wrote; other entries are left alone.
+
+        Raises:
+            ValueError, TypeError: it is something else.
+        """
         height, _, width = facts.get("frame_size", "").partition("x")
         lens, background = json.loads(facts.get("lens", "null")), json.loads(facts.get("background", "null"))
-        return cls(
+        spec = cls(
             size=(int(height), int(width)) if width else None,
             camera_order=facts.get("camera_order"),
-            lens=lens and _lens(**lens),
-            background=background and tuple(background),
+            lens=None if lens is None else Lens(**lens),
+            background=background,
             sigma=float(facts["sigma"]) if "sigma" in facts else None,
         )
+        for part in (spec, spec.lens):
+            for name, hint in get_type_hints(type(part)).items() if part is not None else ():
+                check_value(getattr(part, name), hint, name)
+        if spec.camera_order not in (None, *CAMERA_ORDERS):
+            raise ValueError(f"camera_order={spec.camera_order!r} is none of {', '.join(CAMERA_ORDERS)}")
+        return spec._replace(lens=spec.lens and _with_tuples(spec.lens), background=background and tuple(background))
 
     def facts(self) -> dict[str, str]:
         """As plain text, for the files of weights."""
@@ -72,8 +84,8 @@ class InputSpec(NamedTuple):
             )
 
 
-def _lens(*, centre: list[float], box: list[float] | None, **others: object) -> Lens:
-    return Lens(centre=tuple(centre), box=box and tuple(box), **others)  # pyright: ignore
+def _with_tuples(lens: Lens) -> Lens:
+    return lens._replace(centre=tuple(lens.centre), box=lens.box and tuple(lens.box))
 
 
 def _text(size: tuple[int, int]) -> str:

@@ -164,7 +164,7 @@ LONG_BINPUT = pickle.PROTO + b"\x02]r\xff\xff\xff\x7f."
         (gzip.compress(bytes(180 << 20), 1), "unpacks to more than"),
         (
             gzip.compress(pickle.PROTO + b"\x02" + b")" + b"\x85" * 1_000_000 + b".", 1),
-            "holds more than 200,000 objects",
+            "holds more than 2.*,... objects",
         ),
     ],
     ids=range(4),

@@ -16,9 +16,10 @@ import numpy as np
 import torch
 from einops import rearrange
 
-from gqn_probe.data.formats.inert_pickle import DAMAGE, Array, read_saved
 from gqn_probe.data.formats.jpeg import LARGEST_RATIO, SMALL_BYTES, check_memory, decode_jpegs, jpeg_size
 from gqn_probe.data.formats.remote import fetch
+from gqn_probe.data.formats.saved_arrays import Array, read_saved
+from gqn_probe.inert_pickle import DAMAGE
 from gqn_probe.types import Scenes
 
 SUFFIXES = (".pt.gz", ".pt", ".h5", ".npz")
@@ -42,7 +43,7 @@ def read_converted(path: str | Path) -> Scenes:
         found = READERS.get(PurePosixPath(path).suffix, _read_pairs)(content)
     except DAMAGE as error:
         raise ValueError(f"{path} is damaged or no file of scenes: {error}") from None
-    except (ValueError, TypeError, AttributeError) as error:
+    except ValueError as error:
         raise ValueError(f"{path} cannot be read: {error}") from None
     scenes = [_checked(scene, f"{path}, scene {number}") for number, scene in enumerate(found)]
     if len({scene.frames.shape for scene in scenes}) > 1:

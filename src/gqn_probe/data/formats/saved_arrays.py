@@ -1,32 +1,20 @@
 """Read NumPy arrays out of what ``torch.save`` wrote, without executing anything that stands in the file.
 
-A pickle can call any function. The files of GQN's ports need a few, and none of them is called: each name is answered
-with an inert stand-in below, and every other name is refused. Nor can a file ask for more memory than it is worth.
+The files of GQN's ports ask for a few functions, and none of them is called: each name is answered with an inert
+stand-in below, and every other name is refused. Nor can a file ask for more memory than it is worth.
 """
 
 import gzip
-import io
-import pickle
-import pickletools
-import struct
 import zipfile
-import zlib
 from io import BytesIO
 from typing import Any, NoReturn
 
 import numpy as np
 
 from gqn_probe.data.formats.jpeg import LARGEST_RATIO, SMALL_BYTES
+from gqn_probe.inert_pickle import MAGIC, load_inert, refuse_name
 
-MAGIC = 0x1950A86A20F9469CFC6C  # opens torch.save's format before version 1.6
-MOST_OPCODES = 200_000  # of a pickle; a scene takes some fifty
-MEMO = ("PUT", "BINPUT", "LONG_BINPUT")  # numbers for which the unpickler makes room
 ARRAY_TYPES = {"u1": np.uint8, "f4": np.float32, "f8": np.float64, "O8": object}
-DAMAGE = (
-    *(OSError, EOFError, RuntimeError, zlib.error, struct.error),
-    *(zipfile.BadZipFile, NotImplementedError),  # the latter for a zip of another version
-    *(pickle.UnpicklingError, LookupError, OverflowError, MemoryError, AssertionError),
-)
 
 
 class Dtype:
@@ -87,20 +75,18 @@ STAND_INS: dict[tuple[str, str], Any] = {
 }
 
 
-class _Unpickler(pickle.Unpickler):
-    """Knows the stand-ins and nothing else."""
+def _stand_in(module: str, name: str) -> Any:
+    if name == "Scene":
+        return Scene
+    if module.partition(".")[0] == "torch":
+        raise ValueError(f"it holds torch tensors ({module}.{name}) where NumPy arrays are expected")
+    if (module, name) not in STAND_INS:
+        refuse_name(module, name)
+    return STAND_INS[module, name]
 
-    def find_class(self, module: str, name: str, /) -> Any:
-        if name == "Scene":
-            return Scene
-        if module.partition(".")[0] == "torch":
-            raise ValueError(f"it holds torch tensors ({module}.{name}) where NumPy arrays are expected")
-        if (module, name) not in STAND_INS:
-            raise ValueError(f"it asks for {module}.{name}, which is not data: do not trust this file")
-        return STAND_INS[module, name]
 
-    def persistent_load(self, pid: object, /) -> NoReturn:
-        raise ValueError("it holds torch tensors where NumPy arrays are expected")
+def _no_storage(pid: object) -> NoReturn:
+    raise ValueError("it holds torch tensors where NumPy arrays are expected")
 
 
 def read_saved(content: bytes) -> Any:
@@ -133,16 +119,5 @@ def read_saved(content: bytes) -> Any:
     return _load(file)
 
 
-def _load(file: io.BytesIO) -> Any:
-    """The next object of a file, after a look at what its opcodes ask for."""
-    start, size = file.tell(), len(file.getbuffer())
-    try:
-        for number, (opcode, argument, _) in enumerate(pickletools.genops(file)):
-            if number > MOST_OPCODES:
-                raise ValueError(f"it holds more than {MOST_OPCODES:,} objects")
-            if opcode.name in MEMO and isinstance(argument, int) and argument > min(size, MOST_OPCODES):
-                raise ValueError(f"it asks for a memory of {argument:,} objects")
-    except ValueError as error:
-        raise ValueError(f"it is no pickle of arrays ({error})") from None
-    file.seek(start)
-    return _Unpickler(file, encoding="latin1").load()
+def _load(file: BytesIO) -> Any:
+    return load_inert(file, len(file.getbuffer()), _stand_in, _no_storage)
