@@ -1,13 +1,13 @@
 """Damaged and hostile files: a reader gives scenes or a ValueError that names the file, whatever the bytes.
 
-Each reader sees some twenty files here; ``FUZZ=100000 pytest tests/data/test_fuzzing.py`` gives it as many as that.
+Each reader sees some twenty files here; ``python tests/benchmarks/fuzzing.py`` gives it as many as it is told.
 """
 
 import contextlib
 import gzip
 import io
 import json
-import os
+import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +19,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from safetensors.torch import save
 
 from gqn_probe.data import read_converted, read_tfrecord
 from gqn_probe.data.formats.camera_matrices import read_colmap, read_transforms
@@ -26,9 +27,9 @@ from gqn_probe.data.formats.camera_table import read_camera_table
 from gqn_probe.data.formats.images import read_image
 from gqn_probe.data.store.store import Shard, checksum_of, read_index, write_shard
 from gqn_probe.data.store.store_reader import StoredScenes
+from gqn_probe.model import GQN, Generator, InputSpec, Tower, load_gqn
 from gqn_probe.types import Scenes
 
-EXAMPLES = int(os.environ.get("FUZZ", "20"))
 EDITS = st.binary(max_size=60)  # one draw, which takes a third of the time of a list of tuples
 
 
@@ -80,6 +81,45 @@ def _shard(folder: Path, scenes: Scenes | Any) -> bytes:
     return (folder / write_shard(folder, "train", "1", scenes).file).read_bytes()
 
 
+def _checkpoint() -> dict[str, Any]:
+    pools: dict[str, Any] = {"pooled": True}
+    sizes = {"size": 8, "hidden_channels": 1, "canvas_channels": 1, "latent_channels": 1, "kernel": 1}
+    kinds = {"core": "project", "deviation": "exp", "output": "linear", "normalise": False}
+    generator = Generator(
+        steps=1, representation_channels=2, shared=True, canvas_input=False, **pools, **sizes, **kinds
+    )
+    gqn = GQN(encoder=Tower(width=2, channels=2, **pools), generator=generator, aggregation="sum")
+    state = {f"gqn.{name}": value for name, value in gqn.state_dict().items()}
+    return {"state_dict": state, "gqn_settings": gqn.settings(), "trained_on": InputSpec((8, 8), "cos_sin").facts()}
+
+
+def _saved_checkpoint(*, legacy: bool) -> bytes:
+    file = io.BytesIO()
+    torch.save(_checkpoint(), file, _use_new_zipfile_serialization=not legacy)
+    return file.getvalue()
+
+
+def _pickle_of_checkpoint() -> bytes:
+    with zipfile.ZipFile(io.BytesIO(_saved_checkpoint(legacy=False))) as archive:
+        return archive.read("archive/data.pkl")
+
+
+def _with_pickle(content: bytes) -> bytes:
+    """A checkpoint with another pickle, and the checksum of that."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(_saved_checkpoint(legacy=False))) as old, zipfile.ZipFile(file, "w") as new:
+        for entry in old.namelist():
+            new.writestr(entry, content if entry.endswith("data.pkl") else old.read(entry))
+    return file.getvalue()
+
+
+def _weights(settings: bytes) -> bytes:
+    """Exported weights with these settings, and without a checksum."""
+    found = _checkpoint()
+    state = {name.removeprefix("gqn."): value for name, value in found["state_dict"].items()}
+    return save(state, found["trained_on"] | {"gqn_settings": settings.decode(errors="replace")})
+
+
 def _read_index(folder: Path, content: bytes) -> None:
     (folder / "index.json").write_bytes(content)
     read_index(folder)
@@ -107,6 +147,8 @@ def targets(folder: Path, make: Any) -> dict[str, tuple[bytes, Callable[[bytes],
     converted = _written(folder, "a.pt.gz", read_converted)
     record, scenes = make.scene(views=2), Scenes(torch.zeros(1, 2, 3, 4, 4, dtype=torch.uint8), torch.zeros(1, 2, 5))
     tfrecord = _written(folder, "a.tfrecord", read_tfrecord)
+    ckpt = _written(folder, "a.ckpt", load_gqn)
+    weights, settings = _written(folder, "a.safetensors", load_gqn), json.dumps(_checkpoint()["gqn_settings"]).encode()
     return {
         "tfrecord": (make.records(record), tfrecord),
         "record": (record, lambda content: tfrecord(make.records(content))),
@@ -121,18 +163,24 @@ def targets(folder: Path, make: Any) -> dict[str, tuple[bytes, Callable[[bytes],
         "colmap": (b"1 1 0 0 0 0 0 0 1 a.png\n\n", lambda content: read_colmap(MODEL, content, "model", up="-y")),
         "colmap lens": (MODEL, lambda content: read_colmap(content, b"1 1 0 0 0 0 0 0 1 a\n\n", "model", up="-y")),
         "image": (_image(), lambda content: read_image(content, "a.png", size=4, crop="center", background=None)),
+        "ckpt": (_saved_checkpoint(legacy=False), ckpt),
+        "older ckpt": (_saved_checkpoint(legacy=True), ckpt),
+        "pickle": (_pickle_of_checkpoint(), lambda content: ckpt(_with_pickle(content))),
+        "weights": (_weights(settings), weights),
+        "settings": (settings, lambda content: weights(_weights(content))),
     }
 
 
-NAMES = ("tfrecord", "record", "pt", "pt zip", "pt.gz", "npz", "shard", "index", "table", "transforms", "colmap")
+OF_SCENES = ("tfrecord", "record", "pt", "pt zip", "pt.gz", "npz", "shard", "index", "image")
+OF_CAMERAS, OF_WEIGHTS = ("table", "transforms", "colmap", "colmap lens"), ("ckpt", "older ckpt", "pickle", "weights")
 
 
-@pytest.mark.parametrize("name", [*NAMES, "colmap lens", "image"])
+@pytest.mark.parametrize("name", [*OF_SCENES, *OF_CAMERAS, *OF_WEIGHTS, "settings"])
 def test_only_value_errors_leave_a_reader(name: str, make: Any, tmp_path: Path) -> None:
     content, read = targets(tmp_path, make)[name]
     read(content)
 
-    @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=20, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
     @given(EDITS)
     def run(edits: bytes) -> None:
         with contextlib.suppress(ValueError):
