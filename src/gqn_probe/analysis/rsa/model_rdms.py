@@ -1,0 +1,115 @@
+"""Model RDMs: how far apart scenes are in one known respect, such as their shape or where they were seen from.
+
+``@model_rdm`` registers one under its function's name; every probe target is one too: classes are 0 or 1 apart, values
+by their Euclidean distance.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from einops import einsum
+from jaxtyping import Float
+from scipy.spatial.distance import pdist
+from torch import Tensor
+
+from gqn_probe.analysis.inputs.view_selection import Selection
+from gqn_probe.analysis.questions.targets import TARGETS, Classes, Target
+from gqn_probe.data.stimuli.cameras import camera_basis
+from gqn_probe.data.store.store_reader import SceneSource
+
+Vector = Float[np.ndarray, " p"]  # NaN for pairs that the question is not asked of
+
+
+class ModelRdm(NamedTuple):
+    """A model RDM before it is formed."""
+
+    label: str  # what people call it
+    form: Callable[[SceneSource, Selection], Vector]
+
+
+MODELS: dict[str, ModelRdm] = {}
+
+
+def model_rdm(label: str) -> Callable[[Callable[[SceneSource, Selection], Vector]], Callable[..., Vector]]:
+    """Register the decorated function as the model RDM of its name."""
+
+    def register(form: Callable[[SceneSource, Selection], Vector]) -> Callable[..., Vector]:
+        MODELS[form.__name__] = ModelRdm(label, form)
+        return form
+
+    return register
+
+
+@model_rdm("viewing angle")
+def angle(scenes: SceneSource, views: Selection) -> Vector:
+    """Angle on SO(3), degrees, between the orientations of the cameras; of several views, their mean rotation's.
+
+    The mean is the rotation nearest in the chordal sense: Hartley et al. 2013, "Rotation averaging".
+    """
+    basis = camera_basis(scenes.cameras[views.scenes, views.views].double())
+    axes = torch.stack([basis.right, basis.up, -basis.forward], dim=-2).mean(dim=1)  # right-handed
+    return pairwise_angles(nearest_rotations(axes)).numpy()
+
+
+@model_rdm("camera position")
+def camera(scenes: SceneSource, views: Selection) -> Vector:
+    """Distance between the mean positions of the cameras, in world units."""
+    return pdist(scenes.cameras[views.scenes, views.views, :3].double().mean(dim=1).numpy())
+
+
+@model_rdm("mirror image")
+def mirror(scenes: SceneSource, views: Selection) -> Vector:
+    """0 the same shape, 1 its mirror image; asked of pairs of one chiral shape or the two of a pair alone."""
+    factors = scenes.factors
+    if factors is None:
+        raise ValueError("the objects are not known, as those of rendered stimuli are")
+    first, second = np.triu_indices(len(factors.shape), 1)
+    kind, hand = factors.mirror_class.numpy(), factors.chirality.numpy()
+    asked = (kind[first] == kind[second]) & (hand[first] != 0)
+    found = np.where(asked, (hand[first] != hand[second]).astype(float), np.nan)
+    if np.unique(found[asked]).size < 2:
+        raise ValueError("no object has its mirror image among the others: use more cubes or objects")
+    return found
+
+
+def form_model(name: str, scenes: SceneSource, views: Selection, targets: Mapping[str, Target] = TARGETS) -> Vector:
+    """The model RDM or target called ``name``.
+
+    Raises:
+        ValueError: there is none, or these scenes cannot have it.
+    """
+    if name in MODELS:
+        found = MODELS[name].form(scenes, views)
+    elif name in targets:
+        asked = targets[name](scenes, views)
+        if isinstance(asked, Classes):
+            first, second = np.triu_indices(len(scenes), 1)
+            labels = asked.labels.numpy()
+            there = (labels[first] >= 0) & (labels[second] >= 0)
+            found = np.where(there, (labels[first] != labels[second]).astype(float), np.nan)
+        else:
+            found = pdist(asked.values.double().numpy())
+    else:
+        raise ValueError(f"no model RDM {name!r}; there are {', '.join([*MODELS, *targets])}")
+    known = found[np.isfinite(found)]
+    if known.size < 3 or np.ptp(known) <= 1e-9:
+        raise ValueError("all objects are alike in it")
+    return found
+
+
+def nearest_rotations(matrices: Float[Tensor, "s i j"]) -> Float[Tensor, "s i j"]:
+    """The rotation that differs least from each 3x3 matrix."""
+    left, _, right = torch.linalg.svd(matrices)
+    sign = torch.linalg.det(left @ right)
+    left = torch.cat([left[..., :2], left[..., 2:] * sign[:, None, None]], dim=-1)
+    return left @ right
+
+
+def pairwise_angles(rotations: Float[Tensor, "s i j"]) -> Float[Tensor, " p"]:
+    """Geodesic distance on SO(3) between all pairs, degrees in 0..180."""
+    trace = einsum(rotations, rotations, "a i j, b i j -> a b")
+    first, second = torch.triu_indices(len(rotations), len(rotations), 1)
+    cosine = (trace[first, second] - 1) / 2
+    return cosine.clamp(-1, 1).arccos().rad2deg()

@@ -1,0 +1,151 @@
+"""How alike RDMs are, with intervals: correlation, partial correlation, and the bootstrap over stimuli and subjects.
+
+A bootstrap sample of stimuli is a weight on every pair, the product of how often its two stimuli were drawn (a
+stimulus is never paired with its own copy), so that all correlations of all samples are weighted products of the same
+vectors. With subjects, two further bootstraps tell apart what varies with stimuli and with subjects: Schütt et al. 2023,
+"Statistical inference on representational geometries". rsatoolbox has the same equations, a sample at a time.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.stats import t as student
+
+from gqn_probe.results import Interval
+
+BLOCK = 64  # bootstrap samples at a time
+QUANTILE = 0.975
+
+
+class Inference(NamedTuple):
+    """How candidates predict the RDMs of subjects."""
+
+    candidates: tuple[Interval, ...]  # mean over subjects of the correlation with each
+    ceiling: tuple[float, float] | None  # what the best candidate would reach, at least and at most; of one subject: None
+
+
+def draw(n: int, draws: int, rng: np.random.Generator) -> Int[np.ndarray, "b n"]:
+    """How often each of ``n`` stimuli or subjects is in each bootstrap sample."""
+    return rng.multinomial(n, np.full(n, 1 / n), size=draws)
+
+
+def pair_weights(times: Int[np.ndarray, "b n"]) -> Float[np.ndarray, "b p"]:
+    """How often each pair of different stimuli is in each sample."""
+    first, second = np.triu_indices(times.shape[1], 1)
+    return (times[:, first] * times[:, second]).astype(np.float64)
+
+
+def correlations(
+    vectors: Float[np.ndarray, "v p"], weights: Float[np.ndarray, "b p"]
+) -> Float[np.ndarray, "b v v"]:
+    """Pearson's correlations of all vectors with each other under each weighting; NaN where one does not vary."""
+    # A common shift changes nothing, and keeps the products small.
+    vectors = np.asarray(vectors, dtype=np.float64)
+    vectors = vectors - vectors.mean(axis=1, keepdims=True)
+    scale = np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors = vectors / np.where(scale > 0, scale, 1)
+    stacked = np.concatenate([vectors, np.ones((1, vectors.shape[1]))])
+    found = np.empty((len(weights), len(vectors), len(vectors)))
+    for i, own in enumerate(weights):
+        products = (stacked * own) @ stacked.T
+        mean = products[:-1, -1] / products[-1, -1]
+        covariance = products[:-1, :-1] / products[-1, -1] - np.outer(mean, mean)
+        found[i] = _normalised(covariance)
+    return found
+
+
+def partial(correlation: Float[np.ndarray, "b v v"], nuisances: Sequence[int]) -> Float[np.ndarray, "b v v"]:
+    """Correlations of what linear regression on the nuisances leaves of each vector; NaN where it leaves nothing."""
+    if not nuisances:
+        return correlation
+    index = list(nuisances)
+    known = np.nan_to_num(correlation)
+    inner = np.linalg.pinv(known[:, index][:, :, index], rcond=1e-8, hermitian=True)
+    rest = known - known[:, :, index] @ inner @ known[:, index]
+    return np.stack([_normalised(each) for each in rest])
+
+
+def _normalised(covariance: Float[np.ndarray, "v v"]) -> Float[np.ndarray, "v v"]:
+    variance = np.diagonal(covariance)
+    deviation = np.sqrt(np.where(variance > 1e-12, variance, np.nan))
+    return covariance / np.outer(deviation, deviation)
+
+
+def bootstrap_interval(value: float, samples: Float[np.ndarray, " b"], units: int) -> Interval:
+    """A t interval from the deviation of bootstrap samples, which for few units is n / (n - 1) too small."""
+    spread = float(np.nanvar(samples)) * units / max(units - 1, 1)
+    return _interval(value, spread, units)
+
+
+def _interval(value: float, variance: float, units: int) -> Interval:
+    half = float(student.ppf(QUANTILE, max(units - 1, 1))) * variance**0.5
+    return Interval(value, max(value - half, -1.0), min(value + half, 1.0))
+
+
+def infer(
+    candidates: Float[np.ndarray, "c p"],
+    subjects: Float[np.ndarray, "o p"],
+    *,
+    draws: int,
+    rng: np.random.Generator,
+    nuisances: Float[np.ndarray, "u p"] | None = None,
+) -> Inference:
+    """The mean correlation of each candidate with the subjects' RDMs, with its interval over both and the ceiling.
+
+    One subject has no ceiling, and an interval over stimuli alone.
+
+    Args:
+        nuisances: what is regressed out of candidates and subjects first.
+    """
+    stimuli = round((1 + (1 + 8 * candidates.shape[1]) ** 0.5) / 2)
+    extra = np.empty((0, candidates.shape[1])) if nuisances is None else nuisances
+    stacked = np.concatenate([candidates, subjects, extra])
+    c, o = len(candidates), len(subjects)
+    drop = range(c + o, len(stacked))
+    whole = partial(correlations(stacked, np.ones((1, candidates.shape[1]))), drop)[0]
+    own, between = whole[:c, c : c + o], whole[c : c + o, c : c + o]
+    of_stimuli = np.concatenate(
+        [
+            partial(correlations(stacked, pair_weights(times)), drop)[:, :c, c : c + o]
+            for times in np.array_split(draw(stimuli, draws, rng), max(1, draws // BLOCK))
+        ]
+    )
+    value = own.mean(axis=1)
+    by_stimuli = np.nanvar(of_stimuli.mean(axis=2), axis=0, ddof=1)
+    if o == 1:
+        variances = by_stimuli * stimuli / (stimuli - 1)
+        return Inference(tuple(_interval(*each, stimuli) for each in zip(value, variances, strict=True)), None)
+    times = draw(o, draws, rng) / o
+    by_subjects = (times @ own.T).var(axis=0, ddof=1)
+    by_both = np.nanvar(np.einsum("bco,bo->bc", of_stimuli, times), axis=0, ddof=1)
+    variances = _dual(by_both, by_subjects, by_stimuli, o, stimuli)
+    units = min(o, stimuli)
+    found = tuple(_interval(*each, units) for each in zip(value, variances, strict=True))
+    return Inference(found, _ceiling(between))
+
+
+def _dual(
+    both: Float[np.ndarray, " c"],
+    subjects: Float[np.ndarray, " c"],
+    stimuli: Float[np.ndarray, " c"],
+    o: int,
+    n: int,
+) -> Float[np.ndarray, " c"]:
+    """The variance over new subjects and new stimuli from three bootstraps (Schütt et al. 2023)."""
+    subjects_own, stimuli_own = o / (o - 1) * subjects, n / (n - 1) * stimuli
+    variance = subjects_own + stimuli_own - n * o / ((n - 1) * (o - 1)) * (both - subjects - stimuli)
+    return np.minimum(np.maximum(np.maximum(variance, subjects_own), stimuli_own), both)
+
+
+def _ceiling(between: Float[np.ndarray, "o o"]) -> tuple[float, float]:
+    """Mean correlation of each subject with the mean of the others', and of all, standardised RDMs.
+
+    Nili et al. 2014, "A toolbox for representational similarity analysis": the least and the most that the best model
+    of these subjects reaches.
+    """
+    o = len(between)
+    total, own = between.sum(), between.sum(axis=1)
+    others = (own - 1) / np.sqrt(total - 2 * own + 1)
+    return float(others.mean()), float((own / np.sqrt(total)).mean()) if o > 1 else 1.0

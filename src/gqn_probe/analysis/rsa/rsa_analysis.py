@@ -1,0 +1,227 @@
+"""``analysis=rsa``: RDMs of every read-out and count, beside model RDMs, nuisances, and RDMs of people or brains."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from einops import rearrange, repeat
+from jaxtyping import Float
+from torch import Tensor
+
+from gqn_probe.analysis.inputs.context_readouts import (
+    aggregation_of,
+    check_inputs,
+    context_rows,
+    generator_names,
+    generator_rows,
+)
+from gqn_probe.analysis.inputs.readouts import layer_names
+from gqn_probe.analysis.inputs.study_inputs import StudyInputs
+from gqn_probe.analysis.inputs.view_selection import Selection, nested, nested_task, sum_views
+from gqn_probe.analysis.questions.labels import read_labels
+from gqn_probe.analysis.questions.targets import TARGETS, Target
+from gqn_probe.analysis.rsa.comparison import ALIKE, PARTIAL, Cell, comparison_rows
+from gqn_probe.analysis.rsa.model_rdms import MODELS, form_model
+from gqn_probe.analysis.rsa.rdm import DISTANCES, Rdms, rdm
+from gqn_probe.analysis.rsa.rdm_files import write_rdms
+from gqn_probe.analysis.rsa.subjects import Candidate, read_subjects, subject_answers, subject_rows, told
+from gqn_probe.context_range import parse_counts
+from gqn_probe.data.store.store_reader import SceneSource
+from gqn_probe.progress import progress
+from gqn_probe.results import Answer, Findings, Result
+
+R = "whole"  # the read-out that is r itself
+BLANK = "blank"  # r of the true cameras and the mean image: what of r is the cameras' alone
+NUISANCES = ("camera", "pixels", BLANK)
+ENCODED = 256  # views encoded at a time
+QUESTION = "What is the geometry of r, and whose is it like?"
+CONVENTION = (
+    "Each scene is a condition. An RDM holds the distance between every two scenes, of a read-out at a count or in one "
+    "known respect; two RDMs are compared by Pearson's correlation over pairs. The partial correlation is of what "
+    "linear regression on the nuisances leaves of both: where the cameras were, the summed pixels, and r of the same "
+    "cameras with a blank image. Intervals are of a bootstrap over scenes; with subjects, of the dual bootstrap over "
+    "both (Schütt et al. 2023)."
+)
+
+
+@dataclass(frozen=True)
+class RepresentationalSimilarity:
+    """RSA of the study's scenes; the defaults are in ``conf/analysis/rsa.yaml``."""
+
+    objects: int  # scenes, which are the conditions
+    context: int | str | Sequence[int | str]  # counts
+    inputs: str | Sequence[str]  # read-outs; "all": r and every layer of the encoder
+    models: Sequence[str]  # model RDMs and probe targets
+    nuisances: Sequence[str]  # of which the partial correlation is free
+    labels: str | None  # a table of own targets
+    distance: str  # of representations: "correlation" or "euclidean"
+    untrained: int  # newly initialised networks
+    bootstrap: int  # samples
+    seed: int
+    rdms: str | None  # a file of RDMs of people or brains, see rdm_files.py
+    key: str | None  # which variable of it
+    name: str = field(default="rsa", init=False)
+
+    def __post_init__(self) -> None:
+        for name, least in {"objects": 4, "bootstrap": 10, "untrained": 0}.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"analysis.{name}={getattr(self, name)} is too small: the least is {least}")
+        if self.distance not in DISTANCES:
+            raise ValueError(f"analysis.distance={self.distance} is not known: use {' or '.join(DISTANCES)}")
+        if isinstance(self.inputs, str) and self.inputs != "all":
+            raise ValueError(f"analysis.inputs={self.inputs} is not a list: write analysis.inputs=[{self.inputs}]")
+        for what, names, known in (
+            ("nuisance", self.nuisances, NUISANCES),
+            ("model RDM", self.models, (*MODELS, *self._targets())),
+        ):
+            if unknown := [name for name in names if name not in known]:
+                raise ValueError(f"no {what} {', '.join(unknown)}; there are {', '.join(known)}")
+
+    def run(self, study_inputs: StudyInputs, folder: Path) -> Findings:
+        """RDMs to ``rdms.npz`` and ``rdms.h5``; how alike they are as rows.
+
+        Raises:
+            ValueError: a read-out is unknown, a count too large, or the RDMs of others do not fit the scenes.
+        """
+        counts = sorted(parse_counts(self.context))
+        for count in counts:
+            study_inputs.check(count)
+        scenes = study_inputs.scenes
+        conditions = scenes.names or tuple(str(i) for i in range(len(scenes)))
+        matched = read_subjects(self.rdms, self.key, conditions) if self.rdms else None
+        cells: dict[Cell, np.ndarray] = {}
+        known: dict[tuple[str, int], np.ndarray] = {}  # model RDMs and nuisances, by count
+        left_out: dict[str, list[str]] = {}
+        blank = _blank_features(study_inputs)
+        with progress("dissimilarities", len(counts), "counts") as advance:
+            for count in counts:
+                views = nested(len(scenes), scenes.views, count, self.seed)
+                known |= {(name, count): vector for name, vector in self._known(scenes, views, left_out).items()}
+                pixels = context_rows(study_inputs, "pixels", views)
+                known["pixels", count] = rdm(pixels.numpy(), self.distance)
+                blanks = sum_views(blank, views, aggregation=aggregation_of(study_inputs.gqn, R)).flatten(start_dim=1)
+                known[BLANK, count] = rdm(blanks.numpy(), "euclidean")  # an encoder may ignore the camera
+                for name, rows in self._rows(study_inputs, self._inputs(study_inputs), views, count):
+                    cells[Cell(name, "none", count)] = self._rdm(name, rows)
+                advance(1)
+        for copy in range(self.untrained):
+            network = study_inputs.untrained(self.seed * self.untrained + copy)
+            for count in counts:
+                rows = context_rows(network, R, nested(len(scenes), scenes.views, count, self.seed))
+                cells[Cell(R, "untrained", count, copy)] = self._rdm(R, rows)
+        results = [*comparison_rows(cells, known, self.nuisances, draws=self.bootstrap, seed=self.seed)]
+        of_subjects: list[Result] = []
+        if matched is not None:
+            candidates = {Candidate(cell.input, cell.control, cell.count): v for cell, v in cells.items() if not cell.copy}
+            candidates |= {Candidate(name, "model", count): vector for (name, count), vector in known.items()}
+            of_subjects = [*subject_rows(candidates, matched, draws=self.bootstrap, seed=self.seed)]
+        _write(cells, known, conditions, folder)
+        labels = {name: MODELS[name].label if name in MODELS else name.replace("_", " ") for name, _ in known}
+        shapes = scenes.factors.shape if scenes.factors is not None else torch.zeros(len(scenes))
+        return Findings(
+            QUESTION,
+            [*results, *of_subjects],
+            [*self._answers(results, labels, counts), *subject_answers(of_subjects, R)],
+            CONVENTION,
+            [f"No model RDM of {', '.join(dict.fromkeys(names))}: {why}." for why, names in left_out.items()],
+            {
+                "objects": len(conditions),
+                "counts": counts,
+                "order": shapes.argsort(stable=True).tolist(),  # in which matrices are shown
+                "labels": labels | {"pixels": "summed pixels", BLANK: "blank images"},
+            },
+        )
+
+    def _targets(self) -> Mapping[str, Target]:
+        return TARGETS | (read_labels(self.labels) if self.labels else {})
+
+    def _inputs(self, study_inputs: StudyInputs) -> list[str]:
+        if isinstance(self.inputs, str):
+            return [R, *layer_names(study_inputs.gqn)]
+        check_inputs(study_inputs.gqn, self.inputs)
+        return list(dict.fromkeys((R, *self.inputs)))
+
+    def _rdm(self, name: str, rows: Float[Tensor, "s f"]) -> Float[np.ndarray, " p"]:
+        try:
+            return rdm(rows.numpy(), self.distance)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
+
+    def _known(
+        self, scenes: SceneSource, views: Selection, left_out: dict[str, list[str]]
+    ) -> dict[str, Float[np.ndarray, " p"]]:
+        """The model RDMs that these scenes have; why another has not is noted."""
+        found = {}
+        for name in dict.fromkeys((*self.models, *(name for name in self.nuisances if name in MODELS))):
+            try:
+                found[name] = form_model(name, scenes, views, self._targets())
+            except ValueError as error:
+                left_out.setdefault(str(error), []).append(name)
+        return found
+
+    def _rows(
+        self, study_inputs: StudyInputs, inputs: Sequence[str], views: Selection, count: int
+    ) -> Iterator[tuple[str, Float[Tensor, "s f"]]]:
+        """What each read-out is at a count; those of the generator need the query, and are traced together."""
+        scenes = study_inputs.scenes
+        traced = [name for name in inputs if name in generator_names(study_inputs.gqn)]
+        if traced:
+            task = nested_task(len(scenes), scenes.views, count, self.seed)
+            yield from generator_rows(study_inputs, traced, task).items()
+        for name in inputs:
+            if name not in traced:
+                yield name, context_rows(study_inputs, name, views)
+
+    def _answers(
+        self, results: Sequence[Result], labels: Mapping[str, str], counts: Sequence[int]
+    ) -> Iterator[Answer]:
+        """Which model RDM r is most like when nuisances are out, and how much of its geometry is the camera's."""
+        first, last = counts[0], counts[-1]
+        images = f"{first} image{'s' * (first > 1)}"
+        own = {(r.target, r.metric, r.count): r for r in results if (r.input, r.control) == (R, "none")}
+        other = {(r.target, r.metric, r.count): r for r in results if r.control == "untrained"}
+        of_object = [r for r in results if r.target not in (*NUISANCES, "angle", "direction", "coverage")]
+        of_object = [r for r in of_object if (r.input, r.control, r.metric, r.count) == (R, "none", PARTIAL, last)]
+        if of_object:
+            best = max(of_object, key=lambda row: row.value)
+            case = (best.target, PARTIAL)
+            text = f"Once cameras, pixels and blank images are partialled out, r of {last} images is most like the model "
+            text += f"RDM of {labels[best.target]}: correlation {told(best)}"
+            text += f"; r of {images}, {told(own[*case, first])}" if first != last and (*case, first) in own else ""
+            text += f"; of untrained networks, {told(other[*case, last])}" if (*case, last) in other else ""
+            yield Answer("What is r's geometry?", f"{text}.", best.value, best.low, best.high, "partial correlation")
+        seen = [own.get((BLANK, ALIKE, count)) for count in (first, last)]
+        if seen[0] is not None and seen[1] is not None:
+            text = f"With r of blank images from the same cameras, r of {images} correlates {told(seen[0])}"
+            text += f", and r of {last}, {told(seen[1])}." if first != last else "."
+            bounds = (seen[0].value, seen[0].low, seen[0].high)
+            yield Answer("How much of it is the camera's?", text, *bounds, "blank images, true cameras")
+
+
+def _write(
+    cells: Mapping[Cell, np.ndarray], known: Mapping[tuple[str, int], np.ndarray], ids: Sequence[str], folder: Path
+) -> None:
+    """All RDMs that have every pair."""
+    vectors = {cell.name: vector for cell, vector in cells.items()}
+    vectors |= {f"{name} k={count}": vector for (name, count), vector in known.items() if np.isfinite(vector).all()}
+    write_rdms(Rdms(np.stack([*vectors.values()]), tuple(vectors), tuple(ids)), folder / "rdms")
+
+
+@torch.no_grad()
+def _blank_features(study_inputs: StudyInputs) -> Float[Tensor, "s v *f"]:
+    """What r sums, of every view, when each image is the mean of all: what the camera alone makes of it."""
+    scenes, gqn, device = study_inputs.scenes, study_inputs.gqn.to(study_inputs.device), study_inputs.device
+    total = torch.zeros(scenes[:1].frames.shape[2:], dtype=torch.float64)
+    for start in range(0, len(scenes), ENCODED):
+        total += scenes[start : start + ENCODED].frames.sum(dim=(0, 1), dtype=torch.float64)
+    image = (total / (255 * len(scenes) * scenes.views)).float().to(device)
+    cameras = rearrange(study_inputs.encode_cameras(scenes.cameras), "s v p -> (s v) p").to(device)
+    parts = []
+    with progress("encoding blank images", len(cameras), "views") as advance:
+        for part in cameras.split(ENCODED):
+            phi = gqn.encode(repeat(image, "c h w -> n 1 c h w", n=len(part)), part[:, None])
+            parts.append(phi[:, 0].float().cpu())
+            advance(len(part))
+    return torch.cat(parts).unflatten(0, (len(scenes), scenes.views))

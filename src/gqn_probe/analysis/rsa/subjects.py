@@ -1,0 +1,100 @@
+"""RDMs of people, animals or sessions beside those of the network: which predicts them, and how well any could."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from gqn_probe.analysis.rsa.rdm import SubjectRdms, conditions_of, match
+from gqn_probe.analysis.rsa.rdm_files import read_rdms
+from gqn_probe.analysis.rsa.resampling import infer
+from gqn_probe.results import Answer, Result
+
+SUBJECTS = "subjects"  # the target of their rows
+
+
+class Candidate(NamedTuple):
+    """An RDM that may predict those of subjects: of a representation, or a model RDM under the control "model"."""
+
+    input: str
+    control: str
+    count: int  # pyright: ignore[reportIncompatibleMethodOverride]
+
+
+class Matched(NamedTuple):
+    """The RDMs of subjects on the scenes that they share with the study."""
+
+    rdms: SubjectRdms
+    scenes: Int[np.ndarray, " n"]  # which of the study's
+
+
+def read_subjects(path: str, key: str | None, conditions: Sequence[str]) -> Matched:
+    """The RDMs of a file, its conditions matched to the scenes by their ids.
+
+    Raises:
+        ValueError: the file cannot be read, shares fewer than 4 ids, or has none and another number of conditions.
+    """
+    found = read_rdms(path, key)
+    n = conditions_of(found.vectors.shape[-1])
+    if found.conditions:
+        scenes, places = match(conditions, found.conditions, path)
+        return Matched(found.of(np.array(places)), np.array(scenes))
+    if n != len(conditions):
+        raise ValueError(
+            f"{path} has no ids, and {n} conditions where there are {len(conditions)} scenes: add ids, or set "
+            f"analysis.objects={n}"
+        )
+    return Matched(found._replace(conditions=tuple(conditions)), np.arange(n))
+
+
+def subject_rows(
+    candidates: Mapping[Candidate, Float[np.ndarray, " p"]], matched: Matched, *, draws: int, seed: int
+) -> Iterator[Result]:
+    """How every candidate predicts the subjects, and the noise ceiling; ``seed`` of a row is the time, where several.
+
+    Candidates with pairs that they are not asked of, or whose pairs are all alike, are left out.
+    """
+    some = next(iter(candidates.values()))
+    n = conditions_of(len(some))
+    place = np.zeros((n, n), dtype=int)
+    place[np.triu_indices(n, 1)] = np.arange(len(some))
+    place += place.T
+    first, second = np.triu_indices(len(matched.scenes), 1)
+    pairs = place[matched.scenes[first], matched.scenes[second]]
+    own = {case: vector[pairs] for case, vector in candidates.items()}
+    own = {case: vector for case, vector in own.items() if np.isfinite(vector).all() and np.ptp(vector) > 0}
+    stacked, people = np.stack([*own.values()]), matched.rdms
+    times = people.vectors.shape[1]
+    for time in range(times):
+        found = infer(stacked, people.vectors[:, time], draws=draws, rng=np.random.default_rng([seed, 2, time]))
+        common = {"seed": time + 1 if times > 1 else None, "n": len(people.subjects)}
+        for case, value in zip(own, found.candidates, strict=True):
+            names = (SUBJECTS, case.input, case.control, "rsa")
+            yield Result.pooled(names, "rdm_correlation", value, n=0, count=case.count, split="")._replace(**common)
+        if found.ceiling is not None:
+            for metric, bound in zip(("ceiling_low", "ceiling_high"), found.ceiling, strict=True):
+                yield Result(SUBJECTS, "", "", "rsa", None, "", None, metric, bound)._replace(**common)
+
+
+def subject_answers(rows: Sequence[Result], r: str) -> Iterator[Answer]:
+    """How well r predicts them at its best count, beside pixels and the ceiling."""
+    found = [row for row in rows if (row.metric, row.input, row.control) == ("rdm_correlation", r, "none")]
+    if not found:
+        return
+    best = max(found, key=lambda row: row.value)
+    bounds = {row.metric: row.value for row in rows if row.seed == best.seed}
+    at = "" if best.seed is None else f" at time {best.seed}"
+    ceiling = ""
+    if "ceiling_low" in bounds:
+        ceiling = f" (noise ceiling {bounds['ceiling_low']:.2f} to {bounds['ceiling_high']:.2f})"
+    pixels = [row for row in rows if (row.input, row.seed, row.count) == ("pixels", best.seed, best.count)]
+    beside = f"; the summed pixels of as many images, with {told(pixels[0])}" if pixels else ""
+    text = f"r of {best.count} images predicts the RDMs of the subjects{at} with {told(best)}{ceiling}{beside}."
+    licence = "dual bootstrap over stimuli and subjects" if ceiling else "bootstrap over stimuli, of one subject"
+    yield Answer("Does it predict the subjects?", text, best.value, best.low, best.high, licence)
+
+
+def told(row: Result) -> str:
+    """A value with its interval, in words."""
+    return f"{row.value:.2f} ({row.low:.2f} to {row.high:.2f})"
