@@ -111,7 +111,10 @@ def test_meadows(tmp_path: Path):
 
 
 def test_csv_with_ids(tmp_path: Path):
-    rows = [",".join(["", *IDS]), *(",".join([name, *map(str, row)]) for name, row in zip(IDS, SQUARES[0], strict=True))]
+    rows = [
+        ",".join(["", *IDS]),
+        *(",".join([name, *map(str, row)]) for name, row in zip(IDS, SQUARES[0], strict=True)),
+    ]
     (tmp_path / "one.csv").write_text("\n".join(rows))
     found = read_rdms(tmp_path / "one.csv")
     np.testing.assert_allclose(found.vectors[0, 0], VECTORS[0])

@@ -225,7 +225,8 @@ def _of_variables(variables: Mapping[str, Any], path: Path, key: str | None) -> 
     names = [*_texts(variables["subjects"])] if "subjects" in variables else ()
     n = conditions_of(found.vectors.shape[-1])
     return found._replace(
-        conditions=tuple(_ids(variables, n)), subjects=tuple(names) if len(names) == len(found.subjects) else found.subjects
+        conditions=tuple(_ids(variables, n)),
+        subjects=tuple(names) if len(names) == len(found.subjects) else found.subjects,
     )
 
 

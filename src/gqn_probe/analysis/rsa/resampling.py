@@ -23,7 +23,9 @@ class Inference(NamedTuple):
     """How candidates predict the RDMs of subjects."""
 
     candidates: tuple[Interval, ...]  # mean over subjects of the correlation with each
-    ceiling: tuple[float, float] | None  # what the best candidate would reach, at least and at most; of one subject: None
+    ceiling: (
+        tuple[float, float] | None
+    )  # what the best candidate would reach, at least and at most; of one subject: None
 
 
 def draw(n: int, draws: int, rng: np.random.Generator) -> Int[np.ndarray, "b n"]:
@@ -37,9 +39,7 @@ def pair_weights(times: Int[np.ndarray, "b n"]) -> Float[np.ndarray, "b p"]:
     return (times[:, first] * times[:, second]).astype(np.float64)
 
 
-def correlations(
-    vectors: Float[np.ndarray, "v p"], weights: Float[np.ndarray, "b p"]
-) -> Float[np.ndarray, "b v v"]:
+def correlations(vectors: Float[np.ndarray, "v p"], weights: Float[np.ndarray, "b p"]) -> Float[np.ndarray, "b v v"]:
     """Pearson's correlations of all vectors with each other under each weighting; NaN where one does not vary."""
     # A common shift changes nothing, and keeps the products small.
     vectors = np.asarray(vectors, dtype=np.float64)

@@ -114,12 +114,13 @@ class RepresentationalSimilarity:
         results = [*comparison_rows(cells, known, self.nuisances, draws=self.bootstrap, seed=self.seed)]
         of_subjects: list[Result] = []
         if matched is not None:
-            candidates = {Candidate(cell.input, cell.control, cell.count): v for cell, v in cells.items() if not cell.copy}
+            candidates = {
+                Candidate(cell.input, cell.control, cell.count): v for cell, v in cells.items() if not cell.copy
+            }
             candidates |= {Candidate(name, "model", count): vector for (name, count), vector in known.items()}
             of_subjects = [*subject_rows(candidates, matched, draws=self.bootstrap, seed=self.seed)]
         _write(cells, known, conditions, folder)
         labels = {name: MODELS[name].label if name in MODELS else name.replace("_", " ") for name, _ in known}
-        shapes = scenes.factors.shape if scenes.factors is not None else torch.zeros(len(scenes))
         return Findings(
             QUESTION,
             [*results, *of_subjects],
@@ -129,7 +130,6 @@ class RepresentationalSimilarity:
             {
                 "objects": len(conditions),
                 "counts": counts,
-                "order": shapes.argsort(stable=True).tolist(),  # in which matrices are shown
                 "labels": labels | {"pixels": "summed pixels", BLANK: "blank images"},
             },
         )
@@ -174,9 +174,7 @@ class RepresentationalSimilarity:
             if name not in traced:
                 yield name, context_rows(study_inputs, name, views)
 
-    def _answers(
-        self, results: Sequence[Result], labels: Mapping[str, str], counts: Sequence[int]
-    ) -> Iterator[Answer]:
+    def _answers(self, results: Sequence[Result], labels: Mapping[str, str], counts: Sequence[int]) -> Iterator[Answer]:
         """Which model RDM r is most like when nuisances are out, and how much of its geometry is the camera's."""
         first, last = counts[0], counts[-1]
         images = f"{first} image{'s' * (first > 1)}"
@@ -187,7 +185,9 @@ class RepresentationalSimilarity:
         if of_object:
             best = max(of_object, key=lambda row: row.value)
             case = (best.target, PARTIAL)
-            text = f"Once cameras, pixels and blank images are partialled out, r of {last} images is most like the model "
+            text = (
+                f"Once cameras, pixels and blank images are partialled out, r of {last} images is most like the model "
+            )
             text += f"RDM of {labels[best.target]}: correlation {told(best)}"
             text += f"; r of {images}, {told(own[*case, first])}" if first != last and (*case, first) in own else ""
             text += f"; of untrained networks, {told(other[*case, last])}" if (*case, last) in other else ""

@@ -1,11 +1,13 @@
 """Representational similarity analysis: RDMs, what they are like as images are added, and the RDMs of subjects."""
 
 import numpy as np
-from matplotlib.axes import Axes
+from jaxtyping import Float
 from matplotlib.figure import Figure
 
 from gqn_probe.report import style
 from gqn_probe.report.figure_registry import study_figure
+from gqn_probe.report.html_elements import Cell, interval, number, table
+from gqn_probe.report.section_registry import study_section
 from gqn_probe.results import Result
 from gqn_probe.study_results import Study
 
@@ -16,65 +18,94 @@ SUBJECTS = "subjects"
 SHOWN = 12  # bars of candidates
 
 
+@study_section(
+    "rsa",
+    "Whose geometry?",
+    "Two representations have one geometry where they find the same pairs of scenes alike. Each scene is a condition; "
+    "an RDM is the distance between every two.",
+)
+def rsa_section(study: Study) -> str:
+    """Every correlation of r with a model RDM at the least and the largest count, as it is and partial."""
+    rows = [r for r in _rows(study) if (r.input, r.control) == (R, "none")]
+    if not rows:
+        return ""
+    counts = study.summary["counts"]
+    heads, cells = ["model RDM", "compared", *(f"k = {k}" for k in (counts[0], counts[-1])), "95 % interval"], []
+    for name in dict.fromkeys(r.target for r in rows):
+        for metric, words in ((ALIKE, "as it is"), (PARTIAL, "nuisances out")):
+            own = {r.count: r for r in rows if (r.target, r.metric) == (name, metric)}
+            first, last = own.get(counts[0]), own.get(counts[-1])
+            if last is not None:
+                values: list[Cell] = [number(first.value if first else None), number(last.value)]
+                cells.append([study.label(name), words, *values, interval(last.low, last.high)])
+    return table(heads, cells, text=("compared",))
+
+
 @study_figure(
     "rsa",
-    "Correlation of r's RDM with each model RDM, by number of context images. Left as it is: what follows the camera "
-    "shows here. Right when the cameras' positions, the summed pixels and r of blank images are partialled out; there "
-    "dashed lines are untrained networks. Bands: 95 % interval over scenes.",
+    first=True,
+    caption="Correlation of r's RDM with model RDMs, by number of context images. Left: what is no knowledge of the "
+    "object, as it is: where the cameras were, the summed pixels, and r of blank images from the same cameras. Right: "
+    "respects of the object, once these are partialled out; dashed, untrained networks. Bands: 95 % interval over scenes.",
 )
 def rsa_models(study: Study) -> Figure | None:
-    """Two panels, as it is and partial: a line a model RDM, by count."""
-    rows = _rows(study)
+    """Two panels, nuisances as they are and respects of the object without them: a line a model RDM, by count."""
+    rows = [r for r in _rows(study) if r.input == R]
     if not rows:
         return None
     models = list(dict.fromkeys(r.target for r in rows))
     figure = style.blank(8.6, 4.4)
     left, right = figure.subplots(1, 2, sharey=True)
-    for axes, metric, title in ((left, ALIKE, "as it is"), (right, PARTIAL, "cameras, pixels, blank images out")):
-        shown = [name for name in models if metric == ALIKE or name not in NUISANCES]
-        for name in shown:
-            index = models.index(name)
-            own = [r for r in rows if (r.target, r.input, r.control, r.metric) == (name, R, "none", metric)]
-            _line(axes, own, study.label(name), index)
+    seen = [*NUISANCES, "angle"]
+    for axes, metric, names in (
+        (left, ALIKE, [name for name in models if name in seen]),
+        (right, PARTIAL, [name for name in models if name not in seen]),
+    ):
+        for i, name in enumerate(names):
+            own = [r for r in rows if (r.target, r.metric, r.control) == (name, metric, "none")]
+            style.line(axes, own, study.label(name), i)
             if metric == PARTIAL:
-                other = [r for r in rows if (r.target, r.input, r.control, r.metric) == (name, R, "untrained", metric)]
-                color = _look(index)[0]
-                axes.plot([r.count or 0 for r in other], [r.value for r in other], color=color, dashes=(2, 2), linewidth=1)
+                other = [r for r in rows if (r.target, r.metric, r.control) == (name, metric, "untrained")]
+                color = style.SERIES[i % len(style.SERIES)][0]
+                axes.plot(
+                    [r.count or 0 for r in other], [r.value for r in other], color=color, dashes=(2, 2), linewidth=1
+                )
         axes.axhline(0, color=style.MUTED, **style.GUESS)
-        axes.set_title(title)
         style.count_axis(axes, sorted({r.count for r in rows if r.count is not None}), study.count_axis)
+        style.legend_above(axes)
     left.set_ylabel("correlation of RDMs")
-    handles, labels = left.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4)
+    right.set_ylabel("partial correlation of RDMs")
     return figure
 
 
 @study_figure(
     "rsa",
-    "The distance between every two scenes, as ranks, scenes sorted by shape: of r at the least and the largest "
-    "count, and of models at the largest. Light is far apart. A block along the diagonal is scenes of one shape.",
+    "The distance between every two scenes, as ranks; light is far apart. Scenes are in the order of the first principal "
+    "coordinate of r at the largest count, so that what shares its geometry shares the pattern. All but the first are of "
+    "the largest count.",
 )
 def rsa_matrices(study: Study) -> Figure | None:
     """RDMs of r beside those of models."""
-    path = study.folder / "rdms.npz"
-    if not path.is_file() or not _rows(study):
+    rdms = _rdms(study)
+    if not rdms:
         return None
-    with np.load(path, allow_pickle=False) as file:
-        rdms, names = file["rdms"], [str(name) for name in file["names"]]
-    counts, order = study.summary["counts"], study.summary["order"]
+    counts = study.summary["counts"]
     chosen = {f"r of {k}": f"{R} k={k}" for k in dict.fromkeys((counts[0], counts[-1]))}
-    chosen |= {study.label(name): f"{name} k={counts[-1]}" for name in ("shape", "occupancy", "color_where", *NUISANCES)}
-    chosen = {title: name for title, name in chosen.items() if name in names}
+    models = dict.fromkeys(r.target for r in _rows(study) if r.target not in (*NUISANCES, "shape"))
+    chosen |= {study.label(name): f"{name} k={counts[-1]}" for name in [*models][: 6 - len(NUISANCES)]}
+    chosen |= {study.label(name): f"{name} k={counts[-1]}" for name in NUISANCES}
+    chosen = {title: name for title, name in chosen.items() if name in rdms}
+    order = _first_coordinate(rdms[f"{R} k={counts[-1]}"]).argsort()
     figure = style.blank(8.6, 0.3 + 2.25 * -(-len(chosen) // 4))
-    grid = figure.subplots(-(-len(chosen) // 4), 4, squeeze=False).flat
+    grid = list(figure.subplots(-(-len(chosen) // 4), 4, squeeze=False).flat)
     for axes, (title, name) in zip(grid, chosen.items(), strict=False):
-        matrix = rdms[names.index(name)][np.ix_(order, order)]
-        ranks = np.searchsorted(np.sort(matrix[np.triu_indices(len(matrix), 1)]), matrix) / matrix.size
+        matrix = rdms[name][np.ix_(order, order)]
+        ranks = np.searchsorted(np.sort(matrix[np.triu_indices(len(matrix), 1)]), matrix)
         axes.imshow(ranks, cmap="cividis", interpolation="nearest")
         axes.set_title(title, fontsize=9)
         axes.set(xticks=[], yticks=[])
         axes.grid(visible=False)
-    for axes in list(grid):
+    for axes in grid[len(chosen) :]:
         axes.remove()
     return figure
 
@@ -121,18 +152,16 @@ def rsa_read_outs(study: Study) -> Figure | None:
 )
 def rsa_second_order(study: Study) -> Figure | None:
     """Correlations of RDMs with each other."""
-    path = study.folder / "rdms.npz"
-    if not path.is_file() or not _rows(study):
+    rdms = _rdms(study)
+    if not rdms:
         return None
-    with np.load(path, allow_pickle=False) as file:
-        rdms, names = file["rdms"], [str(name) for name in file["names"]]
     counts = study.summary["counts"]
     chosen = {f"{R} k={k}": f"r of {k}" for k in counts}
     chosen[f"untrained 1 {R} k={counts[-1]}"] = f"untrained, {counts[-1]}"
     chosen |= {f"{name} k={counts[-1]}": study.label(name) for name in ("pixels", "blank", "camera", "occupancy")}
-    chosen = {name: title for name, title in chosen.items() if name in names}
-    upper = np.triu_indices(rdms.shape[1], 1)
-    table = np.corrcoef([rdms[names.index(name)][upper] for name in chosen])
+    chosen = {name: title for name, title in chosen.items() if name in rdms}
+    upper = np.triu_indices(len(next(iter(rdms.values()))), 1)
+    table = np.corrcoef([rdms[name][upper] for name in chosen])
     figure = style.heat_map(list(range(len(chosen))), table, "correlation of RDMs", low=None)
     axes = figure.axes[0]
     axes.set_xticks(range(len(chosen)), list(chosen.values()), rotation=50, ha="right")
@@ -162,9 +191,11 @@ def rsa_subjects(study: Study) -> Figure | None:
     if times:
         for i, case in enumerate(chosen[:5]):
             own = [r for r in alike if (r.input, r.control, r.count) == (case.input, case.control, case.count)]
-            color, _, dash = _look(i)
+            color, _, dash = style.SERIES[i]
             axes.plot(times, [r.value for r in own], color=color, linestyle=dash, label=_candidate(study, case))
-            axes.fill_between(times, [r.low or 0 for r in own], [r.high or 0 for r in own], color=color, alpha=style.BAND)
+            axes.fill_between(
+                times, [r.low or 0 for r in own], [r.high or 0 for r in own], color=color, alpha=style.BAND
+            )
         if low:
             axes.fill_between(times, [low[t] for t in times], [high[t] for t in times], color=style.RULE, linewidth=0)
         axes.set(xlabel="time", ylabel="correlation with subjects")
@@ -195,16 +226,16 @@ def _rows(study: Study) -> list[Result]:
     return [r for r in study.results if r.probe == "rsa" and r.target != SUBJECTS]
 
 
-def _look(index: int) -> tuple[str, str, str]:
-    color, marker, dash = style.SERIES[index % len(style.SERIES)]
-    return color, ("o", "s", "^", "D", "v", "X", "P", "*", "h", "<")[index % 10] if index >= len(style.SERIES) else marker, dash
+def _rdms(study: Study) -> dict[str, Float[np.ndarray, "n n"]]:
+    path = study.folder / "rdms.npz"
+    if not path.is_file() or not _rows(study):
+        return {}
+    with np.load(path, allow_pickle=False) as file:
+        return dict(zip(file["names"].tolist(), file["rdms"], strict=True))
 
 
-def _line(axes: Axes, rows: list[Result], label: str, index: int) -> None:
-    if not rows:
-        return
-    color, marker, dash = _look(index)
-    counts = [r.count or 0 for r in rows]
-    axes.plot(counts, [r.value for r in rows], color=color, marker=marker, linestyle=dash, label=label)
-    low, high = (np.array([getattr(r, bound) for r in rows], dtype=float) for bound in ("low", "high"))
-    axes.fill_between(counts, low, high, color=color, alpha=style.BAND / 2, linewidth=0)
+def _first_coordinate(matrix: Float[np.ndarray, "n n"]) -> Float[np.ndarray, " n"]:
+    """Of classical scaling (Torgerson 1952)."""
+    squared = matrix.astype(np.float64) ** 2
+    centred = squared - squared.mean(axis=0) - squared.mean(axis=1, keepdims=True) + squared.mean()
+    return np.linalg.eigh(-centred)[1][:, -1]
