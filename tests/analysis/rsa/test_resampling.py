@@ -50,7 +50,7 @@ def test_the_interval_over_stimuli_covers_the_truth():
     for _ in range(60):
         vectors = np.stack([pdist(rng.normal(size=(N, 4))) for _ in range(2)])
         samples = correlations(vectors, pair_weights(draw(N, 100, rng)))[:, 0, 1]
-        found = bootstrap_interval(float(np.corrcoef(vectors)[0, 1]), samples, N)
+        found = bootstrap_interval(float(np.corrcoef(*vectors)[0, 1]), samples, N)
         covered += found.low < 0 < found.high
     assert covered >= 52
 
@@ -93,6 +93,7 @@ def test_candidates_and_ceiling_are_those_of_rsatoolbox():
     wanted = eval_fixed(models, RDMs(subjects), method="corr")
     found = infer(candidates, subjects, draws=20, rng=np.random.default_rng(0))
     np.testing.assert_allclose([each.value for each in found.candidates], wanted.get_means(), atol=1e-6)
+    assert found.ceiling is not None
     np.testing.assert_allclose(found.ceiling, wanted.get_noise_ceil(), atol=1e-6)
 
 

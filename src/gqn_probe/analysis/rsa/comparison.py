@@ -45,9 +45,8 @@ def comparison_rows(
     counts = sorted({cell.count for cell in cells})
     stimuli = round((1 + (1 + 8 * len(next(iter(cells.values())))) ** 0.5) / 2)
     drawn = draw(stimuli, draws, np.random.default_rng([seed, 1]))
-    samples = [
-        pair_weights(times) for times in (np.ones((1, stimuli), dtype=int), *np.array_split(drawn, -(-draws // BLOCK)))
-    ]
+    times = [np.ones((1, stimuli), dtype=int), *np.array_split(drawn, -(-draws // BLOCK))]
+    samples = [pair_weights(each) for each in times]
     with progress("comparing", len(counts), "counts") as advance:
         for count in counts:
             own = [cell for cell in cells if cell.count == count]

@@ -1,6 +1,6 @@
 """RDMs of others, read from the files that they come in, and ours, written as rsatoolbox reads them.
 
-Read: rsatoolbox ``.h5``; MATLAB ``.mat`` of any version (struct arrays with fields RDM and name, plain arrays, Meadows);
+Read: rsatoolbox ``.h5``; MATLAB ``.mat`` of any version (struct arrays with fields RDM and name, arrays, Meadows);
 Meadows ``.json``; ``.npz`` and ``.npy`` of (n, n), (subject, n, n) or (subject, time, n, n), or vectors of upper
 triangles; ``.csv`` of one matrix with ids in its first row and column. Pickle is never read: it can run code.
 """
@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 
 from gqn_probe.analysis.rsa.rdm import Rdms, SubjectRdms, as_vectors, conditions_of
 from gqn_probe.atomic_io import atomic_write, write_arrays
@@ -224,10 +223,8 @@ def _of_variables(variables: Mapping[str, Any], path: Path, key: str | None) -> 
     found = _subjects(value, where)
     names = [*_texts(variables["subjects"])] if "subjects" in variables else ()
     n = conditions_of(found.vectors.shape[-1])
-    return found._replace(
-        conditions=tuple(_ids(variables, n)),
-        subjects=tuple(names) if len(names) == len(found.subjects) else found.subjects,
-    )
+    subjects = tuple(names) if len(names) == len(found.subjects) else found.subjects
+    return found._replace(conditions=tuple(_ids(variables, n)), subjects=subjects)
 
 
 def _holds_rdms(value: Any) -> bool:

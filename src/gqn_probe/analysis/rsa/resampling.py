@@ -2,8 +2,8 @@
 
 A bootstrap sample of stimuli is a weight on every pair, the product of how often its two stimuli were drawn (a
 stimulus is never paired with its own copy), so that all correlations of all samples are weighted products of the same
-vectors. With subjects, two further bootstraps tell apart what varies with stimuli and with subjects: Schütt et al. 2023,
-"Statistical inference on representational geometries". rsatoolbox has the same equations, a sample at a time.
+vectors. With subjects, two further bootstraps tell apart what varies with stimuli and with subjects (Schütt et al.
+2023, "Statistical inference on representational geometries"). rsatoolbox has the same equations, a sample at a time.
 """
 
 from collections.abc import Sequence

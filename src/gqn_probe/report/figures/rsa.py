@@ -46,7 +46,8 @@ def rsa_section(study: Study) -> str:
     first=True,
     caption="Correlation of r's RDM with model RDMs, by number of context images. Left: what is no knowledge of the "
     "object, as it is: where the cameras were, the summed pixels, and r of blank images from the same cameras. Right: "
-    "respects of the object, once these are partialled out; dashed, untrained networks. Bands: 95 % interval over scenes.",
+    "respects of the object, once these are partialled out; dashed, untrained networks. Bands: 95 % interval over "
+    "scenes.",
 )
 def rsa_models(study: Study) -> Figure | None:
     """Two panels, nuisances as they are and respects of the object without them: a line a model RDM, by count."""
@@ -80,9 +81,9 @@ def rsa_models(study: Study) -> Figure | None:
 
 @study_figure(
     "rsa",
-    "The distance between every two scenes, as ranks; light is far apart. Scenes are in the order of the first principal "
-    "coordinate of r at the largest count, so that what shares its geometry shares the pattern. All but the first are of "
-    "the largest count.",
+    "The distance between every two scenes, as ranks; light is far apart. Scenes are in the order of the first "
+    "principal coordinate of r at the largest count, so that what shares its geometry shares the pattern. All but the "
+    "first are of the largest count.",
 )
 def rsa_matrices(study: Study) -> Figure | None:
     """RDMs of r beside those of models."""
@@ -112,8 +113,8 @@ def rsa_matrices(study: Study) -> Figure | None:
 
 @study_figure(
     "rsa",
-    "Each read-out beside each model RDM at the largest count, cameras, pixels and blank images partialled out: where on "
-    "the way to r each respect comes to the fore.",
+    "Each read-out beside each model RDM at the largest count, cameras, pixels and blank images partialled out: where "
+    "on the way to r each respect comes to the fore.",
 )
 def rsa_read_outs(study: Study) -> Figure | None:
     """A table of partial correlations: read-outs by model RDMs."""
@@ -147,8 +148,8 @@ def rsa_read_outs(study: Study) -> Figure | None:
 
 @study_figure(
     "rsa",
-    "How alike the geometries themselves are: correlation between the RDMs of r at each count, of untrained networks and "
-    "of the nuisances at the largest count.",
+    "How alike the geometries themselves are: correlation between the RDMs of r at each count, of untrained networks "
+    "and of the nuisances at the largest count.",
 )
 def rsa_second_order(study: Study) -> Figure | None:
     """Correlations of RDMs with each other."""
@@ -172,7 +173,8 @@ def rsa_second_order(study: Study) -> Figure | None:
 @study_figure(
     "rsa",
     "How the RDMs of the network and of models predict those of the subjects: mean correlation over subjects, with its "
-    "95 % interval over subjects and stimuli. Shaded: the noise ceiling, which the best model of these subjects lies in.",
+    "95 % interval over subjects and stimuli. Shaded: the noise ceiling, which the best model of these subjects lies "
+    "in.",
 )
 def rsa_subjects(study: Study) -> Figure | None:
     """Bars of the best candidates with the noise ceiling; curves by time where there are several."""
