@@ -23,9 +23,7 @@ class Inference(NamedTuple):
     """How candidates predict the RDMs of subjects."""
 
     candidates: tuple[Interval, ...]  # mean over subjects of the correlation with each
-    ceiling: (
-        tuple[float, float] | None
-    )  # what the best candidate would reach, at least and at most; of one subject: None
+    ceiling: tuple[float, float] | None  # what the best candidate would reach, least and most; None of one subject
 
 
 def draw(n: int, draws: int, rng: np.random.Generator) -> Int[np.ndarray, "b n"]:
