@@ -95,15 +95,16 @@ def test_code_is_short_for_what_is_easy_and_no_shorter_than_uniform_for_noise() 
     assert noise > math.log2(4) - 0.05
 
 
-def test_linear_comes_to_scikit_learns_optimum() -> None:
+@pytest.mark.parametrize("strength", [1e-2, 1e-5])
+def test_linear_comes_to_scikit_learns_optimum(strength: float) -> None:
     dataset = along_axes(_case(noise=2.0))
     train = dataset.split.train
-    fit = Linear(epochs=400, l2=(1e-2,)).fit(dataset, 4)
+    fit = Linear(epochs=100, l2=(1e-1, strength)).fit(dataset, 4)
     standard, labels = dataset.features[train], dataset.labels[train]
-    theirs = LogisticRegression(C=1 / (1e-2 * len(train)), max_iter=5000, tol=1e-8).fit(standard, labels)
+    theirs = LogisticRegression(C=1 / (strength * len(train)), max_iter=5000, tol=1e-8).fit(standard, labels)
     expected = torch.from_numpy(theirs.predict_proba(standard)).float()
-    torch.testing.assert_close(fit.logits(0, dataset.features[train]).softmax(dim=1), expected, atol=2e-3, rtol=0)
-    assert fit.curves.train_loss[-1] <= fit.curves.train_loss[0]
+    torch.testing.assert_close(fit.logits(1, dataset.features[train]).softmax(dim=1), expected, atol=5e-3, rtol=0)
+    assert fit.train_scores[-1, 0, 1] < fit.train_scores[0, 0, 1]
 
 
 def test_a_nearly_dead_unit_is_not_blown_up() -> None:

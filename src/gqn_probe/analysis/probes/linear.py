@@ -1,8 +1,8 @@
 """The linear probe: multinomial logistic regression, fitted to its optimum without a learning rate.
 
 Along the principal axes of the training rows the Hessian is bounded by half of each axis' mean square (Böhning 1992,
-"Multinomial logistic regression algorithm"), so each weight has a step that never overshoots; Nesterov's momentum with
-restarts (O'Donoghue & Candès 2015) does the rest. All L2 strengths take their steps side by side.
+"Multinomial logistic regression algorithm"). In units of that bound no direction curves by more than 1, and L-BFGS (Liu
+& Nocedal 1989) learns where it curves less. All L2 strengths descend side by side; one that is there drops out.
 """
 
 from collections.abc import Sequence
@@ -11,20 +11,23 @@ from functools import partial
 from typing import NamedTuple
 
 import torch
-from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn import functional
 
 from gqn_probe.analysis.probes.dataset import ProbeDataset, along_axes
 from gqn_probe.analysis.probes.evaluation import Curves, ProbeResult, best, read_parts
+
+MEMORY = 10  # steps that L-BFGS remembers
+CONVERGED = 3e-4  # length of the gradient in units of the bound
+SHORTEST = 1e-2  # share of a step, below which rounding alone keeps it from descending
+LEAST = 1e-12  # curvature, of axes along which rows do not differ
 
 
 @dataclass(frozen=True)
 class Linear:
     """A linear softmax of standardised rows; half the squared length of the weights is penalised, biases are free."""
 
-    epochs: int  # passes over all training rows, one step each
+    epochs: int  # passes over all training rows at most, one step each
     l2: Sequence[float]  # strengths, of which validation rows choose one
 
     def __post_init__(self) -> None:
@@ -38,57 +41,154 @@ class Linear:
 
     def _evaluate(self, dataset: ProbeDataset, values: Float[Tensor, " k"], device: str) -> ProbeResult:
         fit = self.fit(dataset, len(values), device)
-        chosen = best(fit.curves.validation_accuracy[-1], fit.curves.validation_loss[-1])
-        curves = Curves(*(column[:, chosen] for column in fit.curves))
-        return read_parts(dataset, partial(fit.logits, chosen), values, self.l2[chosen], curves)
+        chosen = best(fit.accuracy, fit.loss)
+        return read_parts(
+            dataset, partial(fit.logits, chosen), values, self.l2[chosen], self._curves(fit, chosen, dataset)
+        )
 
-    def fit(self, dataset: ProbeDataset, classes: int, device: str = "cpu", *, curves: bool = True) -> "LinearFit":
-        """All strengths on the training rows of a dataset along its axes; without ``curves`` the last epoch's alone."""
+    def fit(self, dataset: ProbeDataset, classes: int, device: str = "cpu") -> "LinearFit":
+        """All strengths on the training rows of a dataset along its axes, scored on its validation rows."""
         assert dataset.squares is not None, "a dataset along its axes"
-        train, validation = (dataset.features[rows].to(device) for rows in dataset.split[:2])
-        labels, held = (dataset.labels[rows].to(device) for rows in dataset.split[:2])
-        strengths = torch.tensor(self.l2, device=device)
-        steps = 1 / (0.5 * dataset.squares.to(device) + strengths[:, None, None].clamp(min=1e-12))  # m 1 d
-        weights = torch.zeros(len(strengths), classes, train.shape[1], device=device)
-        biases = torch.zeros(len(strengths), classes, device=device)
-        ahead, ahead_biases, momentum = weights, biases, torch.ones(len(strengths), 1, 1, device=device)
-        history: list[Tensor] = []
-        for epoch in range(self.epochs):
-            logits = _logits(train, ahead, ahead_biases)
-            scores = _scores(logits, labels)
-            errors = logits.softmax(dim=1)
-            errors.sub_(functional.one_hot(labels, classes).T).div_(len(labels))
-            slope = (errors.flatten(0, 1) @ train).view_as(weights) + strengths[:, None, None] * ahead
-            after, after_biases = ahead - steps * slope, ahead_biases - 2 * errors.sum(dim=2)
-            uphill = rearrange(((ahead - after) * (after - weights)).sum(dim=(1, 2)), "m -> m 1 1") > 0
-            momentum = torch.where(uphill, torch.ones_like(momentum), momentum)
-            following = (1 + (1 + 4 * momentum.square()).sqrt()) / 2
-            carry = torch.where(uphill, torch.zeros_like(momentum), (momentum - 1) / following)
-            ahead = after + carry * (after - weights)
-            ahead_biases = after_biases + carry[:, :, 0] * (after_biases - biases)
-            weights, biases, momentum = after, after_biases, following
-            if curves or epoch == self.epochs - 1:
-                history.append(torch.stack([*scores, *_scores(_logits(validation, weights, biases), held)]))
-        return LinearFit(weights.cpu(), biases.cpu(), Curves(*torch.stack(history, dim=1).cpu()))
+        train, validation = dataset.split[:2]
+        rows = _with_one(dataset.features[train].to(device))
+        objective = Objective(rows, dataset.labels[train].to(device), classes, dataset.squares.to(device), self.l2)
+        path, scores = descend(objective, self.epochs)
+        weights, held = path[-1].cpu(), dataset.labels[validation]
+        logits = torch.einsum("mke,ne->mkn", weights, _with_one(dataset.features[validation]))
+        loss, accuracy = _scores(logits, held)
+        return LinearFit(weights, accuracy, loss, path.cpu(), scores.cpu())
+
+    def _curves(self, fit: "LinearFit", chosen: int, dataset: ProbeDataset) -> Curves:
+        """After each epoch, of one strength; from where it had converged they stay as they are."""
+        validation = dataset.split.validation
+        logits = torch.einsum("ske,ne->skn", fit.path[:, chosen], _with_one(dataset.features[validation]))
+        loss, accuracy = _scores(logits, dataset.labels[validation])
+        trained = fit.train_scores[:, :, chosen]
+        return Curves(trained[:, 0], trained[:, 1], loss, accuracy)
 
 
 class LinearFit(NamedTuple):
-    """Weights on standardised rows along the dataset's axes, for every strength."""
+    """Weights on standardised rows along the dataset's axes for every strength; the last of each is its bias."""
 
-    weights: Float[Tensor, "m k d"]
-    biases: Float[Tensor, "m k"]
-    curves: Curves  # epoch m
+    weights: Float[Tensor, "m k e"]
+    accuracy: Float[Tensor, " m"]  # on validation rows
+    loss: Float[Tensor, " m"]  # on validation rows, nats
+    path: Float[Tensor, "epoch m k e"]
+    train_scores: Float[Tensor, "epoch 2 m"]  # loss in nats and accuracy
 
     def logits(self, strength: int, features: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
         """The read-out of one strength."""
-        return features @ self.weights[strength].T + self.biases[strength]
+        weights = self.weights[strength]
+        return features @ weights[:, :-1].T + weights[:, -1]
 
 
-def _logits(
-    rows: Float[Tensor, "n d"], weights: Float[Tensor, "m k d"], biases: Float[Tensor, "m k"]
-) -> Float[Tensor, "m k n"]:
-    """Rows come last, since a softmax over a few classes is fastest when the numbers beside each other are rows'."""
-    return (weights.flatten(0, 1) @ rows.T).view(*biases.shape, len(rows)) + biases[..., None]
+class Objective:
+    """Mean loss plus penalty of several strengths at places in units of the bound, with its gradient there."""
+
+    def __init__(
+        self,
+        rows: Float[Tensor, "n e"],
+        labels: Int[Tensor, " n"],
+        classes: int,
+        squares: Float[Tensor, " d"],
+        strengths: Sequence[float],
+    ) -> None:
+        self.rows, self.labels, self.classes = rows, labels, classes
+        strong = torch.tensor(strengths, device=rows.device)
+        self.penalty = torch.cat([strong[:, None].expand(-1, len(squares)), strong.new_zeros(len(strong), 1)], dim=1)
+        curvature = 0.5 * torch.cat([squares, squares.new_ones(1)]) + self.penalty
+        self.unit = curvature.clamp(min=LEAST).rsqrt()
+
+    def weights(self, places: Float[Tensor, "a k e"], which: Int[Tensor, " a"]) -> Float[Tensor, "a k e"]:
+        return places * self.unit[which][:, None]
+
+    def __call__(self, places: Float[Tensor, "a k e"], which: Int[Tensor, " a"]) -> "Evaluation":
+        """Of the strengths ``which``; logits become errors in place, since rows are many."""
+        weights = self.weights(places, which)
+        logits = (weights.flatten(0, 1) @ self.rows.T).view(len(which), self.classes, -1)
+        labels = self.labels.expand(len(which), 1, -1)
+        top, own = logits.amax(dim=1, keepdim=True), logits.gather(1, labels)
+        likely = logits.sub_(top).exp_()
+        total = likely.sum(dim=1, keepdim=True)
+        loss = (total.log() + top - own).mean(dim=(1, 2))
+        errors = likely.div_(total).scatter_add_(1, labels, own.new_full((), -1.0).expand_as(labels))
+        slope = (errors.flatten(0, 1) @ self.rows).view_as(weights) / len(self.rows)
+        penalty = self.penalty[which][:, None]
+        value = loss.double() + 0.5 * (penalty * weights.square()).double().sum(dim=(1, 2))
+        gradient = (slope + penalty * weights) * self.unit[which][:, None]
+        return Evaluation(value, gradient, torch.stack([loss, (own >= top).float().mean(dim=(1, 2))]))
+
+
+class Evaluation(NamedTuple):
+    """An objective at one place of each strength."""
+
+    value: Float[Tensor, " a"]
+    gradient: Float[Tensor, "a k e"]
+    scores: Float[Tensor, "2 a"]  # loss in nats and accuracy
+
+
+def descend(objective: Objective, epochs: int) -> tuple[Float[Tensor, "epoch m k e"], Float[Tensor, "epoch 2 m"]]:
+    """Weights and training scores after each epoch; before the first all weights are 0."""
+    which = torch.arange(len(objective.penalty), device=objective.rows.device)
+    here = objective.rows.new_zeros(len(which), objective.classes, objective.rows.shape[1])
+    path, scores = here.new_zeros(epochs, *here.shape), here.new_zeros(epochs, 2, len(which))
+    now, share = objective(here, which), here.new_ones(len(which), 1, 1)
+    ahead = -now.gradient
+    memory = here.new_zeros(len(which), 2 * MEMORY + 1, here[0].numel())  # steps, what they changed, the gradient
+    for epoch in range(epochs):
+        trial = here + share * ahead
+        then = objective(trial, which)
+        descent = (share * ahead * now.gradient).sum(dim=(1, 2))
+        taken = then.value <= now.value + 1e-4 * descent  # Armijo's condition; else a shorter step is tried next
+        lower = taken[:, None, None]
+        slot = epoch % MEMORY
+        memory[:, slot] = torch.where(lower, trial - here, 0.0).flatten(1)
+        memory[:, MEMORY + slot] = torch.where(lower, then.gradient - now.gradient, 0.0).flatten(1)
+        here = torch.where(lower, trial, here)
+        now = Evaluation(
+            torch.where(taken, then.value, now.value),
+            torch.where(lower, then.gradient, now.gradient),
+            torch.where(taken, then.scores, now.scores),
+        )
+        path[epoch:, which], scores[epoch:, :, which] = objective.weights(here, which), now.scores
+        memory[:, -1] = now.gradient.flatten(1)
+        ahead = torch.where(lower, -_newton(memory, slot).view_as(here), ahead)
+        share = torch.where(lower, 1.0, 0.3 * share)
+        moving = (memory[:, -1].norm(dim=1) > CONVERGED) & (share.flatten() > SHORTEST)
+        if not moving.all():
+            which, here, ahead, share, memory = (each[moving] for each in (which, here, ahead, share, memory))
+            now = Evaluation(now.value[moving], now.gradient[moving], now.scores[:, moving])
+            if not len(which):
+                break
+    return path, scores
+
+
+def _newton(memory: Float[Tensor, "a v w"], newest: int) -> Float[Tensor, "a w"]:
+    """The gradient times the inverse Hessian that remembered steps tell (Nocedal & Wright 2006, algorithm 7.4).
+
+    All of it is a sum of the remembered vectors, found from their products with each other; a step that was not taken
+    is zero, and has no weight.
+    """
+    products = memory @ memory.transpose(1, 2)
+    shares = products.new_zeros(len(memory), 2 * MEMORY + 1)
+    shares[:, -1] = 1.0
+    newest_first = [(newest - age) % MEMORY for age in range(MEMORY)]
+    curved = torch.stack([products[:, i, MEMORY + i] for i in range(MEMORY)], dim=1)
+    weights = torch.where(curved > 0, 1 / curved, 0.0)
+    for i in newest_first:
+        shares[:, MEMORY + i] -= weights[:, i] * (products[:, i] * shares).sum(dim=1)
+    changed = products[:, MEMORY + newest, MEMORY + newest]
+    scale = torch.where(curved[:, newest] > 0, curved[:, newest] / changed, 1.0)
+    back = -shares[:, MEMORY:-1].clone()
+    shares = shares * scale[:, None]
+    for i in reversed(newest_first):
+        shares[:, i] += back[:, i] - weights[:, i] * (products[:, MEMORY + i] * shares).sum(dim=1)
+    return torch.einsum("av,avw->aw", shares, memory)
+
+
+def _with_one(rows: Float[Tensor, "n d"]) -> Float[Tensor, "n e"]:
+    """Rows with a last column of ones, whose weight is the bias."""
+    return torch.cat([rows, rows.new_ones(len(rows), 1)], dim=1)
 
 
 def _scores(

@@ -28,8 +28,8 @@ def code_lengths(dataset: ProbeDataset, probe: Linear, *, classes: int, device: 
     bits = [torch.full((ends[0],), math.log2(classes))]
     for known, upto in pairwise(ends):
         grown = along_axes(dataset._replace(split=dataset.split._replace(train=rows[:known])))
-        fit = probe.fit(grown, classes, device, curves=False)
-        coded, chosen = rows[known:upto], int(fit.curves.validation_loss[-1].argmin())
+        fit = probe.fit(grown, classes, device)
+        coded, chosen = rows[known:upto], int(fit.loss.argmin())
         log_probability = fit.logits(chosen, grown.features[coded]).log_softmax(dim=1)
         bits.append(-log_probability.gather(1, dataset.labels[coded][:, None])[:, 0] / math.log(2))
     return torch.cat(bits)
