@@ -4,12 +4,23 @@ Each class maps the three to gate pre-activations at the generator's resolution,
 for all steps. The image enters the inference core alone. The public implementations differ here.
 """
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 SCALE = 4  # image pixels along a side of one position of the generator
+
+
+class Given(NamedTuple):
+    """What a view is drawn from, the same at every step."""
+
+    representation: Float[Tensor, "b d ry rx"]
+    cameras: Float[Tensor, "b p"]
+    frames: Float[Tensor, "b c h w"] | None  # what the inference core sees; None for the generation core
+    grid: tuple[int, int]  # height and width of the gates
 
 
 class SpreadInjection(nn.Module):
@@ -36,18 +47,13 @@ class SpreadInjection(nn.Module):
         self.image = nn.Conv2d(image, image, SCALE, stride=SCALE, bias=False) if image else None
         self.gates = nn.Conv2d(image + camera + representation, gates, kernel, padding=kernel // 2)
 
-    def forward(
-        self,
-        representation: Float[Tensor, "b d ry rx"],
-        cameras: Float[Tensor, "b p"],
-        frames: Float[Tensor, "b c h w"] | None,
-        grid: tuple[int, int],
-    ) -> Float[Tensor, "b g y x"]:
+    def forward(self, given: Given) -> Float[Tensor, "b g y x"]:
+        representation = given.representation
         if self.representation is not None:
             representation = spread(self.representation, representation[:, :, 0, 0])
-        maps = [spread(self.camera, cameras), representation]
-        if frames is not None and self.image is not None:
-            maps.insert(0, self.image(frames))
+        maps = [spread(self.camera, given.cameras), representation]
+        if given.frames is not None and self.image is not None:
+            maps.insert(0, self.image(given.frames))
         return self.gates(torch.cat(maps, dim=1))
 
 
@@ -59,16 +65,9 @@ class RepeatInjection(nn.Module):
         self.image = nn.Conv2d(image, image, SCALE, stride=SCALE, bias=False) if image else None
         self.gates = nn.Conv2d(image + camera + representation, gates, kernel, padding=kernel // 2)
 
-    def forward(
-        self,
-        representation: Float[Tensor, "b d ry rx"],
-        cameras: Float[Tensor, "b p"],
-        frames: Float[Tensor, "b c h w"] | None,
-        grid: tuple[int, int],
-    ) -> Float[Tensor, "b g y x"]:
+    def forward(self, given: Given) -> Float[Tensor, "b g y x"]:
         assert self.gates.bias is not None
-        image = self.image(frames) if frames is not None and self.image is not None else None
-        gates = convolve_repeated(self.gates.weight, image, cameras, representation, grid)
+        gates = convolve_repeated(self.gates.weight, self.image, given)
         return gates + self.gates.bias[:, None, None]
 
 
@@ -81,17 +80,11 @@ class ProjectInjection(nn.Module):
         self.camera = nn.Linear(camera, gates, bias=False)
         self.image = nn.Conv2d(image, gates, SCALE, stride=SCALE, bias=False) if image else None
 
-    def forward(
-        self,
-        representation: Float[Tensor, "b d ry rx"],
-        cameras: Float[Tensor, "b p"],
-        frames: Float[Tensor, "b c h w"] | None,
-        grid: tuple[int, int],
-    ) -> Float[Tensor, "b g y x"]:
-        gates = self.representation(representation) + self.camera(cameras)[:, :, None, None]
-        if frames is not None and self.image is not None:
-            return gates + self.image(frames)
-        return gates.expand(-1, -1, *grid)
+    def forward(self, given: Given) -> Float[Tensor, "b g y x"]:
+        gates = self.representation(given.representation) + self.camera(given.cameras)[:, :, None, None]
+        if given.frames is not None and self.image is not None:
+            return gates + self.image(given.frames)
+        return gates.expand(-1, -1, *given.grid)
 
 
 Injection = SpreadInjection | RepeatInjection | ProjectInjection
@@ -105,13 +98,11 @@ def spread(layer: nn.ConvTranspose2d, values: Float[Tensor, "b i"]) -> Float[Ten
 
 
 def convolve_repeated(
-    weight: Float[Tensor, "o i k k"],
-    image: Float[Tensor, "b c y x"] | None,
-    cameras: Float[Tensor, "b p"],
-    representation: Float[Tensor, "b d ry rx"],
-    grid: tuple[int, int],
+    weight: Float[Tensor, "o i k k"], reduce: nn.Conv2d | None, given: Given
 ) -> Float[Tensor, "b o y x"]:
-    """The "same" convolution of the three in this order, camera and pooled representation repeated."""
+    """The "same" convolution of reduced image, camera and representation, repeated where they have no grid."""
+    cameras, representation, grid = given.cameras, given.representation, given.grid
+    image = reduce(given.frames) if given.frames is not None and reduce is not None else None
     channels = [0 if image is None else image.shape[1], cameras.shape[1], representation.shape[1]]
     of_image, of_camera, of_representation = weight.split(channels, dim=1)
     padding = weight.shape[-1] // 2

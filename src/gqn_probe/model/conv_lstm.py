@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gqn_probe.model.conditioning import Injection, ProjectInjection
+from gqn_probe.model.conditioning import Given, Injection, ProjectInjection
 
 
 class State(NamedTuple):
@@ -47,15 +47,9 @@ class Core(nn.Module):
                 for parameter in part.parameters() if part else ():
                     nn.init.uniform_(parameter, -bound, bound)
 
-    def constant(
-        self,
-        representation: Float[Tensor, "b d ry rx"],
-        cameras: Float[Tensor, "b p"],
-        frames: Float[Tensor, "b c h w"] | None,
-        grid: tuple[int, int],
-    ) -> Float[Tensor, "b g y x"]:
+    def constant(self, given: Given) -> Float[Tensor, "b g y x"]:
         """The part of the four gates that is the same at every step."""
-        return self.injection(representation, cameras, frames, grid)
+        return self.injection(given)
 
     def forward(
         self,

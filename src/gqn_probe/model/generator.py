@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gqn_probe.model.canvas import Canvas
-from gqn_probe.model.conditioning import ProjectInjection, RepeatInjection, SpreadInjection
+from gqn_probe.model.conditioning import Given, ProjectInjection, RepeatInjection, SpreadInjection
 from gqn_probe.model.configured import Configured
 from gqn_probe.model.conv_lstm import Core
 from gqn_probe.model.gaussian import Gaussian, GaussianHead
@@ -138,8 +138,8 @@ class Generator(Configured):
         # core, _e of the inference core. States and canvas start at zero, which is None here.
         r = self.norm(representation)
         cores_g, cores_e = (cast(Cores, list(cores)) for cores in (self.generation_cores, self.inference_cores))
-        fixed_g = [core.constant(r, cameras, None, grid) for core in cores_g]
-        fixed_e = [core.constant(r, cameras, frames, grid) for core in cores_e if frames is not None]
+        fixed_g = [core.constant(Given(r, cameras, None, grid)) for core in cores_g]
+        fixed_e = [core.constant(Given(r, cameras, frames, grid)) for core in cores_e if frames is not None]
         views = self.canvas.views(self.steps) if frames is not None else []
         state_g = state_e = u = None
         hidden, priors, posteriors, latents = [], [], [], []

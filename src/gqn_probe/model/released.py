@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gqn_probe.model.conditioning import SCALE, convolve_constant, convolve_repeated
+from gqn_probe.model.conditioning import SCALE, Given, convolve_constant, convolve_repeated
 from gqn_probe.model.conv_lstm import State, update
 
 GATES = ("forget", "input", "output", "state")  # the order of our fused convolution
@@ -29,20 +29,12 @@ class ReleasedCore(nn.Module):
         self.gates = nn.Conv2d(total, 4 * hidden, kernel, padding=kernel // 2)
         self.transform = nn.Conv2d(hidden, total, kernel, padding=kernel // 2)
 
-    def constant(
-        self,
-        representation: Float[Tensor, "b d ry rx"],
-        cameras: Float[Tensor, "b p"],
-        frames: Float[Tensor, "b c h w"] | None,
-        grid: tuple[int, int],
-    ) -> Float[Tensor, "b g y x"]:
+    def constant(self, given: Given) -> Float[Tensor, "b g y x"]:
         """The part of the four gates that is the same at every step."""
         assert self.gates.bias is not None
         assert self.transform.bias is not None
-        image = self.image(frames) if frames is not None and self.image is not None else None
-        weight = self.gates.weight[:, self.moving :]
-        gates = convolve_repeated(weight, image, cameras, representation, grid)
-        offset = convolve_constant(self.gates.weight, self.transform.bias[None], *grid)
+        gates = convolve_repeated(self.gates.weight[:, self.moving :], self.image, given)
+        offset = convolve_constant(self.gates.weight, self.transform.bias[None], *given.grid)
         return gates + offset + self.gates.bias[:, None, None]
 
     def forward(
