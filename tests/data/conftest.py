@@ -22,6 +22,12 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache for tests that only read, so that what is the same is rendered once."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture
 def fixtures() -> Path:
     return FIXTURES

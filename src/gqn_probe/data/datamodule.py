@@ -3,6 +3,7 @@
 Every source goes through the same store, so that reading never depends on where scenes came from.
 """
 
+import functools
 import hashlib
 import json
 import logging
@@ -26,7 +27,7 @@ from gqn_probe.data.stimuli.cameras import ORDERS, encode_cameras, lens_settings
 from gqn_probe.data.stimuli.counter_rng import scene_keys, uniform
 from gqn_probe.data.store.prepared_store import PreparedStore
 from gqn_probe.data.store.store import Index
-from gqn_probe.data.store.store_builder import build_store
+from gqn_probe.data.store.store_builder import build_store, remake_shard
 from gqn_probe.data.store.store_reader import StoredScenes
 from gqn_probe.data.workers import in_processes
 from gqn_probe.types import SPLITS, Batch, Lens, Scenes, Split
@@ -118,7 +119,7 @@ class SceneDataModule(LightningDataModule):
         """The index of a store that holds these pieces."""
         if isinstance(self.source, PreparedStore):
             return self.source.index
-        return build_store(self.source, self.folder, pieces)
+        return build_store(self.source, self.folder, pieces, cache=True)
 
     def setup(self, stage: str | None = None) -> None:
         """Open the store, which is prepared first where it has to be."""
@@ -134,11 +135,12 @@ class SceneDataModule(LightningDataModule):
             return
         pieces = [piece for piece in self._share.pieces if piece.split in wanted]
         index = self._index(pieces)
-        size = self.source.size if isinstance(self.source, PreparedStore) else None
+        prepared = self.source if isinstance(self.source, PreparedStore) else None
+        remake = None if prepared else functools.partial(remake_shard, self.source, self.folder)
         shards = {(shard.split, shard.piece): shard for shard in index.shards}
         for split in wanted:
             own = [shards[piece] for piece in pieces if piece.split == split]
-            stored = StoredScenes(self.folder, own, size=size)
+            stored = StoredScenes(self.folder, own, size=prepared and prepared.size, remake=remake)
             self._splits[split] = stored.select(slice(self._number(split, len(stored))))
         for split in held_out:
             if split in wanted:

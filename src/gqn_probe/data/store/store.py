@@ -111,11 +111,15 @@ class Index:
             raise ValueError(f"cannot write {folder / 'index.json'}: {error.strerror}") from None
 
 
+class DamagedIndexError(ValueError):
+    """An index that cannot be read; of a cache, it can be made again."""
+
+
 def read_index(folder: Path) -> Index:
     """The index of a store.
 
     Raises:
-        ValueError: where there is none, or a later version wrote it.
+        ValueError: where there is none, it is damaged, or a later version wrote it.
     """
     path = folder / "index.json"
     if not path.exists():
@@ -137,4 +141,4 @@ def read_index(folder: Path) -> Index:
             content["source"], shards, tuple(content.get("failed", ())), content.get("lens"), content["format"]
         )
     except (UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"{path} is damaged ({error}): prepare the store again") from None
+        raise DamagedIndexError(f"{path} is damaged ({error}): prepare the store again in another folder") from None

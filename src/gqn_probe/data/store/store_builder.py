@@ -1,5 +1,7 @@
 """Write a source's pieces into a store, on every core; what is there already is kept."""
 
+import contextlib
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,10 +15,11 @@ from gqn_probe.atomic_io import remove_temporary_files
 from gqn_probe.data.formats.tfrecord import raise_error
 from gqn_probe.data.sources.source import Piece, Source
 from gqn_probe.data.stimuli.cameras import lens_settings
-from gqn_probe.data.store.store import Index, Shard, checksum_of, read_index, write_shard
+from gqn_probe.data.store.store import DamagedIndexError, Index, Shard, checksum_of, read_index, write_shard
 from gqn_probe.data.workers import in_processes
 from gqn_probe.progress import progress
 
+log = logging.getLogger(__name__)
 INDEX_SECONDS = 1.0  # how often the index is written while shards arrive
 
 
@@ -27,6 +30,7 @@ def build_store(
     *,
     workers: int | None = None,
     skip_unreadable: bool = False,
+    cache: bool = False,
 ) -> Index:
     """Make sure that the store in ``folder`` holds these pieces of the source.
 
@@ -35,22 +39,33 @@ def build_store(
     Args:
         workers: processes; 0 works in this one, and None takes as many as torch uses threads.
         skip_unreadable: leave unreadable records out and list them in the index, rather than stop at the first.
+        cache: the folder is named for its source, so that a damaged index can be made again, with a warning.
 
     Raises:
         ValueError: where the folder holds another source, a record is unreadable, or a shard cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        index = _open(source, folder)
-        if not _missing(index, folder, pieces):
-            return index  # without a lock: the folder may be read-only
+        with contextlib.suppress(*[DamagedIndexError] if cache else ()):
+            index = _open(source, folder)
+            if not _missing(index, folder, pieces):
+                return index  # without a lock: the folder may be read-only
         lock = FileLock(folder / "lock").acquire()
     except OSError as error:
         raise ValueError(f"cannot write in {folder}: {error.strerror}") from None
     with lock:
         remove_temporary_files(folder)
-        index = _open(source, folder)
+        try:
+            index = _open(source, folder)
+        except DamagedIndexError:
+            if not cache:
+                raise
+            log.warning("%s is damaged, and is made again", folder / "index.json")
+            index = _new(source)
         missing = _missing(index, folder, pieces)
+        for shard in index.shards:
+            if shard.size_in(folder) not in (0, shard.bytes):
+                log.warning("%s is damaged, and is made again", folder / shard.file)
         shards = {(shard.split, shard.piece): shard for shard in index.shards}
         failed: list[str] = []
         written = time.monotonic()
@@ -77,14 +92,31 @@ def build_store(
 
 
 def _open(source: Source, folder: Path) -> Index:
-    index = (
-        read_index(folder)
-        if (folder / "index.json").exists()
-        else Index(source.identity(), lens=lens_settings(source.find_lens()))
-    )
+    index = read_index(folder) if (folder / "index.json").exists() else _new(source)
     if index.source != source.identity():
         raise ValueError(f"{folder} holds {index.source}, not {source.identity()}: choose another folder")
     return index
+
+
+def _new(source: Source) -> Index:
+    return Index(source.identity(), lens=lens_settings(source.find_lens()))
+
+
+def remake_shard(source: Source, folder: Path, shard: Shard) -> None:
+    """Make a damaged shard of a cache again, unless another process did so meanwhile.
+
+    Raises:
+        ValueError: naming the file, where its source gives other scenes today.
+    """
+    with FileLock(folder / "lock"):
+        if _damage(folder, shard) is None:
+            return
+        log.warning("%s is damaged, and is made again", folder / shard.file)
+        made = Writing(source, folder, [Piece(shard.split, shard.piece)], skip_unreadable=bool(shard.unreadable))[0]
+        if isinstance(made, ValueError):
+            raise made
+        if not isinstance(made, Shard) or made.crc32c != shard.crc32c:
+            raise ValueError(f"{folder / shard.file} was damaged, and its source gives other scenes: delete {folder}")
 
 
 def _missing(index: Index, folder: Path, pieces: Sequence[Piece]) -> list[Piece]:

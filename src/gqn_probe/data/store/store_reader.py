@@ -2,7 +2,7 @@
 
 import mmap
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from functools import cached_property
 from itertools import pairwise
@@ -24,6 +24,7 @@ from gqn_probe.types import Factors, Scenes
 READ_BYTES = 16 << 20  # how much is read before its memory is returned; the kernel maps up to 20 times as much
 KEPT_BYTES = 256 << 20  # shards of this size together stay in memory: it takes time to map them again
 OPEN_SHARDS = 256  # each takes a file descriptor, of which a process may have no more than 1024
+Remake = Callable[[Shard], None]
 
 
 class Places(NamedTuple):
@@ -42,10 +43,13 @@ class ShardRows(NamedTuple):
 
 
 class OpenShards:
-    """The shards of a store that are mapped; few at a time, and little of them in memory. Each is checked once."""
+    """The shards of a store that are mapped; few at a time, and little of them in memory. Each is checked once.
 
-    def __init__(self, folder: Path, shards: Sequence[Shard]) -> None:
-        self.folder, self.shards = folder, tuple(shards)
+    ``remake``, where there is one, makes a damaged shard again.
+    """
+
+    def __init__(self, folder: Path, shards: Sequence[Shard], remake: Remake | None = None) -> None:
+        self.folder, self.shards, self.remake = folder, tuple(shards), remake
         self._maps: dict[int, Mapped] = {}  # by number of the shard; the last used comes last
         self._checked: set[int] = set()
         self._touched: set[int] = set()
@@ -57,7 +61,7 @@ class OpenShards:
     def __getitem__(self, number: int) -> Mapped:
         mapped = self._maps.pop(number, None)
         if mapped is None:
-            mapped = map_shard(self.folder, self.shards[number], check=number not in self._checked)
+            mapped = self._map(self.shards[number], check=number not in self._checked)
             self._checked.add(number)
         self._maps[number] = mapped
         self._touched.add(number)
@@ -66,6 +70,15 @@ class OpenShards:
             del self._maps[oldest]
             self._touched.discard(oldest)
         return mapped
+
+    def _map(self, shard: Shard, check: bool) -> Mapped:
+        try:
+            return map_shard(self.folder, shard, check=check)
+        except ValueError:
+            if self.remake is None:
+                raise
+        self.remake(shard)
+        return map_shard(self.folder, shard, check=True)
 
     def count(self, read: int) -> None:
         """Note that so many bytes were read; from time to time, return the memory of what was mapped."""
@@ -88,17 +101,19 @@ class StoredScenes:
         size: int | None = None,
         rows: Int[Tensor, " s"] | None = None,
         opened: OpenShards | None = None,
+        remake: Remake | None = None,
     ) -> None:
         """All scenes of some shards, or the given rows of them, in their order.
 
         Args:
             size: resize frames to so many pixels as they are read; None keeps the store's.
             opened: the same shards, where they are open already.
+            remake: makes a damaged shard again; without it, damage is an error.
         """
         self.folder, self.shards, self.size = folder, tuple(shards), size
         self._starts = np.cumsum([0] + [shard.scenes for shard in shards])
         self.rows = torch.arange(int(self._starts[-1])) if rows is None else rows
-        self._opened = opened or OpenShards(folder, shards)
+        self._opened = opened or OpenShards(folder, shards, remake)
 
     def __len__(self) -> int:
         return len(self.rows)
