@@ -1,4 +1,4 @@
-"""Damaged files for the readers of ``tests/data/test_fuzzing.py``: ``tests/benchmarks/fuzzing.py 100000 [READER ...]``.
+"""Damaged files for the readers of ``tests/damaged_files.py``: ``tests/benchmarks/fuzzing.py 100000 [READER ...]``.
 
 Prints how many were read and refused, and the number and the bytes of each that raised something else, or took over a
 second. File number n is the same in every run.
@@ -12,11 +12,10 @@ import time
 from collections import Counter
 from pathlib import Path
 
-TESTS = Path(__file__).parents[1]
-sys.path[:0] = [str(TESTS / "data")]
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from conftest import Make  # noqa: E402
-from test_fuzzing import edited, targets  # noqa: E402
+from damaged_files import edited, targets
+from made_files import Make
 
 SLOW = 1.0  # seconds of CPU time
 LONGEST = 60  # bytes that tell the edits: some ten

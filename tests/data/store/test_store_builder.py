@@ -160,15 +160,13 @@ def test_a_worker_that_is_killed_is_one_clear_error(tmp_path: Path) -> None:
         build_store(source, tmp_path, source.pieces(), workers=1)
 
 
-def _build(folder: Path) -> int:
-    return len(build_store(SMALL, folder, SMALL.pieces(), workers=2).shards)
-
-
 @pytest.mark.slow
 def test_stores_are_built_within_the_processes_of_launchers_and_pools(tmp_path: Path) -> None:
-    assert joblib.Parallel(2)([joblib.delayed(_build)(tmp_path / "joblib")]) == [6]
+    asked = {"source": SMALL, "pieces": SMALL.pieces(), "workers": 2}
+    found = joblib.Parallel(2)([joblib.delayed(build_store)(folder=tmp_path / "joblib", **asked)])
+    assert [len(index.shards) for index in found if index] == [6]
     with multiprocessing.get_context("fork").Pool(1) as pool:
-        assert pool.map(_build, [tmp_path / "pool"]) == [6]
+        assert len(pool.apply(build_store, kwds={"folder": tmp_path / "pool", **asked}).shards) == 6
 
 
 def test_sources_are_not_mixed(tmp_path: Path) -> None:

@@ -1,0 +1,161 @@
+"""Small valid files, their readers, and a way to damage them."""
+
+import gzip
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors.torch import save
+
+from gqn_probe.data import read_converted, read_tfrecord
+from gqn_probe.data.formats.camera_matrices import read_colmap, read_transforms
+from gqn_probe.data.formats.camera_table import read_camera_table
+from gqn_probe.data.formats.images import read_image
+from gqn_probe.data.store.store import Shard, checksum_of, read_index, write_shard
+from gqn_probe.data.store.store_reader import StoredScenes
+from gqn_probe.model import GQN, Generator, InputSpec, Tower, load_gqn
+from gqn_probe.types import Scenes
+
+
+def edited(content: bytes, edits: bytes) -> bytes:
+    """The content after some bytes were set, inserted, deleted or cut off.
+
+    Of an edit, three bytes tell the place, one the kind and the number of bytes, which follow.
+    """
+    while len(edits) > 4:
+        at, kind = int.from_bytes(edits[:3]) % (len(content) + 1), edits[3]
+        new = edits[4 : 5 + kind // 4 % 9]
+        edits = edits[4 + len(new) :]
+        behind = content[at + len(new) :]
+        content = content[:at] + (new + behind, new + content[at:], behind, b"")[kind % 4]
+    return content
+
+
+FRAMES, CAMERAS = np.zeros((2, 4, 4, 3), np.uint8), np.zeros((2, 5), np.float32)
+
+
+def _saved(*, legacy: bool) -> bytes:
+    file = io.BytesIO()
+    torch.save([(FRAMES, CAMERAS)], file, _use_new_zipfile_serialization=not legacy)
+    return file.getvalue()
+
+
+def _npz() -> bytes:
+    file = io.BytesIO()
+    np.savez_compressed(file, frames=FRAMES[None], cameras=CAMERAS[None])
+    return file.getvalue()
+
+
+def _image() -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(FRAMES[0]).save(file, "PNG")
+    return file.getvalue()
+
+
+def _read_shard(folder: Path, content: bytes) -> None:
+    path = folder / "train-0.safetensors"
+    path.write_bytes(content)
+    shard = Shard("train", "0", 1, len(content), checksum_of(path))
+    scenes = StoredScenes(folder, [shard])
+    assert scenes[:].frames.dtype == torch.uint8
+    assert len(scenes.names) == 1
+
+
+def _shard(folder: Path, scenes: Scenes | Any) -> bytes:
+    return (folder / write_shard(folder, "train", "1", scenes).file).read_bytes()
+
+
+def _checkpoint() -> dict[str, Any]:
+    pools: dict[str, Any] = {"pooled": True}
+    sizes = {"size": 8, "hidden_channels": 1, "canvas_channels": 1, "latent_channels": 1, "kernel": 1}
+    kinds = {"core": "project", "deviation": "exp", "output": "linear", "normalise": False}
+    generator = Generator(
+        steps=1, representation_channels=2, shared=True, canvas_input=False, **pools, **sizes, **kinds
+    )
+    gqn = GQN(encoder=Tower(width=2, channels=2, **pools), generator=generator, aggregation="sum")
+    state = {f"gqn.{name}": value for name, value in gqn.state_dict().items()}
+    return {"state_dict": state, "gqn_settings": gqn.settings(), "trained_on": InputSpec((8, 8), "cos_sin").facts()}
+
+
+def _saved_checkpoint(*, legacy: bool) -> bytes:
+    file = io.BytesIO()
+    torch.save(_checkpoint(), file, _use_new_zipfile_serialization=not legacy)
+    return file.getvalue()
+
+
+def _pickle_of_checkpoint() -> bytes:
+    with zipfile.ZipFile(io.BytesIO(_saved_checkpoint(legacy=False))) as archive:
+        return archive.read("archive/data.pkl")
+
+
+def _with_pickle(content: bytes) -> bytes:
+    """A checkpoint with another pickle, and the checksum of that."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(_saved_checkpoint(legacy=False))) as old, zipfile.ZipFile(file, "w") as new:
+        for entry in old.namelist():
+            new.writestr(entry, content if entry.endswith("data.pkl") else old.read(entry))
+    return file.getvalue()
+
+
+def _weights(settings: bytes) -> bytes:
+    """Exported weights with these settings, and without a checksum."""
+    found = _checkpoint()
+    state = {name.removeprefix("gqn."): value for name, value in found["state_dict"].items()}
+    return save(state, found["trained_on"] | {"gqn_settings": settings.decode(errors="replace")})
+
+
+def _read_index(folder: Path, content: bytes) -> None:
+    (folder / "index.json").write_bytes(content)
+    read_index(folder)
+
+
+TABLE = b"scene,image,x,y,z,yaw,pitch\na,0.png,1,2,3,0.5,-0.5\na,1.png,1,2,3,1,0\n"
+TRANSFORMS = json.dumps(
+    {"w": 4, "fl_x": 4, "frames": [{"file_path": "a", "transform_matrix": [[1, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0]]}]}
+).encode()
+MODEL = b"1 PINHOLE 64 48 40 40 32 24\n"
+SHARD = {"split": "train", "piece": "0", "scenes": 1, "bytes": 9, "crc32c": ""}
+INDEX = json.dumps({"source": {}, "format": 1, "shards": [SHARD]}).encode()
+
+
+def _written(folder: Path, name: str, read: Callable[[Path], Any]) -> Callable[[bytes], Any]:
+    def reader(content: bytes) -> None:
+        (folder / name).write_bytes(content)
+        read(folder / name)
+
+    return reader
+
+
+def targets(folder: Path, make: Any) -> dict[str, tuple[bytes, Callable[[bytes], Any]]]:
+    """A valid file and its reader, by name."""
+    converted = _written(folder, "a.pt.gz", read_converted)
+    record, scenes = make.scene(views=2), Scenes(torch.zeros(1, 2, 3, 4, 4, dtype=torch.uint8), torch.zeros(1, 2, 5))
+    tfrecord = _written(folder, "a.tfrecord", read_tfrecord)
+    ckpt = _written(folder, "a.ckpt", load_gqn)
+    weights, settings = _written(folder, "a.safetensors", load_gqn), json.dumps(_checkpoint()["gqn_settings"]).encode()
+    return {
+        "tfrecord": (make.records(record), tfrecord),
+        "record": (record, lambda content: tfrecord(make.records(content))),
+        "pt": (_saved(legacy=True), converted),
+        "pt zip": (_saved(legacy=False), converted),
+        "pt.gz": (gzip.compress(_saved(legacy=True)), converted),
+        "npz": (_npz(), _written(folder, "a.npz", read_converted)),
+        "shard": (_shard(folder, scenes), lambda content: _read_shard(folder, content)),
+        "index": (INDEX, lambda content: _read_index(folder, content)),
+        "table": (TABLE, lambda content: read_camera_table(content, "a.csv", angles="radians")),
+        "transforms": (TRANSFORMS, lambda content: read_transforms(content, "t.json", up="z")),
+        "colmap": (b"1 1 0 0 0 0 0 0 1 a.png\n\n", lambda content: read_colmap(MODEL, content, "model", up="-y")),
+        "colmap lens": (MODEL, lambda content: read_colmap(content, b"1 1 0 0 0 0 0 0 1 a\n\n", "model", up="-y")),
+        "image": (_image(), lambda content: read_image(content, "a.png", size=4, crop="center", background=None)),
+        "ckpt": (_saved_checkpoint(legacy=False), ckpt),
+        "older ckpt": (_saved_checkpoint(legacy=True), ckpt),
+        "pickle": (_pickle_of_checkpoint(), lambda content: ckpt(_with_pickle(content))),
+        "weights": (_weights(settings), weights),
+        "settings": (settings, lambda content: weights(_weights(content))),
+    }
