@@ -25,7 +25,7 @@ def probe(cfg: DictConfig) -> None:
         return pipeline.rebuild_report(str(cfg.report))
     job.setup_job(cfg.seed)
     folder = job.output_folder()
-    if cfg.analysis is not None:
+    if cfg.get("analysis") is not None:
         return analysis_run.run_analysis(cfg, folder)
     settings = job.instantiate(cfg.probe)
     counts = pipeline.plan_counts(cfg, folder)
