@@ -12,7 +12,6 @@ import zlib
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -231,16 +230,10 @@ class SceneDataModule(LightningDataModule):
         scenes = OnlineBatches(self._rendered) if fresh else StoredBatches(self.split(split), self.camera_order)
         world, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
         workers = in_processes(self.num_workers)
-        share: dict[str, Any] = {
-            "batch_size": self.batch_on_each(world),
-            "seed": self.seed,
-            "rank": rank,
-            "world": world,
-        }
-        if getattr(self.trainer, "overfit_batches", 0):
-            batches = SameBatches(len(scenes), train=False, **share)
-        else:
-            batches = SceneBatches(len(scenes), train=split == "train", fresh=fresh, **share)
+        kind = SameBatches if getattr(self.trainer, "overfit_batches", 0) else SceneBatches
+        train = split == "train" and kind is SceneBatches
+        share = {"seed": self.seed, "rank": rank, "world": world}
+        batches = kind(len(scenes), self.batch_on_each(world), train=train, fresh=fresh and train, **share)
         return SceneLoader(
             scenes,
             batch_size=None,
