@@ -1,11 +1,15 @@
 """Scenes: rendered, DeepMind's datasets, the PyTorch port's files, your own; and how training reads them."""
 
-from gqn_probe.data.datamodule import SceneDataModule
-from gqn_probe.data.factories import dataset_files, own, prepared, shepard_metzler
-from gqn_probe.data.formats.deepmind import read_tfrecord
-from gqn_probe.data.formats.wohlert import read_converted
-from gqn_probe.data.stimuli.cameras import encode_cameras
-from gqn_probe.data.stimuli.scene_renderer import render_scenes
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gqn_probe.data.datamodule import SceneDataModule
+    from gqn_probe.data.factories import dataset_files, own, prepared, shepard_metzler
+    from gqn_probe.data.formats.deepmind import read_tfrecord
+    from gqn_probe.data.formats.wohlert import read_converted
+    from gqn_probe.data.stimuli.cameras import encode_cameras
+    from gqn_probe.data.stimuli.scene_renderer import render_scenes
 
 __all__ = [
     "SceneDataModule",
@@ -18,3 +22,21 @@ __all__ = [
     "render_scenes",
     "shepard_metzler",
 ]
+HOMES = {
+    "SceneDataModule": "datamodule",
+    "encode_cameras": "stimuli.cameras",
+    "read_converted": "formats.wohlert",
+    "read_tfrecord": "formats.deepmind",
+    "render_scenes": "stimuli.scene_renderer",
+}
+
+
+def __getattr__(name: str) -> object:
+    # Loaded on first use: torch and Lightning take seconds, which `prepare -h` need not wait for.
+    if name in __all__:
+        return getattr(import_module(f"{__name__}.{HOMES.get(name, 'factories')}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -7,17 +7,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
-from gqn_probe.data import factories
-from gqn_probe.data.formats.remote import file_sizes, file_versions, resolve
-from gqn_probe.data.sources.own import COLMAP, TABLE, TRANSFORMS
-from gqn_probe.data.sources.published import SUFFIXES
-from gqn_probe.data.sources.source import Source, choose, fraction_of
-from gqn_probe.data.store.store import read_index
-from gqn_probe.data.store.store_builder import build_store, damaged_shards
+if TYPE_CHECKING:
+    from gqn_probe.data.sources.source import Source
 
 CONF = Path(__file__).parents[3] / "conf/data"
 OWN = {"source": None, "out": None, "on_error": "stop", "workers": None}  # what only this command knows
@@ -69,7 +64,8 @@ def parse(arguments: Sequence[str]) -> Options:
             command[key] = _value(word, value)
         else:
             settings[key] = _value(word, value)
-    choose("on_error", command["on_error"], ("stop", "skip"))
+    if command["on_error"] not in ("stop", "skip"):
+        raise ValueError(f"on_error={command['on_error']} is not known: use stop or skip")
     if command["workers"] is not None and not (isinstance(command["workers"], int) and command["workers"] >= 0):
         raise ValueError(f"workers={command['workers']} is no number of processes")
     return Options(command, settings)
@@ -99,12 +95,14 @@ def read_config(name: str) -> dict[str, Any]:
     return base | own
 
 
-def choose_source(source: str | None, settings: Mapping[str, Any]) -> tuple[Source, float]:
+def choose_source(source: str | None, settings: Mapping[str, Any]) -> "tuple[Source, float]":
     """The source that ``source=`` names, and the fraction of it; what a folder or URL is shows in its files.
 
     Raises:
         ValueError: where it is nothing that can be read, or a setting is none of that source.
     """
+    from gqn_probe.data import factories
+
     if not source:
         raise ValueError("source= is missing: give shepard_metzler, a folder or a URL")
     where: dict[str, Any] = {}
@@ -121,6 +119,10 @@ def choose_source(source: str | None, settings: Mapping[str, Any]) -> tuple[Sour
 
 def _kind_of(source: str, name: str | None) -> tuple[str, dict[str, str]]:
     """Which file of conf/data describes a folder or URL, and what in it says where it is."""
+    from gqn_probe.data.formats.remote import file_sizes, file_versions, resolve
+    from gqn_probe.data.sources.own import COLMAP, TABLE, TRANSFORMS
+    from gqn_probe.data.sources.published import SUFFIXES
+
     root = resolve(source)
     name = name or Path(root).name
     for folder in (root, f"{root}/{name}"):
@@ -155,7 +157,7 @@ def _nested(config: dict[str, Any], settings: Mapping[str, Any], source: str) ->
 def help_text() -> str:
     """How to use the command, with the settings of each kind of source."""
     lines = [HELP]
-    for kind in ("shepard_metzler", *SUFFIXES, "own"):
+    for kind in ("shepard_metzler", "deepmind", "converted", "own"):
         content = (CONF / f"{kind}.yaml").read_text().splitlines()
         lines += [f"\n{kind}: {content[0].removeprefix('# ')}"]
         lines += [f"  {line}" for line in content[1:] if line.partition(":")[0] not in OF_TRAINING]
@@ -167,6 +169,11 @@ def main(arguments: Sequence[str]) -> int:
     if {"-h", "--help"} & {*arguments}:
         print(help_text())
         return 0
+    # torch takes seconds to import: only once the command line has been read.
+    from gqn_probe.data.sources.source import fraction_of
+    from gqn_probe.data.store.store import read_index
+    from gqn_probe.data.store.store_builder import build_store, damaged_shards
+
     verify = "--verify" in arguments
     command, settings = parse([word for word in arguments if word != "--verify"])
     if not command["out"]:
