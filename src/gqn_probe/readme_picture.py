@@ -35,7 +35,7 @@ from gqn_probe.types import to_unit
 
 CONF = Path(__file__).parents[2] / "conf"
 OBJECTS = "probe.objects=600"  # of which the read-out of cubes is fitted on four in five
-SHOWN = (0, 1, 2)  # of the held-out objects
+SHOWN = (1, 2, 5)  # of the held-out objects
 FRAMES = {1: 8, 2: 6, 3: 5, 4: 4, 5: 4, 6: 3, 7: 3, 8: 3, 9: 2, 10: 2, 11: 2, 12: 2, 13: 2, 14: 2, 15: 14}
 SAMPLES = 8
 ELEVATION = 25.0  # of the camera, in degrees
@@ -80,7 +80,7 @@ def make_picture(overrides: Sequence[str], path: Path, shown: Sequence[int] = SH
         cfg = compose("probe", hydra_arguments([OBJECTS, *overrides]))
     job.setup_job(cfg.seed)
     settings = job.instantiate(cfg.probe)
-    inputs = pipeline.open_study_inputs(cfg, settings)
+    inputs = pipeline.open_study_inputs(cfg, settings.objects)
     found = read_voxels({"r": inputs}, list(FRAMES), strengths=settings.strengths, seed=settings.seed)
     film = imagine(inputs, job.instantiate(cfg.data), found, shown, seed=settings.seed)
     pictures = draw(film)

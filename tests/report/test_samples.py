@@ -33,6 +33,7 @@ def test_a_study_without_samples_has_no_such_figures(study: Study):
     study = replace(study, pictures=pictures, results=rows)
     assert samples.samples(study) is None
     assert samples.uncertainty(study) is None
+    assert samples.calibration(study) is None
 
 
 def test_samples_of_the_fewest_and_of_the_most_images(study: Study):
@@ -58,9 +59,38 @@ def test_curves_are_in_grey_levels_and_nats(study: Study):
     metrics = {"spread_rmse": 10.0, "averaged_rmse": 12.0, "kl": 50.0, "nats_above_floor": 400.0}
     rows = [row(metric, count, value / count) for metric, value in metrics.items() for count in (2, 15)]
     kept = [each for each in study.results if each.metric not in metrics]
-    figure = samples.uncertainty(replace(study, results=(*kept, *rows)))
+    told = replace(study, results=(*kept, *rows))
+    of_spread, of_nats = samples.uncertainty(told), samples.likelihood(told)
+    assert of_spread is not None
+    assert of_nats is not None
+    (error, deviation), (above, kl) = (figure.axes[0].lines for figure in (of_spread, of_nats))
+    assert [line.get_label() for line in (error, deviation)] == ["error of the mean of samples", "spread of samples"]
+    assert deviation.get_ydata().tolist() == [5.0, 10 / 15]
+    assert [line.get_label() for line in (above, kl)] == ["likelihood, nats above floor", "KL"]
+
+
+def test_pixels_that_are_as_wrong_as_unsure_lie_on_the_line():
+    """Half of the object's pixels are sure, half unsure; the truth is drawn as the samples are."""
+    noise = np.random.default_rng(0)
+    object_ = np.full((4, 32, 32, 3), 128.0)
+    object_[:, :8, :8] = 200  # the rest is background, of which nothing is asked
+    scale = np.zeros((32, 32, 1))
+    scale[:8, :4], scale[:8, 4:8] = 2, 20
+    drawn = object_[:, None] + scale * noise.normal(size=(4, 16, 32, 32, 3))
+    truth = object_ + scale * noise.normal(size=object_.shape)
+    deviation, error = samples.pixel_errors(drawn.round().astype(np.uint8), truth.round().astype(np.uint8))
+    assert len(deviation) == 4 * 64
+    points = samples.grouped(deviation, error)
+    assert points[0][0] < 4
+    assert points[-1][0] > 15
+    for spread, wrong in points:
+        assert 0.8 < wrong / spread < 1.3
+    sure = samples.grouped(deviation, 3 * error)
+    assert all(y > 2 * x for x, y in sure)
+
+
+def test_calibration_names_the_fewest_and_the_most_images(study: Study):
+    figure = samples.calibration(study)
     assert figure is not None
-    left, right = figure.axes
-    assert [line.get_label() for line in left.lines] == ["spread of samples", "error of their mean"]
-    assert left.lines[0].get_ydata().tolist() == [5.0, 10 / 15]
-    assert [line.get_label() for line in right.lines] == ["KL", "likelihood, nats above floor"]
+    labels = [str(line.get_label()).partition(" (")[0] for line in figure.axes[0].lines[1:]]
+    assert labels == ["2 images", "15 images"]

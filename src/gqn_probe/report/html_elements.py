@@ -1,12 +1,15 @@
 """The HTML elements that the report page is put together from; every text is escaped here."""
 
 import html
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from importlib.resources import files
 from string import Template
 from typing import Any, NamedTuple
 
 from gqn_probe.report.glossary import Term
+
+VIEW_BOX = re.compile(r'viewBox="0 0 ([\d.]+) ([\d.]+)"')
 
 
 class Number(NamedTuple):
@@ -99,8 +102,11 @@ def settings(values: Mapping[str, Any]) -> str:
 
 
 def figure(svg: str, caption: str, *, wide: bool = False) -> str:
-    """A drawing with its caption; nothing for no drawing."""
-    mark = ' class="wide"' if wide else ""
+    """A drawing with its caption; nothing for no drawing. A wide one can be moved sideways where it has no room."""
+    size = VIEW_BOX.search(svg)
+    tall = size is not None and float(size[2]) > 1.05 * float(size[1])
+    mark = ' class="wide"' if wide else ' class="tall"' if tall else ""
+    svg = f'<div class="scroll" tabindex="0">{svg}</div>' if wide and svg else svg
     return f"<figure{mark}>{svg}<figcaption>{escape(caption)}</figcaption></figure>" if svg else ""
 
 

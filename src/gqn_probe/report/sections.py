@@ -168,7 +168,9 @@ def method(study: Study) -> list[str]:
         "the scene representation: all that its generator knows of the scene when it draws the view of another camera."
     ]
     if weights := config.get("checkpoint"):
-        said[0] += f" The weights are {weights}."
+        said[0] += (
+            " The weights are those that come with gqn-probe." if weights == "pretrained" else f" Weights: {weights}."
+        )
     scenes = config.get("data", {}).get("name") or config.get("data", {}).get("_target_", "").rpartition(".")[2]
     if scenes:
         said.append(

@@ -90,10 +90,10 @@ def is_wide(figure: Figure) -> bool:
     return bool(figure.get_figwidth() > 7)
 
 
-def count_axis(axes: Axes, counts: list[int], label: str) -> None:
-    """An x-axis of whole counts, thinned where there are many."""
+def count_axis(axes: Axes, counts: list[int], label: str, *, most: int = 14) -> None:
+    """An x-axis of whole counts, thinned where there are more than ``most``."""
     axes.set_xlabel(label)
-    step = max(1, round(len(counts) / 14))
+    step = max(1, round(len(counts) / most))
     axes.set_xticks(counts[::step])
     axes.grid(axis="x", visible=False)
 

@@ -37,7 +37,9 @@ def parts() -> list[Part]:
             "study",
             [
                 _by_count("Error of predictions", ["reconstruction/sample_rmse", "reconstruction/rmse"], GREY),
-                _figures("Predictions", "reconstructions", "reconstruction-error", "samples", "uncertainty"),
+                reports.MediaBrowser(title="Look around", media_keys=["viewer"], num_columns=1),
+                _figures("Predictions", "reconstructions", "reconstruction-error", "samples", "hidden-sides"),
+                _figures("Is it as sure as it should be?", "uncertainty", "calibration", "likelihood"),
             ],
         ),
         Part(
@@ -46,7 +48,8 @@ def parts() -> list[Part]:
             "where r holds the object's cubes.",
             "study",
             [
-                _figures("Properties and cubes", "decodability", "learning-curves", "cubes"),
+                _figures("Where r holds the object", "cubes"),
+                _figures("Properties", "decodability", "learning-curves"),
                 _by_count("Properties by count", None, "accuracy or R²", regex="^decodability/"),
             ],
         ),

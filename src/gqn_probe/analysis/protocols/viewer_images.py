@@ -88,6 +88,7 @@ def write_viewer(
         "counts": counts,
         "azimuths": settings.azimuths,
         "elevations": [float(e) for e in elevations],
+        "context": [_degrees(scenes.cameras[i, order[i, : max(counts)]]) for i in range(len(scenes))],
         "size": scenes.frames.shape[-1],
         "samples": settings.samples,
         "truth": "rendered" if render is not None else "nearest given view",
@@ -103,6 +104,13 @@ def _rings(azimuths: int, elevations: Sequence[float], distance: float) -> Float
     """Raw cameras, a ring an elevation."""
     rings = [azimuth_orbit(azimuths, elevation=elevation) for elevation in elevations]
     return cameras_facing(torch.stack(rings), distance)
+
+
+def _degrees(raw: Float[Tensor, "v 5"]) -> list[list[float]]:
+    """Azimuth and elevation of cameras around the origin."""
+    x, y, z = torch.nn.functional.normalize(raw[:, :3], dim=-1).unbind(dim=1)
+    angles = torch.stack([torch.atan2(y, x), z.clamp(-1, 1).asin()], dim=1).rad2deg()
+    return [[round(value, 1) for value in row] for row in angles.tolist()]
 
 
 def _given_elevations(scenes: Scenes, rings: int) -> list[float]:

@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 
 from gqn_probe.report import style
 from gqn_probe.report.figure_registry import study_figure
+from gqn_probe.results import Result
 from gqn_probe.study_results import Study
 
 
@@ -55,7 +56,7 @@ def _controls_caption(study: Study) -> str:
 
 @study_figure("controls", _controls_caption)
 def controls(study: Study) -> Figure | None:
-    """Accuracy over all counts on r and on every control, best first, against chance.
+    """Accuracy over all counts on r and on every control, best first, against chance; a panel a form of r.
 
     The headline's probe is a filled mark with its interval, r itself in blue; other probes are open marks.
     """
@@ -63,30 +64,39 @@ def controls(study: Study) -> Figure | None:
     main = [row for row in rows if row.probe == study.probe]
     if len(main) < 2:
         return None
-    figure = style.blank(5.2, 1.4 + 0.27 * len(main))
-    axes = figure.add_subplot()
-    heights = {(row.control, row.input): height for height, row in enumerate(reversed(main))}
-    for row in main:
-        color = style.BLUE if row.control == "none" else style.VERMILION
-        height = heights[row.control, row.input]
-        if row.low is not None and row.high is not None:
-            axes.plot([row.low, row.high], [height, height], color=color, linewidth=2.2, alpha=0.55)
-        axes.plot(row.value, height, color=color, marker="o" if row.control == "none" else "s", markersize=5.5)
+    forms = [study.input, *dict.fromkeys(r.input for r in main if r.control == "none" and r.input != study.input)]
+    form = {(r.control, r.input): r.input if r.input in forms else study.input for r in rows}
+    best_first = sorted(main, key=lambda r: form[r.control, r.input] != study.input)
+    names = list(dict.fromkeys(r.control for r in best_first))[::-1]
+    figure = style.blank(5.2 if len(forms) == 1 else 10.3, 1.4 + 0.27 * len(names))
+    panels = dict(zip(forms, figure.subplots(1, len(forms), sharey=True, squeeze=False)[0], strict=True))
     others = dict.fromkeys(row.probe for row in rows if row.probe != study.probe)
-    for probe, marker in zip(others, "^Dv", strict=False):
-        places = [
-            (r.value, heights[r.control, r.input]) for r in rows if r.probe == probe and (r.control, r.input) in heights
-        ]
-        axes.plot(*zip(*places, strict=True), marker, color=style.MUTED, fillstyle="none", markersize=4.5,
-                  markeredgewidth=0.9, label=study.label(probe))  # fmt: skip
-    axes.set_yticks(range(len(main)), [study.control_label(row.control, row.input) for row in reversed(main)])
-    axes.set_ylim(-0.7, len(main) - 0.3)
-    axes.set_xlim(-0.01, 1.01)
-    axes.set_xlabel("accuracy")
-    axes.grid(axis="y", visible=False)
-    axes.spines["left"].set_visible(False)
-    axes.tick_params(axis="y", length=0)
-    style.chance_line(axes, study.chance, vertical=True)
+    for each, axes in panels.items():
+        here = [row for row in rows if form[row.control, row.input] == each and row.control in names]
+        for row in (row for row in here if row.probe == study.probe):
+            _draw_control(axes, row, names.index(row.control))
+        for probe, marker in zip(others, "^Dv", strict=False):
+            places = [(row.value, names.index(row.control)) for row in here if row.probe == probe]
+            if places:
+                axes.plot(*zip(*places, strict=True), marker, color=style.MUTED, fillstyle="none", markersize=4.5,
+                          markeredgewidth=0.9, label=study.label(probe))  # fmt: skip
+        axes.set_xlim(-0.01, 1.01)
+        axes.set_xlabel("accuracy" if len(forms) == 1 else f"accuracy, {study.label(each)}")
+        axes.grid(axis="y", visible=False)
+        axes.spines["left"].set_visible(False)
+        axes.tick_params(axis="y", length=0)
+        style.chance_line(axes, study.chance, vertical=True)
+    first = panels[study.input]
+    first.set_yticks(range(len(names)), [study.label(name) for name in names])
+    first.set_ylim(-0.7, len(names) - 0.3)
     if others:
-        figure.legend(loc="outside lower center", ncols=len(others))
+        handles, labels = first.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=len(others))
     return figure
+
+
+def _draw_control(axes: Axes, row: Result, height: int) -> None:
+    color = style.BLUE if row.control == "none" else style.VERMILION
+    if row.low is not None and row.high is not None:
+        axes.plot([row.low, row.high], [height, height], color=color, linewidth=2.2, alpha=0.55)
+    axes.plot(row.value, height, color=color, marker="o" if row.control == "none" else "s", markersize=5.5)

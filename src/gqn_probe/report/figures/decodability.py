@@ -10,7 +10,7 @@ from gqn_probe.report.figure_registry import study_figure
 from gqn_probe.report.glossary import target_label
 from gqn_probe.study_results import DECODABILITY, Series, Study
 
-COLUMNS = 3
+COLUMNS = 4
 # One look a source in every figure of what r knows; what is none of these takes the looks that are left.
 LOOKS = {"r": 0, "untrained": 1, "pixels": 2, "nonlinear": 3, "cameras": 4}
 CAPTION = (
@@ -49,18 +49,22 @@ def _panels(study: Study, panels: dict[str, list[Series]], below: str) -> Figure
     if not panels:
         return None
     columns = min(COLUMNS, len(panels))
-    figure = style.blank(max(5.2, 3.3 * columns + 0.4), 0.7 + 2.6 * -(-len(panels) // columns))
+    figure = style.blank(5.2 if columns == 1 else 10.3, 0.7 + 2.5 * -(-len(panels) // columns))
     grid = list(figure.subplots(-(-len(panels) // columns), columns, squeeze=False).flat)
+    previous = ""
     for axes, (target, lines) in zip(grid, panels.items(), strict=False):
         draw_panel(study, axes, lines)
         axes.set_title(target_label(target))
         axes.set_xlabel(below)
+        if axes.get_subplotspec().colspan.start:  # pyright: ignore[reportOptionalMemberAccess]
+            axes.set_ylabel("" if lines[0].metric == previous else axes.get_ylabel())
+        previous = lines[0].metric
     for axes in grid[len(panels) :]:
         axes.remove()
     handles = {
         text: handle for axes in figure.axes for handle, text in zip(*axes.get_legend_handles_labels(), strict=True)
     }
-    figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=min(4, len(handles)))
+    figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=min(5, len(handles)))
     return figure
 
 
@@ -82,7 +86,7 @@ def draw_panel(study: Study, axes: Axes, lines: list[Series]) -> None:
     for line in lines:
         style.line(axes, line.rows, line.label, _look(line, lines[0].rows[0].probe))
     places = sorted({row.train_objects or row.count or 0 for line in lines for row in line.rows})
-    style.count_axis(axes, places, "")
+    style.count_axis(axes, places, "", most=7)
     metric, case = lines[0].metric, lines[0].rows[0]
     guess = study.series("chance", target=case.target, probe=case.probe)
     if metric == "r2":

@@ -1,8 +1,10 @@
 """How uncertain the network is of a held-out view, by count: in pictures, in grey levels, and in nats."""
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullFormatter, ScalarFormatter
+from scipy.stats import rankdata
 
 from gqn_probe.report import style
 from gqn_probe.report.figure_registry import study_figure
@@ -10,6 +12,9 @@ from gqn_probe.report.figures.predictions import show, shown_counts
 from gqn_probe.study_results import Study
 
 DRAWN = 3  # samples shown at each count
+GROUPS = np.array([0.5, 1, 2, 4, 8, 16, 32, 64, 128])  # grey levels of spread between which pixels are grouped
+BACKGROUND = 8  # grey levels by which a pixel of the object differs from it
+FEWEST = 30  # pixels of a group that is shown
 BRIGHTEST = 64.0  # grey levels of spread that are drawn white
 
 
@@ -26,7 +31,7 @@ def samples(study: Study, scenes: int = 4) -> Figure | None:
         return None
     least, most = counts[0], counts[-1]
     shown = range(len(study.pictures[f"truth_{least}"][:scenes]))
-    figure = style.blank(7.6, 0.4 + 0.86 * len(shown))
+    figure = style.blank(10.3, 0.45 + 1.17 * len(shown))
     grid = figure.subplots(len(shown), 1 + 2 * (DRAWN + 1), squeeze=False)
     for row, scene in zip(grid, shown, strict=True):
         show(row[0], study.pictures[f"truth_{least}"][scene])
@@ -43,33 +48,95 @@ def samples(study: Study, scenes: int = 4) -> Figure | None:
 
 @study_figure(
     "predictions",
-    "Left: how much samples differ (root-mean-square deviation from their mean), beside the error of that mean. Where "
-    "the lines meet, the network is as uncertain as it errs. Right: what the held-out view itself would still tell (KL "
-    "from posterior to prior), and how much less likely it is than under a perfect prediction, by importance sampling. "
-    "Bands: 95 % interval.",
+    "How much samples differ (root-mean-square deviation from their mean), beside the error of that mean. Where the "
+    "lines meet, the network is as uncertain as it errs; where the error is larger, it is too sure. Bands: 95 % "
+    "interval.",
 )
 def uncertainty(study: Study) -> Figure | None:
-    """Spread and error in grey levels; KL and log-likelihood in nats; by count."""
-    panels = {
-        "grey levels (0–255)": {"spread_rmse": "spread of samples", "averaged_rmse": "error of their mean"},
-        "nats": {"kl": "KL", "nats_above_floor": "likelihood, nats above floor"},
-    }
-    series = {
-        label: {name: rows for metric, name in metrics.items() if (rows := study.reconstruction_series(metric))}
-        for label, metrics in panels.items()
-    }
-    if not series["grey levels (0–255)"]:
+    """Spread of samples and error of their mean, in grey levels, by count."""
+    names = {"averaged_rmse": "error of the mean of samples", "spread_rmse": "spread of samples"}
+    return _by_count(study, names, "grey levels (0–255)")
+
+
+@study_figure(
+    "predictions",
+    "Is the error where the spread is? Pixels on the object, or where it was predicted, in the scenes shown, grouped "
+    "by how much samples differ there. Dotted: as uncertain as it errs; above it the network is too sure. ρ: rank "
+    "correlation of spread and error over these pixels.",
+)
+def calibration(study: Study) -> Figure | None:
+    """Error against spread on logarithmic axes, a line a count, and where they are the same."""
+    counts = shown_counts(study)
+    if not counts or f"samples_{counts[0]}" not in study.pictures:
         return None
-    figure = style.blank(7.6, 3.2)
-    for axes, (label, lines) in zip(figure.subplots(1, 2), series.items(), strict=True):
-        for i, (name, rows) in enumerate(lines.items()):
-            style.line(axes, rows, name, i)
-        counts = {row.count for rows in lines.values() for row in rows if row.count is not None}
-        style.count_axis(axes, sorted(counts), study.count_axis)
-        axes.set_ylabel(label)
-        axes.set_ylim(bottom=0)
-        style.legend_above(axes)
+    figure = style.blank(5.2, 3.5)
+    axes = figure.add_subplot()
+    axes.plot(GROUPS[[0, -1]], GROUPS[[0, -1]], color=style.MUTED, **style.GUESS)
+    for i, count in enumerate(dict.fromkeys((counts[0], counts[-1]))):
+        deviation, error = pixel_errors(study.pictures[f"samples_{count}"], study.pictures[f"truth_{count}"])
+        points = grouped(deviation, error)
+        if not points:
+            continue
+        rank = np.corrcoef(rankdata(deviation), rankdata(error))[0, 1]
+        color, marker, dash = style.SERIES[i]
+        label = f"{count} image{'s' * (count > 1)} (ρ = {rank:.2f})"
+        axes.plot(*zip(*points, strict=True), color=color, marker=marker, linestyle=dash, label=label)
+    axes.set(xscale="log", yscale="log", xlabel="spread of samples (grey levels)", ylabel="error of their mean")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(FixedLocator([1, 4, 16, 64]))
+        axis.set_major_formatter(ScalarFormatter())
+        axis.set_minor_formatter(NullFormatter())
+    style.legend_above(axes)
     return figure
+
+
+@study_figure(
+    "predictions",
+    "What the held-out view would still tell (KL from posterior to prior), and how much less likely it is than under a "
+    "perfect prediction, by importance sampling. Bands: 95 % interval.",
+)
+def likelihood(study: Study) -> Figure | None:
+    """KL and log-likelihood in nats, by count."""
+    return _by_count(study, {"nats_above_floor": "likelihood, nats above floor", "kl": "KL"}, "nats")
+
+
+def _by_count(study: Study, names: dict[str, str], unit: str) -> Figure | None:
+    lines = {name: rows for metric, name in names.items() if (rows := study.reconstruction_series(metric))}
+    if not lines:
+        return None
+    figure = style.blank(5.2, 3.2)
+    axes = figure.add_subplot()
+    for i, (name, rows) in enumerate(lines.items()):
+        style.line(axes, rows, name, i)
+    counts = {row.count for rows in lines.values() for row in rows if row.count is not None}
+    style.count_axis(axes, sorted(counts), study.count_axis)
+    axes.set_ylabel(unit)
+    axes.set_ylim(bottom=0)
+    style.legend_above(axes)
+    return figure
+
+
+def pixel_errors(
+    drawn: UInt8[np.ndarray, "o s h w c"], truth: UInt8[np.ndarray, "o h w c"]
+) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+    """Spread of samples and error of their mean in grey levels, of pixels that are not background in either.
+
+    Both are root mean squares over channels.
+    """
+    values, mean = drawn.astype(float), drawn.mean(axis=1)
+    background = np.median(truth, axis=(1, 2), keepdims=True)
+    there = np.maximum(np.abs(truth - background), np.abs(mean - background)).max(axis=-1) > BACKGROUND
+    deviation = np.sqrt(values.var(axis=1, ddof=1).mean(axis=-1))
+    error = np.sqrt(((mean - truth) ** 2).mean(axis=-1))
+    return deviation[there], error[there]
+
+
+def grouped(deviation: Float[np.ndarray, " n"], error: Float[np.ndarray, " n"]) -> list[tuple[float, float]]:
+    """Root mean square of spread and of error in each group of pixels of similar spread, of ``FEWEST`` and more."""
+    group = np.digitize(deviation, GROUPS)
+    here = (group == each for each in range(1, len(GROUPS)))
+    pairs = ((deviation[rows], error[rows]) for rows in here if rows.sum() >= FEWEST)
+    return [(float(np.sqrt((x**2).mean())), float(np.sqrt((y**2).mean()))) for x, y in pairs]
 
 
 def spread(drawn: UInt8[np.ndarray, "s h w c"]) -> UInt8[np.ndarray, "h w 3"]:
