@@ -14,6 +14,7 @@ from pytorch_lightning.loggers import Logger
 
 from gqn_probe.report.compare import Setting, measures_of
 from gqn_probe.report.figure_registry import Drawing
+from gqn_probe.report.viewer import viewer_page
 from gqn_probe.results import Result
 from gqn_probe.study_results import Study
 from gqn_probe.wandb_logging import run_logger
@@ -76,6 +77,8 @@ def log_study(loggers: Sequence[Logger], study: Study, drawings: Sequence[Drawin
         attempt(wandb_run.log, {"confusion": _confusion_matrix(study)})
     if (table := _embedding(study)) is not None:
         attempt(wandb_run.log, {"embedding": table})
+    if page := viewer_page(study.folder / "viewer"):
+        attempt(wandb_run.log, {"viewer": wandb.Html(page, inject=False)})
     attempt(wandb_run.log, {f"figures/{d.name}": wandb.Image(str(d.png), caption=d.caption) for d in drawings})
 
 

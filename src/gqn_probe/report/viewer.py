@@ -7,6 +7,8 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from gqn_probe.report.html_elements import Section, document
+
 
 def viewer(folder: Path) -> str:
     """The viewer of the pictures in ``folder`` as HTML, with all it needs inside; empty where there are none.
@@ -31,6 +33,12 @@ def viewer(folder: Path) -> str:
         count=counts[start],
         data=json.dumps(told, separators=(",", ":")).replace("<", "\\u003c"),
     )
+
+
+def viewer_page(folder: Path) -> str:
+    """A page of the viewer alone, for where pages are shown in a frame, such as W&B; empty where there is none."""
+    body = viewer(folder)
+    return document("viewer", "Look around", sections=[Section("viewer", "Objects never seen", body)]) if body else ""
 
 
 def _address(path: Path) -> str:

@@ -13,8 +13,11 @@ with warnings.catch_warnings():
     from wandb_workspaces import workspaces
     from wandb_workspaces.reports import v2 as reports
 
+from gqn_probe.report.figure_registry import find_figures
+
 GREY = "RMSE (0 to 255)"
 CONTROLS: list[Any] = [f"control/{name}" for name in ("none", "norm", "direction", "untrained", "transfer", "pixels")]
+OF_COUNTS = ("predictions", "knowledge", "counts", "controls", "similarity", "training")  # sections of that study
 HEADLINE = ("headline/accuracy", "headline/norm_only", "headline/difference")
 
 
@@ -82,6 +85,12 @@ def parts() -> list[Part]:
                 _by_count("Error of predictions", ["sample/rmse", "reconstruction/rmse"], GREY),
                 reports.WeavePanelSummaryTable(table_name="reconstructions"),
             ],
+        ),
+        Part(
+            "Other analyses",
+            "Geometry of r beside models, brains and behaviour, and mental rotation: the figures of analysis=rsa and others.",
+            "analysis",
+            [_figures("Figures", *_of_other_analyses())],
         ),
         Part(
             "Comparison of settings",
@@ -158,6 +167,11 @@ def _by_count(
         smoothing_type="none",
         max_runs_to_show=100,
     )
+
+
+def _of_other_analyses() -> list[str]:
+    """The figures of sections that the study of counts does not have."""
+    return [name for name, each in find_figures().items() if each.section not in OF_COUNTS]
 
 
 def _figures(title: str, *names: str) -> reports.MediaBrowser:

@@ -1,0 +1,40 @@
+"""What W&B is told of a study, read back from the files of an offline run."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import wandb
+from report.conftest import write_study
+
+from gqn_probe.report.figure_registry import draw_figures
+from gqn_probe.study_results import read_study
+from gqn_probe.wandb_logging import RunLogger
+from gqn_probe.wandb_results import log_study
+
+
+@pytest.mark.slow
+def test_a_study_is_in_the_files_of_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The viewer as a page that works alone, each figure, and the tables."""
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    study = read_study(write_study(tmp_path / "study"))
+    drawings = draw_figures(study)
+    with wandb.init(dir=tmp_path, project="p", settings=wandb.Settings(silent=True)) as run:
+        log_study([RunLogger(experiment=run)], study, drawings)
+        media = Path(run.dir) / "media"
+    (viewer,) = media.glob("html/viewer*.html")
+    page = viewer.read_text(encoding="utf-8")
+    assert 'class="viewer"' in page
+    assert "data:image/webp;base64," in page
+    assert "http" not in page.replace("http://www.w3.org", "")
+    pictures = {path.name.rsplit("_", 2)[0] for path in media.glob("images/figures/*.png")}
+    assert pictures == {drawing.name for drawing in drawings}
+    assert {path.name.split("_")[0] for path in media.glob("table/*.json")} >= {"confusion", "embedding"}
+
+
+def test_a_study_without_viewer_logs_none(tmp_path: Path) -> None:
+    from unittest.mock import Mock
+
+    logger: Any = RunLogger(experiment=Mock(spec=wandb.Run, summary=Mock()))
+    log_study([logger], read_study(write_study(tmp_path / "bare", full=False)))
+    assert not any("viewer" in call.args[0] for call in logger.experiment.log.call_args_list)
