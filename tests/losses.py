@@ -7,6 +7,7 @@ change changed no number of training.
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as L
 import torch
@@ -38,7 +39,7 @@ class Losses(L.Callback):
     def __init__(self, network: str) -> None:
         self.network = network
 
-    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+    def on_train_batch_end(self, trainer, pl_module, outputs: Any, batch, batch_idx):
         print(f"{self.network} {trainer.global_step:2d} {outputs['loss'].item()!r}")
 
 
