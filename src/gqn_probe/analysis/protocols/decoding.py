@@ -19,7 +19,7 @@ from gqn_probe.analysis.probes.dataset import CaseName
 from gqn_probe.analysis.probes.ridge import Block, KernelRidge, Predicted, gaussian_kernel, linear_kernel
 from gqn_probe.analysis.protocols.probe_inputs import ProbeInputs
 from gqn_probe.analysis.protocols.study_settings import StudySettings
-from gqn_probe.analysis.questions.splits import folds_of, split_groups
+from gqn_probe.analysis.questions.splits import FOLDS, folds_of, split_groups
 from gqn_probe.analysis.questions.targets import ALIKE, Classes, Values
 from gqn_probe.analysis.statistics.intervals import (
     UnitSums,
@@ -105,7 +105,8 @@ class TargetDecoder:
         yield from self._results()
 
     def _probes(self, source: Source) -> tuple[str, ...]:
-        return (LINEAR, NONLINEAR) if source.control in ("none", "pixels") else (LINEAR,)
+        nonlinear = self.settings.widths and source.control in ("none", "pixels")
+        return (LINEAR, NONLINEAR) if nonlinear else (LINEAR,)
 
     def _truths(self, notes: list[str]) -> list[list[Truth]]:
         """For each count, the targets that have more than one value."""
@@ -136,8 +137,8 @@ class TargetDecoder:
         train_objects: int | None = None,
     ) -> None:
         """Read every target on the objects that each seed holds out."""
-        together = [t for t in truths if not isinstance(t.found, Classes) or t.found.groups is None]
-        apart = [[t] for t in truths if isinstance(t.found, Classes) and t.found.groups is not None]
+        together = [t for t in truths if _groups(t) is None]
+        apart = [[t] for t in truths if _groups(t) is not None]
         for group in filter(None, [together, *apart]):
             asked, units = _asked(group[0], self.objects)
             values, blocks = torch.cat([t.columns for t in group], dim=1), _blocks(group)
@@ -145,23 +146,33 @@ class TargetDecoder:
             tables = [torch.zeros(2, len(self.objects), dtype=torch.float64) for _ in group]
             for seed in self.settings.probe_seeds(folds_of(units[asked])):
                 split = split_groups(units[asked], seed)
-                train, test = asked[torch.cat([split.train, split.validation])][:train_objects], asked[split.test]
+                train, test = asked[torch.cat([split.train, split.validation])], asked[split.test]
+                if train_objects is not None and len(train) < train_objects:
+                    break  # as of chirality, which is asked of some objects alone
+                train = train[:train_objects]
                 encoder = kernels.encoder(seed)
                 predicted = kernels.predict(probe, train, values, blocks, encoder)
                 for table, truth, block in zip(tables, group, blocks, strict=True):
                     table[:, test] += _errors(truth, predicted, block, train, test)
                 times[test] += 1
                 encoders[test] = -1 if encoder is None else encoder
+            if not times.any():
+                continue
             own = encoders if source.control == "untrained" else None
             count = self.counts[column] if train_objects is None else -train_objects
             for table, truth in zip(tables, group, strict=True):
                 self.scores[truth.name, source, probe, count] = _score(truth, table, times, own)
 
     def _learning_curve(self, source: Source, truths: Sequence[Truth], kernels: "Kernels") -> None:
-        """The same from fewer training objects, at the largest count; kept under minus their number."""
-        most = round(0.8 * len(self.objects))
+        """The same from fewer training objects, at the largest count; kept under minus their number.
+
+        It ends with all that there are, which have been decoded already.
+        """
+        most, last = round((1 - 1 / FOLDS) * len(self.objects)), self.counts[-1]
         for size in (size for size in self.settings.train_objects if size < most):
             self._decode(source, LINEAR, len(self.counts) - 1, truths, kernels, size)
+        for truth in (truth for truth in truths if _groups(truth) is None):
+            self.scores[truth.name, source, LINEAR, -most] = self.scores[truth.name, source, LINEAR, last]
 
     def _results(self) -> Iterator[Result]:
         for (target, source, probe, key), score in self.scores.items():
@@ -241,10 +252,16 @@ def _blocks(truths: Sequence[Truth]) -> list[Block]:
     return [Block(*span, classes=isinstance(truth.found, Classes)) for truth, span in spans]
 
 
+def _groups(truth: Truth) -> Int[Tensor, " s"] | None:
+    """What objects are held out with; None: each by itself."""
+    return truth.found.groups if isinstance(truth.found, Classes) else None
+
+
 def _asked(truth: Truth, objects: Int[Tensor, " s"]) -> tuple[Int[Tensor, " a"], Int[Tensor, " s"]]:
     """The objects that a question is asked of, and what each is held out with."""
-    if isinstance(truth.found, Classes) and truth.found.groups is not None:
-        return (truth.found.labels >= 0).nonzero()[:, 0], truth.found.groups
+    groups = _groups(truth)
+    if isinstance(truth.found, Classes) and groups is not None:
+        return (truth.found.labels >= 0).nonzero()[:, 0], groups
     return objects, objects
 
 
