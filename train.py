@@ -19,7 +19,7 @@ def train(cfg: DictConfig) -> float:
     from gqn_probe.model.checkpoint import copy_weights
     from gqn_probe.provenance import write_provenance
     from gqn_probe.report.training_page import build_training_report
-    from gqn_probe.training.export import conclude
+    from gqn_probe.training.conclude import conclude
     from gqn_probe.training.precision import choose_precision
 
     job.setup_job(cfg.seed)

@@ -52,7 +52,7 @@ def _pictures(folder: Path, count: int) -> wandb.Table:
         shown = {name: arrays[name] for name in ("context", "truth", "reconstruction", "sample")}
     shown["context"] = rearrange(shown["context"], "n v h w c -> n h (v w) c")
     shown["error"] = np.abs(shown["sample"].astype(int) - shown["truth"]).astype(np.uint8)
-    rows = [
+    rows: list[Any] = [
         [scene, count, *(wandb.Image(image) for image in images)]
         for scene, images in enumerate(zip(*shown.values(), strict=True))
     ]
@@ -97,7 +97,7 @@ def log_comparison(loggers: Sequence[Logger], settings: Sequence[Setting], figur
     """Every measure of every setting as one table, and their figure."""
     if (logger := run_logger(loggers)) is None:
         return
-    rows = [
+    rows: list[Any] = [
         [name, measure.label, measure.metric, row.value, row.low, row.high]
         for measure in measures_of(settings)
         for name, row in measure.found.items()
@@ -160,7 +160,7 @@ def _embedding(study: Study) -> wandb.Table | None:
     with np.load(path, allow_pickle=False) as told:
         points, counts, shape = told["mean"], told["counts"], told.get("shape")
     columns: list[Any] = ["object", "count", "shape", *(f"axis_{i + 1}" for i in range(points.shape[-1]))]
-    rows = [
+    rows: list[Any] = [
         [thing, int(count), None if shape is None else int(shape[thing]), *map(float, points[thing, column])]
         for thing in range(len(points))
         for column, count in enumerate(counts)
@@ -170,7 +170,7 @@ def _embedding(study: Study) -> wandb.Table | None:
 
 def _confusion_matrix(study: Study) -> object:
     """W&B's own chart of the headline's confusions."""
-    cells = [[str(true), str(read), n] for true, read, n in study.headline_confusion]
+    cells: list[Any] = [[str(true), str(read), n] for true, read, n in study.headline_confusion]
     return wandb.plot_table(
         vega_spec_name="wandb/confusion_matrix/v1",
         data_table=wandb.Table(columns=["Actual", "Predicted", "nPredictions"], data=cells),

@@ -86,12 +86,7 @@ def parts() -> list[Part]:
                 reports.WeavePanelSummaryTable(table_name="reconstructions"),
             ],
         ),
-        Part(
-            "Other analyses",
-            "Geometry of r beside models, brains and behaviour, and mental rotation: the figures of analysis=rsa and others.",
-            "analysis",
-            [_figures("Figures", *_of_other_analyses())],
-        ),
+        *_other_analyses(),
         Part(
             "Comparison of settings",
             "Every measure of every setting of a sweep over more than the context.",
@@ -169,9 +164,14 @@ def _by_count(
     )
 
 
-def _of_other_analyses() -> list[str]:
-    """The figures of sections that the study of counts does not have."""
-    return [name for name, each in find_figures().items() if each.section not in OF_COUNTS]
+def _other_analyses() -> list[Part]:
+    """A part for each section that the study of counts does not have; its runs are of the job type of that name."""
+    found: dict[str, list[str]] = {}
+    for name, each in find_figures().items():
+        if each.section not in OF_COUNTS:
+            found.setdefault(each.section, []).append(name)
+    text = "Another analysis of the same representation: analysis={} of probe.py."
+    return [Part(id.replace("_", " "), text.format(id), id, [_figures(id, *names)]) for id, names in found.items()]
 
 
 def _figures(title: str, *names: str) -> reports.MediaBrowser:

@@ -35,7 +35,7 @@ def hidden_sides(study: Study) -> Figure | None:
     grid = figure.subplots(told["objects"], 1 + len(columns), squeeze=False)
     for thing, row in enumerate(grid):
         show(row[0], _tile(path.parent, told, f"{thing}-context", 0, max(told["counts"])))
-        places = dict(zip(("same side", "from aside"), sides(told, thing), strict=True))
+        places: dict[str, int] = dict(zip(("same side", "from aside"), sides(told, thing), strict=True))
         for axes, column in zip(row[1:], columns, strict=True):
             _draw(axes, path.parent, told, thing, places[column[0]], *column[1:])
     images = f"{least} image{'s' * (least > 1)}"

@@ -15,7 +15,7 @@ from scripts import call
 from tiny import TINY, tiny_module
 
 from gqn_probe.training.checkpointing import LastCheckpoint
-from gqn_probe.training.export import say_if_time_was_up
+from gqn_probe.training.conclude import say_if_time_was_up
 
 DATA = [override for override in TINY if override.startswith("data.")]
 
