@@ -11,13 +11,14 @@ import pytorch_lightning as L
 
 
 class SignalAt(L.Callback):
-    """Sends ``signal`` to this process at the start of step ``step``, unless ``marker`` shows that it did so before."""
+    """Sends ``signal`` to one process at the start of step ``step``, unless ``marker`` shows that it did so before."""
 
-    def __init__(self, step: int, signal: int, marker: str) -> None:
-        self.step, self.signal, self.marker = step, signal, Path(marker)
+    def __init__(self, step: int, signal: int, marker: str, rank: int = 0) -> None:
+        self.step, self.signal, self.marker, self.rank = step, signal, Path(marker), rank
 
     def on_train_batch_start(self, trainer: L.Trainer, *args: object) -> None:
-        if trainer.global_step == self.step and trainer.is_global_zero and not self.marker.exists():
+        here = (trainer.global_step, trainer.global_rank) == (self.step, self.rank)
+        if here and not self.marker.exists():
             self.marker.touch()
             os.kill(os.getpid(), self.signal)
 

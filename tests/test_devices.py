@@ -55,3 +55,11 @@ def test_a_loss_that_is_not_finite_stops_all_devices_with_one_line(tmp_path):
     assert f"last good checkpoint: {tmp_path}/run/checkpoints/last.ckpt" in result.stderr
     named = result.stderr.partition("for scenes ")[2].partition(";")[0].split(", ")
     assert len({int(scene) for scene in named}) == 8  # four of each device
+
+
+def test_a_process_that_is_killed_ends_the_others_in_one_line(tmp_path):
+    values = {"_target_": "interruptions.SignalAt", "step": 4, "signal": 9, "rank": 1, "marker": tmp_path / "killed"}
+    kill = [f"+callbacks.kill.{key}={value}" for key, value in values.items()]
+    result = train(tmp_path, *TINY, *kill, "trainer.devices=2", "hydra.run.dir=run")
+    assert result.returncode == 1
+    assert result.stderr == "error: the process of another device ended; it says why itself, unless it was killed\n"

@@ -20,6 +20,9 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+OTHER_ENDED = re.compile(
+    r"Connection (closed|reset) by peer|Broken pipe|remote process exited"
+)  # gloo's and NCCL's words
 STARTED: ContextVar[float] = ContextVar("STARTED")  # when the job began: one process may run those of a sweep
 LONGEST_NAME = 100  # characters of what a run is called; W&B takes 128
 IGNORED_WARNINGS = (  # of which users can do nothing
@@ -132,8 +135,8 @@ def as_single_run() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if "Connection closed by peer" in str(error):
-            raise ValueError("the process of another device failed; it says why itself") from error
+        if OTHER_ENDED.search(str(error)):
+            raise ValueError("the process of another device ended; it says why itself, unless it was killed") from error
         raise
     finally:
         sys.argv = argv
