@@ -22,8 +22,11 @@ def print_results(study: Study, *, wandb: str = "", console: Console | None = No
     """
     console = console or Console()
     for answer in study.answers:
-        line = " ".join(filter(None, (answer.question, answer.text)))
-        console.print(line, markup=False, highlight=False, soft_wrap=not console.is_terminal)
+        licence = f"By: {answer.licence}." if answer.licence else ""
+        for line, look in ((answer.question, "bold"), (answer.text, ""), (licence, "dim")):
+            if line:
+                console.print(line, style=look, markup=False, highlight=False, soft_wrap=not console.is_terminal)
+        console.print()
     columns = {
         "accuracy": (study.series("accuracy", probe=study.probe), ".3f"),
         "norm only": (study.series("accuracy", control="norm", probe=study.probe), ".3f"),

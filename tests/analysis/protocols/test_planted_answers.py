@@ -46,7 +46,7 @@ def test_count_in_the_norm_alone(planted: Planted, settings: StudySettings, tmp_
     assert _accuracy(outcome, "norm") > 0.7
     assert _accuracy(outcome, "direction") < 0.35
     assert outcome.headline["difference_low"] <= 0 <= outcome.headline["difference_high"]  # pyright: ignore[reportOperatorIssue]
-    assert "that its direction tells the number, too, is not shown" in outcome.answers[0].text
+    assert "not shown to be above guessing" in outcome.answers[0].licence
 
 
 def test_count_in_the_direction_alone(planted: Planted, settings: StudySettings, tmp_path: Path) -> None:
@@ -56,7 +56,8 @@ def test_count_in_the_direction_alone(planted: Planted, settings: StudySettings,
     assert _accuracy(outcome, "none") > 0.85
     assert _accuracy(outcome, "norm") < 0.4
     assert outcome.headline["difference_low"] > 0.3  # pyright: ignore[reportOperatorIssue]
-    assert "and its direction, which has no length, " in outcome.answers[0].text
+    assert "the direction, which has no length, " in outcome.answers[0].licence
+    assert "not shown" not in outcome.answers[0].licence
 
 
 def test_labels_that_leak_by_object(planted: Planted, settings: StudySettings, tmp_path: Path) -> None:
@@ -73,7 +74,7 @@ def test_noise(planted: Planted, settings: StudySettings, tmp_path: Path) -> Non
         assert _accuracy(outcome, control) == pytest.approx(1 / 4, abs=0.07)
     p = [row.value for row in outcome.results if row.metric == "permutation_p"]
     assert min(p) > 0.01
-    assert "is not shown: the linear probe names it" in outcome.answers[0].text
+    assert outcome.answers[0].text.startswith("That is not shown. ")
 
 
 def test_shuffled_counts_score_at_chance(planted: Planted, settings: StudySettings, tmp_path: Path) -> None:

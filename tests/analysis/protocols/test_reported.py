@@ -78,7 +78,8 @@ def test_everything_is_of_the_headlines_probe_and_input(
     whole = study.overall("accuracy", probe=headline[0], input=headline[1])
     assert whole is not None
     assert study.summary["headline"]["accuracy"] == whole.value
-    told = f"Yes: the {headline[0]} probe reads the number of views from {subject} with accuracy {whole.value:.1%} ("
+    told = f"Yes. From {subject} of 24 unseen objects, the {headline[0]} probe names the number of images rightly in "
+    told += f"{whole.value:.1%} ("
     assert study.summary["answer"].startswith(told)
     text = build_report(study, draw_figures(study)).read_text(encoding="utf-8")
     for figure in ("accuracy-by-count", "confusion", "decodability"):

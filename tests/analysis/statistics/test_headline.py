@@ -23,16 +23,23 @@ def _evidence(**changes) -> CountEvidence:
 
 
 def _sentence(**changes) -> str:
-    return count_answer(_evidence(**changes)).text
+    """With what licenses it, as people read it."""
+    answer = count_answer(_evidence(**changes))
+    return f"{answer.text} {answer.licence}"
 
 
 def test_what_a_tally_reads_needs_no_more_than_a_sum() -> None:
     answer = count_answer(_evidence())
     assert "any sum of non-negative views can be counted" in answer.text
-    assert "the linear probe reads the number of views from r with accuracy 100.0% (98.0% to 100.0%)" in answer.text
+    assert answer.text == (
+        "Yes. From r of 60 unseen objects, the linear probe names the number of images rightly in 100.0% (98.0% to "
+        "100.0%; guessing: 7.1%) of cases. But a tally that has seen single images alone, and no number, is right in "
+        "100.0% (98.0% to 100.0%), since any sum of non-negative views can be counted. From networks that were never "
+        "trained it can be read in 100.0% (98.0% to 100.0%)."
+    )
     assert answer.licence.startswith("the label-free tally")
     assert answer[2:5] == CERTAIN
-    assert "the probe counts how many views were summed" in answer.text
+    assert "the probe counts how many views were summed" in answer.licence
 
 
 def test_direction_alone_tells_the_count_though_length_does_too() -> None:
@@ -40,7 +47,7 @@ def test_direction_alone_tells_the_count_though_length_does_too() -> None:
     text = _sentence(
         norm_only=CERTAIN, difference=SAME, direction=Interval(0.998, 0.99, 1.0), tally=None, tally_difference=None
     )
-    assert "its direction, which has no length, 99.8%" in text
+    assert "the direction, which has no length, 99.8%" in text
     assert "no more than" not in text
     assert "cannot be shown" not in text
 
@@ -53,14 +60,14 @@ def test_a_probe_that_misses_the_length_reads_something_else() -> None:
         transfer=None,
     )  # fmt: skip
     assert "no more than" not in text
-    assert "its direction, which has no length, 61.0%" in text
+    assert "the direction, which has no length, 61.0%" in text
     assert "any sum" not in text
 
 
 def test_no_tally_of_what_is_no_sum() -> None:
     """An averaging network, or an input such as a generator's state."""
     text = _sentence(input="hidden.2", tally=None, tally_difference=None)
-    assert "from hidden.2 with" in text
+    assert "From hidden.2 of" in text
     assert "sum of non-negative" not in text
     assert "counts how many" not in text
 
@@ -77,8 +84,8 @@ def test_mixtures_are_better_worse_as_well_or_unknown() -> None:
 
 def test_guessing_is_called_guessing() -> None:
     text = _sentence(accuracy=GUESS, direction=None)
-    assert text.startswith("That the number of views can be read from r is not shown")
-    assert "8.0% (5.0% to 11.0%) on 60 unseen objects (guessing: 7.1%)" in text
+    assert text.startswith("That is not shown. From r of 60 unseen objects, the linear probe names")
+    assert "8.0% (5.0% to 11.0%; guessing: 7.1%)" in text
 
 
 def test_no_number_is_minus_zero() -> None:
@@ -86,7 +93,7 @@ def test_no_number_is_minus_zero() -> None:
 
 
 def test_direction_that_is_guessed_is_said_not_to_be_shown() -> None:
-    assert "that its direction tells the number, too, is not shown (8.0% (5.0% to 11.0%))" in _sentence()
+    assert "no length, 8.0% (5.0% to 11.0%), not shown to be above guessing" in _sentence()
 
 
 TOLD = [
@@ -99,9 +106,10 @@ TOLD = [
 def test_what_images_add_is_what_rises() -> None:
     answer = images_answer("whole", (2, 9, 15), TOLD)
     assert answer.text == (
-        "From 2 to 15 images, r tells more of second moments (R² 0.25 to 0.81, +0.56, +0.50 to +0.62); less of "
-        "direction (R² 0.90 to 0.80, -0.10, -0.12 to -0.08); no change is shown of shape. At 15 it tells more than "
-        "summed pixels of second moments."
+        "From 2 to 15 images, r comes to tell more of how far the object reaches along each axis, 25% to 81%, 56 "
+        "points more (50 to 62). It comes to tell less of where the cameras stood on average, 90% to 80%, 10 points less "
+        "(8 to 12). No change is shown of the shape. At 15 it tells more of how far the object reaches along each axis "
+        "than the images' summed pixels do."
     )
     assert answer[2:5] == (0.56, 0.5, 0.62)
     assert "not known" in images_answer("whole", (2, 15), []).text
@@ -109,7 +117,11 @@ def test_what_images_add_is_what_rises() -> None:
 
 def test_what_training_adds_is_above_untrained_networks() -> None:
     text = training_answer("whole", 15, TOLD).text
-    assert "more of second moments (R² 0.81 against 0.25, +0.56, +0.50 to +0.62), and less of direction" in text
-    assert text.endswith("untrained networks of the same width; no difference is shown of shape.")
+    assert text == (
+        "At 15 images, r of the trained network tells more of how far the object reaches along each axis, 81% against "
+        "25%, 56 points more (50 to 62), than that of networks that were never trained, which has as many numbers. It "
+        "tells less of where the cameras stood on average, 80% against 90%, 10 points less (8 to 12). No difference is "
+        "shown of the shape."
+    )
     assert "no more that could be shown than" in training_answer("pooled", 15, TOLD[1:2]).text
     assert "was not run" in training_answer("whole", 15, []).text

@@ -14,6 +14,22 @@ ONE_COUNT = "One count alone cannot be told from others: study two or more."
 EQUIVALENT = 0.1  # of what is above guessing: so much less well is as well
 LEAST_GROUPS = 10  # groups of mixed objects, below which nothing is said of mixtures
 NAMES = {"whole": "r", "pooled": "r averaged over positions"}
+WORDS = {
+    "second_moments": "how far the object reaches along each axis",
+    "color_where": "which colour is where",
+    "occupancy": "which places the cubes fill",
+    "shape": "the shape",
+    "chirality": "which of two mirror images it is",
+    "parts": "the number of cubes",
+    "color": "the mean colour",
+    "direction": "where the cameras stood on average",
+    "coverage": "how far round the object the cameras went",
+}
+FINE = 0.025  # differences below this are told in tenths of a point
+UNSEEN = (
+    "on the same unseen objects; 100% is all there is to tell (of values R2, of classes accuracy), and in brackets "
+    "stand 95% intervals"
+)
 
 
 class CountEvidence(NamedTuple):
@@ -69,62 +85,49 @@ def count_answer(found: CountEvidence) -> Answer:
     """Whether the number of context images can be read, and what that licenses."""
     name, guess = NAMES.get(found.input, found.input), f"guessing: {found.chance:.1%}"
     unseen = "1 unseen object" if found.objects == 1 else f"{found.objects} unseen objects"
-    read = f"with accuracy {_share(found.accuracy)} on {unseen} ({guess})"
+    right = f"the number of images rightly in {_share(found.accuracy, guess)} of cases"
     numbers = found.accuracy._asdict()
     if found.accuracy.low <= found.chance:
-        text = (
-            f"That the number of views can be read from {name} is not shown: the {found.probe} probe names it {read}."
-        )
+        text = f"That is not shown. From {name} of {unseen}, the {found.probe} probe names {right}."
         return Answer(COUNT, text, **numbers, licence="accuracy against guessing")
-    text = f"Yes: the {found.probe} probe reads the number of views from {name} {read}"
-    licence = "accuracy against guessing"
-    if found.tally is not None and found.tallied:
+    text = f"Yes. From {name} of {unseen}, the {found.probe} probe names {right}."
+    licence = ["accuracy against guessing"]
+    if found.tally is not None:
+        licence = ["the label-free tally"]
         text += (
-            f". That needs no more than a sum: a tally that has seen single views alone, and no count, names it with "
-            f"{_share(found.tally)}; any sum of non-negative views can be counted"
+            f" {'But a' if found.tallied else 'A'} tally that has seen single images alone, and no number, is right in "
         )
-        licence = "the label-free tally"
-    elif found.tally is not None:
-        text += f"; a tally that has seen no count names it with {_share(found.tally)}"
-        licence = "the label-free tally"
-    text += f". Its length alone gives {_share(found.norm_only)}"
-    if found.direction is not None:
-        if found.direction.low > found.chance:
-            text += f", and its direction, which has no length, {_share(found.direction)}"
-        else:
-            text += f"; that its direction tells the number, too, is not shown ({_share(found.direction)})"
-        licence += ", r / |r|"
+        text += _share(found.tally)
+        text += ", since any sum of non-negative views can be counted." if found.tallied else "."
     if found.untrained is not None:
-        text += f"; of untrained networks it can be read with {_share(found.untrained)}"
-        licence += ", untrained networks"
-    text += _mixtures(found)
-    return Answer(COUNT, text + ".", **numbers, licence=licence)
+        text += f" From networks that were never trained it can be read in {_share(found.untrained)}."
+    licence.append(f"the length alone, {_share(found.norm_only)}")
+    if found.direction is not None:
+        shown = "" if found.direction.low > found.chance else ", not shown to be above guessing"
+        licence.append(f"the direction, which has no length, {_share(found.direction)}{shown}")
+    if mixtures := _mixtures(found):
+        licence.append(mixtures)
+    return Answer(COUNT, text, **numbers, licence="; ".join(licence))
 
 
 def images_answer(input: str, counts: Sequence[int], told: Sequence[Told]) -> Answer:
     """What rises from the smallest to the largest count, and whether summed pixels tell as much."""
-    name, span = NAMES.get(input, input), f"From {counts[0]} to {counts[-1]} images"
+    name = NAMES.get(input, input)
     if not told:
         return Answer(IMAGES, "No property of the objects was decoded, so what further images add is not known.")
-    rising = [each for each in told if each.difference.low > 0]
-    falling = [each for each in told if each.difference.high < 0]
-    rest = [_words(each.target) for each in told if each not in (*rising, *falling)]
-    parts = []
-    if rising:
-        parts.append(f"{name} tells more of {_list([_rise(each) for each in rising])}")
+    rising, falling, rest = _sorted(told)
+    text = f"From {counts[0]} to {counts[-1]} images, {name} comes to tell "
+    text += f"more {_changes(rising, 'to', 'more')}." if rising else "no more that could be shown."
     if falling:
-        parts.append(f"less of {_list([_rise(each) for each in falling])}")
+        text += f" It comes to tell less {_changes(falling, 'to', 'less')}."
     if rest:
-        parts.append(f"no change is shown of {_list(rest)}")
-    compared = [each for each in told if each.above_pixels is not None]
-    above = [_words(each.target) for each in compared if each.above_pixels is not None and each.above_pixels.low > 0]
-    text = f"{span}, {'; '.join(parts)}"
-    if compared:
-        text += f". At {counts[-1]} it tells " + (
-            f"more than summed pixels of {_list(above)}" if above else "of none shown more than summed pixels"
-        )
-    first = (rising or list(told))[0]
-    return Answer(IMAGES, text + ".", *first.difference, licence="paired rises on the same objects, summed pixels")
+        text += f" No change is shown of {_list(rest)}."
+    if any(each.above_pixels is not None for each in told):
+        above = [_words(each.target) for each in told if each.above_pixels is not None and each.above_pixels.low > 0]
+        of_which = "all of these" if len(above) == len(told) else _list(above) if above else "none that could be shown"
+        text += f" At {counts[-1]} it tells more of {of_which} than the images' summed pixels do."
+    first = (rising or falling or list(told))[0]
+    return Answer(IMAGES, text, *first.difference, licence=f"paired differences on the same objects, {UNSEEN}")
 
 
 def training_answer(input: str, count: int, told: Sequence[Told]) -> Answer:
@@ -132,21 +135,16 @@ def training_answer(input: str, count: int, told: Sequence[Told]) -> Answer:
     if not told:
         text = "Not asked: the control of untrained networks was not run."
         return Answer(TRAINING, text)
-    more = [each for each in told if each.difference.low > 0]
-    less = [each for each in told if each.difference.high < 0]
-    rest = [_words(each.target) for each in told if each not in (*more, *less)]
-    parts = []
-    if more:
-        parts.append(f"more of {_list([_gain(each) for each in more])}")
-    if less:
-        parts.append(f"less of {_list([_gain(each) for each in less])}")
+    more, less, rest = _sorted(told)
     text = f"At {count} images, {NAMES.get(input, input)} of the trained network tells "
-    text += ", and ".join(parts) if parts else "no more that could be shown"
-    text += " than that of untrained networks of the same width"
-    if rest and parts:
-        text += f"; no difference is shown of {_list(rest)}"
+    text += f"more {_changes(more, 'against', 'more')}, " if more else "no more that could be shown "
+    text += "than that of networks that were never trained, which has as many numbers."
+    if less:
+        text += f" It tells less {_changes(less, 'against', 'less')}."
+    if rest:
+        text += f" No difference is shown of {_list(rest)}."
     first = (more or less or list(told))[0]
-    return Answer(TRAINING, text + ".", *first.difference, licence="paired differences to untrained networks")
+    return Answer(TRAINING, text, *first.difference, licence=f"paired differences to untrained networks, {UNSEEN}")
 
 
 def _mixtures(found: CountEvidence) -> str:
@@ -154,48 +152,50 @@ def _mixtures(found: CountEvidence) -> str:
     if found.transfer is None or found.groups < LEAST_GROUPS:
         return ""
     points = _points(found.transfer)
-    mixtures = "; sums of views of different objects are read"
+    mixtures = "sums of views of different objects are read"
     if found.transfer.low > 0:
         return f"{mixtures} better ({points})"
     if found.transfer.high < 0:
         return f"{mixtures} less well ({points})"
     if found.transfer.low < -EQUIVALENT * (found.accuracy.value - found.chance):
-        return f"; whether sums of views of different objects are read as well cannot be told ({points})"
+        return f"whether sums of views of different objects are read as well cannot be told ({points})"
     as_well = f"{mixtures} as well ({points})"
     return f"{as_well}: the probe counts how many views were summed" if found.tallied else as_well
 
 
-def _rise(each: Told) -> str:
-    return f"{_words(each.target)} ({_metric(each)} {each.first:.2f} to {each.last:.2f}, {_signed(each.difference)})"
+def _sorted(told: Sequence[Told]) -> tuple[list[Told], list[Told], list[str]]:
+    """What differs upward and downward, largest first; and the words of what is not shown to differ."""
+    ordered = sorted(told, key=lambda each: -abs(each.difference.value))
+    more = [each for each in ordered if each.difference.low > 0]
+    less = [each for each in ordered if each.difference.high < 0]
+    return more, less, [_words(each.target) for each in ordered if each not in (*more, *less)]
 
 
-def _gain(each: Told) -> str:
-    return (
-        f"{_words(each.target)} ({_metric(each)} {each.last:.2f} against {each.first:.2f}, {_signed(each.difference)})"
-    )
-
-
-def _metric(each: Told) -> str:
-    return "R²" if each.metric == "r2" else "accuracy"
+def _changes(told: Sequence[Told], joint: str, direction: str) -> str:
+    """Values and difference of each: "of the shape, 45% to 70%, 25 points more (17 to 32)"."""
+    parts = []
+    for each in told:
+        first, last = (f"{100 * value:.0f}%" for value in (each.first, each.last))
+        values = f"{first} to {last}" if joint == "to" else f"{last} against {first}"
+        size = [abs(share) for share in each.difference]
+        digits = 1 if size[0] < FINE else 0
+        value, low, high = (f"{100 * share:.{digits}f}" for share in (size[0], *sorted(size[1:])))
+        parts.append(f"of {_words(each.target)}, {values}, {value} points {direction} ({low} to {high})")
+    return "; ".join(parts)
 
 
 def _words(target: str) -> str:
-    return {"color_where": "which colour is where", "color": "mean colour"}.get(target, target.replace("_", " "))
+    return WORDS.get(target, target.replace("_", " "))
 
 
 def _list(items: Sequence[str]) -> str:
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
 
 
-def _share(found: Interval) -> str:
-    return f"{found.value:.1%} ({found.low:.1%} to {found.high:.1%})"
+def _share(found: Interval, more: str = "") -> str:
+    return f"{found.value:.1%} ({'; '.join(filter(None, (f'{found.low:.1%} to {found.high:.1%}', more)))})"
 
 
 def _points(found: Interval) -> str:
     value, low, high = (f"{round(100 * share, 1) + 0.0:+.1f}" for share in found)  # no -0.0
     return f"{value} points, {low} to {high}"
-
-
-def _signed(found: Interval) -> str:
-    value, low, high = (f"{round(share, 2) + 0.0:+.2f}" for share in found)
-    return f"{value}, {low} to {high}"
