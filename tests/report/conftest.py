@@ -78,7 +78,9 @@ def embedding() -> dict[str, np.ndarray]:
     share = np.array([0.6, 0.3, 0.1, 0.0], np.float32)
     mean = np.repeat(direction[:, None], len(COUNTS), axis=1)
     planes = {"sum": total, "mean": mean, "sum_share": share, "mean_share": share}
-    return {"counts": np.array(COUNTS), "color": direction[:, :3], "shape": np.arange(3), **planes}
+    planes |= {"neighbours": mean[..., :2], "neighbours_counts": np.array(COUNTS)}
+    known = {"counts": np.array(COUNTS), "color": direction[:, :3], "shape": np.arange(3)}
+    return {"neighbours_method": np.array("UMAP"), **known, **planes}
 
 
 def voxels() -> dict[str, np.ndarray]:

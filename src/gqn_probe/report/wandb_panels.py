@@ -73,7 +73,7 @@ def parts() -> list[Part]:
             "count.",
             "study",
             [
-                _figures("Controls", "controls", "similarity", "geometry", "embedding"),
+                _figures("Controls", "controls", "similarity", "geometry", "embedding", "neighbourhoods"),
                 reports.BarPlot(title="Accuracy under each control", metrics=CONTROLS),
             ],
         ),

@@ -31,3 +31,24 @@ def test_divided_by_the_count_a_growing_sum_stays_where_it_is(rendered: Scenes, 
     assert np.ptp(told["sum"], axis=1).max() > 1
     assert told["color"].shape == (24, 3)
     assert told["counts"].tolist() == [2, 4, 8]
+
+
+def test_groups_are_neighbours(tmp_path: Path):
+    """Sixty objects of three kinds, far apart: the nearest in the plane is of the same kind."""
+    pytest.importorskip("sklearn")
+    random = torch.Generator().manual_seed(2)
+    kind = torch.arange(60) % 3
+    objects = 10 * torch.eye(8)[kind] + torch.randn(60, 8, generator=random)
+    counts = torch.tensor([2, 8, 15])
+    told = np.load(write_embedding(objects[:, None] * counts[:, None], tuple(counts.tolist()), None, tmp_path))
+    assert told["neighbours_counts"].tolist() == [2, 8, 15]
+    plane = told["neighbours"].reshape(-1, 2)
+    apart = np.linalg.norm(plane[:, None] - plane[None], axis=-1) + 1e9 * np.eye(len(plane))
+    rows = kind.numpy().repeat(3)
+    assert (rows[apart.argmin(axis=1)] == rows).mean() > 0.95
+    assert str(told["neighbours_method"]) in ("UMAP", "t-SNE")
+
+
+def test_without_a_library_there_are_no_neighbourhoods(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert "neighbours" not in np.load(write_embedding(torch.rand(60, 2, 4), (1, 2), None, tmp_path))
