@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
-from gqn_probe.film import HEAD, contact_sheet, enlarged, labelled, save_film
+from gqn_probe.film import contact_sheet, enlarged, labelled, save_film
 
 COLOURS = np.array([[250, 10, 10], [10, 250, 10], [10, 10, 250]], np.uint8)
 PICTURES = [np.tile(colour, (16, 24, 1)) for colour in COLOURS]
@@ -52,7 +52,8 @@ def test_a_sheet_has_rows_of_columns():
 
 def test_columns_stand_under_their_names():
     shown = labelled({"truth": enlarged(PICTURES[0], 2), "from 5 images": PICTURES[1].repeat(2, axis=0)})
-    assert shown.shape == (HEAD + 32, 48 + 24, 3)
-    assert shown[HEAD + 8, 8].tolist() == COLOURS[0].tolist()
-    assert shown[HEAD + 8, 60].tolist() == COLOURS[1].tolist()
-    assert shown[:HEAD].min() < 255  # something is written
+    head = len(shown) - 32
+    assert shown.shape[1] == 48 + 24
+    assert shown[head + 8, 8].tolist() == COLOURS[0].tolist()
+    assert shown[head + 8, 60].tolist() == COLOURS[1].tolist()
+    assert shown[:head].min() < 255  # something is written

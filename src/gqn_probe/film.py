@@ -13,7 +13,7 @@ from gqn_probe.atomic_io import atomic_write
 
 FORMATS = ("webp", "gif", "mp4")
 QUALITIES = (90, 80, 70, 60, 50, 40, 30, 20)  # of WebP, tried in turn until a film is small enough
-HEAD = 22  # pixels of a line of text
+LETTERS = (13, 22)  # pixels of the least and the largest letters over a column
 
 Picture = UInt8[np.ndarray, "_ _ 3"]  # of any size
 
@@ -81,17 +81,19 @@ def enlarged(picture: Picture, times: int) -> Picture:
 
 
 def labelled(columns: Mapping[str, Picture]) -> Picture:
-    """Pictures of one height side by side, each under its name."""
+    """Pictures of one height side by side, each under its name, in letters as large as the columns are wide."""
+    widths = [column.shape[1] for column in columns.values()]
+    letters = int(min(max(min(widths) / 6, LETTERS[0]), LETTERS[1]))
     picture = Image.fromarray(np.concatenate([*columns.values()], axis=1))
-    whole = Image.new("RGB", (picture.width, picture.height + HEAD), "white")
-    whole.paste(picture, (0, HEAD))
+    head = round(1.7 * letters)
+    whole = Image.new("RGB", (picture.width, picture.height + head), "white")
+    whole.paste(picture, (0, head))
     pen, left = ImageDraw.Draw(whole), 0
-    for name, column in columns.items():
-        width = column.shape[1]
-        font = ImageFont.load_default(size=13)
-        if font.getlength(name) > width:
-            font = ImageFont.load_default(size=max(6, 13 * width / font.getlength(name)))
-        pen.text((left + width / 2, HEAD / 2), name, fill="black", anchor="mm", font=font)
+    for name, width in zip(columns, widths, strict=True):
+        font = ImageFont.load_default(size=letters)
+        if (length := font.getlength(name)) > 0.96 * width:
+            font = ImageFont.load_default(size=max(6, letters * 0.96 * width / length))
+        pen.text((left + width / 2, head / 2), name, fill="black", anchor="mm", font=font)
         left += width
     return np.asarray(whole)
 

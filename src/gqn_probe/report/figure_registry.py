@@ -24,6 +24,10 @@ from gqn_probe.study_results import Study
 Draw = Callable[[Study], Figure | None]
 
 
+# Sections of the study of counts; figures of other sections are of other analyses.
+OF_COUNTS = ("predictions", "knowledge", "counts", "controls", "similarity", "training")
+
+
 class StudyFigure(NamedTuple):
     """What is known of a figure before it is drawn."""
 

@@ -105,10 +105,11 @@ def build_training_report(folder: str | Path) -> Path:
         Section("curves", "Likelihood and schedules", _drawn(metrics, "likelihood", "information", "schedules")),
         Section("next", "How to go on", _commands(folder)),
         Section("columns", "The columns of metrics.csv", _columns(metrics)),
-        Section("settings", "Settings", settings(provenance) if provenance else ""),
+        Section("settings", "Settings", _settings(provenance)),
     ]
     steps = int(max(metrics["step"][0])) + 1 if metrics else 0
-    title = f"Training of {provenance.get('config', {}).get('name', 'a GQN')}, {steps} steps"
+    name = provenance.get("config", {}).get("name", "train")
+    title = f"Training of a GQN, {steps} steps" if name == "train" else f"Training of {name}, {steps} steps"
     path = folder / "report.html"
     write_text(
         path,
@@ -181,8 +182,8 @@ def draw_curves(
         axes.plot(steps, values, color=color, linestyle=dash, marker=mark, label=curve.label)
     axes.set(xlabel="step", ylabel=unit, yscale=scale)
     if scale == "linear":
-        lowest = min(min(metrics[curve.column][1]) for curve in curves)
-        axes.set_ylim(bottom=min(0.0, lowest))
+        shown = [value for curve in curves for value in metrics[curve.column][1]]
+        axes.set_ylim(min(0.0, *shown), 1.08 * max(shown) if max(shown) > 0 else None)
     style.legend_above(axes)
     return drawn
 
@@ -256,6 +257,15 @@ def _columns(metrics: dict[str, Any]) -> str:
     rows = [[_names(names), len(names), meaning] for meaning, names in groups.items()]
     body = table(["columns", "number", "meaning"], rows, text=("meaning",))
     return f"<p>{ENDINGS}</p><details><summary>{len(metrics)} columns</summary>{body}</details>"
+
+
+def _settings(provenance: dict[str, Any]) -> str:
+    """Where the run came from, and folded below it every setting; its metrics stand above."""
+    left_out = {"config", "metrics", "last_validation"}
+    facts = {name: value for name, value in provenance.items() if name not in left_out}
+    config = provenance.get("config")
+    every = f"<details><summary>Every setting</summary>{settings(config)}</details>" if config else ""
+    return (settings(facts) if facts else "") + every
 
 
 def _names(names: Sequence[str]) -> str:

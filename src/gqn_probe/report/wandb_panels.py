@@ -13,11 +13,10 @@ with warnings.catch_warnings():
     from wandb_workspaces import workspaces
     from wandb_workspaces.reports import v2 as reports
 
-from gqn_probe.report.figure_registry import find_figures
+from gqn_probe.report.figure_registry import OF_COUNTS, find_figures
 
 GREY = "RMSE (0 to 255)"
 CONTROLS: list[Any] = [f"control/{name}" for name in ("none", "norm", "direction", "untrained", "transfer", "pixels")]
-OF_COUNTS = ("predictions", "knowledge", "counts", "controls", "similarity", "training")  # sections of that study
 HEADLINE = ("headline/accuracy", "headline/norm_only", "headline/difference")
 
 
