@@ -40,6 +40,7 @@ class Result(NamedTuple):
     high: float | None = None
     n: int | None = None  # rows scored
     train_objects: int | None = None  # a point of a learning curve; None: as many as the split gives
+    angle: float | None = None  # degrees, of what an analysis measures by angle
 
     @classmethod
     def pooled(

@@ -1,4 +1,4 @@
-"""The analysis ``mental_rotation``: views turned ever farther from the context, as the network predicts them."""
+"""The analysis ``mental_rotation``: is an object known after it was turned, and told from its mirror image?"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,12 +8,29 @@ from typing import ClassVar
 import torch
 
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
-from gqn_probe.analysis.rotation.stimuli import POLE, rotation_views
-from gqn_probe.analysis.statistics.intervals import mean_interval, unit_sums
-from gqn_probe.results import Findings, Interval, Result
-from gqn_probe.types import Factors, to_unit
+from gqn_probe.analysis.rotation.answers import answers_of
+from gqn_probe.analysis.rotation.arms import arm_factors, four_armed, read_arms
+from gqn_probe.analysis.rotation.encoding import CONDITIONS, WHOLE, encode_condition
+from gqn_probe.analysis.rotation.people import Item, behaviour_rows, item_rows, read_trials
+from gqn_probe.analysis.rotation.scores import score_rows
+from gqn_probe.analysis.rotation.stimuli import POLE, RotationViews, rotation_views
+from gqn_probe.analysis.rotation.trials import (
+    COLUMNS,
+    Case,
+    Trials,
+    distance_trials,
+    linear_trials,
+    pixel_trials,
+    prediction_trials,
+    trial_rows,
+)
+from gqn_probe.atomic_io import write_arrays, write_csv
+from gqn_probe.progress import progress
+from gqn_probe.results import Findings, Result
+from gqn_probe.types import Factors
 
-BATCH = 8  # objects predicted at a time
+LEAST = {"objects": 1, "pairs": 3, "seed": 0}  # fewer pairs cannot be held out in turn
+QUESTION = "Is an object known after it was turned?"
 
 
 @dataclass(frozen=True)
@@ -21,57 +38,153 @@ class MentalRotation:
     """Settings of the analysis; defaults are in ``conf/analysis/mental_rotation.yaml``."""
 
     name: ClassVar[str] = "mental_rotation"
+    stimuli: str
     objects: int
     pairs: int
+    axes: Sequence[str]
     angles: Sequence[float]
     elevation: float
     counts: Sequence[int]
     cone: float
+    strengths: Sequence[float]
+    arms: str | None
+    one_color: bool
+    trials: str | None
     seed: int
+
+    def __post_init__(self) -> None:
+        for name, least in LEAST.items():
+            if not isinstance(getattr(self, name), int) or getattr(self, name) < least:
+                raise ValueError(f"analysis.{name}={getattr(self, name)} must be a whole number, at least {least}")
+        if self.stimuli not in ("scenes", "arms"):
+            raise ValueError(f"analysis.stimuli={self.stimuli} is not known: use scenes or arms")
+        if not self.axes or {*self.axes} - {"depth", "plane"}:
+            raise ValueError(f"analysis.axes={self.axes} is not known: use [depth,plane] or one of them")
+        if not self.counts or any(not isinstance(count, int) or count < 1 for count in self.counts):
+            raise ValueError(f"analysis.counts={self.counts} must be numbers of context views, such as [1,3,7]")
+        if len(self.angles) < 2 or any(not 0 <= angle <= 180 for angle in self.angles):
+            raise ValueError(f"analysis.angles={self.angles} must be two or more degrees in 0..180")
+        if not -90 < self.elevation < 90 or not 0 <= self.cone <= 90:
+            raise ValueError(
+                f"analysis.elevation={self.elevation} must be between -90 and 90 degrees, analysis.cone={self.cone} "
+                "in 0..90"
+            )
+        if self.trials is not None and (self.stimuli, *self.axes[:1]) != ("arms", "depth"):
+            raise ValueError("people's trials are of classic objects turned in depth: use experiment=classic_rotation")
 
     @torch.inference_mode()
     def run(self, study_inputs: StudyInputs, folder: Path) -> Findings:
-        """Errors of the predicted views by angle and number of context views.
+        """Every trial is written to ``rotation.csv``, some of the views to ``rotation.npz``.
 
         Raises:
-            ValueError: the objects are not known, or too few are chiral.
+            ValueError: the scenes are not rendered by us, or too few objects are chiral.
         """
-        factors, render = study_inputs.scenes.factors, study_inputs.render
-        if factors is None or render is None:
+        names, factors = self._objects(study_inputs)
+        people = read_trials(self.trials, names) if self.trials else []
+        units = factors.mirror_class.unique(return_inverse=True)[1]
+        results: list[Result] = []
+        rows: list[tuple] = []
+        everything: Trials = {}
+        notes: list[str] = []
+        with progress("mental rotation", len(self.axes) * (len(CONDITIONS) + 1), "conditions") as advance:
+            for axis in self.axes:
+                views = self._views(study_inputs, factors, axis)
+                trials: Trials = pixel_trials(views, self.counts)
+                advance(1)
+                for condition in CONDITIONS:
+                    network = study_inputs.untrained(self.seed) if condition == "untrained" else study_inputs
+                    trials |= self._condition(network, views, condition, units)
+                    advance(1)
+                nearest = {count: views.nearest(count) for count in self.counts}
+                results += score_rows(trials, views.angles, units, nearest)
+                rows += trial_rows(trials, views, factors.mirror_class)
+                everything |= trials
+                if axis == self.axes[0]:
+                    self._write_pictures(views, folder)
+                if touches_border(views):
+                    notes.append("Some objects reach the border of the image and are cut off there.")
+        write_csv(folder / "rotation.csv", COLUMNS, rows)
+        if people:
+            results += behaviour_rows(people)
+            for case, hard in self._difficulty(everything, names).items():
+                results += item_rows(people, hard, ("people", case.input, case.control, case.probe), self.seed)
+        facts = {"axes": list(self.axes), "counts": list(self.counts), "angles": list(self.angles), "pairs": len(names)}
+        facts |= {"people": len({trial.subject for trial in people})}
+        answers = answers_of(results, self.axes, max(self.counts), self.cone)
+        return Findings(QUESTION, results, answers, self._convention(len(names)), list(dict.fromkeys(notes)), facts)
+
+    def _objects(self, study_inputs: StudyInputs) -> tuple[list[str], Factors]:
+        if study_inputs.render is None:
             raise ValueError("mental rotation needs objects that we render: use data=shepard_metzler")
-        chosen = one_of_each_pair(factors, self.pairs)
-        gqn, device = study_inputs.gqn.to(study_inputs.device), study_inputs.device
-        results = []
-        for axis, elevation in {"depth": self.elevation, "plane": POLE}.items():
-            views = rotation_views(
-                chosen,
-                render,
-                axis=axis,
-                elevation=elevation,
-                angles=tuple(self.angles),
-                context=max(self.counts),
-                cone=self.cone,
-                seed=self.seed,
-            )
-            errors: dict[int, list[torch.Tensor]] = {count: [] for count in self.counts}
-            for rows in torch.arange(len(chosen.parts)).split(BATCH):
-                cameras = study_inputs.encode_cameras(views.context_cameras[rows]).to(device)
-                phi = gqn.encode(views.context_frames[rows].to(device), cameras)
-                asked = study_inputs.encode_cameras(views.probe_cameras[rows]).flatten(0, 1).to(device)
-                truth = to_unit(views.same_frames[rows].flatten(0, 1)).to(device)
-                for count in self.counts:
-                    r = gqn.aggregate(phi[:, :count])
-                    predicted = gqn.sample_from(r, asked, deterministic=True, size=truth.shape[-2:])
-                    error = (predicted.clamp(0, 1) - truth).square().mean(dim=(1, 2, 3)).sqrt().mul(255)
-                    errors[count].append(error.cpu().unflatten(0, (len(rows), -1)))
-            for count, parts in errors.items():
-                for column, angle in enumerate(self.angles):
-                    values = torch.cat(parts)[:, column]
-                    found = mean_interval(unit_sums(values, torch.arange(len(values)), len(values)))
-                    case = ("rotation", axis, f"{angle:g} degrees", "prediction")
-                    results.append(Result.pooled(case, "rmse", Interval(*found), n=len(values), count=count))
-        return Findings(
-            "How far from its context can the network turn an object?", results, [], "Views were turned by an angle."
+        if self.stimuli == "arms":
+            arms = read_arms(self.arms) if self.arms else four_armed()
+            if len(arms) < LEAST["pairs"]:
+                raise ValueError(f"analysis.arms={self.arms} has {len(arms)} objects: give at least {LEAST['pairs']}")
+            arms = dict(list(arms.items())[: self.pairs])
+            return list(arms), arm_factors(arms, one_color=self.one_color, seed=self.seed)
+        assert study_inputs.scenes.factors is not None, "they are of rendered scenes"
+        factors = one_of_each_pair(study_inputs.scenes.factors, self.pairs)
+        return [str(each) for each in factors.mirror_class.tolist()], factors
+
+    def _views(self, study_inputs: StudyInputs, factors: Factors, axis: str) -> RotationViews:
+        assert study_inputs.render is not None
+        return rotation_views(
+            factors,
+            study_inputs.render,
+            axis=axis,
+            elevation=POLE if axis == "plane" else self.elevation,
+            angles=tuple(float(angle) for angle in self.angles),
+            context=max(self.counts),
+            cone=self.cone,
+            seed=self.seed,
+        )
+
+    def _condition(
+        self, study_inputs: StudyInputs, views: RotationViews, condition: str, units: torch.Tensor
+    ) -> Trials:
+        """All trials of a condition; what costs a prediction or a fit at the largest count alone, but of r itself."""
+        most, every = [max(self.counts)], self.counts
+        encoded = encode_condition(study_inputs, views, condition)
+        counts = {name: every if name == WHOLE else most for name in encoded.context}
+        trials = distance_trials(views.axis, encoded, condition, counts)
+        asked = every if condition in ("none", "held") else most
+        trials |= prediction_trials(study_inputs, views, encoded, condition, asked)
+        if condition == "none":
+            trials |= prediction_trials(study_inputs, views, encoded, "shuffled", most)
+        for name in encoded.context if condition == "none" else (WHOLE,):
+            trials |= linear_trials(views.axis, name, condition, encoded, most[0], units, self.strengths)
+        return trials
+
+    def _difficulty(self, trials: Trials, names: Sequence[str]) -> dict[Case, dict[Item, float]]:
+        """By how much each item's right answer is less like what is known than the wrong one, at the largest count."""
+        found: dict[Case, dict[Item, float]] = {}
+        for case, scores in trials.items():
+            if (case.axis, case.count) == ("depth", max(self.counts)) and case.input in ("prediction", WHOLE):
+                margin = scores.same - scores.mirror
+                found[case] = {
+                    (name, float(angle), same): float(margin[row, column])
+                    for row, name in enumerate(names)
+                    for column, angle in enumerate(self.angles)
+                    for same in (True, False)
+                }
+        return found
+
+    def _write_pictures(self, views: RotationViews, folder: Path) -> None:
+        """The first objects from every angle, for the page."""
+        some = {"context": views.context_frames, "same": views.same_frames, "mirror": views.mirror_frames}
+        arrays = {name: frames[:3].permute(0, 1, 3, 4, 2).numpy() for name, frames in some.items()}
+        write_arrays(folder / "rotation.npz", arrays)
+
+    def _convention(self, pairs: int) -> str:
+        return (
+            f"{pairs} objects, each of another chiral pair of shapes, and their mirror images with the same colours "
+            f"were turned by {self.angles[0]:g} to {self.angles[-1]:g} degrees: in depth about the vertical axis, seen "
+            f"from {self.elevation:g} degrees above, and in the picture plane, seen from the pole. The context is the "
+            f"view at 0 degrees and others at most {self.cone:g} degrees from it in azimuth and in elevation. A trial "
+            "compares what is known from the context with a view of the object and with the mirror image's from the same "
+            "camera; it is right where the object's is less unlike. Prediction: RMSE to the view that the generator "
+            "predicts, every latent its prior's mean. Distance: 1 less the correlation of codes. Linear probe: a ridge "
+            "regression on the difference of codes, trained on other pairs of shapes. Intervals are over mirror classes."
         )
 
 
@@ -79,12 +192,21 @@ def one_of_each_pair(factors: Factors, pairs: int) -> Factors:
     """The first object of each chiral pair of shapes.
 
     Raises:
-        ValueError: there are fewer than two.
+        ValueError: there are too few to hold some out.
     """
     first: dict[int, int] = {}
     for row in (factors.chirality != 0).nonzero()[:, 0].tolist():
         first.setdefault(int(factors.mirror_class[row]), row)
     rows = torch.tensor(sorted(first.values())[:pairs], dtype=torch.long)
-    if len(rows) < 2:
-        raise ValueError(f"of {len(factors.parts)} objects {len(rows)} are chiral: use data.parts=[7,8]")
+    if len(rows) < LEAST["pairs"]:
+        raise ValueError(
+            f"of {len(factors.parts)} objects {len(rows)} are of chiral pairs of their own: use data.parts=[7,8]"
+        )
     return Factors(*(column[rows] for column in vars(factors).values()))
+
+
+def touches_border(views: RotationViews) -> bool:
+    """Whether an object is cut off at the left or the right, where the columns of the background are alike."""
+    frames = torch.cat([views.same_frames, views.mirror_frames], dim=1).flatten(0, 1)
+    sides = frames[..., 0], frames[..., -1]
+    return any(bool((side != side.median(dim=0).values).any()) for side in sides)

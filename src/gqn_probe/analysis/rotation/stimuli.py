@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from einops import rearrange
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from gqn_probe.data.stimuli.cameras import camera_basis
@@ -34,7 +34,14 @@ class RotationViews:
 
     def nearest(self, count: int) -> Float[Tensor, "s a"]:
         """Degrees from each probe's camera to the nearest of the first ``count`` context cameras."""
-        return turned(self.probe_cameras[:, :, None], self.context_cameras[:, None, :count]).amin(dim=2)
+        return self._turned(count).amin(dim=2)
+
+    def nearest_view(self, count: int) -> Int[Tensor, "s a"]:
+        """Which of the first ``count`` context views that is."""
+        return self._turned(count).argmin(dim=2)
+
+    def _turned(self, count: int) -> Float[Tensor, "s a v"]:
+        return turned(self.probe_cameras[:, :, None], self.context_cameras[:, None, :count])
 
 
 def mirrored(factors: Factors) -> Factors:

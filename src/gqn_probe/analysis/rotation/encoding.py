@@ -1,0 +1,81 @@
+"""Views of rotated objects as the network encodes them, each once: every layer, and what the conditions change.
+
+The conditions are controls: ``held`` tells the network that every view was taken by the first camera, ``blank`` shows
+it the background alone with the true cameras, and ``untrained`` is a network of newly initialised weights.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from einops import rearrange, reduce
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from gqn_probe.analysis.inputs.study_inputs import StudyInputs
+from gqn_probe.analysis.rotation.stimuli import RotationViews
+from gqn_probe.types import to_unit
+
+WHOLE = "whole"  # every number of the representation; layers are averaged over positions or points
+CONDITIONS = ("none", "held", "blank", "untrained")
+BATCH = 96  # views encoded at a time
+
+
+@dataclass(frozen=True)
+class EncodedViews:
+    """Codes by read-out, of the context and of what it is compared with."""
+
+    context: dict[str, Float[Tensor, "s v f"]]
+    same: dict[str, Float[Tensor, "s a f"]]
+    mirror: dict[str, Float[Tensor, "s a f"]]
+    maps: Float[Tensor, "s v d y x"] | None = None  # the context as the generator takes it
+
+
+def encode_condition(study_inputs: StudyInputs, views: RotationViews, condition: str) -> EncodedViews:
+    """All views under one condition; blank images are alike, so that the mirror image's are the object's."""
+    context, same, mirror = views.context_frames, views.same_frames, views.mirror_frames
+    context_cameras, probe_cameras = cameras_told(views, condition)
+    if condition == "blank":
+        blank = background_of(context)
+        context, same, mirror = (blank.expand_as(each) for each in (context, same, mirror))
+    told = {}
+    for name, frames, cameras in (
+        ("context", context, context_cameras),
+        ("same", same, probe_cameras),
+        ("mirror", mirror, probe_cameras),
+    ):
+        if not (name == "mirror" and condition == "blank"):
+            told[name] = _encode(study_inputs, frames, cameras)
+    codes, maps = told["context"]
+    return EncodedViews(codes, told["same"][0], told.get("mirror", told["same"])[0], maps)
+
+
+def cameras_told(views: RotationViews, condition: str) -> tuple[Float[Tensor, "s v 5"], Float[Tensor, "s a 5"]]:
+    """The raw cameras that the network is told: the true ones, or where they are held the first context camera's."""
+    if condition != "held":
+        return views.context_cameras, views.probe_cameras
+    first = views.context_cameras[:, :1]
+    return first.expand_as(views.context_cameras), first.expand_as(views.probe_cameras)
+
+
+def background_of(frames: UInt8[Tensor, "s v c h w"]) -> UInt8[Tensor, "c h w"]:
+    """The background, which is what most views show of most pixels."""
+    return frames.flatten(0, 1)[:256].median(dim=0).values
+
+
+def _encode(
+    study_inputs: StudyInputs, frames: UInt8[Tensor, "s v c h w"], cameras: Float[Tensor, "s v 5"]
+) -> tuple[dict[str, Float[Tensor, "s v f"]], Float[Tensor, "s v d y x"]]:
+    gqn, device = study_inputs.gqn.to(study_inputs.device), study_inputs.device
+    codes: dict[str, list[Tensor]] = {}
+    maps = []
+    encoded = study_inputs.encode_cameras(cameras)
+    for rows in torch.arange(frames[:, :, 0, 0, 0].numel()).split(BATCH):
+        some = to_unit(frames.flatten(0, 1)[rows].to(device))
+        layers = gqn.encoder.layers(some, encoded.flatten(0, 1)[rows].to(device))
+        maps.append(list(layers.values())[-1].float().cpu())
+        for name, layer in layers.items():
+            codes.setdefault(f"layer.{name}", []).append(reduce(layer.float().cpu(), "n d y x -> n d", "mean"))
+    views = frames.shape[1]
+    whole = rearrange(torch.cat(maps), "(s v) d y x -> s v d y x", v=views)
+    found = {name: rearrange(torch.cat(parts), "(s v) d -> s v d", v=views) for name, parts in codes.items()}
+    return found | {WHOLE: whole.flatten(start_dim=2)}, whole

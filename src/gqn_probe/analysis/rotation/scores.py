@@ -1,0 +1,127 @@
+"""What the trials of mental rotation come to: accuracy, d', and how unlikeness rises with the angle.
+
+All with intervals over mirror classes, of which an object and its mirror image are one.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+
+import torch
+from jaxtyping import Float, Int
+from scipy.stats import norm
+from torch import Tensor
+
+from gqn_probe.analysis.rotation.trials import Case, Scores, Trials
+from gqn_probe.analysis.statistics.intervals import (
+    UnitSums,
+    mean_interval,
+    share_difference,
+    share_interval,
+    unit_sums,
+)
+from gqn_probe.results import Interval, Result
+
+FAR = 60  # degrees from which a read-out must tell more than pixels do: nearer views are nearly the same picture
+
+
+def score_rows(
+    trials: Trials, angles: Sequence[float], units: Int[Tensor, " s"], nearest: dict[int, Float[Tensor, "s a"]]
+) -> Iterator[Result]:
+    """Rows of ``results.csv``; ``target`` is the axis.
+
+    Args:
+        angles: of the columns of the trials, in degrees.
+        units: mirror class of each object, numbered from 0.
+        nearest: degrees to the nearest context camera, by count.
+    """
+    for case, scores in trials.items():
+        name, rows = (case.axis, case.input, case.control, case.probe), scores.right.numel()
+        unlike = "rmse" if case.probe == "error" else case.probe
+        for column, angle in enumerate(angles):
+            own = [each[:, column] for each in (scores.right, scores.same, scores.mirror, nearest[case.count])]
+            right, same, mirror, near = (unit_sums(each, units, int(units.max()) + 1) for each in own)
+            found = {"accuracy": share_interval(right), unlike: mean_interval(same)}
+            found |= {f"mirror_{unlike}": mean_interval(mirror), "nearest": mean_interval(near)}
+            found |= {"d_prime": d_prime(found["accuracy"], len(units))}
+            for metric, interval in found.items():
+                row = Result.pooled(name, metric, interval, n=len(units), count=case.count)
+                yield row._replace(angle=float(angle))
+        far = far_sums(scores, angles, units)
+        if far is not None:
+            accuracy = share_interval(far)
+            rows = int(far.rows.sum())
+            yield Result.pooled(name, "far_accuracy", accuracy, n=rows, count=case.count)
+            yield Result.pooled(name, "far_d_prime", d_prime(accuracy, rows), n=rows, count=case.count)
+            pixels = trials.get(case._replace(input="prediction", control="pixels", probe="error"))
+            if pixels is not None and case.control != "pixels":
+                base = far_sums(pixels, angles, units)
+                assert base is not None
+                gain = share_difference(far, base)
+                yield Result.pooled(name, "far_accuracy_above_pixels", gain, n=rows, count=case.count)
+        for metric, interval in rises(case, trials, angles, units).items():
+            yield Result.pooled(name, metric, interval, n=scores.same.numel(), count=case.count)
+
+
+def far_sums(scores: Scores, angles: Sequence[float], units: Int[Tensor, " s"]) -> UnitSums | None:
+    """Right trials from ``FAR`` degrees on, by mirror class; None where there is no such angle."""
+    far = torch.tensor([angle >= FAR for angle in angles])
+    right = scores.right[:, far]
+    if not right.numel():
+        return None
+    return unit_sums(right.flatten(), units.repeat_interleave(right.shape[1]), int(units.max()) + 1)
+
+
+def d_prime(accuracy: Interval, trials: int) -> Interval:
+    """Sensitivity from the share of right choices between two: sqrt(2) z(p).
+
+    Macmillan & Creelman 2005, "Detection theory", equation 7.2; shares of 0 and 1 are half a trial from it.
+    """
+    least = 0.5 / trials
+    return Interval(*(float(math.sqrt(2) * norm.ppf(min(max(share, least), 1 - least))) for share in accuracy))
+
+
+def rises(case: Case, trials: Trials, angles: Sequence[float], units: Int[Tensor, " s"]) -> dict[str, Interval]:
+    """How unlikeness to the object's own view rises with the angle, within objects.
+
+    ``slope`` is a degree's, ``correlation`` that of unlikeness with angle; ``partial_slope`` and
+    ``partial_correlation`` are what is left after the RMSE of pixels and the same read-out of blank images were
+    partialled out (Frisch & Waugh 1933), as far as these were measured.
+    """
+    own = _within(trials[case].same)
+    degrees = _within(torch.tensor(angles, dtype=torch.float64).expand_as(own))
+    others = [case._replace(input="prediction", control="pixels", probe="error"), case._replace(control="blank")]
+    known = [_within(trials[each].same) for each in others if each in trials and each != case]
+    found = _rise(degrees, own, units, "")
+    if known and case.control not in ("pixels", "blank"):
+        basis = torch.stack([each.flatten() for each in known], dim=1)
+        found |= _rise(_residual(degrees, basis), _residual(own, basis), units, "partial_")
+    return found
+
+
+def _rise(
+    x: Float[Tensor, "s a"], y: Float[Tensor, "s a"], units: Int[Tensor, " s"], prefix: str
+) -> dict[str, Interval]:
+    """The slope of y on x, a ratio of sums over mirror classes, and the same in units of both deviations."""
+    spread = float(x.norm() * y.norm())
+    if x.norm() < 1e-3 * x.numel() ** 0.5 or spread == 0:
+        return {}  # the angle is told by what was partialled out, or nothing varies with it
+    sums = UnitSums((x * y).sum(dim=1), (x * x).sum(dim=1)).of_units(units)
+    one = mean_interval(sums)
+    scale = float(x.norm() / y.norm())
+    return {
+        f"{prefix}slope": one,
+        f"{prefix}correlation": Interval(*(max(-1.0, min(scale * each, 1.0)) for each in one)),
+    }
+
+
+def _within(values: Float[Tensor, "s a"]) -> Float[Tensor, "s a"]:
+    """Less each object's mean."""
+    return values.double() - values.double().mean(dim=1, keepdim=True)
+
+
+def _residual(values: Float[Tensor, "s a"], basis: Float[Tensor, "n b"]) -> Float[Tensor, "s a"]:
+    """What a regression on the columns of ``basis`` leaves."""
+    flat = values.flatten()[:, None]
+    scaled = basis / basis.norm(dim=0).clamp(min=1e-12)
+    left = flat - scaled @ (torch.linalg.pinv(scaled) @ flat)
+    return left[:, 0].unflatten(0, values.shape)

@@ -1,0 +1,155 @@
+"""Trials of mental rotation: how unlike a turned view of the object, or of its mirror image, is to what is known of it.
+
+Every read-out gives two numbers a trial, for the view of the object itself and for that of its mirror image; it is
+right where the former is the smaller, and half right where they are equal. ``rotation.csv`` holds all of them.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from einops import rearrange, repeat
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from gqn_probe.analysis.inputs.study_inputs import StudyInputs
+from gqn_probe.analysis.probes.ridge import Block, KernelRidge, linear_kernel
+from gqn_probe.analysis.questions.splits import folds_of, split_groups
+from gqn_probe.analysis.rotation.encoding import EncodedViews, cameras_told
+from gqn_probe.analysis.rotation.stimuli import RotationViews
+from gqn_probe.types import to_unit
+
+BATCH = 8  # objects predicted at a time
+
+
+class Case(NamedTuple):
+    """What was asked, of what, under which control."""
+
+    axis: str  # "depth" or "plane"
+    input: str  # "prediction", or a read-out of the encoder
+    control: str  # "none", or what was changed
+    probe: str  # "error", "distance" or "linear"
+    count: int  # pyright: ignore[reportIncompatibleMethodOverride]
+
+
+class Scores(NamedTuple):
+    """How unlike two views are to what is known of the object."""
+
+    same: Float[Tensor, "s a"]  # the view of the object itself
+    mirror: Float[Tensor, "s a"]  # that of its mirror image
+
+    @property
+    def right(self) -> Float[Tensor, "s a"]:
+        """1 where the object is told from its mirror image, 0 where it is mistaken for it, 0.5 where they are equal."""
+        return (self.same < self.mirror).double() + 0.5 * (self.same == self.mirror).double()
+
+
+Trials = dict[Case, Scores]
+
+
+def pixel_trials(views: RotationViews, counts: Sequence[int]) -> Trials:
+    """RMSE (0 to 255) to the context view of the nearest camera: what a picture alone would tell."""
+    found = {}
+    for count in counts:
+        near = views.nearest_view(count)
+        shown = views.context_frames[torch.arange(len(near))[:, None], near]
+        case = Case(views.axis, "prediction", "pixels", "error", count)
+        found[case] = _errors(to_unit(shown), views)
+    return found
+
+
+def prediction_trials(
+    study_inputs: StudyInputs, views: RotationViews, encoded: EncodedViews, control: str, counts: Sequence[int]
+) -> Trials:
+    """RMSE (0 to 255) to the view that the generator predicts from the context, every latent its prior's mean.
+
+    With the control ``shuffled`` the context is another object's.
+    """
+    assert encoded.maps is not None
+    gqn, device = study_inputs.gqn.to(study_inputs.device), study_inputs.device
+    maps = encoded.maps.roll(1, dims=0) if control == "shuffled" else encoded.maps
+    asked = study_inputs.encode_cameras(cameras_told(views, control)[1])
+    if control == "held":
+        asked = asked[:, :1]  # all are one
+    size = views.same_frames.shape[-2], views.same_frames.shape[-1]
+    found = {}
+    for count in counts:
+        drawn = []
+        for rows in torch.arange(len(maps)).split(BATCH):
+            r = gqn.aggregate(maps[rows, :count].to(device))
+            cameras = asked[rows].flatten(0, 1).to(device)
+            image = gqn.sample_from(r, cameras, deterministic=True, size=size).float().cpu()
+            drawn.append(image.unflatten(0, (len(rows), -1)))
+        predicted = torch.cat(drawn).expand(-1, len(views.angles), -1, -1, -1)
+        found[Case(views.axis, "prediction", control, "error", count)] = _errors(predicted, views)
+    return found
+
+
+def distance_trials(axis: str, encoded: EncodedViews, control: str, counts: Mapping[str, Sequence[int]]) -> Trials:
+    """1 less the correlation of a view's code with the sum of the context's, by read-out; ``counts`` of each."""
+    found = {}
+    for name, own in counts.items():
+        for count in own:
+            known = encoded.context[name][:, :count].sum(dim=1, keepdim=True)
+            distances = (1 - correlation(known, codes[name]) for codes in (encoded.same, encoded.mirror))
+            found[Case(axis, name, control, "distance", count)] = Scores(*distances)
+    return found
+
+
+def correlation(first: Float[Tensor, "*n f"], second: Float[Tensor, "*n f"]) -> Float[Tensor, "*n"]:
+    """Pearson's, over numbers of a code; 0 where one of them does not vary."""
+    a, b = (each.double() - each.double().mean(dim=-1, keepdim=True) for each in (first, second))
+    lengths = a.norm(dim=-1) * b.norm(dim=-1)
+    return torch.where(lengths > 0, (a * b).sum(dim=-1) / lengths.clamp(min=1e-300), torch.zeros_like(lengths))
+
+
+def linear_trials(
+    axis: str,
+    name: str,
+    control: str,
+    encoded: EncodedViews,
+    count: int,
+    groups: Int[Tensor, " s"],
+    strengths: Sequence[float],
+) -> Trials:
+    """How surely a linear probe says "mirror image" of two views' difference; trained on other pairs of shapes.
+
+    The probe sees the absolute difference of each number between the mean code of the context and that of the view, at
+    all angles. It is a ridge regression; a fifth of the mirror classes is held out in turn.
+    """
+    known = encoded.context[name][:, :count].mean(dim=1, keepdim=True)
+    kinds = torch.stack([(codes[name] - known).abs() for codes in (encoded.same, encoded.mirror)])
+    objects, angles = kinds.shape[1:3]
+    rows = rearrange(kinds, "two s a f -> (s two a) f")
+    kernel = linear_kernel(rows)
+    labels = repeat(torch.tensor([-1.0, 1.0]), "two -> (s two a) 1", s=objects, a=angles)
+    owners = repeat(torch.arange(objects), "s -> (s two a)", two=2, a=angles)
+    told = torch.zeros(len(labels))
+    for fold in range(folds_of(groups)):
+        split = split_groups(groups, fold)
+        train = torch.isin(owners, torch.cat([split.train, split.validation])).nonzero()[:, 0]
+        test = torch.isin(owners, split.test)
+        fit = KernelRidge(kernel, train, strengths).predict(labels, [Block(0, 1)])
+        told[test] = fit.values[test, 0].float()
+    same, mirror = rearrange(told, "(s two a) -> two s a", two=2, a=angles).double()
+    return {Case(axis, name, control, "linear", count): Scores(same, mirror)}
+
+
+def trial_rows(trials: Trials, views: RotationViews, mirror_class: Int[Tensor, " s"]) -> Iterator[tuple]:
+    """Rows of ``rotation.csv``, see ``COLUMNS``."""
+    for case, scores in trials.items():
+        near = views.nearest(case.count)
+        for thing, column in torch.cartesian_prod(torch.arange(len(near)), torch.arange(len(views.angles))).tolist():
+            place = thing, column
+            angle, nearest = views.angles[column], round(float(near[place]), 2)
+            values = (float(f"{float(each[place]):.6g}") for each in scores)
+            yield (*case, int(mirror_class[thing]), angle, nearest, *values)
+
+
+COLUMNS = (*Case._fields, "mirror_class", "angle", "nearest", "same", "mirror")
+
+
+def _errors(predicted: Float[Tensor, "s a c h w"], views: RotationViews) -> Scores:
+    frames = views.same_frames, views.mirror_frames
+    squares = ((predicted.clamp(0, 1) - to_unit(each)).square().mean(dim=(2, 3, 4)) for each in frames)
+    return Scores(*(255 * each.double().sqrt() for each in squares))

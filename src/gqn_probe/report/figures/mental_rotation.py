@@ -1,0 +1,320 @@
+"""Mental rotation: what is predicted of turned views, told of mirror images and kept in codes; every control."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from gqn_probe.report import style
+from gqn_probe.report.figure_registry import study_figure
+from gqn_probe.report.html_elements import Cell, interval, number, table
+from gqn_probe.report.section_registry import study_section
+from gqn_probe.results import Result
+from gqn_probe.study_results import Study
+
+NAME = "mental_rotation"
+AXES = {"depth": "turned in depth", "plane": "turned in the picture plane"}
+PROBES = {"error": "prediction", "distance": "distance of codes", "linear": "linear probe"}
+INPUTS = {"error": "prediction", "distance": "whole", "linear": "whole"}  # the main read-out of each
+LOOKS: dict[str, tuple[str, str, str, str]] = {  # label, colour, marker, dash
+    "none": ("true images and cameras", style.BLUE, "o", "-"),
+    "held": ("camera held at the first", style.GREEN, "^", "-."),
+    "pixels": ("pixels: nearest context view", style.ORANGE, "v", "-"),
+    "shuffled": ("another object's context", style.VERMILION, "s", "--"),
+    "blank": ("blank images, true cameras", style.PURPLE, "D", ":"),
+    "untrained": ("untrained network", style.MUTED, "P", ":"),
+}
+BANDS = "Bands: 95 % interval over mirror classes."
+
+
+@study_section(
+    "rotation",
+    "How far can it turn an object?",
+    "The network is shown an object from cameras within a cone, and asked about views turned out of it. Each trial "
+    "asks whether such a view is less unlike what is known than the same view of the object's mirror image is.",
+)
+def rotation(study: Study) -> str:
+    """From 60 degrees on: accuracy, d' and gain over pixels of every read-out; and what is left of the angle."""
+    if study.analysis != NAME:
+        return ""
+    heads = ["turned", "read from", "by", "control", "k", "accuracy", "95 % interval", "d′", "above pixels",
+             "95 % interval of it", "correlation with angle", "less pixels and blank"]  # fmt: skip
+    rows: list[list[Cell]] = []
+    for key in dict.fromkeys(_key(r) for r in study.results if r.metric == "far_accuracy"):
+        found = {r.metric: r for r in study.results if _key(r) == key and r.angle is None}
+        axis, input, control, probe, count = key
+        accuracy, above = found["far_accuracy"], found.get("far_accuracy_above_pixels")
+        left, rise, sensitivity = (found.get(m) for m in ("partial_correlation", "correlation", "far_d_prime"))
+        rows.append([
+            axis, input.replace("layer.", ""), PROBES[probe], LOOKS[control][0], str(count),
+            number(accuracy.value), interval(accuracy.low, accuracy.high), number(_value(sensitivity)),
+            number(_value(above)), interval(above.low, above.high) if above else "",
+            number(_value(rise)), number(_value(left)),
+        ])  # fmt: skip
+    body = table(heads, rows, text=("read from", "by", "control"))
+    return f"<details><summary>Every read-out and control, from 60 degrees on</summary>{body}</details>" + _people(
+        study
+    )
+
+
+def _people(study: Study) -> str:
+    """Item by item: the correlation with people's errors and times, and what their reliability leaves."""
+    rows: list[list[Cell]] = []
+    for r in study.results:
+        if r.target == "people" and r.metric.startswith("item_") and not r.metric.endswith("_ceiling"):
+            ceiling = next(
+                (c.value for c in study.results if c[:4] == r[:4] and c.metric == f"{r.metric}_ceiling"), None
+            )
+            what = r.metric.removeprefix("item_").replace("_within", ", within angles")
+            where = [r.input, PROBES.get(r.probe, r.probe), LOOKS[r.control][0]]
+            rows.append([what, *where, number(r.value), interval(r.low, r.high), number(ceiling), r.n or 0])
+    if not rows:
+        return ""
+    heads = ["people's", "read from", "by", "control", "correlation", "95 % interval", "ceiling", "items"]
+    return "<h3>Items that people find hard</h3>" + table(heads, rows, text=("read from", "by", "control"))
+
+
+def _prediction_caption(study: Study) -> str:
+    return (
+        f"Error of the predicted view by its angle to the nearest context view, k views within a cone. Controls at "
+        f"k = {max(study.summary.get('counts', [0]))}. {BANDS}"
+    )
+
+
+@study_figure("rotation", _prediction_caption, first=True)
+def prediction_by_angle(study: Study) -> Figure | None:
+    """RMSE of the prediction over the angle to the nearest context view, by k, and every control; the first axis."""
+    return _prediction(study, 0)
+
+
+@study_figure("rotation", _prediction_caption)
+def prediction_by_angle_second(study: Study) -> Figure | None:
+    """The same of the second axis."""
+    return _prediction(study, 1)
+
+
+def _prediction(study: Study, which: int) -> Figure | None:
+    axis = _axis(study, which)
+    counts = study.summary.get("counts", [])
+    if axis is None:
+        return None
+    figure = style.blank(5.2, 4.4)
+    axes = figure.add_subplot()
+    for control in ("shuffled", "pixels", "blank", "held", "untrained"):
+        _line(axes, _by_angle(study, axis, "rmse", "error", control, max(counts)), control)
+    for place, count in enumerate(counts):
+        rows = _by_angle(study, axis, "rmse", "error", "none", count)
+        near = _by_angle(study, axis, "nearest", "error", "none", count)
+        marker, dash = style.SERIES[place % len(style.SERIES)][1:]
+        alone = {"label": f"prediction, k = {count}", "marker": marker, "linestyle": dash}
+        _line(axes, rows, "none", places=[r.value for r in near], **alone)
+    axes.set_title(AXES[axis])
+    axes.set_xlabel("degrees to the nearest context view")
+    axes.set_ylabel("RMSE (0 to 255)")
+    axes.set_ylim(bottom=0)
+    figure.legend(loc="outside lower center", ncols=2)
+    return figure
+
+
+@study_figure(
+    "rotation",
+    "How often the object's own view is less unlike than its mirror image's, by angle from the first view: by the "
+    "error of the prediction, the distance of codes, and a linear probe trained on other shapes. Dotted: guessing. "
+    + BANDS,
+)
+def same_or_mirror(study: Study) -> Figure | None:
+    """Accuracy by angle: a row an axis, a column a read-out, every control in each."""
+    wanted = [axis for axis in (_axis(study, 0), _axis(study, 1)) if axis is not None]
+    if not wanted:
+        return None
+    figure = style.blank(9.9, 2.7 * len(wanted) + 0.8)
+    grid = figure.subplots(len(wanted), len(PROBES), squeeze=False, sharex=True, sharey=True)
+    for line, axis in zip(grid, wanted, strict=True):
+        for axes, (probe, title) in zip(line, PROBES.items(), strict=True):
+            for control in reversed(LOOKS):
+                by = "error" if control == "pixels" else probe
+                _line(axes, _by_angle(study, axis, "accuracy", by, control, _most(study)), control)
+            axes.axhline(0.5, color=style.MUTED, **style.GUESS)
+            axes.set_title(f"{title}, {AXES[axis]}")
+            axes.set_ylim(-0.02, 1.04)
+        line[0].set_ylabel("accuracy")
+    for axes in grid[-1]:
+        axes.set_xlabel("degrees")
+    _legend(figure)
+    return figure
+
+
+@study_figure(
+    "rotation",
+    "1 less the correlation of a turned view's code with the context's. What blank images with the true cameras show, "
+    "too, is the camera's and not the object's. " + BANDS,
+)
+def code_distance_by_angle(study: Study) -> Figure | None:
+    """Distance of codes by angle: a panel an axis, every control in each, and the mirror image's view."""
+    wanted = [axis for axis in (_axis(study, 0), _axis(study, 1)) if axis is not None]
+    if not wanted:
+        return None
+    figure = style.blank(max(5.2, 4.6 * len(wanted)), 4.2)
+    for axes, axis in zip(figure.subplots(1, len(wanted), squeeze=False, sharey=True)[0], wanted, strict=True):
+        for control in reversed(LOOKS):
+            _line(axes, _by_angle(study, axis, "distance", "distance", control, _most(study)), control)
+        mirror = _by_angle(study, axis, "mirror_distance", "distance", "none", _most(study))
+        _line(axes, mirror, "none", color=style.INK, label="its mirror image", marker="x", linestyle="--")
+        axes.set_title(AXES[axis])
+        axes.set_xlabel("degrees")
+    figure.axes[0].set_ylabel("distance of codes")
+    _legend(figure)
+    return figure
+
+
+@study_figure(
+    "rotation",
+    "By layer, in the order of the network. Left: how the distance of codes correlates with the angle within objects; "
+    "filled: as it is, open: less pixels and blank images. Right: how often the object is told from its mirror image "
+    "from 60 degrees on. Bars: 95 % interval over mirror classes.",
+)
+def rotation_by_layer(study: Study) -> Figure | None:
+    """Correlation with the angle and accuracy by layer, of the first axis."""
+    axis = _axis(study, 0)
+    rows = [r for r in study.results if r.target == axis and r.count == _most(study) and r.probe == "distance"]
+    layers = list(dict.fromkeys(r.input for r in rows))
+    if axis is None or len(layers) < 2:
+        return None
+    figure = style.blank(9.9, 4.2)
+    left, right = figure.subplots(1, 2)
+    shift = {"none": -0.18, "held": -0.06, "blank": 0.06, "untrained": 0.18}
+    for control, by in shift.items():
+        label, color, marker, _ = LOOKS[control]
+        for metric, fill in (("correlation", "full"), ("partial_correlation", "none")):
+            own = {r.input: r for r in rows if r.control == control and r.metric == metric}
+            _bars(left, own, layers, by, color, marker, fill, label if fill == "full" else "")
+        own = {r.input: r for r in rows if r.control == control and r.metric == "far_accuracy"}
+        _bars(right, own, layers, by, color, marker, "full", "")
+    linear = {
+        r.input: r
+        for r in study.results
+        if (r.target, r.probe, r.control, r.metric) == (axis, "linear", "none", "far_accuracy")
+    }
+    _bars(right, linear, layers, 0.3, style.INK, "x", "full", "linear probe, true images and cameras")
+    for axes in (left, right):
+        axes.set_xticks(range(len(layers)), [name.replace("layer.", "") for name in layers], rotation=30)
+        axes.grid(axis="x", visible=False)
+    left.axhline(0, color=style.MUTED, **style.GUESS)
+    right.axhline(0.5, color=style.MUTED, **style.GUESS)
+    left.set_ylabel("correlation with the angle")
+    right.set_ylabel("accuracy from 60 degrees on")
+    right.set_ylim(-0.02, 1.04)
+    _legend(figure)
+    return figure
+
+
+@study_figure(
+    "rotation", "The first objects: what the context shows, views turned from it, and those of mirror images."
+)
+def rotation_stimuli(study: Study) -> Figure | None:
+    """Some objects, a row each: context, own views by angle, mirror image's views."""
+    path = study.folder / "rotation.npz"
+    if study.analysis != NAME or not path.is_file():
+        return None
+    with np.load(path, allow_pickle=False) as arrays:
+        parts = {name: arrays[name] for name in ("context", "same", "mirror")}
+    angles = study.summary["angles"]
+    titles = [f"context {i + 1}" for i in range(parts["context"].shape[1])][:3]
+    parts["context"] = parts["context"][:, :3]
+    titles += [f"{angle:g}°" for angle in angles] + [f"mirror {angle:g}°" for angle in angles]
+    images = np.concatenate(list(parts.values()), axis=1)
+    figure = style.blank(11.5, 0.35 + 0.75 * len(images))
+    grid = figure.subplots(len(images), images.shape[1], squeeze=False)
+    for row, line in enumerate(grid):
+        for column, axes in enumerate(line):
+            axes.imshow(images[row, column], interpolation="nearest")
+            axes.set_axis_off()
+            if row == 0:
+                axes.set_title(titles[column], fontsize=7)
+    return figure
+
+
+@study_figure(
+    "rotation",
+    "People beside the network: share of right answers by angle, and people's time for right answers to the same "
+    "object. Bands: 95 % interval over people, and over mirror classes.",
+)
+def people_by_angle(study: Study) -> Figure | None:
+    """Accuracy of people and of each read-out by angle, and people's response time."""
+    people = {m: [r for r in study.results if (r.target, r.metric) == ("people", m)] for m in ("accuracy", "rt")}
+    if not people["accuracy"] or not people["rt"]:
+        return None
+    figure = style.blank(9.9, 3.9)
+    left, right = figure.subplots(1, 2)
+    ink: dict[str, Any] = {"color": style.INK, "marker": "x", "linestyle": "-"}
+    _line(left, people["accuracy"], "none", label="people", **ink)
+    for place, (probe, title) in enumerate(PROBES.items()):
+        color, marker, dash = style.SERIES[place]
+        rows = _by_angle(study, "depth", "accuracy", probe, "none", _most(study))
+        _line(left, rows, "none", label=f"network, {title}", color=color, marker=marker, linestyle=dash)
+    left.axhline(0.5, color=style.MUTED, **style.GUESS)
+    left.set(xlabel="degrees", ylabel="accuracy", ylim=(-0.02, 1.04))
+    _line(right, people["rt"], "none", label="", **ink)
+    right.set(xlabel="degrees", ylabel="response time (ms)")
+    _legend(figure)
+    return figure
+
+
+def _axis(study: Study, which: int) -> str | None:
+    wanted = study.summary.get("axes", []) if study.analysis == NAME else []
+    return wanted[which] if which < len(wanted) else None
+
+
+def _most(study: Study) -> int:
+    return max(study.summary["counts"])
+
+
+def _key(r: Result) -> tuple[str, str, str, str, int | None]:
+    return r.target, r.input, r.control, r.probe, r.count
+
+
+def _value(row: Result | None) -> float | None:
+    return row.value if row is not None else None
+
+
+def _by_angle(study: Study, axis: str, metric: str, probe: str, control: str, count: int) -> list[Result]:
+    """A metric of a probe's main read-out by angle, ascending."""
+    wanted = axis, INPUTS[probe], control, probe, count
+    return sorted(
+        (r for r in study.results if _key(r) == wanted and r.metric == metric and r.angle is not None),
+        key=lambda r: r.angle or 0.0,
+    )
+
+
+def _line(axes: Axes, rows: Sequence[Result], control: str, *, places: Sequence[float] = (), **look: Any) -> None:
+    """A series by angle, or at other places, with its band; in the control's look where none is given."""
+    if not rows:
+        return
+    label, color, marker, dash = LOOKS[control]
+    look = {"label": label, "color": color, "marker": marker, "linestyle": dash} | look
+    x = np.array(places or [r.angle for r in rows], dtype=float)
+    axes.plot(x, [r.value for r in rows], **look)
+    low, high = (np.array([getattr(r, bound) for r in rows], dtype=float) for bound in ("low", "high"))
+    axes.fill_between(x, low, high, color=look["color"], alpha=style.BAND, linewidth=0)
+
+
+def _bars(  # noqa: PLR0917
+    axes: Axes, own: dict[str, Result], layers: list[str], shift: float, color: str, marker: str, fill: Any, label: str
+) -> None:
+    """A mark a layer, with its interval."""
+    rows = [(place + shift, own[name]) for place, name in enumerate(layers) if name in own]
+    for place, r in rows:
+        if r.low is not None and r.high is not None:
+            axes.plot([place, place], [r.low, r.high], color=color, linewidth=1.6, alpha=0.4)
+    if rows:
+        axes.plot([p for p, _ in rows], [r.value for _, r in rows], marker, color=color, fillstyle=fill,
+                  linestyle="none", label=label or None)  # fmt: skip
+
+
+def _legend(figure: Figure) -> None:
+    handles = {
+        text: handle for axes in figure.axes for handle, text in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=min(3, len(handles)))
