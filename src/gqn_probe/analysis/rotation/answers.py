@@ -47,8 +47,8 @@ def _predicts(rows: _Rows, axis: str, count: int, cone: float) -> Answer | None:
     if first is None or last is None:
         return None
     text = (
-        f"From {count} views within {cone:g}°, a view turned {WORDS[axis]} by {last.angle:g}° is predicted with an RMSE "
-        f"of {_between(last, 1)} of 255 grey levels, one at {first.angle:g}° with {_between(first, 1)}"
+        f"From {count} views within {cone:g}°, a view turned {WORDS[axis]} by {last.angle:g}° is predicted with an "
+        f"RMSE of {_between(last, 1)} of 255 grey levels, one at {first.angle:g}° with {_between(first, 1)}"
     )
     others = {
         "shuffled": "another object's views predict it with",

@@ -181,10 +181,11 @@ class MentalRotation:
             f"were turned by {self.angles[0]:g} to {self.angles[-1]:g} degrees: in depth about the vertical axis, seen "
             f"from {self.elevation:g} degrees above, and in the picture plane, seen from the pole. The context is the "
             f"view at 0 degrees and others at most {self.cone:g} degrees from it in azimuth and in elevation. A trial "
-            "compares what is known from the context with a view of the object and with the mirror image's from the same "
-            "camera; it is right where the object's is less unlike. Prediction: RMSE to the view that the generator "
-            "predicts, every latent its prior's mean. Distance: 1 less the correlation of codes. Linear probe: a ridge "
-            "regression on the difference of codes, trained on other pairs of shapes. Intervals are over mirror classes."
+            "compares what is known from the context with a view of the object and with the mirror image's from the "
+            "same camera; it is right where the object's is less unlike. Prediction: RMSE to the view that the "
+            "generator predicts, every latent its prior's mean. Distance: 1 less the correlation of codes. Linear "
+            "probe: a ridge regression on the difference of codes, trained on other shapes. Intervals are over mirror "
+            "classes."
         )
 
 
@@ -200,7 +201,7 @@ def one_of_each_pair(factors: Factors, pairs: int) -> Factors:
     rows = torch.tensor(sorted(first.values())[:pairs], dtype=torch.long)
     if len(rows) < LEAST["pairs"]:
         raise ValueError(
-            f"of {len(factors.parts)} objects {len(rows)} are of chiral pairs of their own: use data.parts=[7,8]"
+            f"{len(factors.parts)} objects are of {len(rows)} chiral pairs of shapes: use data.parts=[7,8]"
         )
     return Factors(*(column[rows] for column in vars(factors).values()))
 

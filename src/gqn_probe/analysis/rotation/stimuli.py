@@ -53,7 +53,7 @@ def mirrored(factors: Factors) -> Factors:
     return replace(factors, positions=factors.positions * flip, chirality=-factors.chirality)
 
 
-def turned(first: Float[Tensor, "*n 5"], second: Float[Tensor, "*n 5"]) -> Float[Tensor, "*n"]:
+def turned(first: Float[Tensor, "*#n 5"], second: Float[Tensor, "*#n 5"]) -> Float[Tensor, "..."]:
     """Degrees by which the frames of two raw cameras are turned against each other, about whatever axis; 0 to 180."""
     frames = (torch.stack(camera_basis(raw.double()), dim=-2) for raw in (first, second))
     a, b = torch.broadcast_tensors(*frames)

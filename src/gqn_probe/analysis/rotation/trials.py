@@ -96,7 +96,7 @@ def distance_trials(axis: str, encoded: EncodedViews, control: str, counts: Mapp
     return found
 
 
-def correlation(first: Float[Tensor, "*n f"], second: Float[Tensor, "*n f"]) -> Float[Tensor, "*n"]:
+def correlation(first: Float[Tensor, "*#n f"], second: Float[Tensor, "*#n f"]) -> Float[Tensor, "..."]:
     """Pearson's, over numbers of a code; 0 where one of them does not vary."""
     a, b = (each.double() - each.double().mean(dim=-1, keepdim=True) for each in (first, second))
     lengths = a.norm(dim=-1) * b.norm(dim=-1)

@@ -108,7 +108,7 @@ def _prediction(study: Study, which: int) -> Figure | None:
         rows = _by_angle(study, axis, "rmse", "error", "none", count)
         near = _by_angle(study, axis, "nearest", "error", "none", count)
         marker, dash = style.SERIES[place % len(style.SERIES)][1:]
-        alone = {"label": f"prediction, k = {count}", "marker": marker, "linestyle": dash}
+        alone: dict[str, Any] = {"label": f"prediction, k = {count}", "marker": marker, "linestyle": dash}
         _line(axes, rows, "none", places=[r.value for r in near], **alone)
     axes.set_title(AXES[axis])
     axes.set_xlabel("degrees to the nearest context view")
@@ -129,7 +129,7 @@ def same_or_mirror(study: Study) -> Figure | None:
     wanted = [axis for axis in (_axis(study, 0), _axis(study, 1)) if axis is not None]
     if not wanted:
         return None
-    figure = style.blank(9.9, 2.7 * len(wanted) + 0.8)
+    figure = style.blank(9.9, 2.9 * len(wanted) + 0.8)
     grid = figure.subplots(len(wanted), len(PROBES), squeeze=False, sharex=True, sharey=True)
     for line, axis in zip(grid, wanted, strict=True):
         for axes, (probe, title) in zip(line, PROBES.items(), strict=True):
@@ -137,9 +137,10 @@ def same_or_mirror(study: Study) -> Figure | None:
                 by = "error" if control == "pixels" else probe
                 _line(axes, _by_angle(study, axis, "accuracy", by, control, _most(study)), control)
             axes.axhline(0.5, color=style.MUTED, **style.GUESS)
-            axes.set_title(f"{title}, {AXES[axis]}")
             axes.set_ylim(-0.02, 1.04)
-        line[0].set_ylabel("accuracy")
+            if axis == wanted[0]:
+                axes.set_title(title)
+        line[0].set_ylabel(f"accuracy, {AXES[axis]}")
     for axes in grid[-1]:
         axes.set_xlabel("degrees")
     _legend(figure)
