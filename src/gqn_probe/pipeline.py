@@ -97,8 +97,8 @@ def plan_counts(cfg: DictConfig, folder: Path) -> list[CountJob]:
 
 def check_choices(cfg: DictConfig) -> None:
     """Refuse, before any work, a split, checkpoint or cache that cannot be meant."""
-    if cfg.split not in SPLITS:
-        raise ValueError(f"split={cfg.split} is not known: use {' or '.join(SPLITS)}")
+    if cfg.split not in (*SPLITS, "all"):
+        raise ValueError(f"split={cfg.split} is not known: use {' or '.join(SPLITS)}, or all of them")
     for name, remedy in (
         ("checkpoint", "a file, or pretrained"),
         ("cache", "a folder, such as outputs/cache/features"),

@@ -9,7 +9,7 @@ from data_modules import files, rendered, store
 
 from gqn_probe.data import SceneDataModule, encode_cameras, render_scenes
 from gqn_probe.data.store.store_builder import build_store
-from gqn_probe.types import Lens, Split
+from gqn_probe.types import SPLITS, Lens, Split
 
 
 def test_scenes_are_those_of_the_renderer_and_of_every_later_run(tmp_path: Path) -> None:
@@ -36,6 +36,14 @@ def test_fingerprints_follow_the_content(shared: Path, tmp_path: Path) -> None:
     others = [rendered(shared, seed=1), rendered(shared, train=69), rendered(shared, background="gradient")]
     assert len({data.fingerprint("train") for data in [first, *others]}) == 4
     assert first.fingerprint("test") != first.fingerprint("train")
+
+
+def test_all_splits_can_be_studied_together(shared: Path) -> None:
+    data = rendered(shared)
+    every = data.split("all")
+    assert torch.equal(every[:].frames, torch.cat([data.split(split)[:].frames for split in SPLITS]))
+    assert every.names == tuple(name for split in SPLITS for name in data.split(split).names)
+    assert data.fingerprint("all") not in {data.fingerprint(split) for split in SPLITS}
 
 
 def test_batches_are_whole_scenes_with_encoded_cameras(shared: Path) -> None:

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -182,12 +183,17 @@ class SceneDataModule(LightningDataModule):
         self._splits["train"] = train.select(~held)
         log.info("%d of %d training scenes are held out as split %r", int(held.sum()), len(train), split)
 
-    def split(self, split: Split) -> StoredScenes:
+    def split(self, split: Split | Literal["all"]) -> StoredScenes:
         """The scenes of a split, in the store; ``rows`` are the ids by which batches name them.
+
+        "all" is every scene of the store, for a network that was trained on none of them.
 
         Raises:
             ValueError: where it is empty.
         """
+        if split == "all":
+            self._open(SPLITS)
+            return StoredScenes.joined([scenes for scenes in self._splits.values() if len(scenes)])
         self._open([split])
         if not len(self._splits[split]):
             raise ValueError(f"the split {split!r} of {self.source} has no scenes")
@@ -259,7 +265,7 @@ class SceneDataModule(LightningDataModule):
     def _render(self, ids: Int[Tensor, " b"]) -> Scenes:
         return self._rendered.render(ids, "train")
 
-    def fingerprint(self, split: Split) -> str:
+    def fingerprint(self, split: Split | Literal["all"]) -> str:
         """Identifies the content of a split, in hex: the checksums of its shards and the rows taken from them."""
         if self.online and split == "train":
             return _digest(self.source.identity())

@@ -56,9 +56,13 @@ def read_camera_table(content: bytes, label: str, *, angles: str) -> list[Camera
     for (split, name), group in groupby(rows, lambda item: (item[1].get("split") or "train", item[1]["scene"])):
         if split not in SPLITS:
             raise ValueError(f"{label}: split {split!r} of scene {name} is not train, val or test")
-        if any(scene.name == name for scene in scenes[-1:]) or name in {scene.name for scene in scenes}:
-            raise ValueError(f"{label}: the rows of scene {name} stand apart or in several splits")
-        scenes.append(CameraScene(name, split, [views[line] for line, _ in group]))
+        own = [line for line, _ in group]
+        if name in {scene.name for scene in scenes}:
+            raise ValueError(
+                f"{label}, line {own[0]}: the rows of scene {name} stand apart or in several splits: "
+                "put them together, with one split"
+            )
+        scenes.append(CameraScene(name, split, [views[line] for line in own]))
     return scenes
 
 

@@ -122,6 +122,15 @@ class StoredScenes:
         """The chosen scenes, still in the store."""
         return StoredScenes(self.folder, self.shards, size=self.size, rows=self.rows[index], opened=self._opened)
 
+    @classmethod
+    def joined(cls, parts: "Sequence[StoredScenes]") -> "StoredScenes":
+        """The scenes of several splits of one store, one split after the other."""
+        shards = [shard for part in parts for shard in part.shards]
+        starts = np.cumsum([0] + [part._starts[-1] for part in parts]).tolist()
+        rows = torch.cat([part.rows + start for part, start in zip(parts, starts, strict=False)])
+        first = parts[0]
+        return cls(first.folder, shards, size=first.size, rows=rows, remake=first._opened.remake)
+
     def __getitem__(self, index: slice | Tensor) -> Scenes:
         """A copy of the chosen scenes in memory; frames kept as JPEG are decoded.
 
