@@ -78,9 +78,9 @@ def test_everything_is_of_the_headlines_probe_and_input(
     whole = study.overall("accuracy", probe=headline[0], input=headline[1])
     assert whole is not None
     assert study.summary["headline"]["accuracy"] == whole.value
-    told = f"Yes. From {subject} of 24 unseen objects, the {headline[0]} probe names the number of images rightly in "
-    told += f"{whole.value:.1%} ("
-    assert study.summary["answer"].startswith(told)
+    answer = study.summary["answer"]
+    assert answer.startswith(f"Yes. From {subject} of ")
+    assert f"the {headline[0]} probe names the number of images rightly in {whole.value:.1%} (" in answer
     text = build_report(study, draw_figures(study)).read_text(encoding="utf-8")
     for figure in ("accuracy-by-count", "confusion", "decodability"):
         assert f'id="{figure}-figure_1"' in text

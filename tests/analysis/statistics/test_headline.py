@@ -106,10 +106,10 @@ TOLD = [
 def test_what_images_add_is_what_rises() -> None:
     answer = images_answer("whole", (2, 9, 15), TOLD)
     assert answer.text == (
-        "From 2 to 15 images, r comes to tell more of how far the object reaches along each axis, 25% to 81%, 56 "
-        "points more (50 to 62). It comes to tell less of where the cameras stood on average, 90% to 80%, 10 points less "
-        "(8 to 12). No change is shown of the shape. At 15 it tells more of how far the object reaches along each axis "
-        "than the images' summed pixels do."
+        "From 2 to 15 images, r comes to tell more of how far the object reaches along each axis, 25% to 81%, "
+        "56 points more (50 to 62). It comes to tell less of where the cameras stood on average, 90% to 80%, "
+        "10 points less (8 to 12). No change is shown of the shape. At 15 it tells more of how far the object "
+        "reaches along each axis than the images' summed pixels do."
     )
     assert answer[2:5] == (0.56, 0.5, 0.62)
     assert "not known" in images_answer("whole", (2, 15), []).text
