@@ -36,7 +36,9 @@ def test_the_eye_sees_the_sides_that_look_at_it():
     last = [np.asarray(axes.collections[0].get_facecolor())[-1] for axes in (front, back)]
     assert last[0][1] > 0.4  # green, the second, comes last from in front
     assert last[1][0] > 0.4
-    lowest = [min(np.asarray(path.vertices)[:, 1].min() for path in axes.collections[0].get_paths()) for axes in (front, back)]
+    lowest = [
+        min(np.asarray(path.vertices)[:, 1].min() for path in axes.collections[0].get_paths()) for axes in (front, back)
+    ]
     assert abs(lowest[0] + 0.5) < 0.3
 
 
