@@ -10,7 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from gqn_probe.report.compare import compare_settings, draw_comparison, measures_of, read_settings
+from gqn_probe.report.compare import (
+    compare_settings,
+    draw_comparison,
+    measures_of,
+    paired_differences,
+    read_settings,
+)
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +44,21 @@ def test_seeds_are_repetitions_and_their_spread_is_shown(sweep: Path):
     assert ">0.071<" in row  # the deviation of 0.5 and 0.6
     assert "differ in checkpoint, seed." in text
     assert 'href="checkpoint=b%23,seed=1/study/report.html"' in text
+
+
+def test_differences_are_paired_by_seed(sweep: Path):
+    compare_settings(sweep)
+    settings = read_settings(sweep)
+    count = measures_of(settings)[0]
+    found = paired_differences(settings, count, "checkpoint=b#", "checkpoint=a")
+    assert found is not None
+    (value, low, high), seeds = found
+    assert (seeds, value, low, high) == (2, *(pytest.approx(0.3),) * 3)  # b is better by as much at each seed
+    assert "2 seeds, paired" in (sweep / "compare.html").read_text(encoding="utf-8")
+    alone = paired_differences([s for s in settings if "seed=0" in s.name], count, "checkpoint=b#", "checkpoint=a")
+    assert alone is not None
+    assert alone[1] == 1
+    assert alone[0].low < alone[0].value == pytest.approx(0.3)
 
 
 def test_every_row_of_every_study_is_in_one_table(sweep: Path):
