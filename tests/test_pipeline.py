@@ -32,6 +32,9 @@ def test_a_device_is_chosen_or_taken_as_named(monkeypatch, gpus, chosen):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
     assert pipeline.choose_device("auto") == chosen
+    with monkeypatch.context() as sweep:
+        sweep.setattr(job, "number", lambda: 3)
+        assert pipeline.choose_device("auto") == ("cuda:1" if gpus else "cpu")
     assert pipeline.choose_device("cpu") == "cpu"
     if gpus:
         assert pipeline.choose_device("cuda:1") == "cuda:1"

@@ -90,6 +90,11 @@ def in_sweep() -> bool:
     return HydraConfig.get().mode is RunMode.MULTIRUN
 
 
+def number() -> int:
+    """The number of this job in its sweep, from 0; 0 outside a sweep."""
+    return HydraConfig.get().job.num if HydraConfig.initialized() and in_sweep() else 0
+
+
 def root_folder() -> Path:
     """The folder that all jobs of a sweep share; that of the job, outside a sweep."""
     return Path(HydraConfig.get().sweep.dir).resolve() if in_sweep() else output_folder()

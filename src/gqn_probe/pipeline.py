@@ -70,10 +70,11 @@ def open_study_inputs(cfg: DictConfig, objects: int, jobs: Sequence[CountJob] = 
 
 
 def choose_device(asked: object) -> str:
-    """The first GPU for ``auto``, if there is one; ValueError for what is not a device, or not there."""
+    """For ``auto`` a GPU, if there is one: jobs of a sweep take one after another. ValueError for what is not there."""
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if asked == "auto":
-        return "cuda" if gpus else "cpu"
+        turn = job.number() % max(gpus, 1)
+        return f"cuda:{turn}" if turn else "cuda" if gpus else "cpu"
     known = re.fullmatch(r"cpu|cuda(?::(\d+))?", str(asked))
     if not known:
         raise ValueError(f"device={asked} is not known: use auto, cpu, cuda or cuda:N")

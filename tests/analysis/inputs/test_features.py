@@ -5,11 +5,15 @@
 
 import errno
 import os
+import time
+import zlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from unittest.mock import Mock
 
 import pytest
 import torch
+from filelock import FileLock
 
 from gqn_probe.analysis.inputs import features
 from gqn_probe.analysis.inputs.readouts import read_views, readout_names
@@ -136,3 +140,21 @@ def test_no_space_is_told_before_a_mapped_file_is_written(
     (home,) = study_inputs.cache.iterdir()
     assert raised.value.filename == str(home)
     assert {path.name for path in home.iterdir()} == {"lock"}
+
+
+def test_jobs_encode_a_block_each_at_a_time(study_inputs: StudyInputs, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = replace(study_inputs, cache=study_inputs.cache / "whole", batch_size=4).features(("pooled", "pixels"))
+    monkeypatch.setattr(features, "BLOCK", 4)
+    read = Mock(wraps=features.read_views)
+    monkeypatch.setattr(features, "read_views", read)
+    inputs = replace(study_inputs, batch_size=4)
+    (parts := inputs.features_folder / f"parts-{zlib.crc32(b'pooled pixels'):08x}").mkdir(parents=True)
+    with ThreadPoolExecutor() as jobs, FileLock(parts / "00003.lock"):  # at which a third job is, which fails
+        found = [jobs.submit(inputs.features, ("pooled", "pixels")) for _ in range(2)]
+        while len(list(parts.glob("*/pixels.npy"))) < 5:
+            time.sleep(0.01)
+        assert read.call_count == 5
+    for each in found:
+        assert all(torch.equal(each.result()[name], expected[name]) for name in ("pooled", "pixels"))
+    assert read.call_count == 6
+    assert {path.name for path in inputs.features_folder.iterdir()} == FILES

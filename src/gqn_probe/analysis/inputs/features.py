@@ -1,13 +1,16 @@
 """Features: every view of every scene encoded once, kept as memory-mapped arrays that all jobs of a sweep share.
 
 One ``.npy`` file a read-out, under a key that names weights, scenes and everything else that decides its content, and
-a checksum beside it. A file that is damaged is made again, with a warning.
+a checksum beside it. A file that is damaged is made again, with a warning. Of many scenes, the jobs of a sweep encode
+a block each at a time, wherever they run.
 """
 
 import hashlib
 import logging
+import math
+import shutil
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +24,7 @@ from torch import Tensor
 from torch.backends import cudnn
 
 from gqn_probe.analysis.inputs.readouts import PIXEL_GRID, read_views, view_readout
+from gqn_probe.analysis.inputs.shared_work import share_blocks
 from gqn_probe.atomic_io import atomic_write, remove_temporary_files, reserve, write_text
 from gqn_probe.data.store.store_reader import SceneSource
 from gqn_probe.model import GQN, weights_fingerprint
@@ -28,7 +32,8 @@ from gqn_probe.progress import progress
 from gqn_probe.types import to_unit
 
 log = logging.getLogger(__name__)
-BLOCK = 1 << 22  # bytes read at a time
+BLOCK = 256  # scenes that a job encodes before it looks for the next; a multiple of those of a batch
+READ_BYTES = 1 << 22
 CHECKED: set[tuple[str, int, int]] = set()  # files of this process whose checksum was right
 LAYOUT = 2  # raised when read-outs of the same name come to hold other numbers
 
@@ -69,11 +74,17 @@ def extract_features(
         view_readout(gqn, name)
     home = features_folder(gqn, scenes, encode_cameras, data=data, folder=folder)
     home.mkdir(parents=True, exist_ok=True)
-    # true fp32, which a GPU's convolutions are not by default: the cache serves all devices
-    with FileLock(home / "lock"), cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
-        missing = [name for name in dict.fromkeys(readouts) if not _is_whole(home / f"{name}.npy")]
+    encoding = Encoding(gqn, scenes, encode_cameras, batch_size, device)
+    names = tuple(dict.fromkeys(readouts))
+    parts = home / f"parts-{zlib.crc32(' '.join(names).encode()):08x}"
+    if len(scenes) > BLOCK:
+        _encode_together(encoding, names, home, parts)
+    with FileLock(home / "lock"):
+        missing = [name for name in names if not _is_whole(home / f"{name}.npy")]
         if missing:
-            _write(gqn.to(device).eval(), scenes, encode_cameras, missing, home, batch_size, device)
+            remove_temporary_files(home)
+            encoding.write(missing, 0, len(scenes), home, parts)
+        shutil.rmtree(parts, ignore_errors=True)
     # copy-on-write, because torch refuses read-only arrays
     arrays = {name: torch.from_numpy(np.load(home / f"{name}.npy", mmap_mode="c")) for name in readouts}
     return Features(arrays)
@@ -111,39 +122,79 @@ def _checksum_file(path: Path) -> Path:
 def _checksum(path: Path) -> str:
     value = 0
     with path.open("rb") as file:
-        while block := file.read(BLOCK):
+        while block := file.read(READ_BYTES):
             value = zlib.crc32(block, value)
     return f"{value:08x}"
 
 
-def _write(
-    gqn: GQN,
-    scenes: SceneSource,
-    encode_cameras: Callable[[Tensor], Tensor],
-    names: Sequence[str],
-    home: Path,
-    batch_size: int,
-    device: str,
-) -> None:
-    """Encode all scenes into files that are whole or absent."""
-    remove_temporary_files(home)
-    files: dict[str, np.memmap] = {}
-    with ExitStack() as whole:
-        drafts = {name: whole.enter_context(atomic_write(home / f"{name}.npy")) for name in names}
-        with progress("encoding views", len(scenes) * scenes.views, "views") as advance:
-            for start in range(0, len(scenes), batch_size):
-                part = scenes[start : start + batch_size]
-                frames = rearrange(to_unit(part.frames.to(device)), "s v c h w -> (s v) c h w")
-                cameras = rearrange(encode_cameras(part.cameras).to(device), "s v p -> (s v) p")
-                for name, views in zip(names, read_views(gqn, names, frames, cameras), strict=True):
-                    values = views.unflatten(0, (len(part), part.views)).numpy()
-                    if name not in files:
-                        files[name] = _reserved(drafts[name], (len(scenes), *values.shape[1:]))
-                    files[name][start : start + len(part)] = values
-                advance(len(frames))
-        for name, file in files.items():
-            file.flush()
-            write_text(_checksum_file(home / f"{name}.npy"), _checksum(drafts[name]))
+@dataclass(frozen=True)
+class Encoding:
+    """A network, and the scenes that it looks at."""
+
+    gqn: GQN
+    scenes: SceneSource
+    encode_cameras: Callable[[Tensor], Tensor]
+    batch_size: int
+    device: str
+
+    def write(self, names: Sequence[str], start: int, stop: int, folder: Path, parts: Path | None = None) -> None:
+        """Read-outs of some scenes as files that are whole or absent; what lies in ``parts`` is not encoded again."""
+        files: dict[str, np.memmap] = {}
+        with ExitStack() as whole:
+            drafts = {name: whole.enter_context(atomic_write(folder / f"{name}.npy")) for name in names}
+            with progress("encoding views", (stop - start) * self.scenes.views, "views") as advance:
+                for first in range(start, stop, BLOCK):
+                    last = min(first + BLOCK, stop)
+                    for values, row in _stored(names, first, parts) or self._encoded(names, first, last):
+                        for name, array in values.items():
+                            if name not in files:
+                                files[name] = _reserved(drafts[name], (stop - start, *array.shape[1:]))
+                            files[name][row - start : row - start + len(array)] = array
+                        advance(len(next(iter(values.values()))) * self.scenes.views)
+            for name, file in files.items():
+                file.flush()
+                write_text(_checksum_file(folder / f"{name}.npy"), _checksum(drafts[name]))
+
+    def _encoded(self, names: Sequence[str], first: int, last: int) -> Iterator[tuple[dict[str, np.ndarray], int]]:
+        """Batch by batch, with the number of its first scene."""
+        gqn = self.gqn.to(self.device).eval()
+        for start in range(first, last, self.batch_size):
+            part = self.scenes[start : min(start + self.batch_size, last)]
+            frames = rearrange(to_unit(part.frames.to(self.device)), "s v c h w -> (s v) c h w")
+            cameras = rearrange(self.encode_cameras(part.cameras).to(self.device), "s v p -> (s v) p")
+            # true fp32, which a GPU's convolutions are not by default: the cache serves all devices
+            with cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
+                found = read_views(gqn, names, frames, cameras)
+            views = (each.unflatten(0, (len(part), part.views)).numpy() for each in found)
+            yield dict(zip(names, views, strict=True)), start
+
+
+def _stored(names: Sequence[str], first: int, parts: Path | None) -> list[tuple[dict[str, np.ndarray], int]]:
+    """The block that begins at a scene, where it was encoded already and is whole."""
+    paths = {name: parts / f"{first:08d}" / f"{name}.npy" for name in names} if parts is not None else {}
+    if not paths or not all(map(_is_whole, paths.values())):
+        return []
+    return [({name: np.load(path, mmap_mode="r") for name, path in paths.items()}, first)]
+
+
+def _encode_together(encoding: Encoding, names: Sequence[str], home: Path, parts: Path) -> None:
+    """Encode what is missing in blocks, which the jobs of a sweep share."""
+    with FileLock(home / "lock"):
+        missing = [name for name in names if not _is_whole(home / f"{name}.npy")]
+
+    def folder(block: int) -> Path:
+        return parts / f"{block * BLOCK:08d}"
+
+    def is_done(block: int) -> bool:
+        return all((home / f"{n}.npy").exists() or (folder(block) / f"{n}.npy").exists() for n in missing)
+
+    def do(block: int) -> None:
+        folder(block).mkdir(parents=True, exist_ok=True)
+        remove_temporary_files(folder(block))
+        start = block * BLOCK
+        encoding.write(missing, start, min(start + BLOCK, len(encoding.scenes)), folder(block))
+
+    share_blocks(math.ceil(len(encoding.scenes) / BLOCK), parts, is_done=is_done, do=do)
 
 
 def _reserved(path: Path, shape: tuple[int, ...]) -> np.memmap:
