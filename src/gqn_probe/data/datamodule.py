@@ -8,13 +8,11 @@ import hashlib
 import json
 import logging
 import math
-import zlib
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import torch
 from einops import rearrange
 from jaxtyping import Float, Int
@@ -173,7 +171,7 @@ class SceneDataModule(LightningDataModule):
         if not len(train):
             return
         factors = train.factors
-        groups = _stable_scene_ids(train) if factors is None else factors.mirror_class
+        groups = train.stable_ids if factors is None else factors.mirror_class
         ids, group = groups.unique(return_inverse=True)
         if len(ids) < 2:
             return
@@ -291,13 +289,6 @@ class SceneDataModule(LightningDataModule):
             "fraction": self.fraction,
             "splits": splits,
         }
-
-
-def _stable_scene_ids(scenes: StoredScenes) -> Int[Tensor, " s"]:
-    """A number for each scene that depends on its piece and its place in it, whatever else is read."""
-    shards, rows = scenes.places
-    pieces = np.array([zlib.crc32(f"{shard.split}-{shard.piece}".encode()) for shard in scenes.shards])
-    return torch.from_numpy((pieces[shards] << 24) + rows)
 
 
 def _digest(content: object) -> str:

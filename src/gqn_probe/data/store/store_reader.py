@@ -1,6 +1,7 @@
 """Scenes of a store: rows of its shards, read when they are asked for, so that they need not fit into memory."""
 
 import mmap
+import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
@@ -169,6 +170,13 @@ class StoredScenes:
     def places(self) -> Places:
         """Where the rows are."""
         return self._places(self.rows)
+
+    @property
+    def stable_ids(self) -> Int[Tensor, " s"]:
+        """A number for each scene that depends on its piece and its place in it, whatever else is read."""
+        shards, rows = self.places
+        pieces = np.array([zlib.crc32(f"{shard.split}-{shard.piece}".encode()) for shard in self.shards])
+        return torch.from_numpy((pieces[shards] << 24) + rows)
 
     def _places(self, rows: Int[Tensor, " s"]) -> Places:
         shards = np.searchsorted(self._starts, rows.numpy(), side="right") - 1
