@@ -59,12 +59,22 @@ class Core(nn.Module):
         state: State | None,
     ) -> State:
         """The next state. Without a state, which then counts as zero, ``others`` do too and are left out."""
+        return update(self.pre_activations(constant, latent, others, state), state)
+
+    def pre_activations(
+        self,
+        constant: Float[Tensor, "b g y x"],
+        latent: Float[Tensor, "b z y x"] | None,
+        others: list[Tensor],
+        state: State | None,
+    ) -> Float[Tensor, "b g y x"]:
+        """The gates before their non-linearities: a sum of what each input adds."""
         gates = constant
         if latent is not None and self.latent is not None:
             gates = gates + self.latent(latent)
         if state is not None and self.recurrent is not None:
             gates = gates + self.recurrent(torch.cat([*others, state.hidden], dim=1))
-        return update(gates, state)
+        return gates
 
 
 def update(gates: Float[Tensor, "b g y x"], state: State | None) -> State:

@@ -45,6 +45,16 @@ class ReleasedCore(nn.Module):
         state: State | None,
     ) -> State:
         """As ``Core.forward``."""
+        return update(self.pre_activations(constant, latent, others, state), state)
+
+    def pre_activations(
+        self,
+        constant: Float[Tensor, "b g y x"],
+        latent: Float[Tensor, "b z y x"] | None,
+        others: list[Tensor],
+        state: State | None,
+    ) -> Float[Tensor, "b g y x"]:
+        """As ``Core.pre_activations``."""
         inputs = others if latent is None else [latent]
         weight, padding = self.gates.weight, self.gates.padding
         gates = constant
@@ -55,7 +65,7 @@ class ReleasedCore(nn.Module):
             gates = gates + F.conv2d(joined, weight, padding=padding)
         elif inputs:
             gates = gates + F.conv2d(torch.cat(inputs, dim=1), weight[:, : self.moving], padding=padding)
-        return update(gates, state)
+        return gates
 
 
 def released_settings(tensors: Mapping[str, Tensor], steps: int) -> dict[str, Any]:

@@ -1,0 +1,136 @@
+"""r without some of its channels (or points): what can then still be read from it, and predicted from it.
+
+Channels are taken away in the order of how much a linear probe uses them, of the count or of what r knows; beside that,
+as many at random, and so many at random as carry the same variance: only what harms more than these harms for what it
+tells. A channel that is taken away is set to its mean, and probes are trained anew: what another channel tells as well
+is not missed.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from einops import rearrange, reduce
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from gqn_probe.analysis.probes.ridge import Block, KernelRidge
+from gqn_probe.analysis.questions.splits import folds_of, rows_of, split_groups
+from gqn_probe.analysis.questions.targets import Classes, Values
+from gqn_probe.analysis.statistics.intervals import r2_interval, share_interval, unit_sums
+from gqn_probe.results import Interval
+
+UNITS = ("channel", "position")
+RANDOM = 3  # draws of each random control
+TOP, SAME_NUMBER, SAME_NORM = "top", "random", "norm_matched"
+
+
+class Ablation(NamedTuple):
+    """Which units are taken away."""
+
+    ranking: str  # what the probe that ranks them reads: "count", a target; "" for random ones
+    kind: str
+    share: float  # of the units that the ranking's first are
+    units: Int[Tensor, " u"]
+
+
+def by_unit(r: Float[Tensor, "n d y x"], unit: str) -> Float[Tensor, "n u f"]:
+    """r with one row a unit: its channels, or its positions (points).
+
+    Raises:
+        ValueError: the unit is neither.
+    """
+    if unit not in UNITS:
+        raise ValueError(f"analysis.unit={unit} is not known: use {' or '.join(UNITS)}")
+    return rearrange(r, "n d y x -> n d (y x)" if unit == "channel" else "n d y x -> n (y x) d")
+
+
+def usage(rows: Float[Tensor, "n u f"], values: Float[Tensor, "n t"], strength: float = 1e-2) -> Float[Tensor, " u"]:
+    """How much a linear probe of ``values`` uses each unit: the deviation of what the unit adds to its reading.
+
+    Ridge in the dual form; weights alone would rank a unit high for being small.
+    """
+    flat = rearrange(rows, "n u f -> n (u f)").double()
+    flat = flat - flat.mean(dim=0)
+    wanted = values.double() - values.double().mean(dim=0)
+    kernel = flat @ flat.T
+    ridge = strength * kernel.diagonal().mean() * torch.eye(len(kernel), dtype=torch.float64)
+    weights = rearrange(flat.T @ torch.linalg.solve(kernel + ridge, wanted), "(u f) t -> u f t", u=rows.shape[1])
+    added = torch.einsum("nuf,uft->unt", rearrange(flat, "n (u f) -> n u f", u=rows.shape[1]), weights)
+    return added.square().mean(dim=1).sum(dim=-1).sqrt()
+
+
+def ablations(
+    rankings: Mapping[str, Float[Tensor, " u"]], variance: Float[Tensor, " u"], shares: Sequence[float], seed: int
+) -> Iterator[Ablation]:
+    """The most used units of each ranking, and the two random controls of the first ranking."""
+    generator, number = torch.Generator().manual_seed(seed), len(variance)
+    for share in shares:
+        size = min(max(1, round(share * number)), number)
+        for ranking, used in rankings.items():
+            yield Ablation(ranking, TOP, share, used.argsort(descending=True)[:size])
+        first = next(iter(rankings.values())).argsort(descending=True)[:size]
+        for _ in range(RANDOM):
+            order = torch.randperm(number, generator=generator)
+            yield Ablation("", SAME_NUMBER, share, order[:size])
+            carried = variance[order].cumsum(dim=0)
+            last = int((carried - variance[first].sum()).abs().argmin())
+            yield Ablation("", SAME_NORM, share, order[: last + 1])
+
+
+def without(rows: Float[Tensor, "n u f"], units: Int[Tensor, " a"]) -> Float[Tensor, "n u f"]:
+    """The rows with some units set to their mean over all these rows."""
+    left = rows.clone()
+    left[:, units] = rows[:, units].mean(dim=0)
+    return left
+
+
+def read_counts(
+    kernel: Float[Tensor, "n n"], objects: int, counts: Sequence[int], strengths: Sequence[float], seed: int
+) -> Interval:
+    """Accuracy of telling the count, the nearest to what ridge regresses, of objects held out.
+
+    Rows are objects by counts, an object's one after another.
+    """
+    known = torch.tensor(counts, dtype=torch.float32)
+    labels = torch.arange(len(counts)).repeat(objects)
+    right = torch.zeros(len(labels))
+    turns = range(folds_of(torch.arange(objects)))
+    for fold in turns:
+        split = split_groups(torch.arange(objects), seed * len(turns) + fold)
+        train, test = (rows_of(part, len(counts)) for part in (torch.cat([split.train, split.validation]), split.test))
+        ridge = KernelRidge(kernel, train, strengths)
+        read = ridge.predict(known[labels][:, None], [Block(0, 1)]).values[test]
+        right[test] = ((read - known).abs().argmin(dim=1) == labels[test]).float()
+    return share_interval(unit_sums(right, torch.arange(objects).repeat_interleave(len(counts)), objects))
+
+
+def read_target(
+    kernel: Float[Tensor, "s s"], found: Classes | Values, strengths: Sequence[float], seed: int
+) -> tuple[str, Interval]:
+    """Accuracy or R² of a target, by ridge, of objects held out."""
+    objects = torch.arange(len(kernel))
+    classes = isinstance(found, Classes)
+    columns = torch.nn.functional.one_hot(found.labels.clamp(min=0), found.kinds).float() if classes else found.values
+    asked = (found.labels >= 0).nonzero()[:, 0] if classes else objects
+    groups = found.groups if classes and found.groups is not None else objects
+    missed, whole = torch.zeros(len(objects)), torch.zeros(len(objects))
+    turns = range(folds_of(groups[asked]))
+    for fold in turns:
+        split = split_groups(groups[asked], seed * len(turns) + fold)
+        train, test = asked[torch.cat([split.train, split.validation])], asked[split.test]
+        read = (
+            KernelRidge(kernel, train, strengths).predict(columns, [Block(0, columns.shape[1], classes)]).values[test]
+        )
+        if classes:
+            missed[test], whole[test] = (read.argmax(dim=1) == found.labels[test]).float(), 1.0
+        else:
+            missed[test] = (read - columns[test]).square().sum(dim=1).float()
+            whole[test] = (columns[test] - columns[train].mean(dim=0)).square().sum(dim=1)
+    sums = unit_sums(missed[asked], asked, len(objects))._replace(rows=whole.double())
+    return ("accuracy", share_interval(sums)) if classes else ("r2", r2_interval(sums))
+
+
+def variance_of(rows: Float[Tensor, "n u f"]) -> Float[Tensor, " u"]:
+    """Of each unit over all rows, summed over its numbers."""
+    return reduce(rows.double().var(dim=0, correction=0), "u f -> u", "sum")

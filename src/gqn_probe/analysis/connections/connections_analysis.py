@@ -1,0 +1,220 @@
+"""``analysis=connections``: what drives the generator's gates, what r loses with its channels, which view counts."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor
+
+from gqn_probe.analysis.connections.ablation import (
+    TOP,
+    UNITS,
+    Ablation,
+    ablations,
+    by_unit,
+    read_counts,
+    read_target,
+    usage,
+    variance_of,
+    without,
+)
+from gqn_probe.analysis.connections.gate_terms import SHARE, gate_rows
+from gqn_probe.analysis.connections.occlusion import CHANGE, RANKED, occlude, occlusion_rows
+from gqn_probe.analysis.inputs.study_inputs import StudyInputs
+from gqn_probe.analysis.inputs.view_selection import nested, nested_task, sum_views
+from gqn_probe.analysis.probes.ridge import linear_kernel
+from gqn_probe.analysis.questions.targets import TARGETS, Classes, Values
+from gqn_probe.analysis.statistics.intervals import UnitSums, combination
+from gqn_probe.atomic_io import write_arrays
+from gqn_probe.context_range import parse_counts
+from gqn_probe.progress import progress
+from gqn_probe.results import Answer, Findings, Result
+from gqn_probe.types import to_unit
+
+SHOWN = 4  # scenes whose views are shown with what each adds
+RMSE = "rmse_change"
+QUESTION = "What does the generator make of r?"
+CONVENTION = (
+    "Gates: the pre-activations of the LSTM cores are sums of what r, camera, latent, states and canvas add; the share "
+    "of one is its covariance with the whole over the variance of the whole, over scenes at each channel and position, "
+    "with latents drawn from the prior (generation) or the posterior (inference). Ablation: units of r are set to "
+    "their mean, and ridge probes are trained anew on four fifths of the objects; counts are read together, all else "
+    "at the largest. Occlusion: the query is predicted from the sum of the context's views without one. Intervals are "
+    "over scenes."
+)
+
+
+@dataclass(frozen=True)
+class Connections:
+    """The settings of the analysis; their defaults are in ``conf/analysis/connections.yaml``."""
+
+    objects: int  # scenes that probes are trained and tested on
+    context: int | str | Sequence[int | str]  # counts; the largest is ablated, a middle one occluded
+    predicted: int  # scenes whose query is predicted
+    targets: Sequence[str]  # what r knows, see targets.py; channels are ranked by the first, too
+    unit: str  # of r that is taken away: "channel" or "position" (a point)
+    shares: Sequence[float]  # of the units that are taken away
+    strengths: Sequence[float]  # of ridge
+    seed: int
+    name: str = field(default="connections", init=False)
+
+    def __post_init__(self) -> None:
+        for name, least in {"objects": 10, "predicted": 3}.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"analysis.{name}={getattr(self, name)} is too small: the least is {least}")
+        if self.unit not in UNITS:
+            raise ValueError(f"analysis.unit={self.unit} is not known: use {' or '.join(UNITS)}")
+        if bad := [share for share in self.shares if not 0 < share <= 1]:
+            raise ValueError(f"analysis.shares has {bad[0]}: shares are above 0 and at most 1")
+        if unknown := [name for name in self.targets if name not in TARGETS]:
+            raise ValueError(f"no target {', '.join(unknown)}; there are {', '.join(TARGETS)}")
+
+    def run(self, study_inputs: StudyInputs, folder: Path) -> Findings:
+        """Shares, effects and attributions as rows; pictures of some contexts to ``occlusion.npz``."""
+        counts = sorted(parse_counts(self.context))
+        for count in counts:
+            study_inputs.check(count)
+        scenes = study_inputs.scenes
+        predicted = min(self.predicted, len(scenes))
+        notes: list[str] = []
+        rows: list[Result] = []
+        for count in counts:
+            task = nested_task(len(scenes), scenes.views, count, self.seed)
+            rows += gate_rows(study_inputs, task, count=count, scenes=predicted, seed=self.seed)
+        rows += self._ablate(study_inputs, counts, notes)
+        for count in counts:
+            if count > 1:
+                found = occlude(study_inputs, nested_task(len(scenes), scenes.views, count, self.seed), predicted)
+                rows += occlusion_rows(found, count)
+                if count == _middle(counts):
+                    shown = {name: value[:SHOWN].numpy() for name, value in found._asdict().items()}
+                    write_arrays(folder / "occlusion.npz", shown)
+        facts = {"objects": len(scenes), "counts": counts, "occluded": _middle(counts), "unit": self.unit}
+        return Findings(QUESTION, rows, [*self._answers(rows, counts)], CONVENTION, notes, facts)
+
+    def _ablate(self, study_inputs: StudyInputs, counts: Sequence[int], notes: list[str]) -> Iterator[Result]:
+        scenes, gqn = study_inputs.scenes, study_inputs.gqn
+        maps = study_inputs.features(("representation",))["representation"]
+        sums = [
+            sum_views(maps, nested(len(scenes), scenes.views, count, self.seed), aggregation=gqn.aggregation)
+            for count in counts
+        ]
+        shape = sums[0].shape[1:]
+        rows = rearrange(torch.stack([by_unit(r, self.unit) for r in sums], dim=1), "s k u f -> (s k) u f")
+        largest = torch.arange(len(counts)).repeat(len(scenes)) == len(counts) - 1
+        found = self._truths(study_inputs, counts[-1], notes)
+        rankings = {"count": usage(rows, torch.tensor(counts).repeat(len(scenes))[:, None])} if len(counts) > 1 else {}
+        rankings |= {name: usage(rows[largest], _columns(each)) for name, each in [*found.items()][:1]}
+        if not rankings:
+            notes.append("Nothing was ablated: give two counts, or targets that the scenes have.")
+            return
+        everything = [Ablation("", "none", 0.0, torch.arange(0))]
+        everything += ablations(rankings, variance_of(rows), self.shares, self.seed)
+        task = nested_task(len(scenes), scenes.views, counts[-1], self.seed)
+        before: UnitSums | None = None
+        with progress("ablating", len(everything), "ablations") as advance:
+            for each in everything:
+                control = f"{each.ranking} {each.kind}".strip()
+                common = {"probe": f"share {each.share:g}", "n": len(each.units)}
+                if len(counts) > 1:
+                    kernel = linear_kernel(without(rows, each.units).flatten(start_dim=1))
+                    value = read_counts(kernel, len(scenes), counts, self.strengths, self.seed)
+                    yield _row("count", self.unit, control, "accuracy", value, common)
+                left = without(rows[largest], each.units)
+                kernel = linear_kernel(left.flatten(start_dim=1))
+                for name, truth in found.items():
+                    metric, value = read_target(kernel, truth, self.strengths, self.seed)
+                    yield _row(name, self.unit, control, metric, value, common)
+                r = _as_maps(left, self.unit, shape)
+                errors = self._errors(study_inputs, r, task.query)
+                before = before or errors
+                change = combination((errors, before), (1, -1))
+                yield _row("prediction", self.unit, control, RMSE, change, common, count=counts[-1])
+                advance(1)
+
+    def _truths(self, study_inputs: StudyInputs, count: int, notes: list[str]) -> dict[str, Classes | Values]:
+        scenes, found = study_inputs.scenes, {}
+        views = nested(len(scenes), scenes.views, count, self.seed)
+        for name in self.targets:
+            try:
+                found[name] = TARGETS[name](scenes, views)
+            except ValueError as error:
+                notes.append(f"What r tells of {name} was left out: {error}.")
+        return found
+
+    @torch.no_grad()
+    def _errors(self, study_inputs: StudyInputs, r: Float[Tensor, "s d y x"], query: Tensor) -> UnitSums:
+        """Root mean squared error of each query, grey levels, predicted from r with the prior's means."""
+        gqn, device = study_inputs.gqn.to(study_inputs.device), study_inputs.device
+        some = study_inputs.scenes[: self.predicted]
+        everyone = torch.arange(len(some))
+        truth = to_unit(some.frames[everyone, query[everyone]])
+        cameras = study_inputs.encode_cameras(some.cameras[everyone, query[everyone]])
+        errors = []
+        for part in everyone.split(16):
+            size = truth.shape[-2], truth.shape[-1]
+            image = gqn.sample_from(r[part].to(device), cameras[part].to(device), deterministic=True, size=size)
+            gap = image.clamp(0, 1).float().cpu() - truth[part]
+            errors.append(255 * gap.square().mean(dim=(1, 2, 3)).sqrt())
+        return UnitSums(torch.cat(errors).double(), torch.ones(len(some), dtype=torch.float64))
+
+    def _answers(self, rows: Sequence[Result], counts: Sequence[int]) -> Iterator[Answer]:
+        shares = [r for r in rows if r.metric == SHARE and r.count == counts[-1] and r.probe == "generation"]
+        last = max((r.control for r in shares), key=lambda name: int(name.split()[-1]), default="")
+        told = [r for r in shares if (r.control, r.target) == (last, "candidate")]
+        if told:
+            best = sorted(told, key=lambda r: -r.value)
+            parts = ", ".join(f"{r.input} {r.value:.0%} ({r.low:.0%} to {r.high:.0%})" for r in best)
+            text = f"What is written to the generator's state at {last}, of {counts[-1]} images, varies with {parts}."
+            yield Answer("What drives the generator?", text, *best[0][8:11], "share of variance of the candidate gate")
+        yield from self._answers_of_ablation(rows)
+        ranked = [r for r in rows if r.metric == RANKED and r.count == _middle(counts)]
+        near = [r for r in rows if r.metric == CHANGE and r.count == _middle(counts)]
+        if ranked and near:
+            r = ranked[0]
+            nearer = r.high is not None and r.high < 0
+            more = "the more, the nearer its camera is to the query's" if nearer else "whatever its angle to the query"
+            text = f"Of {r.count} views, leaving one out harms the prediction {more}: rank correlation with the angle "
+            text += f"{r.value:.2f} ({r.low:.2f} to {r.high:.2f})."
+            yield Answer("Which view counts?", text, r.value, r.low, r.high, "views left out of the sum")
+
+    def _answers_of_ablation(self, rows: Sequence[Result]) -> Iterator[Answer]:
+        share = max((s for s in self.shares if s <= 0.3), default=min(self.shares))
+        case = {(r.target, r.control, r.probe): r for r in rows if r.target != "prediction"}
+        intact = case.get(("count", "none", "share 0"))
+        cut = case.get(("count", f"count {TOP}", f"share {share:g}"))
+        matched = [r for r in rows if (r.target, r.control, r.probe) == ("count", "norm_matched", f"share {share:g}")]
+        if intact is None or cut is None or not matched:
+            return
+        text = (
+            f"Without the {cut.n} {self.unit}s of r that a probe of the count uses most, the count is read with "
+            f"{cut.value:.1%} ({cut.low:.1%} to {cut.high:.1%}), of {intact.value:.1%} before; without random ones of "
+            f"the same variance, with {sum(r.value for r in matched) / len(matched):.1%}."
+        )
+        yield Answer("Where in r is the count?", text, cut.value, cut.low, cut.high, "probes trained anew")
+
+
+def _row(
+    target: str, unit: str, control: str, metric: str, value: tuple, common: dict, count: int | None = None
+) -> Result:
+    return Result(target, unit, control, common["probe"], None, "test", count, metric, *value, n=common["n"])
+
+
+def _columns(found: Classes | Values) -> Float[Tensor, "s t"]:
+    if isinstance(found, Values):
+        return found.values
+    return torch.nn.functional.one_hot(found.labels.clamp(min=0), found.kinds).float()
+
+
+def _as_maps(rows: Float[Tensor, "s u f"], unit: str, shape: torch.Size) -> Float[Tensor, "s d y x"]:
+    pattern = "s d (y x) -> s d y x" if unit == "channel" else "s (y x) d -> s d y x"
+    return rearrange(rows, pattern, y=shape[1], x=shape[2])
+
+
+def _middle(counts: Sequence[int]) -> int:
+    """The count whose views are told apart: the middle one above 1."""
+    some = [count for count in counts if count > 1] or list(counts)
+    return some[len(some) // 2] if len(some) % 2 else some[len(some) // 2 - 1]

@@ -1,0 +1,172 @@
+"""What drives the gates of the generator: each is a sum of terms, one an input, which share out its variance.
+
+A gate's pre-activation is affine in r, camera, image, latent, canvas and hidden states: a term is what the core makes
+of one input when all others are zero, less what it makes of none. The share of a term in a gate's variance is its
+covariance with the whole gate: shares add up to one, and that of a term which works against the others is below zero.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from typing import NamedTuple, cast
+
+import numpy as np
+import torch
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from gqn_probe.analysis.inputs.study_inputs import StudyInputs
+from gqn_probe.analysis.inputs.view_selection import Task, sum_views
+from gqn_probe.analysis.statistics.intervals import UnitSums, mean_interval
+from gqn_probe.model import GQN
+from gqn_probe.model.conditioning import SCALE
+from gqn_probe.model.conv_lstm import Core, State
+from gqn_probe.model.released import ReleasedCore
+from gqn_probe.progress import progress
+from gqn_probe.results import Result
+from gqn_probe.types import to_unit
+
+GATES = ("forget", "input", "output", "candidate")
+CORES = ("generation", "inference")
+BATCH = 16  # scenes at a time
+SHARE = "variance_share"
+
+Terms = dict[str, Float[Tensor, "b g y x"]]  # by input
+
+
+class Call(NamedTuple):
+    """What a core was given at a step."""
+
+    core: Core | ReleasedCore
+    latent: Tensor | None
+    others: list[Tensor]
+    state: State | None
+
+
+class Inputs(NamedTuple):
+    """What stays constant over the steps."""
+
+    representation: Float[Tensor, "b d ry rx"]
+    cameras: Float[Tensor, "b p"]
+    frames: Float[Tensor, "b c h w"] | None
+    grid: tuple[int, int]
+
+
+def gate_terms(call: Call, inputs: Inputs) -> Terms:
+    """The terms of a core's gates, by what they are of; ``bias`` is what no input makes. They sum to the gates."""
+    core, (r, cameras, frames, grid) = call.core, inputs
+    nothing = torch.zeros_like(r), torch.zeros_like(cameras), None if frames is None else torch.zeros_like(frames)
+    bias = core.constant(*nothing, grid)
+    terms = {"bias": bias}
+    terms["r"] = core.constant(r, nothing[1], nothing[2], grid) - bias
+    terms["camera"] = core.constant(nothing[0], cameras, nothing[2], grid) - bias
+    if frames is not None:
+        terms["image"] = core.constant(nothing[0], nothing[1], frames, grid) - bias
+    still = torch.zeros_like(bias)
+    if call.latent is not None:
+        terms["latent"] = core.pre_activations(still, call.latent, [], None)
+    if call.state is not None:
+        latent = None if call.latent is None else torch.zeros_like(call.latent)
+        parts = [*call.others, call.state.hidden]
+        names = ("generator's state", "canvas")[: len(call.others)]
+        for place, name in enumerate((*names, "hidden state")):
+            alone = [part if i == place else torch.zeros_like(part) for i, part in enumerate(parts)]
+            state = State(alone[-1], call.state.cell)
+            terms[name] = core.pre_activations(still, latent, alone[:-1], state)
+    return terms
+
+
+@torch.no_grad()
+def trace_terms(
+    gqn: GQN,
+    representation: Float[Tensor, "b d ry rx"],
+    cameras: Float[Tensor, "b p"],
+    frames: Float[Tensor, "b c h w"],
+) -> dict[str, list[Terms]]:
+    """The terms of both cores at every step.
+
+    Those of the generation core are of a prediction, with latents drawn from the prior; those of the inference core of
+    a reconstruction, which sees the query.
+    """
+    generator, grid = gqn.generator, (frames.shape[-2] // SCALE, frames.shape[-1] // SCALE)
+    seen = gqn.encoder.look(representation, cameras, grid)
+    r = generator.norm(seen)
+    calls: dict[str, list[Call]] = {name: [] for name in CORES}
+
+    def keep(name: str) -> object:
+        def hook(core: nn.Module, given: tuple[object, ...]) -> None:
+            _, latent, others, state = cast("tuple[Tensor, Tensor | None, list[Tensor], State | None]", given)
+            calls[name].append(Call(cast("Core | ReleasedCore", core), latent, [*others], state))
+
+        return hook
+
+    cores = {"generation": generator.generation_cores, "inference": generator.inference_cores}
+    for name, shown in (("generation", None), ("inference", frames)):
+        with ExitStack() as hooks:
+            for core in cores[name]:
+                hooks.callback(core.register_forward_pre_hook(keep(name)).remove)  # type: ignore[arg-type]
+            generator(seen, cameras, shown, grid=grid)
+    given = {"generation": Inputs(r, cameras, None, grid), "inference": Inputs(r, cameras, frames, grid)}
+    return {name: [gate_terms(call, given[name]) for call in calls[name]] for name in CORES}
+
+
+class Shares:
+    """Sums over scenes that the shares of variance come from: means in a first pass, products in a second."""
+
+    def __init__(self) -> None:
+        self.means: dict[tuple[str, int, str], Tensor] = {}
+        self.products: dict[tuple[str, int, str, str], list[Tensor]] = {}
+
+    def add_means(self, traced: Mapping[str, Sequence[Terms]], of: int) -> None:
+        for core, steps in traced.items():
+            for step, terms in enumerate(steps):
+                for name, term in terms.items():
+                    key = (core, step, name)
+                    self.means[key] = self.means.get(key, torch.zeros(())) + term.double().sum(dim=0) / of
+
+    def add_products(self, traced: Mapping[str, Sequence[Terms]]) -> None:
+        for core, steps in traced.items():
+            for step, terms in enumerate(steps):
+                apart = {name: term.double() - self.means[core, step, name] for name, term in terms.items()}
+                whole = torch.stack([*apart.values()]).sum(dim=0)
+                for name, term in (*apart.items(), ("all", whole)):
+                    products = rearrange(term * whole, "b (g c) y x -> b g (c y x)", g=len(GATES)).sum(dim=-1)
+                    self.products.setdefault((core, step, name, "gates"), []).append(products.cpu())
+
+    def rows(self, count: int) -> Iterator[Result]:
+        """The share of each input in each gate's variance over scenes, positions and channels."""
+        for (core, step, name, _), parts in self.products.items():
+            if name in ("all", "bias"):
+                continue
+            own, whole = torch.cat(parts), torch.cat(self.products[core, step, "all", "gates"])
+            for gate, sums, total in zip(GATES, own.unbind(1), whole.unbind(1), strict=True):
+                if float(total.sum()) > 0:
+                    found = mean_interval(UnitSums(sums, total))
+                    case = (gate, name, f"step {step + 1}", core)
+                    yield Result.pooled(case, SHARE, found, n=len(sums), count=count, split="")
+
+
+@torch.no_grad()
+def gate_rows(study_inputs: StudyInputs, task: Task, *, count: int, scenes: int, seed: int) -> Iterator[Result]:
+    """What drives the gates when the query of each of the first ``scenes`` is predicted from its context."""
+    gqn, device = study_inputs.gqn.to(study_inputs.device), study_inputs.device
+    some = study_inputs.scenes[:scenes]
+    maps = study_inputs.features(("representation",))["representation"]
+    context = type(task.context)(*(each[: len(some)] for each in task.context))
+    representation = sum_views(maps, context, aggregation=gqn.aggregation)
+    shares = Shares()
+    with progress(f"gates of {count}", 2 * len(some), "scenes") as advance:
+        for second in (False, True):
+            for part in torch.arange(len(some)).split(BATCH):
+                frames = to_unit(some.frames[part, task.query[part]]).to(device)
+                cameras = study_inputs.encode_cameras(some.cameras[part, task.query[part]]).to(device)
+                with torch.random.fork_rng(devices=[] if device == "cpu" else [torch.device(device)]):
+                    draw = np.random.SeedSequence([seed, count, int(part[0])]).generate_state(1)[0]
+                    torch.manual_seed(int(draw))  # the same latents in both passes
+                    traced = trace_terms(gqn, representation[part].to(device), cameras, frames)
+                if second:
+                    shares.add_products(traced)
+                else:
+                    shares.add_means(traced, len(some))
+                advance(len(part))
+    yield from shares.rows(count)

@@ -1,0 +1,202 @@
+"""What the generator makes of r: what drives its gates, what is lost with channels of r, and which view counts."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from gqn_probe.report import style
+from gqn_probe.report.figure_registry import study_figure
+from gqn_probe.report.glossary import target_label
+from gqn_probe.report.html_elements import interval, number, table
+from gqn_probe.report.section_registry import study_section
+from gqn_probe.results import Result
+from gqn_probe.study_results import Study
+
+GATES = ("forget", "input", "output", "candidate")
+SOURCES = {  # inputs of a core, each in the same colour everywhere
+    "r": style.BLUE,
+    "camera": style.VERMILION,
+    "latent": style.GREEN,
+    "hidden state": style.PURPLE,
+    "generator's state": style.ORANGE,
+    "canvas": style.MUTED,
+    "image": style.INK,
+}
+CONTROLS = {"random": "as many at random", "norm_matched": "random, of the same variance"}
+PREDICTION = "prediction error\n(RMSE, grey levels above whole r)"
+
+
+@study_section(
+    "connections",
+    "What does the generator make of r?",
+    "The gates of its LSTM cores are sums of terms, one an input. r can be read and drawn from without some of its "
+    "channels, and each view can be left out of the sum.",
+)
+def connections_section(study: Study) -> str:
+    """The shares of the generation core's gates at the last step, a row a count."""
+    rows = [r for r in _shares(study) if r.probe == "generation"]
+    if not rows:
+        return ""
+    last = max(int(r.control.split()[-1]) for r in rows)
+    rows = [r for r in rows if r.control == f"step {last}"]
+    cells = [
+        [f"{r.target} gate, k = {r.count}", r.input, number(r.value), interval(r.low, r.high)]
+        for r in sorted(rows, key=lambda r: (r.count or 0, GATES.index(r.target)))
+    ]
+    body = table(["generation core", "driven by", "share of variance", "95 % interval"], cells, text=("driven by",))
+    return f"<details><summary>Every gate at step {last}</summary>{body}</details>"
+
+
+@study_figure(
+    "connections",
+    first=True,
+    caption="What drives each gate of the generation core (top, when it predicts a view that it was not shown) and of "
+    "the inference core (below, when it sees it), by generator step, at the largest count: shares of the variance over "
+    "scenes of what the gate receives. Below 0: what works against the others.",
+)
+def connections_gates(study: Study) -> Figure | None:
+    """Stacked bars: a panel a gate and core, a bar a step."""
+    rows = _shares(study)
+    if not rows:
+        return None
+    rows = [r for r in rows if r.count == max(r.count or 0 for r in rows)]
+    steps = sorted({int(r.control.split()[-1]) for r in rows})
+    figure = style.blank(8.6, 4.6)
+    grid = figure.subplots(2, len(GATES), sharex=True, sharey=True, squeeze=False)
+    for line, core in zip(grid, ("generation", "inference"), strict=True):
+        for axes, gate in zip(line, GATES, strict=True):
+            _stacked(axes, [r for r in rows if (r.probe, r.target) == (core, gate)], steps)
+            axes.set_title(f"{gate} gate" if core == "generation" else "", fontsize=9.5)
+            axes.set_xticks(steps[:: max(1, len(steps) // 6)])
+            axes.grid(axis="x", visible=False)
+        line[0].set_ylabel(f"{core} core\nshare of variance")
+    for axes in grid[-1]:
+        axes.set_xlabel("generator step")
+    drawn = {text: handle for axes in grid.flat for handle, text in zip(*axes.get_legend_handles_labels(), strict=True)}
+    names = [name for name in SOURCES if name in drawn]
+    figure.legend([drawn[name] for name in names], names, loc="outside lower center", ncols=len(names))
+    return figure
+
+
+@study_figure(
+    "connections",
+    "What is left when units of r are taken away, the ones first that a linear probe uses most: of the count, or of a "
+    "property. Beside them as many at random, and so many at random as carry the same variance. Probes are trained "
+    "anew each time. Only what harms more than the random controls harms for what it tells. Bands: 95 % interval over "
+    "objects.",
+)
+def connections_ablation(study: Study) -> Figure | None:
+    """A panel a reading: lines by share of units that were taken away."""
+    rows = [r for r in study.results if r.probe.startswith("share ")]
+    if not rows:
+        return None
+    targets = list(dict.fromkeys(r.target for r in rows))
+    controls = list(dict.fromkeys(r.control for r in rows if r.control != "none"))
+    columns = min(3, len(targets))
+    lines = -(-len(targets) // columns)
+    figure = style.blank(max(5.2, 2.9 * columns), 0.9 + 2.6 * lines)
+    grid = list(figure.subplots(lines, columns, squeeze=False).flat)
+    for axes, target in zip(grid, targets, strict=False):
+        own = [r for r in rows if r.target == target]
+        for i, control in enumerate(controls):
+            _by_share(axes, [r for r in own if r.control in ("none", control)], _named(control), i)
+        axes.set_title("count" if target == "count" else target if target == "prediction" else target_label(target))
+        axes.set_ylabel({"accuracy": "accuracy", "r2": "R²"}.get(own[0].metric, PREDICTION))
+        axes.set_xlabel(f"share of {own[0].input}s taken away")
+    for axes in grid[len(targets) :]:
+        axes.remove()
+    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    return figure
+
+
+@study_figure(
+    "connections",
+    "How much worse a view is predicted when one view is left out of the sum, by the angle between the two cameras. "
+    "Bands: 95 % interval over scenes.",
+)
+def connections_occlusion(study: Study) -> Figure | None:
+    """A line a count: change of the mean squared error by angle to the query."""
+    rows = [r for r in study.results if r.metric == "mse_change"]
+    if not rows:
+        return None
+    figure = style.blank(5.2, 3.4)
+    axes = figure.add_subplot()
+    for i, count in enumerate(sorted({r.count or 0 for r in rows})):
+        own = [r for r in rows if r.count == count]
+        angles = [float(np.mean([float(end) for end in r.control.split(" to ")])) for r in own]
+        color, marker, dash = style.SERIES[i % len(style.SERIES)]
+        low, high = (np.array([getattr(r, bound) for r in own], dtype=float) for bound in ("low", "high"))
+        axes.plot(angles, [r.value for r in own], color=color, marker=marker, linestyle=dash, label=f"{count} views")
+        axes.fill_between(angles, low, high, color=color, alpha=style.BAND, linewidth=0)
+    axes.axhline(0, color=style.MUTED, **style.GUESS)
+    axes.set(xlabel="angle between the cameras of view and query (degrees)", ylabel="added squared error")
+    axes.set_xticks(range(0, 181, 30))
+    style.legend_above(axes)
+    return figure
+
+
+@study_figure(
+    "connections",
+    "What each view adds to the prediction of a query, the last two pictures: above a view the squared error, in "
+    "thousandths of the scale from black to white, that is added when it is left out, and the angle of its camera to "
+    "the query's. Framed: the view that counts most.",
+)
+def connections_views(study: Study) -> Figure | None:
+    """Contexts with attributions."""
+    path = study.folder / "occlusion.npz"
+    if not path.is_file():
+        return None
+    with np.load(path, allow_pickle=False) as file:
+        found = {name: file[name] for name in file.files}
+    scenes, views = found["change"].shape
+    figure = style.blank(min(1.15 * (views + 2), 12), 1.35 * scenes)
+    grid = figure.subplots(scenes, views + 2, squeeze=False)
+    for row, line in enumerate(grid):
+        pictures = [*found["views"][row], found["truth"][row], found["drawn"][row]]
+        titles = [f"{1000 * c:+.1f}, {a:.0f}°" for c, a in zip(found["change"][row], found["angle"][row], strict=True)]
+        for column, axes in enumerate(line):
+            axes.imshow(np.moveaxis(pictures[column], 0, -1), interpolation="nearest")
+            axes.set_title([*titles, "query", "predicted"][column], fontsize=7.5)
+            axes.set(xticks=[], yticks=[])
+            axes.grid(visible=False)
+            most = column == int(found["change"][row].argmax())
+            for spine in axes.spines.values():
+                spine.set(visible=most, color=style.VERMILION, linewidth=2.5)
+    return figure
+
+
+def _shares(study: Study) -> list[Result]:
+    return [r for r in study.results if r.metric == "variance_share"]
+
+
+def _stacked(axes: Axes, rows: list[Result], steps: list[int]) -> None:
+    """Bars that add up to 1, parts below 0 hanging down."""
+    above, below = np.zeros(len(steps)), np.zeros(len(steps))
+    for name, color in SOURCES.items():
+        values = {int(r.control.split()[-1]): r.value for r in rows if r.input == name}
+        if not values:
+            continue
+        heights = np.array([values.get(step, 0.0) for step in steps])
+        axes.bar(steps, heights, bottom=np.where(heights >= 0, above, below), color=color, width=0.72, label=name)
+        above, below = above + np.clip(heights, 0, None), below + np.clip(heights, None, 0)
+    axes.axhline(0, color=style.MUTED, linewidth=0.8)
+
+
+def _by_share(axes: Axes, rows: list[Result], label: str, index: int) -> None:
+    """The mean over draws at each share, and the mean of their bounds."""
+    shares = sorted({float(r.probe.split()[-1]) for r in rows})
+    at = [[r for r in rows if float(r.probe.split()[-1]) == share] for share in shares]
+    value, low, high = (
+        np.array([np.mean([getattr(r, name) for r in own]) for own in at], dtype=float)
+        for name in ("value", "low", "high")
+    )
+    color, marker, dash = style.SERIES[index % len(style.SERIES)]
+    axes.plot(shares, value, color=color, marker=marker, linestyle=dash, label=label)
+    axes.fill_between(shares, low, high, color=color, alpha=style.BAND, linewidth=0)
+
+
+def _named(control: str) -> str:
+    if control in CONTROLS:
+        return CONTROLS[control]
+    ranking = control.removesuffix(" top")
+    return f"most used for {'the count' if ranking == 'count' else target_label(ranking)}"
