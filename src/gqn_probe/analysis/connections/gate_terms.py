@@ -19,7 +19,7 @@ from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.inputs.view_selection import Task, sum_views
 from gqn_probe.analysis.statistics.intervals import UnitSums, mean_interval
 from gqn_probe.model import GQN
-from gqn_probe.model.conditioning import SCALE
+from gqn_probe.model.conditioning import SCALE, Given
 from gqn_probe.model.conv_lstm import Core, State
 from gqn_probe.model.released import ReleasedCore
 from gqn_probe.progress import progress
@@ -43,34 +43,25 @@ class Call(NamedTuple):
     state: State | None
 
 
-class Inputs(NamedTuple):
-    """What stays constant over the steps."""
-
-    representation: Float[Tensor, "b d ry rx"]
-    cameras: Float[Tensor, "b p"]
-    frames: Float[Tensor, "b c h w"] | None
-    grid: tuple[int, int]
-
-
-def gate_terms(call: Call, inputs: Inputs) -> Terms:
+def gate_terms(call: Call, given: Given) -> Terms:
     """The terms of a core's gates, by what they are of; ``bias`` is what no input makes. They sum to the gates."""
-    core, (r, cameras, frames, grid) = call.core, inputs
-    nothing = torch.zeros_like(r), torch.zeros_like(cameras), None if frames is None else torch.zeros_like(frames)
-    bias = core.constant(*nothing, grid)
+    core, parts = call.core, {"r": "representation", "camera": "cameras", "image": "frames"}
+    there = {name: value for name in parts.values() if (value := getattr(given, name)) is not None}
+    nothing = given._replace(**{name: torch.zeros_like(value) for name, value in there.items()})
+    bias = core.constant(nothing)
     terms = {"bias": bias}
-    terms["r"] = core.constant(r, nothing[1], nothing[2], grid) - bias
-    terms["camera"] = core.constant(nothing[0], cameras, nothing[2], grid) - bias
-    if frames is not None:
-        terms["image"] = core.constant(nothing[0], nothing[1], frames, grid) - bias
+    for name, of in parts.items():
+        if of in there:
+            terms[name] = core.constant(nothing._replace(**{of: there[of]})) - bias
     still = torch.zeros_like(bias)
     if call.latent is not None:
         terms["latent"] = core.pre_activations(still, call.latent, [], None)
     if call.state is not None:
         latent = None if call.latent is None else torch.zeros_like(call.latent)
-        parts = [*call.others, call.state.hidden]
+        states = [*call.others, call.state.hidden]
         names = ("generator's state", "canvas")[: len(call.others)]
         for place, name in enumerate((*names, "hidden state")):
-            alone = [part if i == place else torch.zeros_like(part) for i, part in enumerate(parts)]
+            alone = [part if i == place else torch.zeros_like(part) for i, part in enumerate(states)]
             state = State(alone[-1], call.state.cell)
             terms[name] = core.pre_activations(still, latent, alone[:-1], state)
     return terms
@@ -106,7 +97,7 @@ def trace_terms(
             for core in cores[name]:
                 hooks.callback(core.register_forward_pre_hook(keep(name)).remove)  # type: ignore[arg-type]
             generator(seen, cameras, shown, grid=grid)
-    given = {"generation": Inputs(r, cameras, None, grid), "inference": Inputs(r, cameras, frames, grid)}
+    given = {"generation": Given(r, cameras, None, grid), "inference": Given(r, cameras, frames, grid)}
     return {name: [gate_terms(call, given[name]) for call in calls[name]] for name in CORES}
 
 

@@ -87,7 +87,7 @@ def occlusion_rows(found: Occlusion, count: int) -> Iterator[Result]:
             yield Result.pooled(case, CHANGE, mean, n=int(there.sum()), count=count, split="")
     if found.change.shape[1] < 3:
         return
-    ranks = [float(spearmanr(a, c).statistic) for a, c in zip(found.angle, found.change, strict=True)]
+    ranks = [float(spearmanr(a, c)[0]) for a, c in zip(found.angle, found.change, strict=True)]
     kept = torch.tensor(ranks).nan_to_num()
     mean = mean_interval(unit_sums(kept, torch.arange(scenes), scenes))
     yield Result.pooled(("prediction", "view", "angle", "occlusion"), RANKED, mean, n=scenes, count=count, split="")
