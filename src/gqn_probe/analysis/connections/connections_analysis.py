@@ -106,7 +106,8 @@ class Connections:
         rows = rearrange(torch.stack([by_unit(r, self.unit) for r in sums], dim=1), "s k u f -> (s k) u f")
         largest = torch.arange(len(counts)).repeat(len(scenes)) == len(counts) - 1
         found = self._truths(study_inputs, counts[-1], notes)
-        rankings = {"count": usage(rows, torch.tensor(counts).repeat(len(scenes))[:, None])} if len(counts) > 1 else {}
+        labels = torch.tensor(counts).float().repeat(len(scenes))[:, None]
+        rankings = {"count": usage(rows, labels)} if len(counts) > 1 else {}
         rankings |= {name: usage(rows[largest], _columns(each)) for name, each in [*found.items()][:1]}
         if not rankings:
             notes.append("Nothing was ablated: give two counts, or targets that the scenes have.")
