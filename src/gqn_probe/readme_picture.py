@@ -132,7 +132,7 @@ def draw(film: Film) -> list[UInt8[np.ndarray, "H W 3"]]:
         grid = figure.subplots(rows, len(TITLES), squeeze=False)
         for place, azimuth in enumerate(film.azimuths):
             for panels, frames in zip(grid, film.objects, strict=True):
-                _draw_object(panels, frames[place], film.cells, reach, azimuth)
+                _draw_object(list(panels), frames[place], film.cells, reach, azimuth)
             count = film.objects[0][place].count
             for axes, title in zip(grid[0], TITLES, strict=True):
                 axes.set_title(f"{count} image{'s' * (count > 1)} given" if title == TITLES[0] else title, fontsize=11)
