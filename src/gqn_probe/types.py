@@ -5,9 +5,10 @@ Scenes and images: ``s`` scene, ``b`` batch, ``v`` view, ``q`` query, ``c h w`` 
 Networks: ``d`` representation channels, ``x y`` column and row at the generator's resolution, ``rx ry`` of the
 representation, ``l`` generator step, ``z`` latent channels, ``u`` canvas channels, ``H W`` the size of the canvas,
 ``i o`` channels into and out of a layer, ``m`` of several images stacked.
-Probes: ``n`` row, ``k`` count or other class, ``f`` feature, ``d`` feature of one input, ``e`` of its basis,
-``t`` target or dataset that is fitted beside others, ``a`` some of the rows, ``r`` rows of one kind,
-``m`` probe or mixture beside others, ``o`` object, ``u`` unit that is resampled.
+Probes: ``n`` row, ``k`` count or other class, ``f`` feature, ``d`` feature of one input, ``e`` of its basis or with a
+last one for the bias, ``t`` dataset that is fitted beside others, ``j`` column of targets' values, ``w`` weight of all
+classes in a row, ``a`` some of the rows or probes, ``r`` rows of one kind, ``m`` probe or mixture beside others, ``o``
+object, ``u`` unit that is resampled.
 A number is a fixed length; ``*`` before a letter stands for any number of axes, braces for the value of an argument.
 """
 

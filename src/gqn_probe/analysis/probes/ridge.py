@@ -1,6 +1,6 @@
 """Ridge regression from one eigendecomposition, shared by all targets and strengths.
 
-With centred rows X (n x f), centred values Y (n x t) and strength l, both forms give the same predictions:
+With centred rows X (n x f), centred values Y (n x j) and strength l, both forms give the same predictions:
 
     primal  X (X'X + l n I)^-1 X'Y      where features are fewer (f x f)
     dual    K (K + l n I)^-1 Y          where rows are fewer (n x n); K = XX', or any other kernel
@@ -49,16 +49,16 @@ class Ridge:
 class RidgeFit(NamedTuple):
     """A regression on standardised rows along their axes, whose strength was chosen on validation rows."""
 
-    weights: Float[Tensor, "f t"]
-    offset: Float[Tensor, " t"]
+    weights: Float[Tensor, "f j"]
+    offset: Float[Tensor, " j"]
     strength: float
     spread: float  # mean squared error on validation rows
 
-    def predict(self, features: Float[Tensor, "n f"]) -> Float[Tensor, "n t"]:
+    def predict(self, features: Float[Tensor, "n f"]) -> Float[Tensor, "n j"]:
         return features @ self.weights + self.offset
 
 
-def fit_ridge(dataset: ProbeDataset, values: Float[Tensor, "n t"], strengths: Sequence[float]) -> RidgeFit:
+def fit_ridge(dataset: ProbeDataset, values: Float[Tensor, "n j"], strengths: Sequence[float]) -> RidgeFit:
     """The primal form, which along principal axes is a division; the strength that validation rows choose."""
     assert dataset.squares is not None, "a dataset along its axes"
     train, validation = dataset.split.train, dataset.split.validation
@@ -86,8 +86,8 @@ class Block(NamedTuple):
 class Predicted(NamedTuple):
     """What ridge makes of all rows."""
 
-    values: Float[Tensor, "n t"]
-    left_out: Float[Tensor, "a t"]  # of each training row, by the fit to all others
+    values: Float[Tensor, "n j"]
+    left_out: Float[Tensor, "a j"]  # of each training row, by the fit to all others
     errors: Float[Tensor, " b"]  # of training rows left out, summed over each block: squared, or of classes misread
 
 
@@ -113,7 +113,7 @@ class KernelRidge:
         self.variances = self.variances.clamp(min=0)
         self.scale = float(self.variances.mean())
 
-    def predict(self, values: Float[Tensor, "n t"], blocks: Sequence[Block]) -> Predicted:
+    def predict(self, values: Float[Tensor, "n j"], blocks: Sequence[Block]) -> Predicted:
         """Predictions of all rows; ``values`` of other than training rows are not read.
 
         Where no strength betters the mean by a standard error, the mean is predicted: chance is not fitted. Of classes,
@@ -142,7 +142,7 @@ class KernelRidge:
     def _damped(self, strength: float) -> Float[Tensor, " a"]:
         return self.variances + max(strength, LEAST) * max(self.scale, LEAST)
 
-    def _left_out(self, along: Float[Tensor, "a t"], strength: float) -> Float[Tensor, "a t"]:
+    def _left_out(self, along: Float[Tensor, "a j"], strength: float) -> Float[Tensor, "a j"]:
         """Residuals of training rows that are left out in turn."""
         shares = self.variances / self._damped(strength)
         residuals = self.axes @ (along * (1 - shares)[:, None])
@@ -150,7 +150,7 @@ class KernelRidge:
         return residuals / (1 - leverage).clamp(min=1e-6)[:, None]
 
 
-def _errors(wanted: Float[Tensor, "a t"], residuals: Float[Tensor, "a t"], classes: bool) -> Float[Tensor, " a"]:
+def _errors(wanted: Float[Tensor, "a j"], residuals: Float[Tensor, "a j"], classes: bool) -> Float[Tensor, " a"]:
     """Of each row its squared error; of classes whether it is misread, and of equals the lesser squared error."""
     squares = residuals.square().sum(dim=1)
     if not classes:

@@ -65,7 +65,7 @@ class Truth(NamedTuple):
 
     name: str
     found: Classes | Values
-    columns: Float[Tensor, "s t"]
+    columns: Float[Tensor, "s j"]
 
 
 Scores = dict[tuple[str, Source, str, int], Score]  # by target, source, probe and count
@@ -220,7 +220,7 @@ class Kernels:
         self,
         probe: str,
         train: Int[Tensor, " a"],
-        values: Float[Tensor, "n t"],
+        values: Float[Tensor, "n j"],
         blocks: Sequence[Block],
         encoder: int | None,
     ) -> Predicted:
@@ -240,7 +240,7 @@ class Kernels:
         )
 
 
-def _columns(found: Classes | Values) -> Float[Tensor, "s t"]:
+def _columns(found: Classes | Values) -> Float[Tensor, "s j"]:
     if isinstance(found, Values):
         return found.values
     return torch.nn.functional.one_hot(found.labels.clamp(min=0), found.kinds).float()

@@ -103,7 +103,7 @@ def what_is_known(
     return known
 
 
-def _columns(truth: Classes | Values) -> Float[Tensor, "s t"]:
+def _columns(truth: Classes | Values) -> Float[Tensor, "s j"]:
     if isinstance(truth, Values):
         return truth.values
     return functional.one_hot(truth.labels.clamp(min=0), truth.kinds).float()
@@ -111,20 +111,20 @@ def _columns(truth: Classes | Values) -> Float[Tensor, "s t"]:
 
 def _linear(
     products: Float[Tensor, "s s"], truth: Classes | Values, strengths: Sequence[float]
-) -> Float[Tensor, "s t"]:
+) -> Float[Tensor, "s j"]:
     wanted = _columns(truth)
     ridge = KernelRidge(products, torch.arange(len(products)), strengths)
     block = Block(0, wanted.shape[1], classes=isinstance(truth, Classes))
     return ridge.predict(wanted, [block]).left_out.float()
 
 
-def _nearest(products: Float[Tensor, "s s"], truth: Classes | Values) -> Float[Tensor, "s t"]:
+def _nearest(products: Float[Tensor, "s s"], truth: Classes | Values) -> Float[Tensor, "s j"]:
     squares = products.diagonal()
     distances = (squares[:, None] + squares - 2 * products).fill_diagonal_(torch.inf)
     return _columns(truth)[distances.argmin(dim=1)]
 
 
-def _score(read: Float[Tensor, "s t"], truth: Classes | Values) -> float:
+def _score(read: Float[Tensor, "s j"], truth: Classes | Values) -> float:
     if isinstance(truth, Values):
         error = (read - truth.values).square().sum()
         return float(1 - error / (truth.values - truth.values.mean(dim=0)).square().sum())

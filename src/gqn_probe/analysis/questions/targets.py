@@ -36,8 +36,8 @@ class Classes(NamedTuple):
 class Values(NamedTuple):
     """Numbers, several a scene."""
 
-    values: Float[Tensor, "s t"]
-    derive: Callable[[Float[Tensor, "s t"]], Float[Tensor, "s u"]] | None = None  # what is scored, where another
+    values: Float[Tensor, "s j"]
+    derive: Callable[[Float[Tensor, "s j"]], Float[Tensor, "s u"]] | None = None  # what is scored, where another
 
 
 Target = Callable[[SceneSource, Selection], Classes | Values]
@@ -179,7 +179,7 @@ def _classes(names: Int[Tensor, " s"]) -> Classes:
     return Classes(labels, len(kinds))
 
 
-def _varied(values: Float[Tensor, "s t"]) -> Values:
+def _varied(values: Float[Tensor, "s j"]) -> Values:
     """The columns that vary.
 
     Raises:
