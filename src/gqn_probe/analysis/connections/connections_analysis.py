@@ -177,8 +177,9 @@ class Connections:
         if ranked and near:
             r = ranked[0]
             nearer = r.high is not None and r.high < 0
-            more = "the more, the nearer its camera is to the query's" if nearer else "whatever its angle to the query"
-            text = f"Of {r.count} views, leaving one out harms the prediction {more}: rank correlation with the angle "
+            words = "the nearer a view's camera is to the query's, the more the prediction rests on it"
+            words = words if nearer else "it is not shown that nearer views count more"
+            text = f"Of {r.count} views left out in turn, {words}: rank correlation of added error and angle "
             text += f"{r.value:.2f} ({r.low:.2f} to {r.high:.2f})."
             yield Answer("Which view counts?", text, r.value, r.low, r.high, "views left out of the sum")
 

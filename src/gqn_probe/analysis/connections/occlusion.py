@@ -7,7 +7,6 @@ from typing import NamedTuple
 import torch
 from einops import reduce
 from jaxtyping import Float, UInt8
-from scipy.stats import spearmanr
 from torch import Tensor
 
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
@@ -87,8 +86,11 @@ def occlusion_rows(found: Occlusion, count: int) -> Iterator[Result]:
             yield Result.pooled(case, CHANGE, mean, n=int(there.sum()), count=count, split="")
     if found.change.shape[1] < 3:
         return
-    ranks = [float(spearmanr(a, c)[0]) for a, c in zip(found.angle, found.change, strict=True)]
-    kept = torch.tensor(ranks).nan_to_num()
+    # Spearman's, of values without ties; a scene whose error no view changes counts as 0
+    ranks = [each.argsort(dim=1).argsort(dim=1).double() for each in (found.angle, found.change)]
+    first, second = (each - each.mean(dim=1, keepdim=True) for each in ranks)
+    kept = (first * second).sum(dim=1) / (first.norm(dim=1) * second.norm(dim=1))
+    kept = torch.where(found.change.amax(dim=1) > found.change.amin(dim=1), kept, torch.zeros_like(kept))
     mean = mean_interval(unit_sums(kept, torch.arange(scenes), scenes))
     yield Result.pooled(("prediction", "view", "angle", "occlusion"), RANKED, mean, n=scenes, count=count, split="")
 
