@@ -70,7 +70,7 @@ def test_fewer_scenes_than_asked_for_are_told_of(tmp_path, monkeypatch, caplog, 
     monkeypatch.setattr(pipeline, "write_provenance", Mock())
     monkeypatch.setattr(pipeline.wandb_results, "log_study", Mock())
     monkeypatch.setattr(job, "root_folder", lambda: tmp_path)
-    monkeypatch.setattr(pipeline, "features_artifact", Mock())
+    monkeypatch.setattr(pipeline, "features_artifact", lambda _: None)
     study_inputs = Mock(spec=StudyInputs, scenes=[1, 2, 3], fingerprints={})
     cfg = DictConfig({"split": "test", "data": data, "logger": {"wandb": False}})
     pipeline.finish_study(cfg, study_inputs, Mock(spec=StudySettings, objects=objects), [], tmp_path)
