@@ -73,7 +73,8 @@ def test_who_holds_the_true_object_scores_everything(objects, views):
 def test_who_ignores_images_scores_nothing_however_its_codes_turn(views):
     """Codes of the camera alone: they turn with the angle, and tell nothing of the object."""
     cameras = {"context": views.context_cameras, "same": views.probe_cameras, "mirror": views.probe_cameras}
-    encoded = EncodedViews(**{name: {"whole": each[..., :3]} for name, each in cameras.items()})
+    codes = {name: {"whole": each[..., :3]} for name, each in cameras.items()}
+    encoded = EncodedViews(codes["context"], codes["same"], codes["mirror"])
     found = scored(encoded, torch.arange(OBJECTS))
     for probe in ("distance", "linear"):
         assert found[probe, "far_accuracy"].value == 0.5
