@@ -12,6 +12,9 @@ from typing import Any
 import numpy as np
 
 LITTLE = 2**20  # bytes of free space that no checkpoint fits into
+BLOCK = (
+    2**16
+)  # bytes written at a time: one long write makes large pages, each of which counts whole where it is mapped
 
 
 @contextmanager
@@ -87,7 +90,10 @@ def write_tensors(path: Path, tensors: Mapping[str, Any], metadata: Mapping[str,
     from safetensors.torch import save  # torch takes seconds to import
 
     with atomic_write(path) as temporary:
-        temporary.write_bytes(save(dict(tensors), dict(metadata) if metadata else None))
+        content = memoryview(save(dict(tensors), dict(metadata) if metadata else None))
+        with temporary.open("wb", buffering=0) as file:
+            for start in range(0, len(content), BLOCK):
+                file.write(content[start : start + BLOCK])
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:

@@ -91,8 +91,10 @@ def in_sweep() -> bool:
 
 
 def number() -> int:
-    """The number of this job in its sweep, from 0; 0 outside a sweep."""
-    return HydraConfig.get().job.num if HydraConfig.initialized() and in_sweep() else 0
+    """The number of this job in its sweep, from 0; 0 outside a job of a sweep, and after the last one."""
+    if not HydraConfig.initialized() or OmegaConf.is_missing(HydraConfig.get().job, "num"):
+        return 0
+    return HydraConfig.get().job.num
 
 
 def root_folder() -> Path:

@@ -94,18 +94,20 @@ def loggers(
 
 
 class RunLogger(WandbLogger):
-    """A logger whose calls cannot raise: W&B never decides about a run. Each kind of failure is told once."""
+    """A logger whose calls cannot raise: W&B never decides about a run. The first failure is told, and the last."""
 
     def __init__(self, *, experiment: wandb.Run) -> None:
         super().__init__(experiment=experiment)
-        self._told: set[str] = set()
+        self._failed = False
 
     def attempt(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         """Make a call of W&B's client, whatever comes of it."""
         try:
             call(*args, **kwargs)
         except Exception as error:  # of many kinds, where the client's own process has died
-            self._tell(f"W&B does not take what this run logs: {_one_line(error)}; the run goes on without")
+            if not self._failed:  # one that has died gives a different error at every call
+                LOG.warning("W&B does not take what this run logs: %s; the run goes on without", _one_line(error))
+            self._failed = True
 
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """One row of W&B's history a training step, so that the rows of a second sitting come after the first's."""
@@ -132,15 +134,11 @@ class RunLogger(WandbLogger):
         try:
             self.experiment.finish(exit_code=code)
         except Exception as error:
-            self._tell(f"W&B did not take all of this run ({_one_line(error)}); upload it with: {sync_command(self)}")
+            told = "W&B did not take all of this run (%s); upload it with: %s"
+            LOG.warning(told, _one_line(error), sync_command(self))
             if not isinstance(error, TimeoutError):
                 with contextlib.suppress(Exception):
                     wandb.teardown()  # of a client whose process has died; at exit it would be a traceback
-
-    def _tell(self, text: str) -> None:
-        if text not in self._told:
-            self._told.add(text)
-            LOG.warning(text)
 
 
 def _start(mode: Literal["online", "offline"], **settings: Any) -> wandb.Run:

@@ -85,7 +85,7 @@ def test_what_is_switched_off_is_left_out(place):
     assert record["metrics"] == {}, "these weights were not validated"
     assert record["last_validation"]["val/sample/rmse"] > 0
     assert metadata(run).keys() == {
-        *("steps", "data", "frame_size", "camera_order", "lens", "background", "sigma", "gqn_settings"),
+        *("steps", "data", "frame_size", "camera_order", "lens", "background", "sigma", "gqn_settings", "sha256"),
     }
 
 

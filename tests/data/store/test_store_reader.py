@@ -176,12 +176,11 @@ def test_names_travel_with_their_scenes(fixtures: Path, tmp_path: Path) -> None:
 def test_a_shard_that_cannot_be_written_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException
 ) -> None:
-    def fail(path: Path, data: bytes) -> None:
-        with path.open("wb") as file:
-            file.write(data[: len(data) // 2])
+    def fail(draft: Path, path: Path) -> None:
+        assert draft.exists()
         raise failure
 
-    monkeypatch.setattr(Path, "write_bytes", fail)
+    monkeypatch.setattr(Path, "replace", fail)
     with pytest.raises((ValueError, KeyboardInterrupt)) as caught:
         write_shard(tmp_path, "train", "0", render_scenes(1, views=1, size=8))
     assert list(tmp_path.iterdir()) == []
