@@ -115,6 +115,19 @@ def test_what_images_add_is_what_rises() -> None:
     assert "not known" in images_answer("whole", (2, 15), []).text
 
 
+def test_the_largest_changes_are_told_in_numbers_and_the_others_named() -> None:
+    rises = {"shape": 0.5, "color": 0.1, "occupancy": 0.4, "parts": 0.3, "color_where": 0.2}
+    told = [
+        Told(target, "r2", 0.2, 0.2 + rise, Interval(rise, rise - 0.05, rise + 0.05)) for target, rise in rises.items()
+    ]
+    text = images_answer("whole", (2, 15), told).text
+    assert text.endswith(
+        "of the shape, 20% to 70%, 50 points more (45 to 55); of which places the cubes fill, 20% to 60%, 40 points "
+        "more (35 to 45); of the number of cubes, 20% to 50%, 30 points more (25 to 35); and of which colour is where "
+        "and the mean colour."
+    )
+
+
 def test_what_training_adds_is_above_untrained_networks() -> None:
     text = training_answer("whole", 15, TOLD).text
     assert text == (

@@ -25,6 +25,7 @@ WORDS = {
     "direction": "where the cameras stood on average",
     "coverage": "how far round the object the cameras went",
 }
+IN_NUMBERS = 3  # changes told in numbers; a sentence of more is read by nobody, and the report has a table of all
 FINE = 0.025  # differences below this are told in tenths of a point
 UNSEEN = (
     "on the same unseen objects; 100% is all there is to tell (of values R2, of classes accuracy), and in brackets "
@@ -127,7 +128,7 @@ def images_answer(input: str, counts: Sequence[int], told: Sequence[Told]) -> An
         of_which = "all of these" if len(above) == len(told) else _list(above) if above else "none that could be shown"
         text += f" At {counts[-1]} it tells more of {of_which} than the images' summed pixels do."
     first = (rising or falling or list(told))[0]
-    return Answer(IMAGES, text, *first.difference, licence=f"paired differences on the same objects, {UNSEEN}")
+    return Answer(IMAGES, text, *first.difference, licence=f"paired differences, {UNSEEN}")
 
 
 def training_answer(input: str, count: int, told: Sequence[Told]) -> Answer:
@@ -172,15 +173,17 @@ def _sorted(told: Sequence[Told]) -> tuple[list[Told], list[Told], list[str]]:
 
 
 def _changes(told: Sequence[Told], joint: str, direction: str) -> str:
-    """Values and difference of each: "of the shape, 45% to 70%, 25 points more (17 to 32)"."""
+    """Values and difference of the largest, "of the shape, 45% to 70%, 25 points more (17 to 32)", and the others."""
     parts = []
-    for each in told:
+    for each in told[:IN_NUMBERS]:
         first, last = (f"{100 * value:.0f}%" for value in (each.first, each.last))
         values = f"{first} to {last}" if joint == "to" else f"{last} against {first}"
         size = [abs(share) for share in each.difference]
         digits = 1 if size[0] < FINE else 0
         value, low, high = (f"{100 * share:.{digits}f}" for share in (size[0], *sorted(size[1:])))
         parts.append(f"of {_words(each.target)}, {values}, {value} points {direction} ({low} to {high})")
+    if others := [_words(each.target) for each in told[IN_NUMBERS:]]:
+        parts.append(f"and of {_list(others)}")
     return "; ".join(parts)
 
 
