@@ -1,5 +1,7 @@
 """What r knows of the object and the views: count by count, and by the number of objects a probe learns from."""
 
+from itertools import pairwise
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,6 +13,7 @@ from gqn_probe.report.glossary import target_label
 from gqn_probe.study_results import DECODABILITY, Series, Study
 
 COLUMNS = 4
+APART = 1.3  # ratio of labelled numbers of training objects, below which labels would touch
 # One look a source in every figure of what r knows; what is none of these takes the looks that are left.
 LOOKS = {"r": 0, "untrained": 1, "pixels": 2, "nonlinear": 3, "cameras": 4}
 CAPTION = (
@@ -38,7 +41,9 @@ def learning_curves(study: Study) -> Figure | None:
     figure = _panels(study, panels, "training objects")
     for axes in figure.axes if figure else ():
         axes.set_xscale("log")
-        axes.set_xticks(sorted({r.train_objects for r in study.results if r.train_objects is not None}))
+        ticks = sorted({r.train_objects for r in study.results if r.train_objects is not None})
+        apart = [first for first, second in pairwise(ticks) if second > APART * first]
+        axes.set_xticks([*apart, *ticks[-1:]])
         axes.xaxis.set_major_formatter(ScalarFormatter())
         axes.xaxis.set_minor_formatter(NullFormatter())
     return figure
