@@ -105,8 +105,9 @@ def _camera(rows: _Rows, axis: str) -> Answer | None:
         f"with blank images and the true cameras by {_between(blank, 2)}"
     )
     if left is not None:
-        verdict = "nothing is sure to be left" if _holds_zero(left) else "something is left"
-        text += f"; {verdict} when pixels and blank images are partialled out: {_between(left, 2)}"
+        opposite = "the opposite"  # nearer the further it is turned
+        rest = "nothing sure" if _holds_zero(left) else "some of it" if left.value > 0 else opposite
+        text += f"; {rest} is left when pixels and blank images are partialled out: {_between(left, 2)}"
     shown = left or own
     licence = "blank images with the true cameras, which tell of the camera alone"
     return Answer("Does its code turn with it?", f"{text}.", shown.value, shown.low, shown.high, licence)
