@@ -28,7 +28,7 @@ from gqn_probe.data.stimuli.scene_renderer import DISTANCE
 from gqn_probe.film import contact_sheet, save_film
 from gqn_probe.report import style
 from gqn_probe.report.figures.cubes import cubes_found, draw_cubes
-from gqn_probe.report.figures.predictions import rmse, show
+from gqn_probe.report.figures.predicted_views import rmse, show
 from gqn_probe.report.terminal import say
 from gqn_probe.training.novel_views import find_renderer, predicted_views, true_views
 from gqn_probe.types import to_unit

@@ -11,7 +11,7 @@ from PIL import Image
 
 from gqn_probe.report import style
 from gqn_probe.report.figure_registry import FIGURES, OF_COUNTS, draw_figures, find_figures, study_figure
-from gqn_probe.report.figures import accuracy, classifier_curves, count_geometry, decodability, predictions
+from gqn_probe.report.figures import accuracy, classifier_curves, count_geometry, decodability, predicted_views
 from gqn_probe.report.page import render
 from gqn_probe.study_results import Study, read_study
 
@@ -114,7 +114,7 @@ def test_geometry_has_a_panel_a_measure(study: Study):
 
 def test_the_original_protocol_counts_the_query(study: Study):
     original = replace(study, summary=study.summary | {"settings": {"protocol": "original"}})
-    figure = predictions.reconstruction_error(original)
+    figure = predicted_views.reconstruction_error(original)
     assert figure is not None
     assert figure.axes[0].get_xlabel() == "images drawn, the query among them"
 
@@ -135,8 +135,8 @@ def test_similarity_is_filled_on_both_sides(study: Study):
 
 
 def test_strip_shows_the_usual_counts_and_stars_a_seen_query(study: Study):
-    assert predictions.shown_counts(study) == [2, 4, 8, 15]
-    assert [predictions.count_title(study, k) for k in (8, 15)] == ["8 images", "15 images*"]
+    assert predicted_views.shown_counts(study) == [2, 4, 8, 15]
+    assert [predicted_views.count_title(study, k) for k in (8, 15)] == ["8 images", "15 images*"]
 
 
 def _with_own_queries(study: Study) -> Study:
@@ -147,14 +147,14 @@ def _with_own_queries(study: Study) -> Study:
 
 
 def test_a_query_that_all_counts_share_is_shown_once(study: Study):
-    figure = predictions.reconstructions(study, scenes=2)  # pyright: ignore[reportCallIssue]
+    figure = predicted_views.reconstructions(study, scenes=2)  # pyright: ignore[reportCallIssue]
     assert figure is not None
     assert len(figure.axes) == 2 * 2 * (1 + 4)
     assert [axes.get_title() for axes in figure.axes[:5]][:2] == ["true view", "2 images"]
 
 
 def test_predictions_are_compared_with_the_query_of_their_own_count(study: Study):
-    figure = predictions.reconstructions(_with_own_queries(study), scenes=1)  # pyright: ignore[reportCallIssue]
+    figure = predicted_views.reconstructions(_with_own_queries(study), scenes=1)  # pyright: ignore[reportCallIssue]
     assert figure is not None
     truths, posteriors, priors = (figure.axes[i : i + 4] for i in (0, 4, 8))
     assert [axes.get_ylabel() for axes in (truths[0], posteriors[0], priors[0])] == ["true view", "posterior", "prior"]
@@ -180,7 +180,7 @@ def test_no_other_input_stands_in_for_the_headlines(study: Study):
 
 def test_rmse_is_in_grey_levels():
     black, grey = np.zeros((2, 2, 3), np.uint8), np.full((2, 2, 3), 200, np.uint8)
-    assert predictions.rmse(black, grey) == 200
+    assert predicted_views.rmse(black, grey) == 200
 
 
 def test_inline_svg_follows_the_theme_and_keeps_its_ids_apart(study: Study):

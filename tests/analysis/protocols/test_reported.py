@@ -23,7 +23,7 @@ from gqn_probe.analysis.probes.linear import Linear
 from gqn_probe.analysis.probes.perceptron import Perceptron
 from gqn_probe.analysis.probes.ridge import Ridge
 from gqn_probe.report.figure_registry import draw_figures
-from gqn_probe.report.figures.predictions import one_query, reconstructions
+from gqn_probe.report.figures.predicted_views import one_query, reconstructions
 from gqn_probe.report.page import build_report
 from gqn_probe.report.terminal import print_results
 from gqn_probe.study_results import read_study

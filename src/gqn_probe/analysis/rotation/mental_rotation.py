@@ -12,8 +12,8 @@ from gqn_probe.analysis.rotation.answers import answers_of
 from gqn_probe.analysis.rotation.arms import arm_factors, four_armed, read_arms
 from gqn_probe.analysis.rotation.encoding import CONDITIONS, WHOLE, encode_condition
 from gqn_probe.analysis.rotation.people import Item, behaviour_rows, item_rows, read_trials
-from gqn_probe.analysis.rotation.scores import score_rows
 from gqn_probe.analysis.rotation.stimuli import POLE, RotationViews, rotation_views
+from gqn_probe.analysis.rotation.trial_scores import score_rows
 from gqn_probe.analysis.rotation.trials import (
     COLUMNS,
     Case,

@@ -8,7 +8,7 @@ from scipy.stats import rankdata
 
 from gqn_probe.report import style
 from gqn_probe.report.figure_registry import study_figure
-from gqn_probe.report.figures.predictions import show, shown_counts
+from gqn_probe.report.figures.predicted_views import show, shown_counts
 from gqn_probe.study_results import Study
 
 DRAWN = 3  # samples shown at each count

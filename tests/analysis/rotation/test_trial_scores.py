@@ -7,8 +7,8 @@ import torch
 
 from gqn_probe.analysis.rotation.arms import arm_factors, four_armed
 from gqn_probe.analysis.rotation.encoding import EncodedViews
-from gqn_probe.analysis.rotation.scores import d_prime, score_rows
 from gqn_probe.analysis.rotation.stimuli import mirrored, rotation_views
+from gqn_probe.analysis.rotation.trial_scores import d_prime, score_rows
 from gqn_probe.analysis.rotation.trials import Case, Scores, distance_trials, linear_trials
 from gqn_probe.data.stimuli.ray_caster import render_objects
 from gqn_probe.data.stimuli.scene_renderer import LENS

@@ -9,8 +9,6 @@ from matplotlib.figure import Figure
 
 from gqn_probe.report import style
 from gqn_probe.report.figure_registry import study_figure
-from gqn_probe.report.html_elements import Cell, interval, number, table
-from gqn_probe.report.section_registry import study_section
 from gqn_probe.results import Result
 from gqn_probe.study_results import Study
 
@@ -27,53 +25,6 @@ LOOKS: dict[str, tuple[str, str, str, str]] = {  # label, colour, marker, dash
     "untrained": ("untrained network", style.MUTED, "P", ":"),
 }
 BANDS = "Bands: 95 % interval over mirror classes."
-
-
-@study_section(
-    "rotation",
-    "How far can it turn an object?",
-    "The network is shown an object from cameras within a cone, and asked about views turned out of it. Each trial "
-    "asks whether such a view is less unlike what is known than the same view of the object's mirror image is.",
-)
-def rotation(study: Study) -> str:
-    """From 60 degrees on: accuracy, d' and gain over pixels of every read-out; and what is left of the angle."""
-    if study.analysis != NAME:
-        return ""
-    heads = ["turned", "read from", "by", "control", "k", "accuracy", "95 % interval", "d′", "above pixels",
-             "95 % interval of it", "correlation with angle", "less pixels and blank"]  # fmt: skip
-    rows: list[list[Cell]] = []
-    for key in dict.fromkeys(_key(r) for r in study.results if r.metric == "far_accuracy"):
-        found = {r.metric: r for r in study.results if _key(r) == key and r.angle is None}
-        axis, input, control, probe, count = key
-        accuracy, above = found["far_accuracy"], found.get("far_accuracy_above_pixels")
-        left, rise, sensitivity = (found.get(m) for m in ("partial_correlation", "correlation", "far_d_prime"))
-        rows.append([
-            axis, input.replace("layer.", ""), PROBES[probe], LOOKS[control][0], str(count),
-            number(accuracy.value), interval(accuracy.low, accuracy.high), number(_value(sensitivity)),
-            number(_value(above)), interval(above.low, above.high) if above else "",
-            number(_value(rise)), number(_value(left)),
-        ])  # fmt: skip
-    body = table(heads, rows, text=("read from", "by", "control"))
-    return f"<details><summary>Every read-out and control, from 60 degrees on</summary>{body}</details>" + _people(
-        study
-    )
-
-
-def _people(study: Study) -> str:
-    """Item by item: the correlation with people's errors and times, and what their reliability leaves."""
-    rows: list[list[Cell]] = []
-    for r in study.results:
-        if r.target == "people" and r.metric.startswith("item_") and not r.metric.endswith("_ceiling"):
-            ceiling = next(
-                (c.value for c in study.results if c[:4] == r[:4] and c.metric == f"{r.metric}_ceiling"), None
-            )
-            what = r.metric.removeprefix("item_").replace("_within", ", within angles")
-            where = [r.input, PROBES.get(r.probe, r.probe), LOOKS[r.control][0]]
-            rows.append([what, *where, number(r.value), interval(r.low, r.high), number(ceiling), r.n or 0])
-    if not rows:
-        return ""
-    heads = ["people's", "read from", "by", "control", "correlation", "95 % interval", "ceiling", "items"]
-    return "<h3>Items that people find hard</h3>" + table(heads, rows, text=("read from", "by", "control"))
 
 
 def _prediction_caption(study: Study) -> str:
@@ -272,19 +223,16 @@ def _most(study: Study) -> int:
     return max(study.summary["counts"])
 
 
-def _key(r: Result) -> tuple[str, str, str, str, int | None]:
+def key_of(r: Result) -> tuple[str, str, str, str, int | None]:
+    """What a row is of: axis, input, control, probe and count."""
     return r.target, r.input, r.control, r.probe, r.count
-
-
-def _value(row: Result | None) -> float | None:
-    return row.value if row is not None else None
 
 
 def _by_angle(study: Study, axis: str, metric: str, probe: str, control: str, count: int) -> list[Result]:
     """A metric of a probe's main read-out by angle, ascending."""
     wanted = axis, INPUTS[probe], control, probe, count
     return sorted(
-        (r for r in study.results if _key(r) == wanted and r.metric == metric and r.angle is not None),
+        (r for r in study.results if key_of(r) == wanted and r.metric == metric and r.angle is not None),
         key=lambda r: r.angle or 0.0,
     )
 
