@@ -148,8 +148,9 @@ def test_jobs_encode_a_block_each_at_a_time(study_inputs: StudyInputs, monkeypat
     read = Mock(wraps=features.read_views)
     monkeypatch.setattr(features, "read_views", read)
     inputs = replace(study_inputs, batch_size=4)
-    (parts := inputs.features_folder / f"parts-{zlib.crc32(b'pooled pixels'):08x}").mkdir(parents=True)
-    with ThreadPoolExecutor() as jobs, FileLock(parts / "00003.lock"):  # at which a third job is, which fails
+    parts = inputs.features_folder / f"parts-{zlib.crc32(b'pooled pixels'):08x}"
+    (locks := inputs.features_folder / "locks").mkdir(parents=True)
+    with ThreadPoolExecutor() as jobs, FileLock(locks / "00003.lock"):  # at which a third job is, which fails
         found = [jobs.submit(inputs.features, ("pooled", "pixels")) for _ in range(2)]
         while len(list(parts.glob("*/pixels.npy"))) < 5:
             time.sleep(0.01)
@@ -157,4 +158,4 @@ def test_jobs_encode_a_block_each_at_a_time(study_inputs: StudyInputs, monkeypat
     for each in found:
         assert all(torch.equal(each.result()[name], expected[name]) for name in ("pooled", "pixels"))
     assert read.call_count == 6
-    assert {path.name for path in inputs.features_folder.iterdir()} == FILES
+    assert {path.name for path in inputs.features_folder.iterdir()} == {*FILES, "locks"}

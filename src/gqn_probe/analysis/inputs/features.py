@@ -194,7 +194,8 @@ def _encode_together(encoding: Encoding, names: Sequence[str], home: Path, parts
         start = block * BLOCK
         encoding.write(missing, start, min(start + BLOCK, len(encoding.scenes)), folder(block))
 
-    share_blocks(math.ceil(len(encoding.scenes) / BLOCK), parts, is_done=is_done, do=do)
+    # the locks stay: a job may still wait for one when another has joined the blocks and removed them
+    share_blocks(math.ceil(len(encoding.scenes) / BLOCK), home / "locks", is_done=is_done, do=do)
 
 
 def _reserved(path: Path, shape: tuple[int, ...]) -> np.memmap:

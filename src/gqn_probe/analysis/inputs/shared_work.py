@@ -14,10 +14,11 @@ def share_blocks(blocks: int, folder: Path, *, is_done: Callable[[int], bool], d
     """Return when all blocks are done, by this job or by others.
 
     Args:
-        folder: holds a lock a block; it is made.
+        folder: holds a lock a block; it is made, and must stay while any job may be at work.
         is_done: whether a block needs no work, whoever did it.
         do: does one block; its result must be whole or absent.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     left = list(range(blocks))
     wait = 0.0  # seconds, for a block that another job is at; less than 0 waits for its end
     while left := [block for block in left if not is_done(block)]:
