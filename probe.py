@@ -3,7 +3,7 @@
 import hydra
 from omegaconf import DictConfig
 
-from gqn_probe import cli, job
+from gqn_probe.run import cli, job
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="probe")

@@ -3,7 +3,7 @@
 import hydra
 from omegaconf import DictConfig
 
-from gqn_probe import cli, job, resume
+from gqn_probe.run import cli, job, resume
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
@@ -17,8 +17,8 @@ def train(cfg: DictConfig) -> float:
     # Lightning, torch and W&B take seconds to import: only once the command line has been read.
     from gqn_probe import wandb_logging
     from gqn_probe.model.checkpoint import copy_weights
-    from gqn_probe.provenance import write_provenance
     from gqn_probe.report.training_page import build_training_report
+    from gqn_probe.run.provenance import write_provenance
     from gqn_probe.training.conclude import conclude
     from gqn_probe.training.precision import choose_precision
 

@@ -14,8 +14,8 @@ import torch
 from hydra import compose, initialize_config_dir
 from scripts import ROOT
 
-from gqn_probe import job
 from gqn_probe.model import GQN
+from gqn_probe.run import job
 
 DATA = [
     *("data.size=16", "data.views=5", "data.train=24", "data.val=8", "data.test=8", "data.batch_size=8"),

@@ -9,13 +9,14 @@ import pytest
 from matplotlib.figure import Figure
 from omegaconf import DictConfig
 
-from gqn_probe import analysis_run, job, pipeline
+from gqn_probe import analysis_run, pipeline
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.report import figure_registry, section_registry
 from gqn_probe.report.compare import compare_settings
 from gqn_probe.report.figure_registry import study_figure
 from gqn_probe.report.section_registry import study_section
 from gqn_probe.results import Answer, Findings, Result
+from gqn_probe.run import job
 from gqn_probe.study_results import Study
 
 CONFIG = {

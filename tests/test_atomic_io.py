@@ -10,7 +10,7 @@ import torch
 from safetensors import safe_open
 
 from gqn_probe.atomic_io import atomic_write, remove_temporary_files, write_tensors, write_text
-from gqn_probe.cli_errors import one_line
+from gqn_probe.run.cli_errors import one_line
 
 Usage = namedtuple("Usage", "total used free")
 

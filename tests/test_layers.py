@@ -17,6 +17,11 @@ PLANTS = {
         "import gqn_probe.progress",
         "gqn_probe.types -> gqn_probe.progress",
     ),
+    "Imports run downward between the files of run": (
+        f"{PACKAGE}/run/job.py",
+        "import gqn_probe.run.cli",
+        "gqn_probe.run.job -> gqn_probe.run.cli",
+    ),
     "Imports run downward between the rooms of data": (
         f"{PACKAGE}/data/stimuli/shapes.py",
         "import gqn_probe.data.store.store",
@@ -38,9 +43,9 @@ PLANTS = {
         "gqn_probe.types -> torch",
     ),
     "Nothing slow is imported before the command line is read": (
-        f"{PACKAGE}/cli_help.py",
+        f"{PACKAGE}/run/cli_help.py",
         "import numpy",
-        "gqn_probe.cli_help -> numpy",
+        "gqn_probe.run.cli_help -> numpy",
     ),
     "Hydra and OmegaConf stay in the scripts and what serves them": (
         f"{PACKAGE}/data/workers.py",
@@ -59,8 +64,8 @@ PLANTS = {
     ),
     "The sweeper knows the notation of counts alone": (
         "src/hydra_plugins/gqn_probe_range/range_sweeper.py",
-        "import gqn_probe.job",
-        "hydra_plugins.gqn_probe_range.range_sweeper -> gqn_probe.job",
+        "import gqn_probe.run.job",
+        "hydra_plugins.gqn_probe_range.range_sweeper -> gqn_probe.run.job",
     ),
 }
 
@@ -102,7 +107,7 @@ def test_every_planted_violation_is_caught(copy):
         assert told in report
 
 
-@pytest.mark.parametrize("folder", ["", "data", "analysis", "report"])
+@pytest.mark.parametrize("folder", ["", "run", "data", "analysis", "report"])
 def test_a_module_that_no_layer_names_is_caught(copy, folder):
     (copy / PACKAGE / folder / "stray.py").touch()
     report = lint(copy)

@@ -7,8 +7,9 @@ import pytest
 import torch
 from omegaconf import DictConfig
 
-from gqn_probe import job, pipeline
+from gqn_probe import pipeline
 from gqn_probe.analysis import StudyInputs, StudySettings
+from gqn_probe.run import job
 
 CHOICES = {"context": 2, "split": "test", "checkpoint": "pretrained", "cache": "cache"}
 

@@ -12,8 +12,8 @@ from omegaconf import DictConfig, OmegaConf
 from scripts import only_run
 from test_scripts import place, study, trained  # noqa: F401  (fixtures)
 
-from gqn_probe import job as job_module
 from gqn_probe import pipeline, progress, sweep_callback
+from gqn_probe.run import job as job_module
 from gqn_probe.sweep_callback import StudyAfterSweep, by_setting, jobs_of, study_of
 
 CHOICES = {"split": "test", "checkpoint": "pretrained", "cache": "cache", "probe": None}

@@ -15,7 +15,7 @@ from hydra_plugins.gqn_probe_range.range_sweeper import expand
 APP = """
     import hydra
 
-    from gqn_probe import cli
+    from gqn_probe.run import cli
 
 
     @hydra.main(version_base="1.3", config_path=None, config_name="app")

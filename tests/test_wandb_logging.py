@@ -18,7 +18,7 @@ from wandb.errors import CommError, UsageError
 
 from gqn_probe import load_gqn, wandb_logging
 from gqn_probe.model import weights_fingerprint
-from gqn_probe.resume import FROM_START, ResumePoint
+from gqn_probe.run.resume import FROM_START, ResumePoint
 
 
 def inspect(folder: Path) -> dict:

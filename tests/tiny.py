@@ -8,9 +8,9 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 from scripts import ENVIRONMENT, ROOT
 
-from gqn_probe import job
 from gqn_probe.data import SceneDataModule
 from gqn_probe.model import GQN, Generator, Tower
+from gqn_probe.run import job
 from gqn_probe.training.gqn_module import GQNModule
 from gqn_probe.training.schedules import Schedule
 

@@ -10,13 +10,14 @@ from typing import Protocol, runtime_checkable
 
 from omegaconf import DictConfig
 
-from gqn_probe import job, pipeline, wandb_logging, wandb_results
+from gqn_probe import pipeline, wandb_logging, wandb_results
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
-from gqn_probe.provenance import write_provenance
 from gqn_probe.report.figure_registry import draw_figures
 from gqn_probe.report.page import build_report
 from gqn_probe.report.terminal import print_results
 from gqn_probe.results import Findings, write_findings
+from gqn_probe.run import job
+from gqn_probe.run.provenance import write_provenance
 from gqn_probe.study_results import read_study
 from gqn_probe.wandb_logging import ArtifactSpec
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from omegaconf import DictConfig
 
-from gqn_probe import job, wandb_logging, wandb_results
+from gqn_probe import wandb_logging, wandb_results
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.protocols.jobs import is_done, job_note
 from gqn_probe.analysis.protocols.study import run_study
@@ -19,11 +19,12 @@ from gqn_probe.analysis.protocols.voxels import write_voxels
 from gqn_probe.context_range import parse_counts
 from gqn_probe.model import InputSpec, load_gqn, weights_path
 from gqn_probe.progress import progress
-from gqn_probe.provenance import write_provenance
 from gqn_probe.report.compare import compare_settings, read_settings
 from gqn_probe.report.figure_registry import draw_figures
 from gqn_probe.report.page import build_report
 from gqn_probe.report.terminal import print_results, say
+from gqn_probe.run import job
+from gqn_probe.run.provenance import write_provenance
 from gqn_probe.study_results import read_study
 from gqn_probe.training.novel_views import find_renderer
 from gqn_probe.types import SPLITS

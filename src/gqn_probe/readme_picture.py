@@ -17,12 +17,10 @@ from jaxtyping import Float, UInt8
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from gqn_probe import job, pipeline
+from gqn_probe import pipeline
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.inputs.view_selection import view_orders
 from gqn_probe.analysis.protocols.voxels import read_voxels
-from gqn_probe.cli import hydra_arguments
-from gqn_probe.cli_errors import USER_ERRORS, one_line
 from gqn_probe.data.stimuli.camera_paths import azimuth_orbit, cameras_facing
 from gqn_probe.data.stimuli.scene_renderer import DISTANCE
 from gqn_probe.film import contact_sheet, save_film
@@ -30,6 +28,9 @@ from gqn_probe.report import style
 from gqn_probe.report.figures.cubes import cubes_found, draw_cubes
 from gqn_probe.report.figures.predicted_views import rmse, show
 from gqn_probe.report.terminal import say
+from gqn_probe.run import job
+from gqn_probe.run.cli import hydra_arguments
+from gqn_probe.run.cli_errors import USER_ERRORS, one_line
 from gqn_probe.training.novel_views import find_renderer, predicted_views, true_views
 from gqn_probe.types import to_unit
 

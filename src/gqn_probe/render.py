@@ -15,9 +15,10 @@ import numpy as np
 from omegaconf import DictConfig
 from PIL import Image
 
-from gqn_probe import cli, film, job
+from gqn_probe import film
 from gqn_probe.atomic_io import atomic_write, write_csv
 from gqn_probe.context_range import parse_counts
+from gqn_probe.run import cli, job
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
@@ -43,7 +44,7 @@ def render(cfg: DictConfig) -> None:
     # Torch takes seconds to import: only once the command line has been read.
     from gqn_probe import pipeline
     from gqn_probe.model import InputSpec, load_gqn
-    from gqn_probe.provenance import write_provenance
+    from gqn_probe.run.provenance import write_provenance
     from gqn_probe.training.novel_views import find_renderer, predicted_views, true_views
     from gqn_probe.types import to_unit
 

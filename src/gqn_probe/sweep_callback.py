@@ -16,10 +16,10 @@ from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from gqn_probe import job
-from gqn_probe.cli import TRACEBACK_WANTED
-from gqn_probe.cli_errors import USER_ERRORS, one_line
 from gqn_probe.progress import progress
+from gqn_probe.run import job
+from gqn_probe.run.cli import TRACEBACK_WANTED
+from gqn_probe.run.cli_errors import USER_ERRORS, one_line
 from hydra_plugins.gqn_probe_range.range_sweeper import expand
 
 log = logging.getLogger(__name__)

@@ -16,9 +16,9 @@ from wandb.errors import CommError, UsageError
 from wandb.errors import Error as WandbError
 
 from gqn_probe.atomic_io import atomic_write
-from gqn_probe.job import is_first_process, plain_config, root_folder
 from gqn_probe.model import GQN, load_gqn, weights_fingerprint
-from gqn_probe.resume import FROM_START, ResumePoint
+from gqn_probe.run.job import is_first_process, plain_config, root_folder
+from gqn_probe.run.resume import FROM_START, ResumePoint
 from gqn_probe.training.csv_logger import MetricsTable
 from gqn_probe.wandb_status import ask_server, logged_in
 

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from gqn_probe.atomic_io import write_text
-from gqn_probe.job import STARTED, plain_config
+from gqn_probe.run.job import STARTED, plain_config
 
 
 @rank_zero_only

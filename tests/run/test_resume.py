@@ -9,7 +9,7 @@ import torch
 from scripts import call
 from tiny import TINY, rows, train
 
-from gqn_probe.resume import FROM_START, expand_resume, find_resume_point
+from gqn_probe.run.resume import FROM_START, expand_resume, find_resume_point
 
 AVERAGE = [
     "+callbacks.average._target_=pytorch_lightning.callbacks.EMAWeightAveraging",

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
-from gqn_probe import job
-from gqn_probe.provenance import write_provenance
+from gqn_probe.run import job
+from gqn_probe.run.provenance import write_provenance
 
 
 def provenance(folder: Path, device: str | torch.device = "cpu") -> dict[str, Any]:

@@ -10,9 +10,9 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from gqn_probe.cli_errors import USER_ERRORS, one_line
-from gqn_probe.cli_help import help_text
-from gqn_probe.job import in_sweep
+from gqn_probe.run.cli_errors import USER_ERRORS, one_line
+from gqn_probe.run.cli_help import help_text
+from gqn_probe.run.job import in_sweep
 
 # Processes for further devices inherit the variable that `launch` sets, and the first one speaks for all.
 TRACEBACK_WANTED = os.environ.get("HYDRA_FULL_ERROR") == "1" and "LOCAL_RANK" not in os.environ

@@ -7,7 +7,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from scripts import ROOT
 
-from gqn_probe import job
+from gqn_probe.run import job
 
 
 @pytest.fixture

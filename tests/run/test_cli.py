@@ -11,8 +11,8 @@ from hydra.errors import InstantiationException
 from omegaconf import DictConfig
 from scripts import ENVIRONMENT, ROOT
 
-from gqn_probe import cli
-from gqn_probe.cli_help import help_text
+from gqn_probe.run import cli
+from gqn_probe.run.cli_help import help_text
 
 WITHOUT_TORCH = """
 import runpy, sys

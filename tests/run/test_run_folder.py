@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from scripts import ENVIRONMENT
 
-from gqn_probe.run_folder import _claimed, lock_folder, new_folder
+from gqn_probe.run.run_folder import _claimed, lock_folder, new_folder
 
 APP = """
     import time
@@ -33,7 +33,7 @@ CONFIG = """
       run: {dir: outputs/now}
       sweep: {dir: outputs/now, subdir: "${hydra.job.num}"}
       callbacks:
-        claim: {_target_: gqn_probe.run_folder.ClaimFolder}
+        claim: {_target_: gqn_probe.run.run_folder.ClaimFolder}
 """
 
 

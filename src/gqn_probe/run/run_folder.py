@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict, read_write
 
-from gqn_probe.cli_errors import one_line
+from gqn_probe.run.cli_errors import one_line
 
 if TYPE_CHECKING:
     from torch.distributed import TCPStore
