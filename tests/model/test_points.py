@@ -11,7 +11,8 @@ from plain_points import PlainPoints
 
 from gqn_probe.data.stimuli.cameras import encode_cameras, facing_origin
 from gqn_probe.model import GQN, Generator, InputSpec, Points, load_gqn, save_weights
-from gqn_probe.model.points import Look, evenly_in_ball, evenly_in_cube, log_spread
+from gqn_probe.model.attention import Look, log_spread
+from gqn_probe.model.points import evenly_in_ball, evenly_in_cube
 from gqn_probe.model.rays import Rays, ray_features
 from gqn_probe.types import Lens
 

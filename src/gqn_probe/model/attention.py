@@ -1,10 +1,14 @@
-"""Attention in the form that fused kernels serve, and the block of self-attention (Vaswani et al. 2017)."""
+"""Attention in the form that fused kernels serve: among points (Vaswani et al. 2017), and from rays to points."""
+
+import math
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from gqn_probe.model.rays import point_features
 
 
 def attend(
@@ -49,6 +53,43 @@ class SelfAttention(nn.Module):
         return tokens + self.perceptron(self.norm_perceptron(tokens))
 
 
+class Look(nn.Module):
+    """Rays attend to points by content, by their distance, and by how far along the ray a point lies."""
+
+    def __init__(self, *, width: int, heads: int, sharpness: list[float]) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm_attention, self.norm_perceptron = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.query, self.key_value = nn.Linear(width, width), nn.Linear(width, 2 * width)
+        self.output = nn.Linear(width, width)
+        self.perceptron = perceptron(width)
+        self.log_sharpness = nn.Parameter(log_spread(sharpness, heads))
+        self.nearness = nn.Parameter(torch.zeros(heads))  # how much what lies in front is preferred
+
+    def forward(
+        self,
+        tokens: Float[Tensor, "b n w"],
+        rays: Float[Tensor, "b n 14"],
+        points: Float[Tensor, "b s w"],
+        places: Float[Tensor, "s 3"],
+    ) -> Float[Tensor, "b n w"]:
+        query = split_heads(self.query(self.norm_attention(tokens)), self.heads)
+        key, value = (split_heads(part, self.heads) for part in self.key_value(points).chunk(2, dim=-1))
+        distance = -self.log_sharpness.exp()[:, None, None] * point_features(places)
+        nearness = -self.nearness[:, None, None] * places
+        geometry = torch.cat([distance, nearness], dim=-1).expand(len(points), -1, -1, -1)
+        query = query.float() * key.shape[-1] ** -0.5
+        query = torch.cat([query, rays[:, None].expand(-1, self.heads, -1, -1)], dim=-1)
+        seen = attend(query, torch.cat([key.float(), geometry], dim=-1), value)
+        tokens = tokens + self.output(join_heads(seen))
+        return tokens + self.perceptron(self.norm_perceptron(tokens))
+
+
 def perceptron(width: int) -> nn.Sequential:
     """Width to twice the width and back."""
     return nn.Sequential(nn.Linear(width, 2 * width), nn.ReLU(), nn.Linear(2 * width, width))
+
+
+def log_spread(ends: list[float], number: int) -> Float[Tensor, " {number}"]:
+    """Logarithms of ``number`` values from the first end to the last, evenly spaced on a logarithmic scale."""
+    return torch.linspace(math.log(ends[0]), math.log(ends[1]), number)

@@ -14,7 +14,7 @@ from einops import rearrange, repeat
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gqn_probe.model.attention import SelfAttention, attend, join_heads, perceptron, split_heads
+from gqn_probe.model.attention import Look, SelfAttention, attend, join_heads, log_spread, split_heads
 from gqn_probe.model.encoders import Encoder
 from gqn_probe.model.input_spec import InputSpec
 from gqn_probe.model.rays import RayCaster, Rays, point_features, ray_features
@@ -205,43 +205,6 @@ class Reader(nn.Module):
             tokens = look(tokens, features, points, places)
         seen = rearrange(tokens, "b (q y x) w -> (b q) w y x", y=grid[0], x=grid[1])
         return {"points": rearrange(points, "b s w -> b w s 1"), "map": seen}
-
-
-class Look(nn.Module):
-    """Rays attend to points by content, by their distance, and by how far along the ray a point lies."""
-
-    def __init__(self, *, width: int, heads: int, sharpness: list[float]) -> None:
-        super().__init__()
-        self.heads = heads
-        self.norm_attention, self.norm_perceptron = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.query, self.key_value = nn.Linear(width, width), nn.Linear(width, 2 * width)
-        self.output = nn.Linear(width, width)
-        self.perceptron = perceptron(width)
-        self.log_sharpness = nn.Parameter(log_spread(sharpness, heads))
-        self.nearness = nn.Parameter(torch.zeros(heads))  # how much what lies in front is preferred
-
-    def forward(
-        self,
-        tokens: Float[Tensor, "b n w"],
-        rays: Float[Tensor, "b n 14"],
-        points: Float[Tensor, "b s w"],
-        places: Float[Tensor, "s 3"],
-    ) -> Float[Tensor, "b n w"]:
-        query = split_heads(self.query(self.norm_attention(tokens)), self.heads)
-        key, value = (split_heads(part, self.heads) for part in self.key_value(points).chunk(2, dim=-1))
-        distance = -self.log_sharpness.exp()[:, None, None] * point_features(places)
-        nearness = -self.nearness[:, None, None] * places
-        geometry = torch.cat([distance, nearness], dim=-1).expand(len(points), -1, -1, -1)
-        query = query.float() * key.shape[-1] ** -0.5
-        query = torch.cat([query, rays[:, None].expand(-1, self.heads, -1, -1)], dim=-1)
-        seen = attend(query, torch.cat([key.float(), geometry], dim=-1), value)
-        tokens = tokens + self.output(join_heads(seen))
-        return tokens + self.perceptron(self.norm_perceptron(tokens))
-
-
-def log_spread(ends: list[float], number: int) -> Float[Tensor, " {number}"]:
-    """Logarithms of ``number`` values from the first end to the last, evenly spaced on a logarithmic scale."""
-    return torch.linspace(math.log(ends[0]), math.log(ends[1]), number)
 
 
 def evenly_in_ball(points: int, radius: float = 0.95) -> Float[Tensor, "{points} 3"]:

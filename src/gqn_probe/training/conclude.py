@@ -14,7 +14,7 @@ from gqn_probe.data.sources.rendered import Rendered
 from gqn_probe.film import enlarged, save_film
 from gqn_probe.model import GQN, load_gqn, save_weights
 from gqn_probe.training.gqn_module import GQNModule, validation_metrics
-from gqn_probe.training.orbit import orbit
+from gqn_probe.training.novel_views import orbit_pictures
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ def say_if_time_was_up(trainer: L.Trainer, folder: Path) -> None:
 
 def film(trainer: L.Trainer, gqn: GQN, data: SceneDataModule, path: Path) -> None:
     """An animation of the camera around held-out objects, in the folder and in the W&B run."""
-    pictures = orbit(gqn, data, counts=(1, 3, 10), objects=4, positions=24).numpy()
+    pictures = orbit_pictures(gqn, data, counts=(1, 3, 10), objects=4, positions=24).numpy()
     save_film([enlarged(picture, 2) for picture in pictures], path)
     for logger in trainer.loggers:
         if isinstance(logger, WandbLogger):

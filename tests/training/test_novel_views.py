@@ -1,10 +1,10 @@
-"""The film of a moving camera."""
+"""Views from cameras of our choice: the circle around held-out objects."""
 
 import torch
 from tiny import SIZE, tiny_data, tiny_module
 
 from gqn_probe.data import encode_cameras
-from gqn_probe.training.orbit import orbit, orbit_cameras
+from gqn_probe.training.novel_views import orbit_cameras, orbit_pictures
 from gqn_probe.types import to_unit
 
 
@@ -19,7 +19,7 @@ def test_the_camera_stays_on_its_sphere_and_faces_the_object():
 def test_each_row_is_an_object_and_each_column_a_count(tmp_path):
     data = tiny_data(tmp_path / "cache", "data.views=4", "data.val=2")
     gqn = tiny_module().gqn.eval()
-    film = orbit(gqn, data, counts=(1, 3, 10), objects=2, positions=5)  # ten views are not there
+    film = orbit_pictures(gqn, data, counts=(1, 3, 10), objects=2, positions=5)  # ten views are not there
     assert film.shape == (5, 2 * SIZE, 3 * SIZE, 3)
     scenes = data.scenes("val")
     r = gqn.aggregate(gqn.encode(to_unit(scenes.frames[:, :3]), data.encode(scenes.cameras[:, :3])))
