@@ -20,6 +20,7 @@ from gqn_probe.analysis.protocols.decoding import LINEAR, Source, TargetDecoder
 from gqn_probe.analysis.protocols.probe_inputs import ProbeInputs
 from gqn_probe.analysis.protocols.study_settings import HEADLINE, StudySettings
 from gqn_probe.analysis.questions.splits import Split, split_groups
+from gqn_probe.analysis.statistics.geometry import COMPARED, similarity_rows
 from gqn_probe.analysis.statistics.headline import (
     CountEvidence,
     Told,
@@ -37,7 +38,6 @@ from gqn_probe.analysis.statistics.scores import (
     right_of_units,
     seed_rows,
 )
-from gqn_probe.analysis.statistics.similarity import LARGEST, similarity_rows
 from gqn_probe.progress import progress
 from gqn_probe.results import Answer, Interval, Outcome, Result
 
@@ -75,7 +75,7 @@ class CountProbe:
     def outcome(self) -> Outcome:
         """Everything, as rows and sentences."""
         given, columns = self.settings.inputs[0], range(len(self.counts))
-        rows = torch.stack([self.inputs.whole_rows(given, column)[:LARGEST] for column in columns], dim=1)
+        rows = torch.stack([self.inputs.whole_rows(given, column)[:COMPARED] for column in columns], dim=1)
         similarity = list(similarity_rows(rows, self.inputs.counts))
         outcome = Outcome([], [], [], similarity, {}, "", CONVENTION, self.notes)
         if len(self.objects) < FEW:

@@ -14,7 +14,7 @@ from gqn_probe.analysis.protocols.original_study import original_outcome, origin
 from gqn_probe.analysis.protocols.probe_inputs import ProbeInputs
 from gqn_probe.analysis.protocols.reconstruction import prediction_rows, write_pictures
 from gqn_probe.analysis.protocols.study_settings import StudySettings
-from gqn_probe.analysis.statistics.embedding import write_embedding
+from gqn_probe.analysis.statistics.geometry import write_embedding
 from gqn_probe.analysis.statistics.headline import ONE_COUNT, QUESTION
 from gqn_probe.results import Outcome, write_study
 

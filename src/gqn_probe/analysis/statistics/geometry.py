@@ -1,0 +1,133 @@
+"""Where r of objects lies at each count: alikeness of counts, drift, dimension, and a plane that shows them.
+
+The plane is that of principal axes, and one that keeps neighbours: by UMAP (McInnes et al. 2018) where it is
+installed, else by scikit-learn's t-SNE (van der Maaten & Hinton 2008) where that is, else none.
+"""
+
+import importlib.util
+import warnings
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor
+
+from gqn_probe.atomic_io import write_arrays
+from gqn_probe.results import Similarity
+from gqn_probe.types import Factors
+
+COMPARED = 1000  # objects compared: the similarity of n objects needs n x n products
+AXES = 16
+DRAWN = 500  # objects that are drawn
+FEWEST = 50  # objects that have neighbourhoods to speak of
+COUNTS = 3  # of which neighbourhoods are shown, from the smallest to the largest
+
+
+def _centred_gram(x: Float[Tensor, "s f"]) -> Float[Tensor, "s s"]:
+    x = x.double() - x.double().mean(dim=0)  # the estimate does not see a shift; this keeps its sums small
+    return (x @ x.T).fill_diagonal_(0)
+
+
+def _hsic(first: Float[Tensor, "s s"], second: Float[Tensor, "s s"]) -> Float[Tensor, ""]:
+    """The unbiased estimate: Song et al. 2012, "Feature selection via dependence maximization", equation 5."""
+    n = len(first)
+    alike = (first * second).sum() + first.sum() * second.sum() / ((n - 1) * (n - 2))
+    return (alike - 2 * first.sum(dim=0) @ second.sum(dim=1) / (n - 2)) / (n * (n - 3))
+
+
+def participation_ratio(x: Float[Tensor, "s f"]) -> float:
+    """The number of dimensions that objects spread over, 1..f: squared trace over squared length of the covariance.
+
+    Gao et al. 2017, "A theory of multineuronal dimensionality, dynamics and measurement", equation 5.
+    """
+    x = x.double() - x.double().mean(dim=0)
+    covariance = x.T @ x if x.shape[1] <= len(x) else x @ x.T  # the same eigenvalues but for zeros
+    return float(covariance.trace() ** 2 / covariance.square().sum())
+
+
+def similarity_rows(representations: Float[Tensor, "s k d"], counts: tuple[int, ...]) -> Iterator[Similarity]:
+    """CKA of all pairs of counts; drift of the mean from one count to the next; dimension at each count.
+
+    ``cka`` is linear centred kernel alignment, debiased: 1 for equal geometry, 0 for none shared (Nguyen, Raghu &
+    Kornblith 2021, "Do wide and deep networks learn the same things?", equation 3); left out below four objects.
+    ``drift`` is the distance of the means over the length of the earlier one; ``turn`` is their angle in degrees.
+    """
+    some = rearrange(representations[:COMPARED], "s k d -> k s d")
+    grams = [_centred_gram(x) for x in some]
+    own = [_hsic(gram, gram) for gram in grams]
+    for i, first in enumerate(counts):
+        for j, second in list(enumerate(counts))[i:]:
+            if len(grams[0]) >= 4:
+                yield Similarity("cka", first, second, float(_hsic(grams[i], grams[j]) / (own[i] * own[j]).sqrt()))
+    means = torch.stack([x.double().mean(dim=0) for x in some])
+    for i, (first, second) in enumerate(pairwise(counts)):
+        before, after = means[i], means[i + 1]
+        yield Similarity("drift", first, second, float((after - before).norm() / before.norm()))
+        cosine = torch.nn.functional.cosine_similarity(before, after, dim=0).clamp(-1, 1)
+        yield Similarity("turn", first, second, float(cosine.arccos().rad2deg()))
+    for count, x in zip(counts, some, strict=True):
+        yield Similarity("participation_ratio", count, count, participation_ratio(x))
+
+
+def write_embedding(
+    representations: Float[Tensor, "s k d"], counts: tuple[int, ...], factors: Factors | None, folder: Path
+) -> Path:
+    """Write ``embedding.npz``, r of all objects and counts in the plane, and what objects are.
+
+    Along principal axes: ``sum`` (s k axes), r as it is, where the count is, and ``mean``, divided by the count, with
+    what each axis holds of the variance.
+
+    ``counts`` (k), ``sum_share`` and ``mean_share`` (axes), and where objects are known ``shape`` (s), up to rotation,
+    and ``color`` (s 3), the mean of the cubes' colours. Where it could be made, ``neighbours`` (s c 2), of r divided by
+    the count at ``neighbours_counts`` (c), by ``neighbours_method``.
+    """
+    some = representations[:DRAWN].double()
+    divided = some / torch.tensor(counts, dtype=torch.float64)[:, None]
+    arrays: dict[str, np.ndarray] = {"counts": np.array(counts)}
+    for name, rows in (("sum", some), ("mean", divided)):
+        points, share = principal_axes(rows.flatten(0, 1), AXES)
+        arrays[name] = points.unflatten(0, some.shape[:2]).float().numpy()
+        arrays[f"{name}_share"] = share.float().numpy()
+    chosen = np.unique(np.linspace(0, len(counts) - 1, COUNTS).round().astype(int))
+    found = neighbour_plane(divided[:, chosen].flatten(0, 1)) if len(some) >= FEWEST else None
+    if found is not None:
+        method, plane = found
+        arrays["neighbours"] = plane.reshape(len(some), len(chosen), 2)
+        arrays |= {"neighbours_counts": np.array(counts)[chosen], "neighbours_method": np.array(method)}
+    if factors is not None:
+        arrays["shape"] = factors.shape[:DRAWN].numpy()
+        arrays["color"] = factors.colors[:DRAWN].nanmean(dim=1).float().numpy()
+    write_arrays(folder / "embedding.npz", arrays)
+    return folder / "embedding.npz"
+
+
+def principal_axes(rows: Float[Tensor, "n d"], axes: int) -> tuple[Float[Tensor, "n a"], Float[Tensor, " a"]]:
+    """Centred rows along their leading axes, and the share of the variance along each.
+
+    The sign of an axis is such that its greatest entry is positive: the same rows give the same picture.
+    """
+    centred = rows - rows.mean(dim=0)
+    _, lengths, directions = torch.linalg.svd(centred, full_matrices=False)
+    directions = directions[:axes]
+    greatest = directions.gather(1, directions.abs().argmax(dim=1, keepdim=True))
+    share = lengths.square() / lengths.square().sum().clamp(min=1e-30)
+    return centred @ (directions * greatest.sign()).T, share[:axes]
+
+
+def neighbour_plane(rows: Float[Tensor, "n d"]) -> tuple[str, Float[np.ndarray, "n 2"]] | None:
+    """The rows in a plane that keeps near ones together, and by which method; None where no library has one."""
+    points = principal_axes(rows, AXES)[0].float().numpy()
+    with warnings.catch_warnings(action="ignore"):  # of UMAP: that a seed leaves it one thread
+        if importlib.util.find_spec("umap") is not None:
+            from umap import UMAP  # pyright: ignore[reportMissingImports]  (of an extra)
+
+            return "UMAP", np.asarray(UMAP(random_state=0).fit_transform(points), np.float32)
+        if importlib.util.find_spec("sklearn") is not None:
+            from sklearn.manifold import TSNE
+
+            return "t-SNE", TSNE(init="pca", max_iter=500, random_state=0).fit_transform(points).astype(np.float32)
+    return None
