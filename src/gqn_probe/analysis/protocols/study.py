@@ -9,10 +9,16 @@ from torch import Tensor
 
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.protocols.count_probe import CONVENTION, counting_outcome
-from gqn_probe.analysis.protocols.jobs import Jobs, find_jobs, job_note, read_representations
+from gqn_probe.analysis.protocols.jobs import (
+    Jobs,
+    find_jobs,
+    job_note,
+    prediction_rows,
+    read_representations,
+    write_pictures,
+)
 from gqn_probe.analysis.protocols.original_study import original_outcome, original_rows
 from gqn_probe.analysis.protocols.probe_inputs import ProbeInputs
-from gqn_probe.analysis.protocols.reconstruction import prediction_rows, write_pictures
 from gqn_probe.analysis.protocols.study_settings import StudySettings
 from gqn_probe.analysis.statistics.geometry import write_embedding
 from gqn_probe.analysis.statistics.headline import ONE_COUNT, QUESTION
