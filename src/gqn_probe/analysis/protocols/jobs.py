@@ -134,7 +134,9 @@ def prediction_rows(jobs: Jobs, objects: int) -> Iterator[Result]:
         yield Result.pooled(RECONSTRUCTION, metric, found, n=int(there.sum()), count=count)
         if metric.endswith("mse"):
             root = Interval(*(255 * max(each, 0.0) ** 0.5 for each in found))
-            yield Result.pooled(RECONSTRUCTION, metric.removesuffix("mse") + "rmse", root, n=int(there.sum()), count=count)
+            yield Result.pooled(
+                RECONSTRUCTION, metric.removesuffix("mse") + "rmse", root, n=int(there.sum()), count=count
+            )
     for count, is_seen in seen.items():
         yield Result(*RECONSTRUCTION, None, "test", count, "query_seen", float(is_seen))
 
