@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 @runtime_checkable
 class Analysis(Protocol):
-    """What ``conf/analysis/NAME.yaml`` builds."""
+    """The interface of what ``conf/analysis/NAME.yaml`` builds."""
 
     name: str  # as in ``analysis=NAME``
 
@@ -36,7 +36,7 @@ class Analysis(Protocol):
         ...
 
     def run(self, study_inputs: StudyInputs, folder: Path) -> Findings:
-        """What it found; tables and pictures of its own, which its figures read, are written to ``folder``."""
+        """Return the findings; write tables and pictures of its own, which its figures read, to ``folder``."""
         ...
 
 

@@ -47,7 +47,7 @@ TITLES = ("images given", "truth", "predicted", "where it is unsure", "where r h
 
 
 class Frame(NamedTuple):
-    """What one picture of the film shows of an object."""
+    """The parts of one picture of the film, for one object."""
 
     count: int  # pyright: ignore[reportIncompatibleMethodOverride]
     context: UInt8[np.ndarray, "H W 3"]  # the images given, as a mosaic

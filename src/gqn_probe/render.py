@@ -35,7 +35,7 @@ WHITE = 64  # grey levels of spread that are drawn white
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="render")
 def main(cfg: DictConfig) -> None:
-    """What Hydra calls with the composed configuration."""
+    """Entry point that Hydra calls with the composed configuration."""
     return cli.report_user_errors(render, cfg)
 
 

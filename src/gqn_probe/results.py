@@ -97,7 +97,7 @@ class Answer(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What a protocol comes to: rows of the result files, and the headline with its sentences."""
+    """Results of a protocol: rows of the result files, and the headline with its sentences."""
 
     results: list[Result]
     curves: list[CurvePoint]
@@ -127,7 +127,7 @@ def write_study(folder: Path, outcome: Outcome, summary: Mapping[str, Any]) -> N
 
 
 class Findings(NamedTuple):
-    """What an analysis beside the study of counts comes to; it may have written further files of its own."""
+    """Results of an analysis beside the study of counts; it may have written further files of its own."""
 
     question: str  # the title of its page
     results: Sequence[Result]

@@ -72,11 +72,11 @@ class Study:
         return [(t, line.metric, line.rows) for t, lines in first.items() for line in lines if line.label == self.given]
 
     def lines_of(self, target: str) -> list[Series]:
-        """How well a property is told by count: by r first, then by r to other probes, other inputs, and baselines."""
+        """Scores of a property by count: of r first, then of r with other probes, other inputs, and baselines."""
         return self._lines(target, by_count=True)
 
     def learning_curves_of(self, target: str) -> list[Series]:
-        """How well a property is told at the largest count there is, by number of training objects; as ``lines_of``."""
+        """Scores of a property at the largest count, by number of training objects; as ``lines_of``."""
         return self._lines(target, by_count=False)
 
     def _lines(self, target: str, *, by_count: bool) -> list[Series]:
@@ -149,7 +149,7 @@ class Study:
 
     @property
     def count_axis(self) -> str:
-        """What a count is a number of; the original study counts the query too."""
+        """Label of the axis of counts; the original study counts the query too."""
         original = self.summary.get("settings", {}).get("protocol") == "original"
         return "images drawn, the query among them" if original else "context images"
 
@@ -161,7 +161,7 @@ class Study:
         return stated if stated is not None else (1 / len(counts) if counts else None)
 
     def label(self, name: str) -> str:
-        """What people call a control, probe or target: the summary's label, else the name itself."""
+        """Label of a control, probe or target: the summary's, else the name itself."""
         return str(self.summary.get("labels", {}).get(name, LABELS.get(name, name.replace("_", " "))))
 
     def control_label(self, control: str, input: str) -> str:

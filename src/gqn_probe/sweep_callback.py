@@ -110,7 +110,7 @@ def by_setting(jobs: Sequence[Path]) -> dict[str, list[Path]]:
 
 
 def overrides_of(job: Path) -> list[str]:
-    """What the command line or the sweep changed for a job."""
+    """Overrides of a job by the command line or the sweep."""
     return [str(item) for item in OmegaConf.load(job / ".hydra" / "overrides.yaml")]
 
 
@@ -137,7 +137,7 @@ def study_of(jobs: list[Path], folder: Path) -> None:
 
 
 def config_of(job: Path) -> DictConfig:
-    """What the job was run under."""
+    """Configuration of a job."""
     cfg = OmegaConf.load(job / ".hydra" / "config.yaml")
     assert isinstance(cfg, DictConfig)
     return cfg

@@ -64,7 +64,7 @@ Render = Callable[[Factors, Float[Tensor, "s v 5"]], UInt8[Tensor, "s v c h w"]]
 
 
 class Lens(NamedTuple):
-    """How pixels become rays, and where in the world the scene is; a fact of the data, in its world units.
+    """Projection of a camera, and the place of the scene in the world; a fact of the data, in its world units.
 
     The camera looks along (cos yaw cos pitch, sin yaw cos pitch, sin pitch), without roll; images are square.
     """
@@ -77,7 +77,7 @@ class Lens(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What the DataLoader gives: every view of some scenes, frames still bytes."""
+    """A batch of the DataLoader: every view of some scenes, frames still bytes."""
 
     frames: UInt8[Tensor, "b v c h w"]
     cameras: Float[Tensor, "b v p"]  # encoded, 7 numbers

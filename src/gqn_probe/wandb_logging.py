@@ -172,7 +172,7 @@ def _keep_offline(error: Exception) -> None:
 
 
 def address(loggers: Sequence[Logger]) -> str:
-    """Where to find the W&B run: its page, or the command that uploads it and those beside it; empty without one."""
+    """Address of the W&B run: its page, or the command that uploads it and those beside it; empty without one."""
     if (logger := run_logger(loggers)) is None:
         return ""
     if logger.experiment.offline:
@@ -215,7 +215,7 @@ def sweep_group() -> str:
 
 
 class ArtifactSpec(NamedTuple):
-    """What one run makes and another uses; what has the same kind and name is one artifact on W&B."""
+    """An artifact that one run makes and another uses; those of one kind and name are one artifact on W&B."""
 
     kind: str  # model, features or study
     name: str
@@ -246,7 +246,7 @@ def network_name(gqn: GQN) -> str:
 
 
 def log_lineage(loggers: Sequence[Logger], *, makes: ArtifactSpec, uses: ArtifactSpec | None = None) -> None:
-    """What the run made, and from what; the latter only online, for W&B has no way to note it offline."""
+    """Log the artifacts that the run made and used; the latter only online, for W&B has no way to note it offline."""
     if (logger := run_logger(loggers)) is None:
         return
     if uses is not None and not logger.experiment.offline:

@@ -1,4 +1,4 @@
-"""What a scene representation knows as its number of context images grows: features, controls, probes, study."""
+"""Probes of a scene representation as its number of context images grows: features, controls, probes, study."""
 
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.protocols.count_job import run_count

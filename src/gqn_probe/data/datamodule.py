@@ -78,7 +78,7 @@ class SceneDataModule(LightningDataModule):
 
     @property
     def folder(self) -> Path:
-        """Where the store is."""
+        """Folder of the store."""
         if isinstance(self.source, PreparedStore):
             return Path(self.source.root).expanduser()
         identity = self.source.identity()
@@ -86,7 +86,7 @@ class SceneDataModule(LightningDataModule):
 
     @property
     def lens(self) -> Lens:
-        """How the cameras of all scenes see, and where in the world the scenes are."""
+        """The lens of all cameras, with the place of the scenes in the world."""
         return self.source.find_lens()
 
     def background(self) -> tuple[float, float, float]:
@@ -146,7 +146,7 @@ class SceneDataModule(LightningDataModule):
                 self._hold_out(split)
 
     def _number(self, split: Split, stored: int) -> int:
-        """How many of the split's stored scenes to use."""
+        """Number of the split's stored scenes to use."""
         limit = self.source.limit(split)
         usable = stored if limit is None else min(limit, stored)
         if split != "train" or self.fraction == 1 or not usable:
@@ -273,7 +273,7 @@ class SceneDataModule(LightningDataModule):
         return _digest([chosen.rows.tolist(), shards, *resized])
 
     def provenance(self) -> dict:
-        """What stands beside every result: the source, and of each split its size, content and, if known, shapes."""
+        """Provenance of the data: the source, and of each split its size, content and, if known, shapes."""
         self.setup()
         splits = {}
         for split in SPLITS:

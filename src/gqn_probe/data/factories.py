@@ -1,4 +1,4 @@
-"""What conf/data/*.yaml name: one flat list of settings to a data module."""
+"""Factories that conf/data/*.yaml name: from one flat list of settings to a data module."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict, Unpack
@@ -13,7 +13,7 @@ from gqn_probe.data.store.prepared_store import PreparedStore
 
 
 class Serving(TypedDict):
-    """How scenes are served, whatever their source; see ``SceneDataModule``."""
+    """Settings of serving scenes, whatever their source; see ``SceneDataModule``."""
 
     seed: int
     batch_size: int

@@ -41,7 +41,7 @@ Settings by kind of source (conf/data):
 
 
 class Options(NamedTuple):
-    """What a command line asks for."""
+    """Options of the command line."""
 
     command: dict[str, Any]  # by the names of OWN
     settings: dict[str, Any]  # of the source, as in conf/data; a dot leads into a group
@@ -118,7 +118,7 @@ def choose_source(source: str | None, settings: Mapping[str, Any]) -> "tuple[Sou
 
 
 def _kind_of(source: str, name: str | None) -> tuple[str, dict[str, str]]:
-    """Which file of conf/data describes a folder or URL, and what in it says where it is."""
+    """The file of conf/data that describes a folder or URL, and the key in it for the place."""
     from gqn_probe.data.formats.remote import file_sizes, file_versions, resolve
     from gqn_probe.data.sources.own import COLMAP, TABLE, TRANSFORMS
     from gqn_probe.data.sources.published import SUFFIXES
@@ -155,7 +155,7 @@ def _nested(config: dict[str, Any], settings: Mapping[str, Any], source: str) ->
 
 
 def help_text() -> str:
-    """How to use the command, with the settings of each kind of source."""
+    """Help text of the command, with the settings of each kind of source."""
     lines = [HELP]
     for kind in ("shepard_metzler", "deepmind", "converted", "own"):
         content = (CONF / f"{kind}.yaml").read_text().splitlines()

@@ -13,7 +13,7 @@ class Processes(TypedDict):
 
 
 def in_processes(workers: int) -> Processes:
-    """What to tell a DataLoader that is to work in so many processes; 0 works in the present one.
+    """Arguments of a DataLoader that is to work in so many processes; 0 works in the present one.
 
     Where the present process may start none, as in a ``multiprocessing.Pool``, it works itself.
     """

@@ -1,4 +1,4 @@
-"""How the representation, the query's camera and the query's image enter the gates of a core.
+"""Conditioning of a core's gates on the representation, the query's camera and the query's image.
 
 Each class maps the three to gate pre-activations at the generator's resolution, a quarter of the image's, once
 for all steps. The image enters the inference core alone. The public implementations differ here.
@@ -15,7 +15,7 @@ SCALE = 4  # image pixels along a side of one position of the generator
 
 
 class Given(NamedTuple):
-    """What a view is drawn from, the same at every step."""
+    """Inputs of the generator that are the same at every step."""
 
     representation: Float[Tensor, "b d ry rx"]
     cameras: Float[Tensor, "b p"]

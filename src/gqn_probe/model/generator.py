@@ -26,7 +26,7 @@ CHOICES = {
 
 
 class Unrolled(NamedTuple):
-    """What the generator went through, an entry a step; no posteriors where z came from the prior."""
+    """States of the generator, an entry a step; no posteriors where z came from the prior."""
 
     image: Float[Tensor, "b c h w"]
     hidden: list[Float[Tensor, "b h y x"]]

@@ -30,7 +30,7 @@ class GQNOutput(NamedTuple):
 
 
 class Trace(NamedTuple):
-    """What the generator goes through when every latent is its posterior's mean."""
+    """States of the generator when every latent is its posterior's mean."""
 
     hidden: Float[Tensor, "b l h y x"]
     canvas: Float[Tensor, "b l u H W"]

@@ -1,4 +1,4 @@
-"""What weights take for granted of frames and cameras, because a network cannot tell when it does not hold.
+"""Frame size and camera encoding that weights were trained with, checked because a network cannot tell them.
 
 A tower takes frames of any size, and cameras in either order are seven numbers: what comes of others is an image, but
 a wrong one.
@@ -24,7 +24,7 @@ class InputSpec(NamedTuple):
 
     @classmethod
     def from_facts(cls, facts: Mapping[str, str]) -> "InputSpec":
-        """What ``facts`` wrote; other entries are left alone.
+        """Parse what ``facts`` wrote; other entries are left alone.
 
         Raises:
             ValueError, TypeError: it is something else.

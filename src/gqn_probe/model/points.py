@@ -103,7 +103,7 @@ class Points(Encoder):
 
 
 class Gather(nn.Module):
-    """What each point gathers of a view: a stem's features and the colours, along the rays that pass near it."""
+    """Code of each point from a view: attention to a stem's features and the colours, along the rays that pass near."""
 
     def __init__(
         self, *, points: int, channels: int, width: int, heads: int, sharpness: list[float], image_channels: int

@@ -93,7 +93,7 @@ class RayCaster(nn.Module):
 
 
 def ray_features(rays: Rays) -> Float[Tensor, "n g 11"]:
-    """What the squared distance to a point needs of a ray."""
+    """Features of a ray whose inner product with ``point_features`` is the squared distance."""
     x, y, z = rays.direction.unbind(dim=-1)
     squares = torch.stack([x * x, y * y, z * z, 2 * x * y, 2 * x * z, 2 * y * z], dim=-1)
     length = rays.origin.square().sum(dim=-1, keepdim=True)
@@ -101,7 +101,7 @@ def ray_features(rays: Rays) -> Float[Tensor, "n g 11"]:
 
 
 def point_features(points: Float[Tensor, "m 3"]) -> Float[Tensor, "m 11"]:
-    """What the squared distance to a ray needs of a point; the inner product with ``ray_features`` is the distance."""
+    """Features of a point whose inner product with ``ray_features`` is the squared distance."""
     x, y, z = points.unbind(dim=-1)
     squares = torch.stack([x * x, y * y, z * z, x * y, x * z, y * z], dim=-1)
     length = points.square().sum(dim=-1, keepdim=True)

@@ -130,7 +130,7 @@ def open_saved(path: Path) -> Iterator[Any]:
 
 
 def read_plain(path: Path) -> dict[str, Any]:
-    """What a checkpoint holds beside tensors, after every checksum in the file was compared.
+    """Read what a checkpoint holds beside tensors, after every checksum in the file was compared.
 
     Raises:
         ValueError: naming the file, where it is damaged, or nothing that ``torch.load`` should be given.

@@ -1,4 +1,4 @@
-"""What a file of weights holds: settings that rebuild the model, its tensors, and what it was trained on.
+"""Content of a file of weights: settings that rebuild the model, its tensors, and what it was trained on.
 
 No code from a file is ever run: tensors and plain values are read.
 """
@@ -25,7 +25,7 @@ NEITHER = "it is neither a checkpoint of train.py nor a released state dict"
 
 
 class Content(NamedTuple):
-    """What a file holds; a bare state dict comes without settings."""
+    """Settings, tensors and facts of a file; a bare state dict comes without settings."""
 
     settings: Any  # not checked
     tensors: dict[str, Tensor]

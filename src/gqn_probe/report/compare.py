@@ -38,7 +38,7 @@ class Setting(NamedTuple):
 
     @property
     def seed(self) -> str:
-        """What of the name says the seed: settings of equal seeds are of the same objects, views and splits."""
+        """The seed in the setting's name: settings of equal seeds are of the same objects, views and splits."""
         return (SEED.search(self.name) or [""])[0].strip(",")
 
     @property

@@ -29,7 +29,7 @@ OF_COUNTS = ("predictions", "knowledge", "counts", "controls", "similarity", "tr
 
 
 class StudyFigure(NamedTuple):
-    """What is known of a figure before it is drawn."""
+    """Section, caption and drawing function of a figure."""
 
     section: str  # the anchor of the page's section that it stands in
     caption: str | Callable[[Study], str]

@@ -1,4 +1,4 @@
-"""What every metric, target and baseline means, in a sentence each: shown wherever its numbers are shown."""
+"""Definitions of every metric, target and baseline in a sentence each, shown wherever its numbers are shown."""
 
 from collections.abc import Iterable
 from typing import NamedTuple

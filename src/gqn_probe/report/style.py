@@ -1,4 +1,4 @@
-"""How every figure looks: a colour-blind safe palette, quiet axes, PNG at 2x, SVG in the page's theme.
+"""Style of every figure: a colour-blind safe palette, quiet axes, PNG at 2x, SVG in the page's theme.
 
 Colours are those of Okabe & Ito, "Color universal design" (2008), told apart by marker and line style too.
 """
@@ -99,7 +99,7 @@ def count_axis(axes: Axes, counts: list[int], label: str, *, most: int = 14) -> 
 
 
 def chance_line(axes: Axes, chance: float | None, vertical: bool = False) -> None:
-    """Where guessing lands, labelled on the line itself."""
+    """Draw the chance level, labelled on the line itself."""
     if chance is None:
         return
     line = axes.axvline if vertical else axes.axhline

@@ -14,7 +14,7 @@ USAGE = "usage: python -m gqn_probe.report.wandb_dashboard entity=ENTITY project
 
 
 class Dashboard(NamedTuple):
-    """Where the saved pages are."""
+    """Addresses of the saved pages."""
 
     workspace: str
     report: str

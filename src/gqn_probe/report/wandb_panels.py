@@ -1,4 +1,4 @@
-"""What the W&B dashboard shows: the panels of a saved workspace and of a report, as code.
+"""Panels of the W&B dashboard, a saved workspace and a report, as code.
 
 The metrics are those that the study's runs (job types ``count`` and ``study``) and training runs (``train``)
 log. Needs the extra ``dashboard``.

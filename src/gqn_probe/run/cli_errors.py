@@ -65,7 +65,7 @@ def _unknown_choice(group: str, choice: str, available: str | None) -> str:
 
 
 def _command(script: Path) -> str:
-    """How a script is called; those that are modules of the package stand in no file of their own."""
+    """The command that starts a script; those that are modules of the package stand in no file of their own."""
     return f"python {script.name}" if script.exists() else f"python -m gqn_probe.{script.stem}"
 
 

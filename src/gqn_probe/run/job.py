@@ -103,7 +103,7 @@ def root_folder() -> Path:
 
 
 def run_name(seed: int) -> str:
-    """What a training run is called on W&B: its experiment, or its model; in a sweep what its job sets; its seed."""
+    """Name of a training run on W&B: its experiment, or its model; in a sweep what its job sets; its seed."""
     config = HydraConfig.get()
     choices = config.runtime.choices
     group = "experiment" if choices.get("experiment") else "model"

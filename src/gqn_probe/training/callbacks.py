@@ -1,4 +1,4 @@
-"""What a training run shows while it runs: image grids, and a progress bar or plain lines."""
+"""Callbacks that show a training run under way: image grids, and a progress bar or plain lines."""
 
 import logging
 import time

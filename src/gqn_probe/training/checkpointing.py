@@ -1,4 +1,4 @@
-"""What lets a training run be continued: a whole checkpoint after each validation, at the end, and on a signal."""
+"""Checkpoints to continue training from: whole ones after each validation, at the end, and on a signal."""
 
 import logging
 import signal

@@ -1,4 +1,4 @@
-"""What training leaves behind: the best weights as a file of their own, a film made with them, their metrics."""
+"""Export at the end of training: the best weights as a file of their own, a film made with them, their metrics."""
 
 import logging
 from pathlib import Path
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class Outcome(NamedTuple):
-    """What is known of the exported weights, and of the last ones, which need not be the same."""
+    """Steps and metrics of the exported weights, and metrics of the last ones, which need not be the same."""
 
     steps: int  # after which the exported weights were kept
     metrics: dict[str, float]  # of the exported weights; empty where none were validated

@@ -1,4 +1,4 @@
-"""How well held-out views are predicted, beside the baselines that such a number needs.
+"""Metrics of predicted held-out views, beside the baselines that such a number needs.
 
 A posterior reconstruction has seen its target, so it proves nothing about the representation. What counts is the
 prior sample given the true context, against samples given another scene's context or asked for another camera's

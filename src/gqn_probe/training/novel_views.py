@@ -21,7 +21,7 @@ ELEVATION = 25.0  # degrees
 
 
 def find_renderer(data: SceneDataModule) -> Render | None:
-    """What makes the truth from any camera; None where scenes are photographs or others' renderings."""
+    """The renderer of the truth from any camera; None where scenes are photographs or others' renderings."""
     source = data.source
     if not isinstance(source, Rendered):
         return None

@@ -1,4 +1,4 @@
-"""What changes with the optimiser step: learning rate, pixel deviation, weight of the KL, size of the images."""
+"""Schedules over optimiser steps: learning rate, pixel deviation, weight of the KL, size of the images."""
 
 import math
 from collections.abc import Sequence

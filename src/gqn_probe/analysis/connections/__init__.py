@@ -1,1 +1,1 @@
-"""What leads from r into the generator: what drives its gates, and what is lost without parts of r or views."""
+"""Connections from r into the generator: terms of its gates, ablation of channels of r, occlusion of views."""

@@ -26,7 +26,7 @@ TOP, SAME_NUMBER, SAME_NORM = "top", "random", "norm_matched"
 
 
 class Ablation(NamedTuple):
-    """Which units are taken away."""
+    """The units to be taken away."""
 
     ranking: str  # what the probe that ranks them reads: "count", a target; "" for random ones
     kind: str
@@ -46,7 +46,7 @@ def by_unit(r: Float[Tensor, "n d y x"], unit: str) -> Float[Tensor, "n u f"]:
 
 
 def usage(rows: Float[Tensor, "n u f"], values: Float[Tensor, "n t"], strength: float = 1e-2) -> Float[Tensor, " u"]:
-    """How much a linear probe of ``values`` uses each unit: the deviation of what the unit adds to its reading.
+    """Use of each unit by a linear probe of ``values``: the standard deviation of the unit's term in its prediction.
 
     Ridge in the dual form; weights alone would rank a unit high for being small.
     """

@@ -1,4 +1,4 @@
-"""What drives the gates of the generator: each is a sum of terms, one an input, which share out its variance.
+"""Shares of the variance of the generator's gates: each gate is a sum of terms, one an input.
 
 A gate's pre-activation is affine in r, camera, image, latent, canvas and hidden states: a term is what the core makes
 of one input when all others are zero, less what it makes of none. The share of a term in a gate's variance is its
@@ -35,7 +35,7 @@ Terms = dict[str, Float[Tensor, "b g y x"]]  # by input
 
 
 class Call(NamedTuple):
-    """What a core was given at a step."""
+    """The inputs of a core at a step."""
 
     core: Core | ReleasedCore
     latent: Tensor | None
@@ -139,7 +139,7 @@ class Shares:
 
 @torch.no_grad()
 def gate_rows(study_inputs: StudyInputs, task: Task, *, count: int, scenes: int, seed: int) -> Iterator[Result]:
-    """What drives the gates when the query of each of the first ``scenes`` is predicted from its context."""
+    """Shares of the gates' variance while the query of each of the first ``scenes`` is predicted from its context."""
     gqn, device = study_inputs.gqn.to(study_inputs.device), study_inputs.device
     some = study_inputs.scenes[:scenes]
     maps = study_inputs.features(("representation",))["representation"]

@@ -22,7 +22,7 @@ CHANGE, RANKED = "mse_change", "spearman"
 
 
 class Occlusion(NamedTuple):
-    """What leaving out each view does to the prediction of the query."""
+    """Effect of leaving out each view on the prediction of the query."""
 
     change: Float[Tensor, "s i"]  # of the mean squared error, 0..1 scale, when the view is left out
     angle: Float[Tensor, "s i"]  # degrees between the cameras of the view and the query, about the origin

@@ -1,1 +1,1 @@
-"""What a probe sees: views chosen, read out of the network, summed."""
+"""Inputs of probes: views chosen, read out of the network, summed."""

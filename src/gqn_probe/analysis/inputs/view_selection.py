@@ -1,4 +1,4 @@
-"""Which views are summed: a row of the study is a choice of views, of one scene or, in a control, of several.
+"""Selections of views to be summed: each row of the study is one, of one scene or, in a control, of several.
 
 Every choice depends on the seed, the scene and the count alone, so that a job makes the choices that the whole makes.
 """
@@ -89,7 +89,7 @@ SOURCES: dict[str, Source] = {
 
 
 class Task(NamedTuple):
-    """What one count sees of each scene, and the view that is asked for."""
+    """The context views of each scene at one count, and its query view."""
 
     context: Selection
     query: Int[Tensor, " s"]

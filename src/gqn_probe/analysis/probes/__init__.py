@@ -1,1 +1,1 @@
-"""How a probe reads: linear, ridge, nearest neighbours, code length."""
+"""Probes: linear, ridge, nearest neighbours, perceptron, code length."""

@@ -1,4 +1,4 @@
-"""What a network knows while it is trained: small probes at its validations, as curves beside the loss.
+"""Probes while a network is trained: small ones at its validations, as curves beside the loss.
 
 When does a network learn to count, when colour, when shape? A few held-out objects are read by the two probes that need
 no tuning: ridge regression that leaves out one object at a time, and the nearest other object.

@@ -1,4 +1,4 @@
-"""How uncertain a GQN is of a query, and whether rightly: it is a distribution over images, not one image.
+"""Uncertainty of a GQN about a query, and its calibration: it is a distribution over images, not one image.
 
 Eslami et al. 2018 say that its uncertainty falls with every observation. Three things show it: how much samples from
 the prior differ, how much the query itself would still tell (the KL, elsewhere), and the likelihood of the truth.

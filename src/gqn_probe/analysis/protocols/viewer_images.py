@@ -31,7 +31,7 @@ ROUND = 0.2  # deviation of the cameras' distances, as a share of their mean, up
 
 @dataclass(frozen=True)
 class ViewerSettings:
-    """What the viewer can show; defaults are in ``conf/probe.yaml``."""
+    """Objects, counts and cameras of the viewer; defaults are in ``conf/probe.yaml``."""
 
     objects: int
     counts: Sequence[int]

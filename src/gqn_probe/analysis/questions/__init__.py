@@ -1,1 +1,1 @@
-"""What a probe is asked, under which control, and how objects are split."""
+"""Questions to probes: targets and their labels, controls, and splits by object."""

@@ -91,7 +91,7 @@ def object_label(objects: int, counts: int, generator: torch.Generator) -> Tenso
 
 @dataclass(frozen=True)
 class Control:
-    """What the probe is shown and asked; the defaults are the study itself."""
+    """Inputs and labels of a probe under a control; the defaults are the study itself."""
 
     description: str
     source: str = "nested"  # which views are summed, see view_selection.py

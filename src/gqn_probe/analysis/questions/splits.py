@@ -17,7 +17,7 @@ VALIDATION = 0.2  # of what is left
 
 
 def approximate_train_rows(rows: int) -> int:
-    """How many of so many rows a split by object trains on, about."""
+    """Expected number of training rows of a split by object."""
     return round((1 - 1 / FOLDS) * (1 - VALIDATION) * rows)
 
 
@@ -30,7 +30,7 @@ class Split(NamedTuple):
 
 
 def folds_of(groups: Int[Tensor, " n"]) -> int:
-    """How many seeds test each group once."""
+    """Number of seeds that together test each group once."""
     return min(FOLDS, len(groups.unique()))
 
 

@@ -1,4 +1,4 @@
-"""What else r may tell at a count: of the object, and of the views that r was formed of.
+"""Targets beside the count: properties of the object, and of the views that r was formed of.
 
 A target is a function of scenes and chosen views, to classes or to values; ``@target`` registers it under its name, and
 ``probe.targets`` chooses. None depends on where a walk along the object begins, which no image shows: so each could
@@ -94,7 +94,7 @@ def color(scenes: SceneSource, views: Selection) -> Values:
 
 @target
 def second_moments(scenes: SceneSource, views: Selection) -> Values:
-    """How cubes spread about the middle: means of xx, yy, zz, xy, xz, yz; world units squared."""
+    """Second moments of the cubes' positions: means of xx, yy, zz, xy, xz, yz; world units squared."""
     positions = _factors(scenes).positions
     products = positions[..., [0, 1, 2, 0, 0, 1]] * positions[..., [0, 1, 2, 1, 2, 2]]
     return _varied(products.nanmean(dim=1))
@@ -102,7 +102,7 @@ def second_moments(scenes: SceneSource, views: Selection) -> Values:
 
 @target
 def color_where(scenes: SceneSource, views: Selection) -> Values:
-    """Which colour is where: the sum over cubes of (colour - mean colour) x position, 9 numbers."""
+    """Moments of colour and position: the sum over cubes of (colour - mean colour) x position, 9 numbers."""
     factors = _factors(scenes)
     deviations = factors.colors - factors.colors.nanmean(dim=1, keepdim=True)
     products = einsum(deviations.nan_to_num(), factors.positions.nan_to_num(), "s n c, s n x -> s c x")
@@ -111,7 +111,7 @@ def color_where(scenes: SceneSource, views: Selection) -> Values:
 
 @target
 def occupancy(scenes: SceneSource, views: Selection) -> Values:
-    """Which places are filled: 0 or 1 for each cell of a grid of cubes about the middle that 1 % of objects fill."""
+    """Filled cells: 0 or 1 for each cell of a grid of cubes about the middle that 1 % of objects fill."""
     positions = _factors(scenes).positions
     filled = ~positions.isnan().any(dim=-1)
     cells = grid_cells(positions.nan_to_num())
@@ -137,7 +137,7 @@ def direction(scenes: SceneSource, views: Selection) -> Values:
 
 @target
 def coverage(scenes: SceneSource, views: Selection) -> Values:
-    """How far round the object the views go: 0 all from one side, 1 evenly from all.
+    """Spread of the views' directions: 0 all from one side, 1 evenly from all.
 
     One less the length of the mean direction, and derived from the direction that is read: it is no linear function
     of what a sum of views tells.

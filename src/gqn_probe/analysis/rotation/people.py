@@ -113,7 +113,7 @@ def _slope(x: torch.Tensor, y: torch.Tensor) -> float | None:
 
 
 class ItemTable(NamedTuple):
-    """What each person did with each item; NaN where nothing."""
+    """Answers and times of each person by item; NaN where there is none."""
 
     items: list[Item]
     errors: Float[np.ndarray, "subject item"]
@@ -138,7 +138,7 @@ def item_table(trials: Sequence[Trial]) -> ItemTable:
 
 
 def item_rows(trials: Sequence[Trial], hard: Mapping[Item, float], case: Sequence[str], seed: int) -> Iterator[Result]:
-    """How an own measure of each item's difficulty correlates with people's errors and times, and their ceilings.
+    """Correlations of a measure of each item's difficulty with people's errors and times, and their ceilings.
 
     ``item_NAME`` is Pearson's correlation over items, ``item_NAME_within`` the same within angles and kinds of trial;
     ``..._ceiling`` is what people's reliability leaves. Intervals: percentiles of a bootstrap over objects.

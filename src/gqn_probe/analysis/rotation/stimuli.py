@@ -37,7 +37,7 @@ class RotationViews:
         return self._turned(count).amin(dim=2)
 
     def nearest_view(self, count: int) -> Int[Tensor, "s a"]:
-        """Which of the first ``count`` context views that is."""
+        """The index of that view among the first ``count`` context views."""
         return self._turned(count).argmin(dim=2)
 
     def _turned(self, count: int) -> Float[Tensor, "s a v"]:

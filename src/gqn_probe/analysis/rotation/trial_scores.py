@@ -1,4 +1,4 @@
-"""What the trials of mental rotation come to: accuracy, d', and how unlikeness rises with the angle.
+"""Scores of mental rotation over trials: accuracy, d', and the rise of unlikeness with the angle.
 
 All with intervals over mirror classes, of which an object and its mirror image are one.
 """
@@ -81,7 +81,7 @@ def d_prime(accuracy: Interval, trials: int) -> Interval:
 
 
 def rises(case: Case, trials: Trials, angles: Sequence[float], units: Int[Tensor, " s"]) -> dict[str, Interval]:
-    """How unlikeness to the object's own view rises with the angle, within objects.
+    """Rise of the unlikeness to the object's own view with the angle, within objects.
 
     ``slope`` is a degree's, ``correlation`` that of unlikeness with angle; ``partial_slope`` and
     ``partial_correlation`` are what is left after the RMSE of pixels and the same read-out of blank images were
@@ -120,7 +120,7 @@ def _within(values: Float[Tensor, "s a"]) -> Float[Tensor, "s a"]:
 
 
 def _residual(values: Float[Tensor, "s a"], basis: Float[Tensor, "n b"]) -> Float[Tensor, "s a"]:
-    """What a regression on the columns of ``basis`` leaves."""
+    """Residuals of a regression on the columns of ``basis``."""
     flat = values.flatten()[:, None]
     scaled = basis / basis.norm(dim=0).clamp(min=1e-12)
     left = flat - scaled @ (torch.linalg.pinv(scaled) @ flat)

@@ -23,7 +23,7 @@ BATCH = 8  # objects predicted at a time
 
 
 class Case(NamedTuple):
-    """What was asked, of what, under which control."""
+    """Axis, input, probe and control of trials."""
 
     axis: str  # "depth" or "plane"
     input: str  # "prediction", or a read-out of the encoder
@@ -33,7 +33,7 @@ class Case(NamedTuple):
 
 
 class Scores(NamedTuple):
-    """How unlike two views are to what is known of the object."""
+    """Unlikeness of two views to what is known of the object."""
 
     same: Float[Tensor, "s a"]  # the view of the object itself
     mirror: Float[Tensor, "s a"]  # that of its mirror image
@@ -112,7 +112,7 @@ def linear_trials(
     groups: Int[Tensor, " s"],
     strengths: Sequence[float],
 ) -> Trials:
-    """How surely a linear probe says "mirror image" of two views' difference; trained on other pairs of shapes.
+    """Evidence of a linear probe for "mirror image" in two views' difference; trained on other pairs of shapes.
 
     The probe sees the absolute difference of each number between the mean code of the context and that of the view, at
     all angles. It is a ridge regression; a fifth of the mirror classes is held out in turn.

@@ -1,4 +1,4 @@
-"""How alike RDMs are, with intervals: correlation, partial correlation, and the bootstrap over stimuli and subjects.
+"""Correlations and partial correlations of RDMs, with bootstrap intervals over stimuli and subjects.
 
 A bootstrap sample of stimuli is a weight on every pair, the product of how often its two stimuli were drawn (a
 stimulus is never paired with its own copy), so that all correlations of all samples are weighted products of the same
@@ -20,19 +20,19 @@ QUANTILE = 0.975
 
 
 class Inference(NamedTuple):
-    """How candidates predict the RDMs of subjects."""
+    """Correlations of candidates with the RDMs of subjects, and the noise ceiling."""
 
     candidates: tuple[Interval, ...]  # mean over subjects of the correlation with each
     ceiling: tuple[float, float] | None  # what the best candidate would reach, least and most; None of one subject
 
 
 def draw(n: int, draws: int, rng: np.random.Generator) -> Int[np.ndarray, "b n"]:
-    """How often each of ``n`` stimuli or subjects is in each bootstrap sample."""
+    """Multiplicity of each of ``n`` stimuli or subjects in each bootstrap sample."""
     return rng.multinomial(n, np.full(n, 1 / n), size=draws)
 
 
 def pair_weights(times: Int[np.ndarray, "b n"]) -> Float[np.ndarray, "b p"]:
-    """How often each pair of different stimuli is in each sample."""
+    """Multiplicity of each pair of different stimuli in each bootstrap sample."""
     first, second = np.triu_indices(times.shape[1], 1)
     return (times[:, first] * times[:, second]).astype(np.float64)
 

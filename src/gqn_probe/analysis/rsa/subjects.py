@@ -51,7 +51,7 @@ def read_subjects(path: str, key: str | None, conditions: Sequence[str]) -> Matc
 def subject_rows(
     candidates: Mapping[Candidate, Float[np.ndarray, " p"]], matched: Matched, *, draws: int, seed: int
 ) -> Iterator[Result]:
-    """How every candidate predicts the subjects, and the noise ceiling; ``seed`` of a row is the time, where several.
+    """Rows of every candidate's prediction of the subjects, and the noise ceiling; ``seed`` is the time, where several.
 
     Candidates with pairs that they are not asked of, or whose pairs are all alike, are left out.
     """
@@ -78,7 +78,7 @@ def subject_rows(
 
 
 def subject_answers(rows: Sequence[Result], r: str) -> Iterator[Answer]:
-    """How well r predicts them at its best count, beside pixels and the ceiling."""
+    """Answers on how well r predicts them at its best count, beside pixels and the ceiling."""
     found = [row for row in rows if (row.metric, row.input, row.control) == ("rdm_correlation", r, "none")]
     if not found:
         return

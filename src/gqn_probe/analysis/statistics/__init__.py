@@ -1,1 +1,1 @@
-"""What the numbers allow to say: intervals, scores, similarity, the headline."""
+"""Statistics of what probes read: intervals, scores, geometry of r, the headline."""

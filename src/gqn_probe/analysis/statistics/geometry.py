@@ -1,4 +1,4 @@
-"""Where r of objects lies at each count: alikeness of counts, drift, dimension, and a plane that shows them.
+"""Geometry of r at each count: similarity of counts, drift, dimension, and a plane that shows them.
 
 The plane is that of principal axes, and one that keeps neighbours: by UMAP (McInnes et al. 2018) where it is
 installed, else by scikit-learn's t-SNE (van der Maaten & Hinton 2008) where that is, else none.

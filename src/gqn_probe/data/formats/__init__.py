@@ -1,1 +1,1 @@
-"""What people bring: files of frames and cameras, local or remote."""
+"""Readers of others' files of frames and cameras, local or remote."""

@@ -55,7 +55,7 @@ def resolve(root: str) -> str:
 
 
 def file_versions(folder: str) -> dict[str, str]:
-    """What tells whether a file was changed, of all files below a folder, by their path in it; links are followed."""
+    """Versions of all files below a folder, by their path in it, to notice a change; links are followed."""
     system, path = _open(folder)
     try:
         if isinstance(system, LocalFileSystem):
@@ -80,7 +80,7 @@ def _walk(folder: str) -> Iterator[str]:
 
 
 def local_version(path: str) -> str | None:
-    """What tells whether a file on disk was changed; None where there is none."""
+    """Version of a file on disk, to notice a change; None where there is no file."""
     try:
         facts = Path(path).stat()
     except OSError:

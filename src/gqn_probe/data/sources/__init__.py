@@ -1,1 +1,1 @@
-"""Where scenes come from, each in pieces that become shards of a store."""
+"""Sources of scenes, each in pieces that become shards of a store."""

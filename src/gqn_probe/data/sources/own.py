@@ -72,7 +72,7 @@ class OwnScenes:
 
     @cached_property
     def _image_versions(self) -> list[str]:
-        """What tells whether an image of a scene was changed, links followed."""
+        """Versions of a scene's images, to notice a change; links are followed."""
         images = sorted({view.image for scene in self._scenes for view in scene.views})
         if "://" in self._root:
             return [f"{image} {self._files.get(image)}" for image in images]

@@ -29,7 +29,7 @@ class File(NamedTuple):
 
 
 class Published(NamedTuple):
-    """What a scene of a published dataset looks like."""
+    """Frame size, number of views and lens of a published dataset."""
 
     views: int | None
     frame: int | None  # pixels
@@ -60,7 +60,7 @@ SUFFIXES: dict[Kind, tuple[str, ...]] = {"deepmind": (".tfrecord",), "converted"
 
 
 def kept_frames(kind: Kind, size: int | None) -> str:
-    """How a store keeps frames unless told: JPEGs as they are, and everything else raw."""
+    """Default encoding of frames in a store: JPEGs as they are, and everything else raw."""
     return "jpeg" if kind == "deepmind" and size is None else "raw"
 
 

@@ -1,4 +1,4 @@
-"""What a source of scenes is: independent pieces, each read on its own.
+"""The interface of a source of scenes: independent pieces, each read on its own.
 
 A piece becomes one shard of the store, so pieces are what is prepared in parallel and what a fraction selects.
 """
@@ -24,14 +24,14 @@ class Piece(NamedTuple):
 
 @runtime_checkable
 class Source(Protocol):
-    """What the store is made from."""
+    """A source of scenes, from which a store is made."""
 
     def identity(self) -> dict:
         """Plain values that decide the content; the cache and the store are named and checked by them."""
         ...
 
     def find_lens(self) -> Lens:
-        """How its cameras see, as was set or as is known of the data."""
+        """Lens of its cameras, as was set or as is known of the data."""
         ...
 
     def pieces(self) -> list[Piece]:
@@ -39,11 +39,11 @@ class Source(Protocol):
         ...
 
     def weight(self, piece: Piece) -> float:
-        """How large a piece is: its number of scenes where that is known before it is read, else its bytes."""
+        """Size of a piece: its number of scenes where that is known before it is read, else its bytes."""
         ...
 
     def limit(self, split: str) -> int | None:
-        """How many of the split's scenes to use; None for all."""
+        """Number of the split's scenes to use; None for all."""
         ...
 
     def read(self, piece: Piece, on_error: Callable[[ValueError], None] = raise_error) -> Scenes | EncodedScenes:

@@ -1,1 +1,1 @@
-"""What is shown: shapes, cameras, and the renderer."""
+"""Stimuli: shapes, cameras, and the renderer."""

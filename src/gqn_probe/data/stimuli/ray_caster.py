@@ -37,7 +37,7 @@ class Rectangles(NamedTuple):
 
 
 class Slabs(NamedTuple):
-    """When each ray enters and leaves the slab of a cube along each axis, in units of the ray's direction."""
+    """Entry and exit of each ray in the slab of a cube along each axis, in units of the ray's direction."""
 
     enter: Float[Tensor, "s 3 h w"]
     leave: Float[Tensor, "s 3 h w"]
@@ -176,7 +176,7 @@ def _off_axes(direction: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
 
 
 def _beside_axis(cameras: Float[Tensor, "s 5"], basis: Basis) -> Float[Tensor, "s 3"]:
-    """How far the camera's axis passes from the origin: exactly zero for a camera that faces it."""
+    """Distance of the camera's axis from the origin: exactly zero for a camera that faces it."""
     position = cameras[:, :3]
     across, along = ((position * axis).sum(dim=-1, keepdim=True) for axis in (basis.right, basis.up))
     offset = across * basis.right + along * basis.up
@@ -184,7 +184,7 @@ def _beside_axis(cameras: Float[Tensor, "s 5"], basis: Basis) -> Float[Tensor, "
 
 
 def _around_middle(positions: Float[Tensor, "s n 3"], basis: Basis, pixel: float, side: int) -> Rectangles:
-    """Where parallel rays can meet a cube: without roll, it is at most √2 edges wide and √3 tall. Row 0 is the top."""
+    """Pixels whose parallel rays can meet a cube: without roll, at most √2 edges wide and √3 tall. Row 0 is the top."""
     wide = min(side, math.ceil(EDGE * math.sqrt(2) / pixel) + 2)
     tall = min(side, math.ceil(EDGE * math.sqrt(3) / pixel) + 2)
     across = torch.einsum("sna,sa->sn", positions, basis.right) / pixel + side / 2
@@ -195,7 +195,7 @@ def _around_middle(positions: Float[Tensor, "s n 3"], basis: Basis, pixel: float
 
 
 def _around_corners(positions: Float[Tensor, "s n 3"], basis: Basis, pixel: float, side: int) -> Rectangles:
-    """Where rays through the camera can meet a cube: around the pictures of its corners."""
+    """Pixels whose rays through the camera can meet a cube: around the pictures of its corners."""
     corners = EDGE / 2 * torch.tensor(list(product((-1.0, 1.0), repeat=3)), device=positions.device)
     corners = rearrange(positions, "s n a -> s n 1 a") + corners
     right, up, depth = (torch.einsum("snka,sa->snk", corners, axis) for axis in basis)

@@ -67,7 +67,7 @@ def shape_ids(cells: Int[Tensor, "s n 3"]) -> ShapeIds:
 
 
 def _free_steps(cells: Int[Tensor, "s n 3"]) -> Bool[Tensor, "s 6"]:
-    """Which neighbours of the last cell the walk has not visited."""
+    """Neighbours of the last cell that the walk has not visited."""
     neighbours = cells[:, -1:] + STEPS.to(cells.device)
     return ~(rearrange(neighbours, "s k a -> s k 1 a") == rearrange(cells, "s n a -> s 1 n a")).all(-1).any(-1)
 

@@ -1,1 +1,1 @@
-"""What is kept: shards of scenes, how they are written and read."""
+"""The store of scenes: shards, their writer and reader."""

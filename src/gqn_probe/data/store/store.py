@@ -59,7 +59,7 @@ def write_shard(folder: Path, split: str, piece: str, scenes: Scenes | EncodedSc
 
 
 def _columns(scenes: Scenes | EncodedScenes) -> dict[str, Tensor]:
-    """What a shard holds: frames as bytes, or as JPEGs end to end with the place where each ends."""
+    """Columns of a shard: frames as bytes, or as JPEGs end to end with the place where each ends."""
     if isinstance(scenes, EncodedScenes):
         images = [frame for frames in scenes.frames for frame in frames]
         ends = torch.tensor([len(image) for image in images]).cumsum(0)
@@ -86,7 +86,7 @@ def checksum_of(path: Path) -> str:
 
 @dataclass(frozen=True)
 class Index:
-    """What a store holds: where it came from, and its shards."""
+    """Index of a store: the source it was made from, and its shards."""
 
     source: dict
     shards: tuple[Shard, ...] = ()

@@ -161,7 +161,7 @@ class Writing(Dataset[Shard | str | ValueError]):
 
 
 def outcomes(writing: Writing, workers: int | None) -> Iterator[Shard | str | ValueError]:
-    """What comes of the pieces, in any order; those not begun are left alone where no more is asked for.
+    """Yield the outcomes of the pieces, in any order; those not begun are left alone where no more is asked for.
 
     In processes, because decoding and parsing hold the GIL too often for threads.
     """

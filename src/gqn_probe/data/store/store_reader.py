@@ -29,14 +29,14 @@ Remake = Callable[[Shard], None]
 
 
 class Places(NamedTuple):
-    """Where rows are: number of the shard, and row in it."""
+    """Places of rows: number of the shard, and row in it."""
 
     shards: Int[np.ndarray, " s"]
     rows: Int[np.ndarray, " s"]
 
 
 class ShardRows(NamedTuple):
-    """What one shard has of the rows asked for: places among them, and rows in the shard."""
+    """The rows asked for that lie in one shard: places among those asked for, and rows in the shard."""
 
     shard: Mapped
     places: list[int]
@@ -158,7 +158,7 @@ class StoredScenes:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """What the source calls each scene."""
+        """The source's name of each scene."""
         return self._names(self.rows)
 
     @property
@@ -168,7 +168,7 @@ class StoredScenes:
 
     @property
     def places(self) -> Places:
-        """Where the rows are."""
+        """Places of the rows."""
         return self._places(self.rows)
 
     @property
@@ -183,7 +183,7 @@ class StoredScenes:
         return Places(shards, rows.numpy() - self._starts[shards])
 
     def _by_shard(self, rows: Int[Tensor, " s"]) -> Iterator[ShardRows]:
-        """What one shard after the other has of these rows, so that few need to be open."""
+        """Yield the rows of one shard after the other, so that few need to be open."""
         shards, own_rows = self._places(rows)
         wanted: dict[int, tuple[list[int], list[int]]] = defaultdict(lambda: ([], []))
         for place, (shard, row) in enumerate(zip(shards.tolist(), own_rows.tolist(), strict=True)):

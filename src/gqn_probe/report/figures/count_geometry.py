@@ -1,4 +1,4 @@
-"""How r changes with the count: how alike it is at two counts, how its mean moves, over how many dimensions."""
+"""Geometry of r by count: similarity of two counts, drift of the mean, number of dimensions."""
 
 from matplotlib.figure import Figure
 
@@ -35,7 +35,7 @@ def similarity(study: Study) -> Figure | None:
     "and over how many dimensions the objects spread.",
 )
 def geometry(study: Study) -> Figure | None:
-    """What each further image does to the mean of r, and over how many dimensions objects spread."""
+    """Drift and turn of the mean of r with each further image, and the number of dimensions that objects span."""
     points = {m: [(s.count_b, s.value) for s in study.similarity if s.metric == m] for m in GEOMETRY}
     points = {metric: found for metric, found in points.items() if found}
     if not points:

@@ -1,4 +1,4 @@
-"""Where r holds an object: cubes as opaque as a linear read-out is sure of them, beside the true ones."""
+"""Objects read from r: cubes as opaque as a linear read-out is sure of them, beside the true ones."""
 
 import math
 
@@ -51,7 +51,7 @@ def cubes(study: Study) -> Figure | None:
 
 
 def cubes_found(read: Float[np.ndarray, " g"], true: Float[np.ndarray, " g"]) -> int:
-    """How many of an object's n cubes are among the n cells that are read as filled the most."""
+    """Number of an object's n cubes among the n cells that are read as filled the most."""
     number = int(true.sum())
     surest = np.argsort(-read, kind="stable")[:number]
     return int(true[surest].sum())

@@ -1,4 +1,4 @@
-"""What r knows of the object and the views: count by count, and by the number of objects a probe learns from."""
+"""Decodability of properties of the object and the views, by count and by number of training objects."""
 
 from itertools import pairwise
 
@@ -79,7 +79,7 @@ def _main(study: Study, lines: list[Series]) -> list[Series]:
 
 
 def _look(line: Series, probe: str) -> int:
-    """Which colour, marker and dash a line has."""
+    """Colour, marker and dash of a line."""
     case = line.rows[0]
     if case.control != "none":
         return LOOKS.get(case.control, 0)

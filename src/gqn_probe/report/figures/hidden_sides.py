@@ -1,4 +1,4 @@
-"""What one image hides: the object from its side and from aside, predicted, from the viewer's pictures."""
+"""Predictions of the side that one image shows and of one that it hides, from the viewer's pictures."""
 
 import json
 from pathlib import Path

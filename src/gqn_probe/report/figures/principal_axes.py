@@ -74,7 +74,7 @@ def _read(study: Study) -> dict[str, np.ndarray] | None:
 
 
 def _looks(told: dict[str, np.ndarray], counts: Int[np.ndarray, " k"]) -> dict[str, dict[str, Any]]:
-    """How dots are coloured, by what, for rows of objects by counts."""
+    """Colours of the dots by what they show, for rows of objects by counts."""
     objects = len(told["sum"])
     looks: dict[str, dict[str, Any]] = {"count": {"c": np.tile(counts, objects), "cmap": "viridis"}}
     if "shape" in told:

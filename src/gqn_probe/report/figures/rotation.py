@@ -224,7 +224,7 @@ def _most(study: Study) -> int:
 
 
 def key_of(r: Result) -> tuple[str, str, str, str, int | None]:
-    """What a row is of: axis, input, control, probe and count."""
+    """Axis, input, control, probe and count of a row."""
     return r.target, r.input, r.control, r.probe, r.count
 
 
