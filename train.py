@@ -25,6 +25,8 @@ def train(cfg: DictConfig) -> float:
     job.setup_job(cfg.seed)
     job.check_world_size(cfg.trainer)
     folder = job.output_folder()
+    if (value := resume.finished_before(folder, cfg)) is not None:
+        return value
     start = resume.find_resume_point(folder, cfg.resume)
     data = job.instantiate(cfg.data)
     gqn = job.instantiate(cfg.model)

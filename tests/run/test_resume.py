@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 from scripts import call
 from tiny import TINY, rows, train
 
-from gqn_probe.run.resume import FROM_START, expand_resume, find_resume_point
+from gqn_probe.run.resume import FROM_START, expand_resume, find_resume_point, finished_before
 
 AVERAGE = [
     "+callbacks.average._target_=pytorch_lightning.callbacks.EMAWeightAveraging",
@@ -99,6 +100,30 @@ def test_overrides_of_now_come_after_the_stored_configuration(stored):
     assert expand_resume(["++resume='last'", "seed=3", "resume=last"]) == expected
     assert expand_resume(["+resume=last", "seed=3"]) == expected
     assert expand_resume(["seed=3", "resume=null"]) == ["seed=3", "resume=null"]
+
+
+def test_a_run_is_not_overwritten_by_a_new_one(stored, monkeypatch):
+    monkeypatch.setattr("gqn_probe.run.resume.in_sweep", lambda: False)
+    assert find_resume_point(stored, None) == FROM_START
+    (stored / "weights.safetensors").touch()
+    with pytest.raises(ValueError, match=f"^{stored} holds a run: resume={stored} goes on with it"):
+        find_resume_point(stored, None)
+    monkeypatch.setenv("LOCAL_RANK", "1")  # a further device of a run that has begun
+    assert find_resume_point(stored, None) == FROM_START
+
+
+def test_a_sweep_that_is_started_again_leaves_finished_jobs(stored, monkeypatch):
+    cfg = OmegaConf.create({"seed": 1, "optimized_metric": "val/loss"})
+    record = {"config": OmegaConf.to_container(cfg), "last_validation": {"val/loss": 3.0}}
+    (stored / "provenance.json").write_text(json.dumps(record))
+    (stored / "weights.safetensors").touch()
+    monkeypatch.setattr("gqn_probe.run.resume.in_sweep", lambda: False)
+    assert finished_before(stored, cfg) is None
+    monkeypatch.setattr("gqn_probe.run.resume.in_sweep", lambda: True)
+    assert finished_before(stored, cfg) == 3.0
+    assert find_resume_point(stored, None) == FROM_START
+    with pytest.raises(ValueError, match="holds a run of other settings"):
+        finished_before(stored, OmegaConf.merge(cfg, {"seed": 2}))
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ PATHS = (
     "hydra.sweep.dir",
 )
 PLAIN_PATH = re.compile(r"[A-Za-z0-9_./:@%+-]*")  # what Hydra's grammar reads as it stands
+MULTIRUN = {"-m", "--multirun"}
 SWEEP = re.compile(r"(choice|glob|range|interval|shuffle|sort|tag)\(.*\)")
 
 
@@ -73,11 +74,14 @@ def hydra_arguments(arguments: Sequence[str]) -> list[str]:
     """Arguments that Hydra's grammar reads as they were meant.
 
     Paths may hold any character and start with ``~``; ``experiment=null`` is no experiment, ``probe.probes=[a,b]``
-    chooses files of the group ``probe/probes``, and ``context=range(a,b)`` is no sweep unless one is asked for.
+    chooses files of the group ``probe/probes``, ``context=range(a,b)`` is no sweep unless one is asked for, and ``-m``
+    may stand anywhere.
     """
-    sweep = bool({"-m", "--multirun"} & set(arguments))
-    rewritten = []
+    sweep = bool(MULTIRUN & set(arguments))
+    rewritten = ["-m"] if sweep else []
     for argument in arguments:
+        if argument in MULTIRUN:
+            continue
         key, equals, value = argument.partition("=")
         name = key.lstrip("+")
         if argument.startswith("-") or not equals or argument == "experiment=null":

@@ -1,5 +1,6 @@
 """Continue a training run where it stopped: in its own folder, under the configuration that is stored there."""
 
+import json
 import logging
 import re
 from collections.abc import Sequence
@@ -7,6 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
+
+from gqn_probe.run.job import in_sweep, is_first_process, plain_config
 
 log = logging.getLogger(__name__)
 ROOT = Path("outputs/train")
@@ -68,13 +71,35 @@ def run_folder(resume: str) -> Path:
     return folder
 
 
+def finished_before(folder: Path, cfg: DictConfig) -> float | None:
+    """The metric of a job that an earlier start of the same sweep has finished; None where it is to be run.
+
+    Raises:
+        ValueError: the job had other settings.
+    """
+    record = folder / "provenance.json"
+    if not (record.exists() and (folder / "weights.safetensors").exists() and in_sweep()):
+        return None
+    found = json.loads(record.read_text(encoding="utf-8"))
+    if found["config"] != json.loads(json.dumps(plain_config(cfg), default=str)):
+        raise ValueError(f"{folder} holds a run of other settings: name another hydra.sweep.dir")
+    log.info("finished before: %s", folder)
+    return found["last_validation"].get(cfg.optimized_metric, float("nan"))
+
+
+def _kept_work(folder: Path) -> bool:
+    return any((folder / name).exists() for name in ("weights.safetensors", "checkpoints/last.ckpt"))
+
+
 def find_resume_point(folder: Path, resume: str | None) -> ResumePoint:
     """The last checkpoint of the run in ``folder``; ``FROM_START`` unless the run is to be continued and has one.
 
     Raises:
-        ValueError: ``resume`` names another folder, or the checkpoint in it is damaged.
+        ValueError: ``resume`` names another folder, the checkpoint in it is damaged, or a new run would overwrite one.
     """
     if resume is None:
+        if _kept_work(folder) and is_first_process() and not in_sweep():
+            raise ValueError(f"{folder} holds a run: resume={folder} goes on with it; a new one needs another folder")
         return FROM_START
     if run_folder(resume) != folder.resolve():
         raise ValueError(f"resume={resume} goes on in that folder, not in {folder}; give it on the command line")
