@@ -95,5 +95,6 @@ def settings() -> StudySettings:
         untrained=2,
         strengths=(1e-4, 1e-2, 1.0, 1e2, 1e4),
         widths=(1.0,),
+        memory_gb=1.0,
         train_objects=(10,),
     )

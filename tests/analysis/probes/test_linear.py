@@ -9,13 +9,24 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from sklearn.linear_model import LogisticRegression
 from sklearn.linear_model import Ridge as TheirRidge
+from torch.nn.functional import one_hot
 
+from gqn_probe.analysis.probes import dataset as dataset_module
+from gqn_probe.analysis.probes import linear, ridge, standard
 from gqn_probe.analysis.probes.dataset import ProbeDataset, along_axes
 from gqn_probe.analysis.probes.evaluation import ProbeResult, best
 from gqn_probe.analysis.probes.knn import NearestMean, Neighbours
 from gqn_probe.analysis.probes.linear import Linear
 from gqn_probe.analysis.probes.mdl import code_lengths
-from gqn_probe.analysis.probes.ridge import Block, KernelRidge, Ridge, fit_ridge, gaussian_kernel, linear_kernel
+from gqn_probe.analysis.probes.ridge import (
+    Block,
+    KernelRidge,
+    PrimalRidge,
+    Ridge,
+    fit_ridge,
+    gaussian_kernel,
+    linear_kernel,
+)
 from gqn_probe.analysis.probes.standard import moments
 from gqn_probe.analysis.probes.tally import tally, tally_direction
 from gqn_probe.analysis.questions.splits import Split, rows_of, split_groups
@@ -43,10 +54,10 @@ def test_ridge_is_scikit_learns(objects: int) -> None:
     dataset = dataset._replace(features=torch.cat([dataset.features, torch.randn(len(dataset.features), 20)], dim=1))
     targets = torch.stack([VALUES[dataset.labels], dataset.features[:, 0] ** 2], dim=1)
     dataset = along_axes(dataset._replace(test_features=dataset.features))
-    fit, standard = fit_ridge(dataset, targets, (0.1,)), dataset.features
+    fit, rows = fit_ridge(dataset, targets, (0.1,)), dataset.features
     train = dataset.split.train
-    theirs = TheirRidge(alpha=0.1 * len(train)).fit(standard[train], targets[train])
-    expected = torch.from_numpy(theirs.predict(standard)).float()
+    theirs = TheirRidge(alpha=0.1 * len(train)).fit(rows[train], targets[train])
+    expected = torch.from_numpy(theirs.predict(rows)).float()
     torch.testing.assert_close(fit.predict(dataset.features), expected, atol=1e-3, rtol=1e-4)
 
 
@@ -100,9 +111,9 @@ def test_linear_comes_to_scikit_learns_optimum(strength: float) -> None:
     dataset = along_axes(_case(noise=2.0))
     train = dataset.split.train
     fit = Linear(epochs=100, l2=(1e-1, strength)).fit(dataset, 4)
-    standard, labels = dataset.features[train], dataset.labels[train]
-    theirs = LogisticRegression(C=1 / (strength * len(train)), max_iter=5000, tol=1e-8).fit(standard, labels)
-    expected = torch.from_numpy(theirs.predict_proba(standard)).float()
+    rows, labels = dataset.features[train], dataset.labels[train]
+    theirs = LogisticRegression(C=1 / (strength * len(train)), max_iter=5000, tol=1e-8).fit(rows, labels)
+    expected = torch.from_numpy(theirs.predict_proba(rows)).float()
     torch.testing.assert_close(fit.logits(1, dataset.features[train]).softmax(dim=1), expected, atol=5e-3, rtol=0)
     assert fit.train_scores[-1, 0, 1] < fit.train_scores[0, 0, 1]
 
@@ -143,11 +154,40 @@ def test_kernel_ridge_leaves_out_rows_exactly_and_keeps_targets_apart() -> None:
     )  # noise: the mean is all there is
 
 
+def test_ridge_of_features_is_that_of_rows_and_streamed_probes_are_those_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = torch.randn(90, 12) @ torch.randn(12, 12) + 3
+    kinds = (rows[:, 2] > 3).long() + (rows[:, 3] > 3).long()
+    values = torch.cat([rows[:, :2] + torch.randn(90, 2), torch.randn(90, 1), one_hot(kinds, 3).float()], dim=1)
+    asked = values, [Block(0, 2), Block(2, 3), Block(3, 6, classes=True)]
+    train, strengths = torch.randperm(90)[:60], (1e-3, 1e-1, 10.0)
+    whole = KernelRidge(linear_kernel(rows.double()), train, strengths).predict(*asked)
+    monkeypatch.setattr(ridge, "NUMBERS", 7 * 12)
+    for module in (ridge, standard, dataset_module, linear):
+        monkeypatch.setattr(module, "CHUNK", 7)
+    for ours, theirs in zip(PrimalRidge(rows, train, strengths).predict(*asked), whole, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-6)
+    monkeypatch.undo()
+    case = _case(noise=2.0)
+    case = case._replace(test_features=case.features)
+    for probe, tolerance in ((Linear(epochs=60, l2=(1e-3, 1e-1)), 1e-4), (Ridge(l2=(1e-3, 1e-1)), 1e-6)):
+        in_memory = probe.evaluate([case], VALUES, "cpu")[0]
+        with monkeypatch.context() as few:
+            for module in (ridge, standard, dataset_module, linear):
+                few.setattr(module, "CHUNK", 7)
+            streamed = probe.evaluate([case._replace(scratch=tmp_path)], VALUES, "cpu")[0]
+        assert streamed.setting == in_memory.setting
+        likely = streamed.test.log_probability.exp(), in_memory.test.log_probability.exp()
+        torch.testing.assert_close(*likely, atol=tolerance, rtol=tolerance)
+    assert not list(tmp_path.iterdir())
+
+
 def test_of_classes_the_strength_that_misreads_fewest_is_kept() -> None:
     """Three classes of unequal size that are told by a weak direction: the mean would name the largest alone."""
     labels = torch.tensor([0] * 60 + [1] * 30 + [2] * 30)
-    rows = torch.nn.functional.one_hot(labels, 3) + 0.5 * torch.randn(120, 3)
-    columns = torch.nn.functional.one_hot(labels, 3).float()
+    rows = one_hot(labels, 3) + 0.5 * torch.randn(120, 3)
+    columns = one_hot(labels, 3).float()
     train = torch.randperm(120)[:90]
     fit = KernelRidge(linear_kernel(rows), train, (1e-3, 1e4)).predict(columns, [Block(0, 3, classes=True)])
     assert float((fit.values.argmax(dim=1) == labels).float().mean()) > 0.7
@@ -156,10 +196,10 @@ def test_of_classes_the_strength_that_misreads_fewest_is_kept() -> None:
 def test_gaussian_kernels_read_what_no_line_tells() -> None:
     rows = torch.randn(200, 2)
     values = (rows[:, :1] * rows[:, 1:]).sign()
-    linear = linear_kernel(rows)
+    products = linear_kernel(rows)
     straight, curved = (
         KernelRidge(kernel, torch.arange(150), (1e-4, 1e-2, 1.0)).predict(values, [Block(0, 1)]).values[150:]
-        for kernel in (linear, gaussian_kernel(linear, 0.5))
+        for kernel in (products, gaussian_kernel(products, 0.5))
     )
     assert float(((straight - values[150:]) ** 2).mean()) > 0.9
     assert float(((curved - values[150:]) ** 2).mean()) < 0.6

@@ -79,7 +79,7 @@ def test_standardisation_sees_training_rows_alone() -> None:
 
 def test_basis_is_a_rotation() -> None:
     dataset = _problem(0)
-    squares, basis = principal_axes(dataset.features)
+    squares, basis = principal_axes([dataset.features])
     rotated = (dataset.features @ basis).square().mean(dim=0)
     torch.testing.assert_close(rotated, squares, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(basis @ basis.T, torch.eye(6), atol=1e-5, rtol=0)

@@ -47,6 +47,20 @@ def test_jobs_apart_and_in_one_process_agree_to_the_last_digit(
     assert not list(study.glob(".*"))
 
 
+def test_a_study_of_more_rows_than_memory_holds_comes_to_the_same(
+    study_inputs: StudyInputs, quick: StudySettings, tmp_path: Path
+) -> None:
+    some = replace(quick, controls=(), targets=("count", "second_moments"), widths=(), train_objects=())
+    jobs = [run_count(study_inputs, count, some, tmp_path / str(count)) for count in (2, 3)]
+    found = []
+    for memory in (1.0, 1e-9):
+        study = run_study(study_inputs, replace(some, memory_gb=memory), jobs, tmp_path / f"study-{memory}")
+        assert not list(study.glob(".*"))
+        found.append({tuple(row.values())[:7]: float(row["value"]) for row in _table(study / "results.csv")})
+    assert any(key[0] == "second_moments" for key in found[0])
+    assert found[1] == pytest.approx(found[0], rel=1e-3, abs=1e-3, nan_ok=True)
+
+
 def test_every_control_and_split_is_reported(study_inputs: StudyInputs, quick: StudySettings, tmp_path: Path) -> None:
     rows = _table(_study(study_inputs, quick, tmp_path, [2, 3, 4]) / "results.csv")
     controls = {row["control"] for row in rows if row["target"] == "count"}

@@ -1,6 +1,8 @@
 """What one probe is trained and scored on."""
 
+import os
 from functools import lru_cache
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -9,6 +11,7 @@ from torch import Tensor
 
 from gqn_probe.analysis.probes.standard import CHUNK, Scaling, moments, principal_axes
 from gqn_probe.analysis.questions.splits import Split
+from gqn_probe.atomic_io import reserve
 
 
 class CaseName(NamedTuple):
@@ -34,6 +37,7 @@ class ProbeDataset(NamedTuple):
     test_features: Float[Tensor, "n f"]  # what test rows are read from; other than ``features`` for transfer alone
     scaling: Scaling = "common"  # how columns are scaled, see ``standard.py``
     squares: Float[Tensor, " f"] | None = None  # of columns over training rows, once they are their principal axes
+    scratch: Path | None = None  # folder for copies of rows that are too many for memory; None keeps them there
 
     def case(self, probe: str) -> CaseName:
         """The name of this dataset as ``probe`` reads it."""
@@ -51,11 +55,25 @@ def along_axes(dataset: ProbeDataset) -> ProbeDataset:
     if dataset.squares is not None:
         return dataset
     mean, scale = moments(dataset.features, dataset.split.train, dataset.scaling)
-    squares, axes = principal_axes((dataset.features[dataset.split.train] - mean) / scale)
+    squares, axes = principal_axes((dataset.features[part] - mean) / scale for part in dataset.split.train.split(CHUNK))
 
     def along(rows: Float[Tensor, "n f"]) -> Float[Tensor, "n f"]:
-        return torch.cat([((part - mean) / scale) @ axes for part in rows.split(CHUNK)])
+        found = new_rows(len(rows), rows.shape[1], dataset.scratch)
+        for part, values in zip(rows.split(CHUNK), found.split(CHUNK), strict=True):
+            torch.matmul((part - mean) / scale, axes, out=values)
+        return found
 
     features = along(dataset.features)
     tested = features if dataset.test_features is dataset.features else along(dataset.test_features)
     return dataset._replace(features=features, test_features=tested, squares=squares)
+
+
+def new_rows(number: int, width: int, scratch: Path | None) -> Float[Tensor, "n f"]:
+    """Rows to be filled: in memory, or in a file of the folder ``scratch`` that ends with the tensor."""
+    if scratch is None:
+        return torch.empty(number, width)
+    path = scratch / f".rows.{os.getpid()}.draft.bin"
+    reserve(path, 4 * number * width)
+    rows = torch.from_file(str(path), shared=True, size=number * width, dtype=torch.float32)
+    path.unlink()  # its space is given back once nobody maps it
+    return rows.view(number, width)

@@ -59,9 +59,10 @@ class NearestMean:
         return [self._evaluate(dataset, values) for dataset in datasets]
 
     def _evaluate(self, dataset: ProbeDataset, values: Float[Tensor, " k"]) -> ProbeResult:
-        train, labels = dataset.split.train, dataset.labels[dataset.split.train]
         sums = torch.zeros(len(values), dataset.features.shape[1])
-        directions = normalize(sums.index_add(0, labels, normalize(dataset.features[train], dim=1)), dim=1)
+        for part in dataset.split.train.split(CHUNK):
+            sums.index_add_(0, dataset.labels[part], normalize(dataset.features[part], dim=1))
+        directions = normalize(sums, dim=1)
 
         def logits(features: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
             return self.sharpness * normalize(features, dim=1) @ directions.T

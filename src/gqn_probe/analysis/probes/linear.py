@@ -2,10 +2,11 @@
 
 Along the principal axes of the training rows the Hessian is bounded by half of each axis' mean square (Böhning 1992,
 "Multinomial logistic regression algorithm"). In units of that bound no direction curves by more than 1, and L-BFGS (Liu
-& Nocedal 1989) learns where it curves less. All L2 strengths descend side by side; one that is there drops out.
+& Nocedal 1989) learns where it curves less. All L2 strengths descend side by side; one that is there drops out. A step
+is of all training rows, read in chunks, so that they may be more than memory holds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from gqn_probe.analysis.probes.dataset import ProbeDataset, along_axes
 from gqn_probe.analysis.probes.evaluation import Curves, ProbeResult, best, read_parts
+from gqn_probe.analysis.probes.standard import CHUNK
 
 MEMORY = 10  # steps that L-BFGS remembers
 CONVERGED = 3e-4  # length of the gradient in units of the bound
@@ -49,20 +51,14 @@ class Linear:
     def fit(self, dataset: ProbeDataset, classes: int, device: str = "cpu") -> "LinearFit":
         """All strengths on the training rows of a dataset along its axes, scored on its validation rows."""
         assert dataset.squares is not None, "a dataset along its axes"
-        train, validation = dataset.split[:2]
-        rows = _with_one(dataset.features[train].to(device))
-        objective = Objective(rows, dataset.labels[train].to(device), classes, dataset.squares.to(device), self.l2)
+        objective = Objective(TrainingRows(dataset, device), classes, dataset.squares.to(device), self.l2)
         path, scores = descend(objective, self.epochs)
-        weights, held = path[-1].cpu(), dataset.labels[validation]
-        logits = torch.einsum("mke,ne->mkn", weights, _with_one(dataset.features[validation]))
-        loss, accuracy = _scores(logits, held)
-        return LinearFit(weights, accuracy, loss, path.cpu(), scores.cpu())
+        loss, accuracy = _validation_scores(path[-1].cpu(), dataset)
+        return LinearFit(path[-1].cpu(), accuracy, loss, path.cpu(), scores.cpu())
 
     def _curves(self, fit: "LinearFit", chosen: int, dataset: ProbeDataset) -> Curves:
         """After each epoch, of one strength; from where it had converged they stay as they are."""
-        validation = dataset.split.validation
-        logits = torch.einsum("ske,ne->skn", fit.path[:, chosen], _with_one(dataset.features[validation]))
-        loss, accuracy = _scores(logits, dataset.labels[validation])
+        loss, accuracy = _validation_scores(fit.path[:, chosen], dataset)
         trained = fit.train_scores[:, :, chosen]
         return Curves(trained[:, 0], trained[:, 1], loss, accuracy)
 
@@ -82,19 +78,40 @@ class LinearFit(NamedTuple):
         return features @ weights[:, :-1].T + weights[:, -1]
 
 
+class TrainingRows:
+    """Training rows with a last column of ones, and their labels, in chunks: the same at every pass.
+
+    Chunks stay on the device, unless the rows are too many for memory: then each pass reads them again.
+    """
+
+    def __init__(self, dataset: ProbeDataset, device: str) -> None:
+        self.dataset, self.device = dataset, device
+        self.chunks = dataset.split.train.split(CHUNK)
+        self.kept = None if dataset.scratch is not None else [self._read(chunk) for chunk in self.chunks]
+
+    def __len__(self) -> int:
+        return len(self.dataset.split.train)
+
+    def __iter__(self) -> Iterator[tuple[Float[Tensor, "n e"], Int[Tensor, " n"]]]:
+        return iter(self.kept) if self.kept is not None else map(self._read, self.chunks)
+
+    def _read(self, chunk: Int[Tensor, " n"]) -> tuple[Float[Tensor, "n e"], Int[Tensor, " n"]]:
+        rows = _with_one(self.dataset.features[chunk].to(self.device))
+        return rows, self.dataset.labels[chunk].to(self.device)
+
+
 class Objective:
     """Mean loss plus penalty of several strengths at places in units of the bound, with its gradient there."""
 
     def __init__(
         self,
-        rows: Float[Tensor, "n e"],
-        labels: Int[Tensor, " n"],
+        rows: TrainingRows,
         classes: int,
         squares: Float[Tensor, " d"],
         strengths: Sequence[float],
     ) -> None:
-        self.rows, self.labels, self.classes = rows, labels, classes
-        strong = torch.tensor(strengths, device=rows.device)
+        self.rows, self.classes = rows, classes
+        strong = torch.tensor(strengths, device=squares.device)
         self.penalty = torch.cat([strong[:, None].expand(-1, len(squares)), strong.new_zeros(len(strong), 1)], dim=1)
         curvature = 0.5 * torch.cat([squares, squares.new_ones(1)]) + self.penalty
         self.unit = curvature.clamp(min=LEAST).rsqrt()
@@ -105,18 +122,21 @@ class Objective:
     def __call__(self, places: Float[Tensor, "a k e"], which: Int[Tensor, " a"]) -> "Evaluation":
         """Of the strengths ``which``; logits become errors in place, since rows are many."""
         weights = self.weights(places, which)
-        logits = (weights.flatten(0, 1) @ self.rows.T).view(len(which), self.classes, -1)
-        labels = self.labels.expand(len(which), 1, -1)
-        top, own = logits.amax(dim=1, keepdim=True), logits.gather(1, labels)
-        likely = logits.sub_(top).exp_()
-        total = likely.sum(dim=1, keepdim=True)
-        loss = (total.log() + top - own).mean(dim=(1, 2))
-        errors = likely.div_(total).scatter_add_(1, labels, own.new_full((), -1.0).expand_as(labels))
-        slope = (errors.flatten(0, 1) @ self.rows).view_as(weights) / len(self.rows)
+        scores, slope = weights.new_zeros(2, len(which), dtype=torch.float64), torch.zeros_like(weights)
+        for rows, truth in self.rows:
+            share, labels = len(rows) / len(self.rows), truth.expand(len(which), 1, -1)
+            logits = (weights.flatten(0, 1) @ rows.T).view(len(which), self.classes, -1)
+            top, own = logits.amax(dim=1, keepdim=True), logits.gather(1, labels)
+            likely = logits.sub_(top).exp_()
+            total = likely.sum(dim=1, keepdim=True)
+            loss, right = (total.log() + top - own).mean(dim=(1, 2)), (own >= top).float().mean(dim=(1, 2))
+            scores += share * torch.stack([loss, right])
+            errors = likely.div_(total).scatter_add_(1, labels, own.new_full((), -1.0).expand_as(labels))
+            slope += share * ((errors.flatten(0, 1) @ rows).view_as(weights) / len(rows))
         penalty = self.penalty[which][:, None]
-        value = loss.double() + 0.5 * (penalty * weights.square()).double().sum(dim=(1, 2))
+        value = scores[0] + 0.5 * (penalty * weights.square()).double().sum(dim=(1, 2))
         gradient = (slope + penalty * weights) * self.unit[which][:, None]
-        return Evaluation(value, gradient, torch.stack([loss, (own >= top).float().mean(dim=(1, 2))]))
+        return Evaluation(value, gradient, scores.float())
 
 
 class Evaluation(NamedTuple):
@@ -129,8 +149,8 @@ class Evaluation(NamedTuple):
 
 def descend(objective: Objective, epochs: int) -> tuple[Float[Tensor, "epoch m k e"], Float[Tensor, "epoch 2 m"]]:
     """Weights and training scores after each epoch; before the first all weights are 0."""
-    which = torch.arange(len(objective.penalty), device=objective.rows.device)
-    here = objective.rows.new_zeros(len(which), objective.classes, objective.rows.shape[1])
+    which = torch.arange(len(objective.penalty), device=objective.penalty.device)
+    here = objective.penalty.new_zeros(len(which), objective.classes, objective.penalty.shape[1])
     path, scores = here.new_zeros(epochs, *here.shape), here.new_zeros(epochs, 2, len(which))
     now, share = objective(here, which), here.new_ones(len(which), 1, 1)
     ahead = -now.gradient
@@ -191,10 +211,15 @@ def _with_one(rows: Float[Tensor, "n d"]) -> Float[Tensor, "n e"]:
     return torch.cat([rows, rows.new_ones(len(rows), 1)], dim=1)
 
 
-def _scores(
-    logits: Float[Tensor, "m k n"], labels: Int[Tensor, " n"]
+def _validation_scores(
+    weights: Float[Tensor, "m k e"], dataset: ProbeDataset
 ) -> tuple[Float[Tensor, " m"], Float[Tensor, " m"]]:
-    """Mean loss in nats, and accuracy."""
-    own = logits.gather(1, labels.expand(len(logits), 1, -1))[:, 0]
-    loss = (logits.logsumexp(dim=1) - own).mean(dim=1)
-    return loss, (own >= logits.amax(dim=1)).float().mean(dim=1)
+    """Mean loss in nats, and accuracy, of several weights on validation rows."""
+    rows, scores = dataset.split.validation, weights.new_zeros(2, len(weights))
+    for part in rows.split(CHUNK):
+        logits = torch.einsum("mke,ne->mkn", weights, _with_one(dataset.features[part]))
+        own = logits.gather(1, dataset.labels[part].expand(len(logits), 1, -1))[:, 0]
+        loss = (logits.logsumexp(dim=1) - own).mean(dim=1)
+        right = (own >= logits.amax(dim=1)).float().mean(dim=1)
+        scores += len(part) / len(rows) * torch.stack([loss, right])
+    return scores[0], scores[1]

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gqn_probe.analysis.probes.dataset import ProbeDataset, along_axes
 from gqn_probe.analysis.probes.linear import Linear
+from gqn_probe.analysis.probes.standard import CHUNK
 
 SHARES = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)  # of the training objects, at the end of each block
 
@@ -30,8 +31,9 @@ def code_lengths(dataset: ProbeDataset, probe: Linear, *, classes: int, device: 
         grown = along_axes(dataset._replace(split=dataset.split._replace(train=rows[:known])))
         fit = probe.fit(grown, classes, device)
         coded, chosen = rows[known:upto], int(fit.loss.argmin())
-        log_probability = fit.logits(chosen, grown.features[coded]).log_softmax(dim=1)
-        bits.append(-log_probability.gather(1, dataset.labels[coded][:, None])[:, 0] / math.log(2))
+        for part in coded.split(CHUNK):
+            log_probability = fit.logits(chosen, grown.features[part]).log_softmax(dim=1)
+            bits.append(-log_probability.gather(1, dataset.labels[part][:, None])[:, 0] / math.log(2))
     return torch.cat(bits)
 
 

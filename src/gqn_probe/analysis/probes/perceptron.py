@@ -33,10 +33,11 @@ class Perceptron(ProbeSettings):
         return max(approximate_train_rows(rows), LEAST_STEPS * self.batch_size)
 
     def _memory_bounded_batches(self, datasets: Sequence[ProbeDataset]) -> Iterator[list[ProbeDataset]]:
-        """All datasets together, unless the rows of one step would not fit into memory."""
+        """All datasets together, unless all rows, or those of one step, would not fit into memory."""
         some: list[ProbeDataset] = []
         for dataset in datasets:
-            if some and self.batch_size * sum(each.features.shape[1] for each in [*some, dataset]) > LARGEST_STEP:
+            wide = self.batch_size * sum(each.features.shape[1] for each in [*some, dataset]) > LARGEST_STEP
+            if some and (wide or dataset.scratch is not None):
                 yield some
                 some = []
             some.append(dataset)

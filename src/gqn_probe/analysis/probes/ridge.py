@@ -20,8 +20,10 @@ from torch import Tensor
 
 from gqn_probe.analysis.probes.dataset import ProbeDataset, along_axes
 from gqn_probe.analysis.probes.evaluation import ProbeResult, read_parts
+from gqn_probe.analysis.probes.standard import CHUNK
 
 LEAST = 1e-12  # strength, for equations that would be singular
+NUMBERS = 1 << 21  # read at a time where rows are many
 
 
 @dataclass(frozen=True)
@@ -63,13 +65,14 @@ def fit_ridge(dataset: ProbeDataset, values: Float[Tensor, "n j"], strengths: Se
     assert dataset.squares is not None, "a dataset along its axes"
     train, validation = dataset.split.train, dataset.split.validation
     offset = values[train].mean(dim=0)
-    moment = dataset.features[train].T @ (values[train] - offset) / len(train)
+    products = [dataset.features[part].T @ (values[part] - offset) for part in train.split(CHUNK)]
+    moment = torch.stack(products).sum(dim=0) / len(train)
     fits = []
     for strength in strengths:
         weights = moment / (dataset.squares + max(strength, LEAST))[:, None]
         fit = RidgeFit(weights, offset, strength, 0.0)
-        spread = float((fit.predict(dataset.features[validation]) - values[validation]).square().mean())
-        fits.append(fit._replace(spread=max(spread, 1e-6)))
+        errors = [(fit.predict(dataset.features[part]) - values[part]).square() for part in validation.split(CHUNK)]
+        fits.append(fit._replace(spread=max(float(torch.cat(errors).mean()), 1e-6)))
     return min(fits, key=lambda fit: fit.spread)
 
 
@@ -129,9 +132,8 @@ class KernelRidge:
             own = slice(block.start, block.stop)
             of_rows = torch.stack([_errors(wanted[:, own], each[:, own], block.classes) for each in residuals])
             of_mean = _errors(wanted[:, own], alone[:, own], block.classes)
-            best = int(of_rows.sum(dim=1).argmin())
-            gain = of_mean - of_rows[best]
-            if block.classes or gain.mean() > gain.std() / len(gain) ** 0.5:
+            best = _strength(of_rows, of_mean, block.classes)
+            if best is not None:
                 weights = self.axes @ (along[:, own] / self._damped(self.strengths[best])[:, None])
                 predicted[:, own] += self.rows @ weights
                 left_out[:, own] = (wanted - residuals[best])[:, own]
@@ -150,12 +152,98 @@ class KernelRidge:
         return residuals / (1 - leverage).clamp(min=1e-6)[:, None]
 
 
+class PrimalRidge:
+    """The same in the primal form, for rows whose products with each other would not fit into memory.
+
+    Rows are read in chunks, once for the products of their features, and three times for each prediction.
+
+    Args:
+        rows: of all objects; may be memory-mapped.
+        train, strengths: as of ``KernelRidge``.
+    """
+
+    def __init__(self, rows: Float[Tensor, "n f"], train: Int[Tensor, " a"], strengths: Sequence[float]) -> None:
+        self.rows, self.train, self.strengths = rows, train, strengths
+        total, products = torch.zeros(()), torch.zeros(())
+        for part in train.split(CHUNK):
+            total = total + rows[part].sum(dim=0, dtype=torch.float64)
+        self.mean = total / len(train)
+        for part in train.split(self._chunk(1)):
+            centred = rows[part].double() - self.mean
+            products = products + centred.T @ centred
+        self.variances, self.axes = torch.linalg.eigh(products)
+        self.variances = self.variances.clamp(min=0)
+        self.scale = float(self.variances.sum()) / len(train)
+
+    def predict(self, values: Float[Tensor, "n j"], blocks: Sequence[Block]) -> Predicted:
+        """As ``KernelRidge.predict``, to rounding."""
+        chunk, number = self._chunk(values.shape[1]), len(self.train)
+        offset = values[self.train].mean(dim=0, dtype=torch.float64)
+        along = torch.zeros(())
+        for part in self.train.split(chunk):
+            along = along + self._along(part).T @ (values[part].double() - offset)
+        weights = [along / self._damped(strength)[:, None] for strength in self.strengths]
+        errors = torch.zeros(len(weights) + 1, len(blocks), number, dtype=torch.float64)  # the last are the mean's
+        for places in torch.arange(number).split(chunk):
+            rows, wanted = self._along(self.train[places]), values[self.train[places]].double()
+            residuals = [self._left_out(rows, wanted - offset, m, weights[m]) for m in range(len(weights))]
+            residuals.append((wanted - offset) * (number / (number - 1)))
+            for b, block in enumerate(blocks):
+                own = slice(block.start, block.stop)
+                of_each = [_errors(wanted[:, own], each[:, own], block.classes) for each in residuals]
+                errors[:, b, places] = torch.stack(of_each)
+        chosen = [_strength(errors[:-1, b], errors[-1, b], block.classes) for b, block in enumerate(blocks)]
+        predicted = offset.repeat(len(self.rows), 1)
+        left_out = offset - (values[self.train].double() - offset) / (number - 1)  # the mean of the others
+        for best, block in zip(chosen, blocks, strict=True):
+            if best is None:
+                continue
+            own = slice(block.start, block.stop)
+            for part in torch.arange(len(self.rows)).split(chunk):
+                predicted[part, own] += self._along(part) @ weights[best][:, own]
+            for places in torch.arange(number).split(chunk):
+                part = self.train[places]
+                wanted = values[part, own].double()
+                residual = self._left_out(self._along(part), wanted - offset[own], best, weights[best][:, own])
+                left_out[places, own] = wanted - residual
+        found = [errors[-1 if best is None else best, b].sum() for b, best in enumerate(chosen)]
+        return Predicted(predicted, left_out, torch.stack(found))
+
+    def _chunk(self, columns: int) -> int:
+        return max(1, NUMBERS // max(self.rows.shape[1], columns))
+
+    def _along(self, part: Int[Tensor, " r"]) -> Float[Tensor, "r f"]:
+        return (self.rows[part].double() - self.mean) @ self.axes
+
+    def _damped(self, strength: float) -> Float[Tensor, " f"]:
+        return self.variances + max(strength, LEAST) * max(self.scale, LEAST)
+
+    def _left_out(
+        self, along: Float[Tensor, "r f"], wanted: Float[Tensor, "r j"], strength: int, weights: Float[Tensor, "f j"]
+    ) -> Float[Tensor, "r j"]:
+        """Residuals of training rows that are left out in turn."""
+        leverage = along.square() @ (1 / self._damped(self.strengths[strength])) + 1 / len(self.train)
+        return (wanted - along @ weights) / (1 - leverage).clamp(min=1e-6)[:, None]
+
+
+def _strength(of_rows: Float[Tensor, "m a"], of_mean: Float[Tensor, " a"], classes: bool) -> int | None:
+    """Which strength errs least on rows left out; None where it betters the mean by less than a standard error."""
+    best = int(of_rows.sum(dim=1).argmin())
+    gain = of_mean - of_rows[best]
+    return best if classes or gain.mean() > gain.std() / len(gain) ** 0.5 else None
+
+
 def _errors(wanted: Float[Tensor, "a j"], residuals: Float[Tensor, "a j"], classes: bool) -> Float[Tensor, " a"]:
     """Of each row its squared error; of classes whether it is misread, and of equals the lesser squared error."""
     squares = residuals.square().sum(dim=1)
     if not classes:
         return squares
     return (wanted - residuals).argmax(dim=1).ne(wanted.argmax(dim=1)) + 1e-6 * squares
+
+
+def dual_bytes(rows: int) -> int:
+    """Memory that the dual form takes: products of all rows, centred, and their axes, in double precision."""
+    return 40 * rows**2
 
 
 def linear_kernel(rows: Float[Tensor, "n f"]) -> Float[Tensor, "n n"]:

@@ -1,5 +1,6 @@
 """How rows are standardised, and the axes along which probes learn: all from training rows alone."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 import torch
@@ -30,8 +31,13 @@ def moments(
     return mean.float(), torch.where(varies, scale, torch.inf).float()
 
 
-def principal_axes(standard: Float[Tensor, "n d"]) -> tuple[Float[Tensor, " d"], Float[Tensor, "d d"]]:
-    """Mean squares along the principal axes of standardised rows, and the axes: a rotation."""
-    rows = standard.double()
-    squares, axes = torch.linalg.eigh(rows.T @ rows / len(rows))
+def principal_axes(
+    parts: Iterable[Float[Tensor, "_ d"]],
+) -> tuple[Float[Tensor, " d"], Float[Tensor, "d d"]]:
+    """Mean squares along the principal axes of standardised rows, which come in parts, and the axes: a rotation."""
+    products, number = torch.zeros(()), 0
+    for part in parts:
+        rows = part.double()
+        products, number = products + rows.T @ rows, number + len(rows)
+    squares, axes = torch.linalg.eigh(products / number)
     return squares.clamp(min=0).float(), axes.float()

@@ -11,6 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from gqn_probe.analysis.probes.standard import CHUNK
+
 STRENGTHS = (1e-8, 1e-6, 1e-4, 1e-2, 1.0)  # times the number of views and their mean square
 
 
@@ -18,12 +20,12 @@ def tally_direction(
     views: Float[Tensor, "n f"], held: Float[Tensor, "m f"], strengths: Sequence[float] = STRENGTHS
 ) -> Float[Tensor, " f"]:
     """The direction; its strength is the one under which views of other objects come nearest to 1."""
-    rows = views.double()
-    squares, axes = torch.linalg.eigh(rows.T @ rows)
-    along = axes.T @ rows.sum(dim=0)
+    products = sum(part.double().T @ part.double() for part in views.split(CHUNK))
+    squares, axes = torch.linalg.eigh(products)
+    along = axes.T @ views.sum(dim=0, dtype=torch.float64)
     unit = squares.sum().clamp(min=1e-12)
     fits = torch.stack([axes @ (along / (squares.clamp(min=0) + strength * unit)) for strength in strengths])
-    errors = (held.double() @ fits.T - 1).square().sum(dim=0)
+    errors = torch.stack([(part.double() @ fits.T - 1).square().sum(dim=0) for part in held.split(CHUNK)]).sum(dim=0)
     return fits[int(errors.argmin())].float()
 
 

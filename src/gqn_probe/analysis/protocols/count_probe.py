@@ -82,15 +82,15 @@ class CountProbe:
             self.notes.append(
                 f"{len(self.objects)} objects are few: intervals are rough, and every probe has little to learn from."
             )
-        datasets = self._datasets()
-        results = self._evaluate(datasets)
-        for probe_name, probe in self.settings.kept.items():
-            for name, members in _grouped(probe_name, results[probe_name]).items():
-                self._add(outcome, name, members)
-            if isinstance(probe, Linear):
-                outcome.results.extend(self._description_lengths(probe_name, probe, datasets))
-            if isinstance(probe, Ridge):
-                outcome.results.extend(self._extrapolation(probe_name, probe, datasets))
+        for datasets in self._memory_bounded_batches(self._cases()):
+            results = self._evaluate(datasets)
+            for probe_name, probe in self.settings.kept.items():
+                for name, members in _grouped(probe_name, results[probe_name]).items():
+                    self._add(outcome, name, members)
+                if isinstance(probe, Linear):
+                    outcome.results.extend(self._description_lengths(probe_name, probe, datasets))
+                if isinstance(probe, Ridge):
+                    outcome.results.extend(self._extrapolation(probe_name, probe, datasets))
         outcome.results.extend(self._tally_rows())
         outcome.results.extend(self._selectivity())
         decoder = TargetDecoder(self.inputs, self.settings)
@@ -106,19 +106,31 @@ class CountProbe:
             headline=evidence.values(), answer=" ".join(each.text for each in answers), answers=answers
         )
 
-    def _datasets(self) -> list[ProbeDataset]:
-        """Every input under every control with every seed; a control that the stimuli cannot give becomes a note."""
-        datasets = []
+    def _memory_bounded_batches(self, cases: Iterator[list[ProbeDataset]]) -> Iterator[list[ProbeDataset]]:
+        """All cases together, unless their rows' numbers and predictions would not fit into memory."""
+        predicted = 0.2 * (4 * len(self.counts) + 24) * len(self.settings.kept)  # bytes a row, of which a fifth is read
+        of_dataset = (16 + predicted) * len(self.objects) * len(self.counts)
+        batch: list[ProbeDataset] = []
+        for case in cases:
+            if batch and not self.settings.fits_memory(of_dataset * (len(batch) + len(case))):
+                yield batch
+                batch = []
+            batch = batch + case
+        yield batch
+
+    def _cases(self) -> Iterator[list[ProbeDataset]]:
+        """Every input under every control, all seeds; a control that the stimuli cannot give becomes a note."""
         for name in self.settings.chosen:
             own_input = self.settings.control[name].input
             for given in [own_input] if own_input else self.settings.inputs:
                 try:
-                    datasets += [self.inputs.dataset(given, name, seed) for seed in self.inputs.seeds(name)]
+                    case = [self.inputs.dataset(given, name, seed) for seed in self.inputs.seeds(name)]
                 except ValueError as error:
                     if name in HEADLINE:
                         raise
                     self.notes.append(f"Control {name} was left out: {error}.")
-        return datasets
+                else:
+                    yield case
 
     def _evaluate(self, datasets: Sequence[ProbeDataset]) -> dict[str, list[ProbeResult]]:
         """Every dataset by every probe; dataset by dataset, so that its axes are found once for all probes."""

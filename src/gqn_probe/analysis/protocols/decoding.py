@@ -16,7 +16,15 @@ from torch import Tensor
 
 from gqn_probe.analysis.inputs.view_selection import nested
 from gqn_probe.analysis.probes.dataset import CaseName
-from gqn_probe.analysis.probes.ridge import Block, KernelRidge, Predicted, gaussian_kernel, linear_kernel
+from gqn_probe.analysis.probes.ridge import (
+    Block,
+    KernelRidge,
+    Predicted,
+    PrimalRidge,
+    dual_bytes,
+    gaussian_kernel,
+    linear_kernel,
+)
 from gqn_probe.analysis.protocols.probe_inputs import ProbeInputs
 from gqn_probe.analysis.protocols.study_settings import StudySettings
 from gqn_probe.analysis.questions.splits import FOLDS, folds_of, split_groups
@@ -93,10 +101,16 @@ class TargetDecoder:
         truths = self._truths(notes)
         if not any(truths):
             return
+        if self.settings.widths and self._streams:
+            gigabytes = dual_bytes(len(self.objects)) / 1e9
+            notes.append(
+                f"Targets were decoded linearly alone: Gaussian kernels of {len(self.objects)} objects take "
+                f"{gigabytes:.0f} GB, and probe.memory_gb={self.settings.memory_gb}."
+            )
         with progress("decoding", len(self.sources) * len(self.counts), "counts") as advance:
             for source in self.sources:
                 for column, of_count in enumerate(truths):
-                    kernels = Kernels(self.inputs, source, column)
+                    kernels = Kernels(self.inputs, source, column, streams=self._streams)
                     for probe in self._probes(source):
                         self._decode(source, probe, column, of_count, kernels)
                     if column == len(self.counts) - 1 and source.control in ("none", "untrained", "pixels"):
@@ -104,8 +118,13 @@ class TargetDecoder:
                     advance(1)
         yield from self._results()
 
+    @property
+    def _streams(self) -> bool:
+        """Whether there are too many objects for their products with each other."""
+        return not self.settings.fits_memory(dual_bytes(len(self.objects)))
+
     def _probes(self, source: Source) -> tuple[str, ...]:
-        nonlinear = self.settings.widths and source.control in ("none", "pixels")
+        nonlinear = self.settings.widths and not self._streams and source.control in ("none", "pixels")
         return (LINEAR, NONLINEAR) if nonlinear else (LINEAR,)
 
     def _truths(self, notes: list[str]) -> list[list[Truth]]:
@@ -206,10 +225,13 @@ class TargetDecoder:
 
 
 class Kernels:
-    """Products of all objects' rows of a source at one count, for as many encoders as there are."""
+    """Products of all objects' rows of a source at one count, for as many encoders as there are.
 
-    def __init__(self, inputs: ProbeInputs, source: Source, column: int) -> None:
-        self.inputs, self.source, self.column = inputs, source, column
+    Where it ``streams``, the rows themselves, whose products are of features.
+    """
+
+    def __init__(self, inputs: ProbeInputs, source: Source, column: int, *, streams: bool = False) -> None:
+        self.inputs, self.source, self.column, self.streams = inputs, source, column, streams
         self.linear: dict[int | None, Tensor] = {}
 
     def encoder(self, seed: int) -> int | None:
@@ -227,8 +249,11 @@ class Kernels:
         """Of all objects, from the training objects' values; the best kernel for each target."""
         settings = self.inputs.settings
         if encoder not in self.linear:
-            self.linear[encoder] = linear_kernel(self.inputs.whole_rows(self.source.input, self.column, encoder))
+            rows = self.inputs.whole_rows(self.source.input, self.column, encoder)
+            self.linear[encoder] = rows if self.streams else linear_kernel(rows)
         linear = self.linear[encoder]
+        if self.streams:
+            return PrimalRidge(linear, train, settings.strengths).predict(values, blocks)
         kernels = [linear] if probe == LINEAR else [gaussian_kernel(linear, width) for width in settings.widths]
         fits = [KernelRidge(kernel, train, settings.strengths).predict(values, blocks) for kernel in kernels]
         best = torch.stack([fit.errors for fit in fits]).argmin(dim=0).tolist()

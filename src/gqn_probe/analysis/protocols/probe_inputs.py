@@ -31,6 +31,7 @@ from gqn_probe.analysis.questions.splits import Split, folds_of, rows_of, split_
 from gqn_probe.atomic_io import reserve
 
 AXIS_VIEWS = 4096  # views that the leading axes are found from
+COPIES = 3  # of its rows that a probe makes: along their axes, those of training, and their errors
 
 
 class ProbeInputs:
@@ -82,6 +83,7 @@ class ProbeInputs:
             split=split,
             test_features=features if tested_on == trained_on else self._rows(input, control, tested_on, seed),
             scaling="column" if control.transform == "norm" else "common",
+            scratch=None if self.settings.fits_memory(COPIES * features.nbytes) else self.scratch,
         )
 
     def seeds(self, name: str) -> range:
@@ -137,7 +139,11 @@ class ProbeInputs:
         if key not in self.arrays:
             phi = view_features(self._network(encoder), input)
             if self._is_wide(input):
-                phi, kept = _along_leading_axes(phi, self.settings.axes)
+                axes, kept = _leading_axes(phi, self.settings.axes)
+                along = self._array((*phi.shape[:2], axes.shape[1]))
+                for part in torch.arange(len(phi)).split(BLOCK):
+                    along[part] = phi[part] @ axes
+                phi = along
                 self.kept[input] = min(kept, self.kept.get(input, 1.0))
             self.arrays[key] = phi
         return self.arrays[key]
@@ -251,8 +257,8 @@ class ProbeInputs:
         return torch.Generator().manual_seed(10 * seed + salt)
 
 
-def _along_leading_axes(phi: Float[Tensor, "s v f"], number: int) -> tuple[Float[Tensor, "s v g"], float]:
-    """Views along their leading right singular vectors, and how much of their squared length those hold.
+def _leading_axes(phi: Float[Tensor, "s v f"], number: int) -> tuple[Float[Tensor, "f g"], float]:
+    """The leading right singular vectors of views, and how much of their squared length those hold.
 
     Not centred, so that the sum of reduced views is the reduced sum of views. No label is looked at.
     """
@@ -261,5 +267,4 @@ def _along_leading_axes(phi: Float[Tensor, "s v f"], number: int) -> tuple[Float
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         axes = torch.svd_lowrank(some, q=min(number, *some.shape), niter=2)[2]
-    along = phi @ axes
-    return along, float((some @ axes).square().sum() / some.square().sum())
+    return axes, float((some @ axes).square().sum() / some.square().sum())

@@ -35,6 +35,7 @@ class StudySettings:
     control: Mapping[str, Control]  # what there is to choose from
     strengths: Sequence[float]  # of ridge when targets are decoded, see ridge.py
     widths: Sequence[float]  # of Gaussian kernels, times the median distance
+    memory_gb: float  # of rows in memory at most; more are streamed from files
     train_objects: Sequence[int]  # sizes of the learning curve, as far as there are so many
     reconstruct: int  # scenes whose query is reconstructed at each count
     samples: int  # drawn of each of these, for spread and likelihood
@@ -55,6 +56,8 @@ class StudySettings:
                 raise ValueError(f"probe.{name}={value} is not a list: write probe.{name}=[{value}]")
             if not isinstance(value, Sequence) or not (value or name == "controls"):
                 raise ValueError(f"probe.{name}={value} names none: write a list such as probe.{name}=[{example}]")
+        if not isinstance(self.memory_gb, int | float) or self.memory_gb <= 0:
+            raise ValueError(f"probe.memory_gb must be a number above 0, got {self.memory_gb}")
         # lists from YAML become tuples, so that settings stay frozen
         for name in ("inputs", "targets", "strengths", "widths", "train_objects"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
@@ -80,6 +83,10 @@ class StudySettings:
         """The controls to run; the headline's two, r as it is and its length, are always among them."""
         names = tuple(self.control) if self.controls == "all" else tuple(self.controls)
         return tuple(dict.fromkeys((*HEADLINE, *names)))
+
+    def fits_memory(self, size: float) -> bool:
+        """Whether so many bytes may be kept in memory."""
+        return size <= self.memory_gb * 1e9
 
     def probe_seeds(self, folds: int = FOLDS) -> range:
         """Seeds that no study of another ``seed`` has; fewer folds are gone through as often as five would be."""

@@ -5,6 +5,7 @@ one of newly initialised weights. Each object's cells stand in ``voxels.npz``, f
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +21,12 @@ from gqn_probe.analysis.probes.ridge import Block, KernelRidge, linear_kernel
 from gqn_probe.analysis.questions.splits import split_groups
 from gqn_probe.analysis.questions.targets import OFTEN, grid_cells
 from gqn_probe.atomic_io import write_arrays
+from gqn_probe.data.store.store_reader import StoredScenes
 from gqn_probe.types import Factors
 
 INPUT = "whole"  # every number of r
 FEWEST = 10  # objects from which a split can be made
+LARGEST = 5000  # objects, of the first: products of all with each other are in memory
 
 
 def write_voxels(
@@ -51,6 +54,10 @@ def write_voxels(
     """
     if study_inputs.scenes.factors is None or len(study_inputs.scenes) < FEWEST:
         return None
+    if len(study_inputs.scenes) > LARGEST:
+        scenes = study_inputs.scenes
+        some = scenes.select(slice(LARGEST)) if isinstance(scenes, StoredScenes) else scenes[:LARGEST]
+        study_inputs = replace(study_inputs, scenes=some)
     kept = sorted({count for count in counts if count <= study_inputs.usable_views})
     networks = {"trained": study_inputs, "untrained": study_inputs.untrained(untrained)}
     found = read_voxels(networks, kept, strengths=strengths, seed=seed)

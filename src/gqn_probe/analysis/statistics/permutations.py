@@ -5,13 +5,16 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+LARGEST = 5000  # objects permuted; of more, the first: the test of fewer is the more careful one
+
 
 class WithinObjectPermutations:
     """Orders of the labels of each object, shared by all tests of a study."""
 
     def __init__(self, objects: int, counts: int, *, permutations: int, seed: int) -> None:
         random = np.random.default_rng(seed)
-        orders = random.random((permutations, objects, counts), dtype=np.float32).argsort(axis=2)
+        self.objects = min(objects, LARGEST)
+        orders = random.random((permutations, self.objects, counts), dtype=np.float32).argsort(axis=2)
         # the place of each permuted label in an object's table of labels and predictions
         self.places = torch.from_numpy((orders * counts + np.arange(counts)).astype(np.int32))
 
@@ -20,6 +23,8 @@ class WithinObjectPermutations:
 
         The predictions were made without these labels, so under the null their order within an object is free.
         """
+        known = objects < self.objects
+        labels, predicted, objects = labels[known], predicted[known], objects[known]
         agree = (labels[:, :, None] == predicted[:, None, :]).flatten(1)
         chosen = self.places[:, objects] + (torch.arange(len(objects)) * agree.shape[1])[:, None].int()
         shuffled = agree.flatten().numpy()[chosen.numpy()].sum(axis=(1, 2))
