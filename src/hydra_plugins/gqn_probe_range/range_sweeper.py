@@ -17,7 +17,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
-from hydra.errors import CompactHydraException
+from hydra.errors import CompactHydraException, HydraException
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
@@ -60,7 +60,14 @@ class RangeSweeper(Sweeper):
         folder.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(self.config, folder / "multirun.yaml")
         self.validate_batch_is_legal(jobs)
-        results = self.launcher.launch(jobs, initial_job_idx=0)
+        again = f"the same command with hydra.sweep.dir={folder} runs"
+        try:
+            results = self.launcher.launch(jobs, initial_job_idx=0)
+        except HydraException:
+            raise
+        except Exception as error:  # of a process that was killed before it could say how its job went
+            message = " ".join(str(error).split())
+            raise CompactHydraException(f"the launcher gave up: {message}; {again} what is missing") from error
         failed = [result for result in results if result.status is not JobStatus.COMPLETED]
         shared = set.intersection(*(set(job) for job in jobs)) if len(jobs) > 1 else set()
         for result in failed:
@@ -69,8 +76,9 @@ class RangeSweeper(Sweeper):
         if failed:
             if len(failed) < len(results):  # Hydra calls them only after a sweep that does not raise
                 self.hydra_context.callbacks.on_multirun_end(config=self.config)
-            again = f"the same command with hydra.sweep.dir={folder} runs these alone"
-            raise CompactHydraException(f"{len(failed)} of {len(results)} jobs of the sweep failed; {again}")
+            raise CompactHydraException(
+                f"{len(failed)} of {len(results)} jobs of the sweep failed; {again} these alone"
+            )
         return results
 
 

@@ -4,6 +4,7 @@
 # torch and Lightning type what a module or a trainer holds more loosely than it is
 
 import errno
+import multiprocessing
 import os
 import time
 import zlib
@@ -140,6 +141,39 @@ def test_no_space_is_told_before_a_mapped_file_is_written(
     (home,) = study_inputs.cache.iterdir()
     assert raised.value.filename == str(home)
     assert {path.name for path in home.iterdir()} == {"lock"}
+
+
+def test_the_block_of_a_job_that_was_killed_is_encoded_by_another(
+    study_inputs: StudyInputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = replace(study_inputs, cache=study_inputs.cache / "whole", batch_size=2).features(("pooled",))["pooled"]
+    monkeypatch.setattr(features, "BLOCK", 4)
+    inputs = replace(study_inputs, batch_size=2)
+    processes = multiprocessing.get_context("fork")
+    reached, calls = processes.Event(), []
+
+    def stuck(*arguments):
+        calls.append(arguments)
+        if len(calls) == 4:  # in the middle of the second block, which is half written
+            reached.set()
+            time.sleep(600)
+        return read_views(*arguments)
+
+    def job() -> None:
+        torch.set_num_threads(1)  # those of the parent are not in its copy
+        monkeypatch.setattr(features, "read_views", stuck)
+        inputs.features(("pooled",))
+
+    killed = processes.Process(target=job)
+    killed.start()
+    assert reached.wait(60)
+    killed.kill()
+    killed.join()
+    read = Mock(wraps=read_views)
+    monkeypatch.setattr(features, "read_views", read)
+    assert torch.equal(inputs.features(("pooled",))["pooled"], expected)
+    assert read.call_count == 10  # all but the two of the first block
+    assert {path.name for path in inputs.features_folder.iterdir()} == {"pooled.npy", "pooled.crc32", "lock", "locks"}
 
 
 def test_jobs_encode_a_block_each_at_a_time(study_inputs: StudyInputs, monkeypatch: pytest.MonkeyPatch) -> None:
