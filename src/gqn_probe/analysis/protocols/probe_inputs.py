@@ -140,7 +140,7 @@ class ProbeInputs:
             phi = view_features(self._network(encoder), input)
             if self._is_wide(input):
                 axes, kept = _leading_axes(phi, self.settings.axes)
-                along = self._array((*phi.shape[:2], axes.shape[1]))
+                along = self._array((phi.shape[0], phi.shape[1], axes.shape[1]))
                 for part in torch.arange(len(phi)).split(BLOCK):
                     along[part] = phi[part] @ axes
                 phi = along
