@@ -1,14 +1,15 @@
 """The few values that cross modules, and the letters of axes everywhere.
 
-Scenes and images: ``s`` scene, ``b`` batch, ``v`` view, ``q`` query, ``c h w`` channels, height and width of an image,
-``p`` camera (7 numbers; 5 raw), ``n`` point or row, ``g`` place on the grid of an image or of space.
-Networks: ``d`` representation channels, ``x y`` column and row at the generator's resolution, ``rx ry`` of the
-representation, ``l`` generator step, ``z`` latent channels, ``u`` canvas channels, ``H W`` the size of the canvas,
-``i o`` channels into and out of a layer, ``m`` of several images stacked.
-Probes: ``n`` row, ``k`` count or other class, ``f`` feature, ``d`` feature of one input, ``e`` of its basis or with a
-last one for the bias, ``t`` dataset that is fitted beside others, ``j`` column of targets' values, ``w`` weight of all
-classes in a row, ``a`` some of the rows or probes, ``r`` rows of one kind, ``m`` probe or mixture beside others, ``o``
-object, ``u`` unit that is resampled.
+Scenes and images: ``s`` scene, ``b`` batch, ``v`` view, ``i`` view among those that are summed, ``q`` query,
+``c h w`` channels, height and width of an image, ``p`` camera (7 numbers; 5 raw), ``n`` row of anything, ``g`` place on
+the grid of an image or of space, ``o`` object.
+Networks: ``d`` channels of the representation or of another input, ``x y`` column and row at the generator's
+resolution, ``rx ry`` of the representation, ``l`` generator step, ``z`` latent channels, ``u`` canvas channels, ``H W``
+the size of the canvas.
+Probes: ``k`` count or other class, ``f`` feature, ``e`` of its basis or with a last one for the bias, ``t`` dataset
+fitted beside others, ``m`` strength tried beside others, ``j`` column of targets' values, ``a`` some of the rows or
+probes.
+Each letter has one meaning. What is met in one file alone is a word: ``epoch``, ``angle``, ``pair``, ``gates``.
 A number is a fixed length; ``*`` before a letter stands for any number of axes, braces for the value of an argument.
 """
 

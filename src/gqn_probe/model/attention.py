@@ -12,8 +12,8 @@ from gqn_probe.model.rays import point_features
 
 
 def attend(
-    query: Float[Tensor, "*b n k"], key: Float[Tensor, "*b m k"], value: Float[Tensor, "*b m v"]
-) -> Float[Tensor, "*b n v"]:
+    query: Float[Tensor, "*b n part"], key: Float[Tensor, "*b key part"], value: Float[Tensor, "*b key value"]
+) -> Float[Tensor, "*b n value"]:
     """Means of ``value`` weighted by softmax of ``query . key``, unscaled.
 
     Padded to one width, without which the CPU has no fused kernel. Computed in the precision of ``query``, whatever
@@ -26,12 +26,12 @@ def attend(
         return F.scaled_dot_product_attention(query, key, padded, scale=1.0)[..., : value.shape[-1]]
 
 
-def split_heads(values: Float[Tensor, "b n w"], heads: int) -> Float[Tensor, "b h n k"]:
+def split_heads(values: Float[Tensor, "b n width"], heads: int) -> Float[Tensor, "b head n part"]:
     """Channels dealt out to heads."""
     return rearrange(values, "b n (h k) -> b h n k", h=heads)
 
 
-def join_heads(values: Float[Tensor, "b h n k"]) -> Float[Tensor, "b n w"]:
+def join_heads(values: Float[Tensor, "b head n part"]) -> Float[Tensor, "b n width"]:
     """Heads side by side again."""
     return rearrange(values, "b h n k -> b n (h k)")
 
@@ -46,7 +46,7 @@ class SelfAttention(nn.Module):
         self.query_key_value, self.output = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.perceptron = perceptron(width)
 
-    def forward(self, tokens: Float[Tensor, "b n w"]) -> Float[Tensor, "b n w"]:
+    def forward(self, tokens: Float[Tensor, "b n width"]) -> Float[Tensor, "b n width"]:
         parts = self.query_key_value(self.norm_attention(tokens)).chunk(3, dim=-1)
         query, key, value = (split_heads(part, self.heads) for part in parts)
         tokens = tokens + self.output(join_heads(F.scaled_dot_product_attention(query, key, value)))
@@ -68,11 +68,11 @@ class Look(nn.Module):
 
     def forward(
         self,
-        tokens: Float[Tensor, "b n w"],
+        tokens: Float[Tensor, "b n width"],
         rays: Float[Tensor, "b n 14"],
-        points: Float[Tensor, "b s w"],
-        places: Float[Tensor, "s 3"],
-    ) -> Float[Tensor, "b n w"]:
+        points: Float[Tensor, "b point width"],
+        places: Float[Tensor, "point 3"],
+    ) -> Float[Tensor, "b n width"]:
         query = split_heads(self.query(self.norm_attention(tokens)), self.heads)
         key, value = (split_heads(part, self.heads) for part in self.key_value(points).chunk(2, dim=-1))
         distance = -self.log_sharpness.exp()[:, None, None] * point_features(places)

@@ -37,7 +37,7 @@ class Canvas(nn.Module):
             assert self.observe.bias is not None
             nn.init.constant_(self.observe.bias, 0.5)  # the first image is mid grey, as with a sigmoid
 
-    def gather(self, gathered: Tensor | None, hidden: Float[Tensor, "b h y x"]) -> Float[Tensor, "b g y x"]:
+    def gather(self, gathered: Tensor | None, hidden: Float[Tensor, "b h y x"]) -> Float[Tensor, "b gathered y x"]:
         """Add h_l: to the sum of those before where they share one up-sampling, else beside them."""
         if gathered is None:
             return hidden
@@ -54,7 +54,7 @@ class Canvas(nn.Module):
         hidden = len(ups) // len(self.up)
         return [down @ ups[: hidden * (step + 1)].T for step, down in enumerate(downs)]
 
-    def image(self, gathered: Float[Tensor, "b g y x"]) -> Float[Tensor, "b c h w"]:
+    def image(self, gathered: Float[Tensor, "b gathered y x"]) -> Float[Tensor, "b c h w"]:
         """The image's mean from all hidden states; at least fp32."""
         with torch.autocast(gathered.device.type, enabled=False):
             read = self.observe.weight[:, :, 0, 0]

@@ -47,7 +47,7 @@ class SpreadInjection(nn.Module):
         self.image = nn.Conv2d(image, image, SCALE, stride=SCALE, bias=False) if image else None
         self.gates = nn.Conv2d(image + camera + representation, gates, kernel, padding=kernel // 2)
 
-    def forward(self, given: Given) -> Float[Tensor, "b g y x"]:
+    def forward(self, given: Given) -> Float[Tensor, "b gates y x"]:
         representation = given.representation
         if self.representation is not None:
             representation = spread(self.representation, representation[:, :, 0, 0])
@@ -65,7 +65,7 @@ class RepeatInjection(nn.Module):
         self.image = nn.Conv2d(image, image, SCALE, stride=SCALE, bias=False) if image else None
         self.gates = nn.Conv2d(image + camera + representation, gates, kernel, padding=kernel // 2)
 
-    def forward(self, given: Given) -> Float[Tensor, "b g y x"]:
+    def forward(self, given: Given) -> Float[Tensor, "b gates y x"]:
         assert self.gates.bias is not None
         gates = convolve_repeated(self.gates.weight, self.image, given)
         return gates + self.gates.bias[:, None, None]
@@ -80,7 +80,7 @@ class ProjectInjection(nn.Module):
         self.camera = nn.Linear(camera, gates, bias=False)
         self.image = nn.Conv2d(image, gates, SCALE, stride=SCALE, bias=False) if image else None
 
-    def forward(self, given: Given) -> Float[Tensor, "b g y x"]:
+    def forward(self, given: Given) -> Float[Tensor, "b gates y x"]:
         gates = self.representation(given.representation) + self.camera(given.cameras)[:, :, None, None]
         if given.frames is not None and self.image is not None:
             return gates + self.image(given.frames)
@@ -90,7 +90,7 @@ class ProjectInjection(nn.Module):
 Injection = SpreadInjection | RepeatInjection | ProjectInjection
 
 
-def spread(layer: nn.ConvTranspose2d, values: Float[Tensor, "b i"]) -> Float[Tensor, "b o y x"]:
+def spread(layer: nn.ConvTranspose2d, values: Float[Tensor, "b in"]) -> Float[Tensor, "b out y x"]:
     """A transposed convolution of an image of one position is one matrix product."""
     # Bound by reading the weights once: making them bfloat16 first takes longer than the product.
     with torch.autocast(values.device.type, enabled=False):
@@ -98,8 +98,8 @@ def spread(layer: nn.ConvTranspose2d, values: Float[Tensor, "b i"]) -> Float[Ten
 
 
 def convolve_repeated(
-    weight: Float[Tensor, "o i k k"], reduce: nn.Conv2d | None, given: Given
-) -> Float[Tensor, "b o y x"]:
+    weight: Float[Tensor, "out in tap tap"], reduce: nn.Conv2d | None, given: Given
+) -> Float[Tensor, "b out y x"]:
     """The "same" convolution of reduced image, camera and representation, repeated where they have no grid."""
     cameras, representation, grid = given.cameras, given.representation, given.grid
     image = reduce(given.frames) if given.frames is not None and reduce is not None else None
@@ -115,8 +115,8 @@ def convolve_repeated(
 
 
 def convolve_constant(
-    weight: Float[Tensor, "o i k k"], values: Float[Tensor, "b i"], height: int, width: int
-) -> Float[Tensor, "b o {height} {width}"]:
+    weight: Float[Tensor, "out in tap tap"], values: Float[Tensor, "b in"], height: int, width: int
+) -> Float[Tensor, "b out {height} {width}"]:
     """The "same" convolution of ``values`` spread over height x width, for 1/(height width) of the work."""
     taps = torch.einsum("oiyx,bi->boyx", weight, values)
     rows, columns = _inside(height, weight.shape[-1], taps), _inside(width, weight.shape[-1], taps)
@@ -124,8 +124,8 @@ def convolve_constant(
 
 
 def convolve_with_constant(
-    conv: nn.Conv2d, maps: Float[Tensor, "b m h w"], values: Float[Tensor, "b i"]
-) -> Float[Tensor, "b o h w"]:
+    conv: nn.Conv2d, maps: Float[Tensor, "b stacked h w"], values: Float[Tensor, "b in"]
+) -> Float[Tensor, "b out h w"]:
     """A "same" convolution of ``maps`` and, as further channels, ``values`` spread over all positions."""
     varying, constant = conv.weight.split([maps.shape[1], values.shape[1]], dim=1)
     spread = convolve_constant(constant, values, maps.shape[2], maps.shape[3])

@@ -47,13 +47,13 @@ class Core(nn.Module):
                 for parameter in part.parameters() if part else ():
                     nn.init.uniform_(parameter, -bound, bound)
 
-    def constant(self, given: Given) -> Float[Tensor, "b g y x"]:
+    def constant(self, given: Given) -> Float[Tensor, "b gates y x"]:
         """The part of the four gates that is the same at every step."""
         return self.injection(given)
 
     def forward(
         self,
-        constant: Float[Tensor, "b g y x"],
+        constant: Float[Tensor, "b gates y x"],
         latent: Float[Tensor, "b z y x"] | None,
         others: list[Tensor],
         state: State | None,
@@ -63,11 +63,11 @@ class Core(nn.Module):
 
     def pre_activations(
         self,
-        constant: Float[Tensor, "b g y x"],
+        constant: Float[Tensor, "b gates y x"],
         latent: Float[Tensor, "b z y x"] | None,
         others: list[Tensor],
         state: State | None,
-    ) -> Float[Tensor, "b g y x"]:
+    ) -> Float[Tensor, "b gates y x"]:
         """The gates before their non-linearities: a sum of what each input adds."""
         gates = constant
         if latent is not None and self.latent is not None:
@@ -77,7 +77,7 @@ class Core(nn.Module):
         return gates
 
 
-def update(gates: Float[Tensor, "b g y x"], state: State | None) -> State:
+def update(gates: Float[Tensor, "b gates y x"], state: State | None) -> State:
     """The LSTM's equations; gates in the order forget, input, output, candidate."""
     # At least fp32: in bfloat16 the 8 bits of a state that is added to at every step would be too few.
     gates = gates.to(torch.promote_types(gates.dtype, torch.float32))

@@ -36,7 +36,7 @@ class Encoder(Configured):
 
     def look(
         self, representation: Float[Tensor, "b d y x"], cameras: Float[Tensor, "n p"], grid: tuple[int, int]
-    ) -> Float[Tensor, "n w gy gx"]:
+    ) -> Float[Tensor, "n width y x"]:
         """The generator's input of a scene from each query camera; n / b consecutive ones are of one scene."""
         return representation.repeat_interleave(len(cameras) // len(representation), dim=0)
 

@@ -46,7 +46,7 @@ class GaussianHead(nn.Module):
         assert self.moments.bias is not None
         return self._gaussian(self.moments.bias[:, None, None].expand(batch, -1, *grid))
 
-    def _gaussian(self, moments: Float[Tensor, "b m y x"]) -> Gaussian:
+    def _gaussian(self, moments: Float[Tensor, "b moments y x"]) -> Gaussian:
         # Deviations and the KL that is made of them need more than the 8 bits of bfloat16.
         moments = moments.to(torch.promote_types(moments.dtype, torch.float32))
         mean, raw = moments.chunk(2, dim=1)

@@ -39,7 +39,7 @@ class Trace(NamedTuple):
     posterior_mean: Float[Tensor, "b l z y x"]
     posterior_std: Float[Tensor, "b l z y x"]
     kl: Float[Tensor, "b l"]  # nats
-    reader: dict[str, Float[Tensor, "b w _ _"]]  # see ``Encoder.read``
+    reader: dict[str, Float[Tensor, "b width _ _"]]  # see ``Encoder.read``
 
 
 class GQN(Configured):
@@ -168,12 +168,12 @@ class GQN(Configured):
         deterministic: bool = False,
         size: tuple[int, int] | None = None,
         samples: int = 1,
-    ) -> Float[Tensor, "m c h w"]:
+    ) -> Float[Tensor, "image c h w"]:
         """Predict query views, one or more consecutive ones a scene, with latents from the prior.
 
         Args:
             size: height and width of the images: without it, what the representation tells, or those of training.
-            samples: how many images of each query, one after another: m = n samples.
+            samples: how many images of each query, one after another: n samples in all.
         """
         size = size or self.encoder.image_size(representation) or self.input_spec.size
         size = size or (self.generator.size, self.generator.size)

@@ -90,13 +90,13 @@ class Points(Encoder):
         return self.gather.layers(frames, self.rays(cameras, grid), self.places)
 
     def look(
-        self, representation: Float[Tensor, "b d s 1"], cameras: Float[Tensor, "n p"], grid: tuple[int, int]
-    ) -> Float[Tensor, "n w y x"]:
+        self, representation: Float[Tensor, "b d point 1"], cameras: Float[Tensor, "n p"], grid: tuple[int, int]
+    ) -> Float[Tensor, "n width y x"]:
         """The map of what the rays of each query see; consecutive queries are of one scene."""
         return self.read(representation, cameras, grid)["map"]
 
     def read(
-        self, representation: Float[Tensor, "b d s 1"], cameras: Float[Tensor, "n p"], grid: tuple[int, int]
+        self, representation: Float[Tensor, "b d point 1"], cameras: Float[Tensor, "n p"], grid: tuple[int, int]
     ) -> dict[str, Tensor]:
         """The reader's ``points`` (b w s 1), once a scene, and the ``map`` that each query sees (n w y x)."""
         return self.reader(representation, self.rays(cameras, grid), self.places, grid)
@@ -121,8 +121,8 @@ class Gather(nn.Module):
         self.linear_path = nn.Linear(width, channels, bias=False)  # without it, learning is many times slower
 
     def layers(
-        self, frames: Float[Tensor, "n c h w"], rays: Rays, places: Float[Tensor, "s 3"]
-    ) -> dict[str, Float[Tensor, "n k y x"]]:
+        self, frames: Float[Tensor, "n c h w"], rays: Rays, places: Float[Tensor, "point 3"]
+    ) -> dict[str, Float[Tensor, "n channels y x"]]:
         readouts: dict[str, Tensor] = {}
         frames = frames.contiguous(memory_format=torch.channels_last)
         readouts["conv1"] = F.relu(self.conv1(frames))
@@ -141,7 +141,9 @@ class Gather(nn.Module):
         readouts["points"] = rearrange(F.relu(code), "n s d -> n d s 1")
         return readouts
 
-    def _values(self, frames: Float[Tensor, "n c h w"], stem: Float[Tensor, "n k y x"]) -> Float[Tensor, "n g k"]:
+    def _values(
+        self, frames: Float[Tensor, "n c h w"], stem: Float[Tensor, "n channels y x"]
+    ) -> Float[Tensor, "n cell channels"]:
         """``value`` of the stem's features beside twice the mean colours of each cell's quarters, without the latter.
 
         A mean over a quarter, then a linear layer, is one convolution whose taps are equal within each quarter.
@@ -153,7 +155,7 @@ class Gather(nn.Module):
         values = F.linear(rearrange(stem, "n k y x -> n (y x) k"), of_stem)
         return values + rearrange(colors, "n k y x -> n (y x) k")
 
-    def _where(self, rays: Rays, places: Float[Tensor, "s 3"]) -> Float[Tensor, "n s k"]:
+    def _where(self, rays: Rays, places: Float[Tensor, "point 3"]) -> Float[Tensor, "n point channels"]:
         """``where`` of each point in each view, without forming its inputs side by side."""
         place, direction, depth = self.where.weight.split([3, 3, 1], dim=1)
         in_front = (rays.forward @ places.T) - (rays.forward * rays.eye).sum(dim=1, keepdim=True)
@@ -184,9 +186,9 @@ class Reader(nn.Module):
 
     def forward(
         self,
-        representation: Float[Tensor, "b d s 1"],
+        representation: Float[Tensor, "b d point 1"],
         rays: Rays,
-        places: Float[Tensor, "s 3"],
+        places: Float[Tensor, "point 3"],
         grid: tuple[int, int],
     ) -> dict[str, Tensor]:
         scenes = len(representation)

@@ -100,7 +100,7 @@ def ray_features(rays: Rays) -> Float[Tensor, "n g 11"]:
     return torch.cat([-squares, -2 * rays.origin, length, torch.ones_like(length)], dim=-1)
 
 
-def point_features(points: Float[Tensor, "m 3"]) -> Float[Tensor, "m 11"]:
+def point_features(points: Float[Tensor, "point 3"]) -> Float[Tensor, "point 11"]:
     """Features of a point whose inner product with ``ray_features`` is the squared distance."""
     x, y, z = points.unbind(dim=-1)
     squares = torch.stack([x * x, y * y, z * z, x * y, x * z, y * z], dim=-1)

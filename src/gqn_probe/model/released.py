@@ -29,7 +29,7 @@ class ReleasedCore(nn.Module):
         self.gates = nn.Conv2d(total, 4 * hidden, kernel, padding=kernel // 2)
         self.transform = nn.Conv2d(hidden, total, kernel, padding=kernel // 2)
 
-    def constant(self, given: Given) -> Float[Tensor, "b g y x"]:
+    def constant(self, given: Given) -> Float[Tensor, "b gates y x"]:
         """The part of the four gates that is the same at every step."""
         assert self.gates.bias is not None
         assert self.transform.bias is not None
@@ -39,7 +39,7 @@ class ReleasedCore(nn.Module):
 
     def forward(
         self,
-        constant: Float[Tensor, "b g y x"],
+        constant: Float[Tensor, "b gates y x"],
         latent: Float[Tensor, "b z y x"] | None,
         others: list[Tensor],
         state: State | None,
@@ -49,11 +49,11 @@ class ReleasedCore(nn.Module):
 
     def pre_activations(
         self,
-        constant: Float[Tensor, "b g y x"],
+        constant: Float[Tensor, "b gates y x"],
         latent: Float[Tensor, "b z y x"] | None,
         others: list[Tensor],
         state: State | None,
-    ) -> Float[Tensor, "b g y x"]:
+    ) -> Float[Tensor, "b gates y x"]:
         """As ``Core.pre_activations``."""
         inputs = others if latent is None else [latent]
         weight, padding = self.gates.weight, self.gates.padding

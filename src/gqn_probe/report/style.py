@@ -126,7 +126,7 @@ def line(axes: Axes, rows: Sequence[Result], label: str, index: int) -> None:
     axes.fill_between(counts, low, high, color=color, alpha=BAND, linewidth=0)
 
 
-def square(cells: Sequence[tuple[int, int, float]]) -> tuple[list[int], Float[np.ndarray, "a b"]]:
+def square(cells: Sequence[tuple[int, int, float]]) -> tuple[list[int], Float[np.ndarray, "row column"]]:
     """The counts, and the table of values over them; NaN where none was given."""
     counts = sorted({count for row, column, _ in cells for count in (row, column)})
     table = np.full((len(counts), len(counts)), np.nan)
@@ -135,7 +135,7 @@ def square(cells: Sequence[tuple[int, int, float]]) -> tuple[list[int], Float[np
     return counts, table
 
 
-def heat_map(counts: list[int], table: Float[np.ndarray, "a b"], label: str, *, low: float | None) -> Figure:
+def heat_map(counts: list[int], table: Float[np.ndarray, "row column"], label: str, *, low: float | None) -> Figure:
     """A table over counts on both axes, in colours and numbers."""
     figure = blank(5.2, 4.4)
     axes = figure.add_subplot()

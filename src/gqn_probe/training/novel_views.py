@@ -46,7 +46,7 @@ def predicted_views(
     size: tuple[int, int],
     samples: int = 1,
     seed: int = 0,
-) -> Float[Tensor, "b v m c h w"]:
+) -> Float[Tensor, "b v sample c h w"]:
     """Samples of the prior from each camera, in 0..1, on the CPU.
 
     The latents are drawn alike at every camera, so that between two views nothing but the camera changes.
@@ -62,7 +62,7 @@ def predicted_views(
             torch.manual_seed(seed)
             asked = camera.expand(len(representation), -1)
             images = gqn.sample_from(representation, asked, size=size, samples=samples).float().clamp(0, 1).cpu()
-            drawn.append(rearrange(images, "(b m) c h w -> b m c h w", m=samples))
+            drawn.append(rearrange(images, "(b sample) c h w -> b sample c h w", sample=samples))
             advance(len(images))
     return torch.stack(drawn, dim=1)
 

@@ -31,10 +31,10 @@ class Ablation(NamedTuple):
     ranking: str  # what the probe that ranks them reads: "count", a target; "" for random ones
     kind: str
     share: float  # of the units that the ranking's first are
-    units: Int[Tensor, " u"]
+    units: Int[Tensor, " unit"]
 
 
-def by_unit(r: Float[Tensor, "n d y x"], unit: str) -> Float[Tensor, "n u f"]:
+def by_unit(r: Float[Tensor, "n d y x"], unit: str) -> Float[Tensor, "n unit f"]:
     """r with one row a unit: its channels, or its positions (points).
 
     Raises:
@@ -45,7 +45,9 @@ def by_unit(r: Float[Tensor, "n d y x"], unit: str) -> Float[Tensor, "n u f"]:
     return rearrange(r, "n d y x -> n d (y x)" if unit == "channel" else "n d y x -> n (y x) d")
 
 
-def usage(rows: Float[Tensor, "n u f"], values: Float[Tensor, "n t"], strength: float = 1e-2) -> Float[Tensor, " u"]:
+def usage(
+    rows: Float[Tensor, "n unit f"], values: Float[Tensor, "n j"], strength: float = 1e-2
+) -> Float[Tensor, " unit"]:
     """Use of each unit by a linear probe of ``values``: the standard deviation of the unit's term in its prediction.
 
     Ridge in the dual form; weights alone would rank a unit high for being small.
@@ -61,7 +63,7 @@ def usage(rows: Float[Tensor, "n u f"], values: Float[Tensor, "n t"], strength: 
 
 
 def ablations(
-    rankings: Mapping[str, Float[Tensor, " u"]], variance: Float[Tensor, " u"], shares: Sequence[float], seed: int
+    rankings: Mapping[str, Float[Tensor, " unit"]], variance: Float[Tensor, " unit"], shares: Sequence[float], seed: int
 ) -> Iterator[Ablation]:
     """The most used units of each ranking, and the two random controls of the first ranking."""
     generator, number = torch.Generator().manual_seed(seed), len(variance)
@@ -78,7 +80,7 @@ def ablations(
             yield Ablation("", SAME_NORM, share, order[: last + 1])
 
 
-def without(rows: Float[Tensor, "n u f"], units: Int[Tensor, " a"]) -> Float[Tensor, "n u f"]:
+def without(rows: Float[Tensor, "n unit f"], units: Int[Tensor, " a"]) -> Float[Tensor, "n unit f"]:
     """The rows with some units set to their mean over all these rows."""
     left = rows.clone()
     left[:, units] = rows[:, units].mean(dim=0)
@@ -131,6 +133,6 @@ def read_target(
     return ("accuracy", share_interval(sums)) if classes else ("r2", r2_interval(sums))
 
 
-def variance_of(rows: Float[Tensor, "n u f"]) -> Float[Tensor, " u"]:
+def variance_of(rows: Float[Tensor, "n unit f"]) -> Float[Tensor, " unit"]:
     """Of each unit over all rows, summed over its numbers."""
     return reduce(rows.double().var(dim=0, correction=0), "u f -> u", "sum")

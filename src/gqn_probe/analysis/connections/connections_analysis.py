@@ -205,13 +205,13 @@ def _row(
     return Result(target, unit, control, common["probe"], None, "test", count, metric, *value, n=common["n"])
 
 
-def _columns(found: Classes | Values) -> Float[Tensor, "s t"]:
+def _columns(found: Classes | Values) -> Float[Tensor, "s j"]:
     if isinstance(found, Values):
         return found.values
     return torch.nn.functional.one_hot(found.labels.clamp(min=0), found.kinds).float()
 
 
-def _as_maps(rows: Float[Tensor, "s u f"], unit: str, shape: torch.Size) -> Float[Tensor, "s d y x"]:
+def _as_maps(rows: Float[Tensor, "s unit f"], unit: str, shape: torch.Size) -> Float[Tensor, "s d y x"]:
     pattern = "s d (y x) -> s d y x" if unit == "channel" else "s (y x) d -> s d y x"
     return rearrange(rows, pattern, y=shape[1], x=shape[2])
 

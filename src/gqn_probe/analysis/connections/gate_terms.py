@@ -31,7 +31,7 @@ CORES = ("generation", "inference")
 BATCH = 16  # scenes at a time
 SHARE = "variance_share"
 
-Terms = dict[str, Float[Tensor, "b g y x"]]  # by input
+Terms = dict[str, Float[Tensor, "b gates y x"]]  # by input
 
 
 class Call(NamedTuple):

@@ -124,7 +124,7 @@ def _own(chosen: Int[Tensor, "s i"]) -> Int[Tensor, "s i"]:
 
 def sum_views(
     phi: Float[Tensor, "s v *f"], selection: Selection, *, aggregation: str = "sum"
-) -> Float[Tensor, " r *f"]:
+) -> Float[Tensor, " n *f"]:
     """One row a selection; rows of a nested order are each the row before plus one view, to the last bit."""
     rows = torch.empty(len(selection.scenes), *phi.shape[2:])
     for start in range(0, len(rows), BLOCK):

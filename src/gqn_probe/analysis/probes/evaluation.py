@@ -29,8 +29,8 @@ class ProbeResult(NamedTuple):
 
     dataset: ProbeDataset
     setting: float  # what validation rows chose
-    train: Float[Tensor, " m"] | None  # its ``ROW_METRICS``; None where training rows would find themselves
-    validation: Float[Tensor, " m"]
+    train: Float[Tensor, " metric"] | None  # its ``ROW_METRICS``; None where training rows would find themselves
+    validation: Float[Tensor, " metric"]
     test: Predictions
     curves: Curves | None  # of the chosen setting, one value an epoch
 
@@ -64,10 +64,10 @@ def read_parts(
 ) -> ProbeResult:
     """Read every part of a dataset in chunks of rows; of all but the test rows, scores are enough."""
 
-    def predictions(features: Float[Tensor, "n f"], rows: Int[Tensor, " r"]) -> Predictions:
+    def predictions(features: Float[Tensor, "n f"], rows: Int[Tensor, " a"]) -> Predictions:
         return Predictions.of(dataset.groups[rows], dataset.labels[rows], logits(features[rows]))
 
-    def scores(rows: Int[Tensor, " r"]) -> Float[Tensor, " m"]:
+    def scores(rows: Int[Tensor, " a"]) -> Float[Tensor, " metric"]:
         parts = [row_scores(predictions(dataset.features, part), values).sum(dim=0) for part in rows.split(CHUNK)]
         return torch.stack(parts).sum(dim=0) / len(rows)
 

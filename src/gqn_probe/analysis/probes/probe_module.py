@@ -176,7 +176,7 @@ class ProbeModule(lightning.LightningModule):
         return (loss / count.clamp(min=1)).sum() + torch.stack(penalties).sum()
 
 
-def _glorot_uniform(fan_in: int, fan_out: int, generator: torch.Generator) -> Float[Tensor, "i o"]:
+def _glorot_uniform(fan_in: int, fan_out: int, generator: torch.Generator) -> Float[Tensor, "fan_in fan_out"]:
     """Keras' default for a dense layer (Glorot & Bengio 2010, equation 16)."""
     limit = (6.0 / (fan_in + fan_out)) ** 0.5
     return (torch.rand(fan_in, fan_out, generator=generator) * 2 - 1) * limit

@@ -100,7 +100,7 @@ def write_viewer(
     return folder / "viewer.json"
 
 
-def _rings(azimuths: int, elevations: Sequence[float], distance: float) -> Float[Tensor, "e a 5"]:
+def _rings(azimuths: int, elevations: Sequence[float], distance: float) -> Float[Tensor, "elevation azimuth 5"]:
     """Raw cameras, a ring an elevation."""
     rings = [azimuth_orbit(azimuths, elevation=elevation) for elevation in elevations]
     return cameras_facing(torch.stack(rings), distance)
@@ -125,7 +125,7 @@ def _predictions(
     study_inputs: StudyInputs,
     scenes: Scenes,
     order: Tensor,
-    rings: Float[Tensor, "e a 5"],
+    rings: Float[Tensor, "elevation azimuth 5"],
     counts: Sequence[int],
     samples: int,
     seed: int,

@@ -37,7 +37,7 @@ class Values(NamedTuple):
     """Numbers, several a scene."""
 
     values: Float[Tensor, "s j"]
-    derive: Callable[[Float[Tensor, "s j"]], Float[Tensor, "s u"]] | None = None  # what is scored, where another
+    derive: Callable[[Float[Tensor, "s j"]], Float[Tensor, "s scored"]] | None = None  # what is scored, where another
 
 
 Target = Callable[[SceneSource, Selection], Classes | Values]

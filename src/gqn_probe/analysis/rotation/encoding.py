@@ -25,8 +25,8 @@ class EncodedViews:
     """Codes by read-out, of the context and of what it is compared with."""
 
     context: dict[str, Float[Tensor, "s v f"]]
-    same: dict[str, Float[Tensor, "s a f"]]
-    mirror: dict[str, Float[Tensor, "s a f"]]
+    same: dict[str, Float[Tensor, "s angle f"]]
+    mirror: dict[str, Float[Tensor, "s angle f"]]
     maps: Float[Tensor, "s v d y x"] | None = None  # the context as the generator takes it
 
 
@@ -49,7 +49,7 @@ def encode_condition(study_inputs: StudyInputs, views: RotationViews, condition:
     return EncodedViews(codes, told["same"][0], told.get("mirror", told["same"])[0], maps)
 
 
-def cameras_told(views: RotationViews, condition: str) -> tuple[Float[Tensor, "s v 5"], Float[Tensor, "s a 5"]]:
+def cameras_told(views: RotationViews, condition: str) -> tuple[Float[Tensor, "s v 5"], Float[Tensor, "s angle 5"]]:
     """The raw cameras that the network is told: the true ones, or where they are held the first context camera's."""
     if condition != "held":
         return views.context_cameras, views.probe_cameras

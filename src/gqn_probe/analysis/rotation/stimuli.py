@@ -28,19 +28,19 @@ class RotationViews:
     angles: tuple[float, ...]  # degrees that each probe is turned by from the first view
     context_frames: UInt8[Tensor, "s v c h w"]  # the first view is that at 0 degrees
     context_cameras: Float[Tensor, "s v 5"]
-    same_frames: UInt8[Tensor, "s a c h w"]  # of the object itself
-    mirror_frames: UInt8[Tensor, "s a c h w"]  # of its mirror image, whose cubes keep their colours
-    probe_cameras: Float[Tensor, "s a 5"]
+    same_frames: UInt8[Tensor, "s angle c h w"]  # of the object itself
+    mirror_frames: UInt8[Tensor, "s angle c h w"]  # of its mirror image, whose cubes keep their colours
+    probe_cameras: Float[Tensor, "s angle 5"]
 
-    def nearest(self, count: int) -> Float[Tensor, "s a"]:
+    def nearest(self, count: int) -> Float[Tensor, "s angle"]:
         """Degrees from each probe's camera to the nearest of the first ``count`` context cameras."""
         return self._turned(count).amin(dim=2)
 
-    def nearest_view(self, count: int) -> Int[Tensor, "s a"]:
+    def nearest_view(self, count: int) -> Int[Tensor, "s angle"]:
         """The index of that view among the first ``count`` context views."""
         return self._turned(count).argmin(dim=2)
 
-    def _turned(self, count: int) -> Float[Tensor, "s a v"]:
+    def _turned(self, count: int) -> Float[Tensor, "s angle v"]:
         return turned(self.probe_cameras[:, :, None], self.context_cameras[:, None, :count])
 
 

@@ -25,7 +25,7 @@ FAR = 60  # degrees from which a read-out must tell more than pixels do: nearer 
 
 
 def score_rows(
-    trials: Trials, angles: Sequence[float], units: Int[Tensor, " s"], nearest: dict[int, Float[Tensor, "s a"]]
+    trials: Trials, angles: Sequence[float], units: Int[Tensor, " s"], nearest: dict[int, Float[Tensor, "s angle"]]
 ) -> Iterator[Result]:
     """Rows of ``results.csv``; ``target`` is the axis.
 
@@ -99,7 +99,7 @@ def rises(case: Case, trials: Trials, angles: Sequence[float], units: Int[Tensor
 
 
 def _rise(
-    x: Float[Tensor, "s a"], y: Float[Tensor, "s a"], units: Int[Tensor, " s"], prefix: str
+    x: Float[Tensor, "s angle"], y: Float[Tensor, "s angle"], units: Int[Tensor, " s"], prefix: str
 ) -> dict[str, Interval]:
     """The slope of y on x, a ratio of sums over mirror classes, and the same in units of both deviations."""
     spread = float(x.norm() * y.norm())
@@ -114,12 +114,12 @@ def _rise(
     }
 
 
-def _within(values: Float[Tensor, "s a"]) -> Float[Tensor, "s a"]:
+def _within(values: Float[Tensor, "s angle"]) -> Float[Tensor, "s angle"]:
     """Less each object's mean."""
     return values.double() - values.double().mean(dim=1, keepdim=True)
 
 
-def _residual(values: Float[Tensor, "s a"], basis: Float[Tensor, "n b"]) -> Float[Tensor, "s a"]:
+def _residual(values: Float[Tensor, "s angle"], basis: Float[Tensor, "n basis"]) -> Float[Tensor, "s angle"]:
     """Residuals of a regression on the columns of ``basis``."""
     flat = values.flatten()[:, None]
     scaled = basis / basis.norm(dim=0).clamp(min=1e-12)

@@ -35,11 +35,11 @@ class Case(NamedTuple):
 class Scores(NamedTuple):
     """Unlikeness of two views to what is known of the object."""
 
-    same: Float[Tensor, "s a"]  # the view of the object itself
-    mirror: Float[Tensor, "s a"]  # that of its mirror image
+    same: Float[Tensor, "s angle"]  # the view of the object itself
+    mirror: Float[Tensor, "s angle"]  # that of its mirror image
 
     @property
-    def right(self) -> Float[Tensor, "s a"]:
+    def right(self) -> Float[Tensor, "s angle"]:
         """1 where the object is told from its mirror image, 0 where it is mistaken for it, 0.5 where they are equal."""
         return (self.same < self.mirror).double() + 0.5 * (self.same == self.mirror).double()
 
@@ -149,7 +149,7 @@ def trial_rows(trials: Trials, views: RotationViews, mirror_class: Int[Tensor, "
 COLUMNS = (*Case._fields, "mirror_class", "angle", "nearest", "same", "mirror")
 
 
-def _errors(predicted: Float[Tensor, "s a c h w"], views: RotationViews) -> Scores:
+def _errors(predicted: Float[Tensor, "s angle c h w"], views: RotationViews) -> Scores:
     frames = views.same_frames, views.mirror_frames
     squares = ((predicted.clamp(0, 1) - to_unit(each)).square().mean(dim=(2, 3, 4)) for each in frames)
     return Scores(*(255 * each.double().sqrt() for each in squares))

@@ -11,7 +11,7 @@ from gqn_probe.progress import progress
 from gqn_probe.results import Result
 
 ALIKE, PARTIAL = "rdm_correlation", "rdm_partial_correlation"
-Vector = Float[np.ndarray, " p"]
+Vector = Float[np.ndarray, " pair"]
 
 
 class Cell(NamedTuple):
@@ -79,7 +79,7 @@ def _over_networks(
             yield Result.pooled(case, metric, found, n=stimuli, count=cells[0].count, split="")
 
 
-def _by_pairs(models: Mapping[str, Vector]) -> Iterator[tuple[Bool[np.ndarray, " p"], list[str]]]:
+def _by_pairs(models: Mapping[str, Vector]) -> Iterator[tuple[Bool[np.ndarray, " pair"], list[str]]]:
     """Models that are asked of the same pairs, together with which these are."""
     groups: dict[bytes, list[str]] = {}
     for name, vector in models.items():

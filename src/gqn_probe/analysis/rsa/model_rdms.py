@@ -19,7 +19,7 @@ from gqn_probe.analysis.questions.targets import TARGETS, Classes, Target
 from gqn_probe.data.stimuli.cameras import camera_basis
 from gqn_probe.data.store.store_reader import SceneSource
 
-Vector = Float[np.ndarray, " p"]  # NaN for pairs that the question is not asked of
+Vector = Float[np.ndarray, " pair"]  # NaN for pairs that the question is not asked of
 
 
 class ModelRdm(NamedTuple):
@@ -99,7 +99,7 @@ def form_model(name: str, scenes: SceneSource, views: Selection, targets: Mappin
     return found
 
 
-def nearest_rotations(matrices: Float[Tensor, "s i j"]) -> Float[Tensor, "s i j"]:
+def nearest_rotations(matrices: Float[Tensor, "s 3 3"]) -> Float[Tensor, "s 3 3"]:
     """The rotation that differs least from each 3x3 matrix."""
     left, _, right = torch.linalg.svd(matrices)
     sign = torch.linalg.det(left @ right)
@@ -107,7 +107,7 @@ def nearest_rotations(matrices: Float[Tensor, "s i j"]) -> Float[Tensor, "s i j"
     return left @ right
 
 
-def pairwise_angles(rotations: Float[Tensor, "s i j"]) -> Float[Tensor, " p"]:
+def pairwise_angles(rotations: Float[Tensor, "s 3 3"]) -> Float[Tensor, " pair"]:
     """Geodesic distance on SO(3) between all pairs, degrees in 0..180."""
     trace = einsum(rotations, rotations, "a i j, b i j -> a b")
     first, second = torch.triu_indices(len(rotations), len(rotations), 1)

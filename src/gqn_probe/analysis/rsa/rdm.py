@@ -18,11 +18,11 @@ SYMMETRY = 1e-5  # difference between the two triangles, as a share of the large
 class Rdms(NamedTuple):
     """RDMs of the same conditions."""
 
-    vectors: Float[np.ndarray, "m p"]
+    vectors: Float[np.ndarray, "rdm pair"]
     names: tuple[str, ...]  # of each RDM
     conditions: tuple[str, ...]  # ids of what is told apart
 
-    def matrices(self) -> Float[np.ndarray, "m n n"]:
+    def matrices(self) -> Float[np.ndarray, "rdm n n"]:
         """The square matrices."""
         return np.stack([squareform(vector) for vector in self.vectors])
 
@@ -30,7 +30,7 @@ class Rdms(NamedTuple):
 class SubjectRdms(NamedTuple):
     """RDMs of people, animals or sessions, at one time or several."""
 
-    vectors: Float[np.ndarray, "o t p"]
+    vectors: Float[np.ndarray, "subject time pair"]
     subjects: tuple[str, ...]
     conditions: tuple[str, ...]  # ids; empty where the file has none
 
@@ -41,7 +41,7 @@ class SubjectRdms(NamedTuple):
         return SubjectRdms(vectors, self.subjects, tuple(self.conditions[i] for i in conditions))
 
 
-def rdm(rows: Float[np.ndarray, "n f"], distance: str) -> Float[np.ndarray, " p"]:
+def rdm(rows: Float[np.ndarray, "n f"], distance: str) -> Float[np.ndarray, " pair"]:
     """Distances between all pairs of rows: 1 - Pearson's correlation (0..2), or Euclidean.
 
     Raises:
@@ -67,7 +67,7 @@ def conditions_of(pairs: int) -> int:
     return n
 
 
-def as_vectors(array: Float[np.ndarray, "*m n n"], where: str) -> Float[np.ndarray, "*m p"]:
+def as_vectors(array: Float[np.ndarray, "*rdm n n"], where: str) -> Float[np.ndarray, "*rdm pair"]:
     """The upper triangles of square RDMs.
 
     Raises:

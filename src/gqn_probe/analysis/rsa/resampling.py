@@ -26,18 +26,20 @@ class Inference(NamedTuple):
     ceiling: tuple[float, float] | None  # what the best candidate would reach, least and most; None of one subject
 
 
-def draw(n: int, draws: int, rng: np.random.Generator) -> Int[np.ndarray, "b n"]:
+def draw(n: int, draws: int, rng: np.random.Generator) -> Int[np.ndarray, "draw n"]:
     """Multiplicity of each of ``n`` stimuli or subjects in each bootstrap sample."""
     return rng.multinomial(n, np.full(n, 1 / n), size=draws)
 
 
-def pair_weights(times: Int[np.ndarray, "b n"]) -> Float[np.ndarray, "b p"]:
+def pair_weights(times: Int[np.ndarray, "draw n"]) -> Float[np.ndarray, "draw pair"]:
     """Multiplicity of each pair of different stimuli in each bootstrap sample."""
     first, second = np.triu_indices(times.shape[1], 1)
     return (times[:, first] * times[:, second]).astype(np.float64)
 
 
-def correlations(vectors: Float[np.ndarray, "v p"], weights: Float[np.ndarray, "b p"]) -> Float[np.ndarray, "b v v"]:
+def correlations(
+    vectors: Float[np.ndarray, "vector pair"], weights: Float[np.ndarray, "draw pair"]
+) -> Float[np.ndarray, "draw vector vector"]:
     """Pearson's correlations of all vectors with each other under each weighting; NaN where one does not vary."""
     # A common shift changes nothing, and keeps the products small.
     vectors = np.asarray(vectors, dtype=np.float64)
@@ -54,7 +56,9 @@ def correlations(vectors: Float[np.ndarray, "v p"], weights: Float[np.ndarray, "
     return found
 
 
-def partial(correlation: Float[np.ndarray, "b v v"], nuisances: Sequence[int]) -> Float[np.ndarray, "b v v"]:
+def partial(
+    correlation: Float[np.ndarray, "draw vector vector"], nuisances: Sequence[int]
+) -> Float[np.ndarray, "draw vector vector"]:
     """Correlations of what linear regression on the nuisances leaves of each vector; NaN where it leaves nothing."""
     if not nuisances:
         return correlation
@@ -65,13 +69,13 @@ def partial(correlation: Float[np.ndarray, "b v v"], nuisances: Sequence[int]) -
     return np.stack([_normalised(each) for each in rest])
 
 
-def _normalised(covariance: Float[np.ndarray, "v v"]) -> Float[np.ndarray, "v v"]:
+def _normalised(covariance: Float[np.ndarray, "vector vector"]) -> Float[np.ndarray, "vector vector"]:
     variance = np.diagonal(covariance)
     deviation = np.sqrt(np.where(variance > 1e-12, variance, np.nan))
     return covariance / np.outer(deviation, deviation)
 
 
-def bootstrap_interval(value: float, samples: Float[np.ndarray, " b"], units: int) -> Interval:
+def bootstrap_interval(value: float, samples: Float[np.ndarray, " draw"], units: int) -> Interval:
     """A t interval from the deviation of bootstrap samples, which for few units is n / (n - 1) too small."""
     spread = float(np.nanvar(samples)) * units / max(units - 1, 1)
     return _interval(value, spread, units)
@@ -83,12 +87,12 @@ def _interval(value: float, variance: float, units: int) -> Interval:
 
 
 def infer(
-    candidates: Float[np.ndarray, "c p"],
-    subjects: Float[np.ndarray, "o p"],
+    candidates: Float[np.ndarray, "candidate pair"],
+    subjects: Float[np.ndarray, "subject pair"],
     *,
     draws: int,
     rng: np.random.Generator,
-    nuisances: Float[np.ndarray, "u p"] | None = None,
+    nuisances: Float[np.ndarray, "nuisance pair"] | None = None,
 ) -> Inference:
     """The mean correlation of each candidate with the subjects' RDMs, with its interval over both and the ceiling.
 
@@ -125,19 +129,19 @@ def infer(
 
 
 def _dual(
-    both: Float[np.ndarray, " c"],
-    subjects: Float[np.ndarray, " c"],
-    stimuli: Float[np.ndarray, " c"],
+    both: Float[np.ndarray, " candidate"],
+    subjects: Float[np.ndarray, " candidate"],
+    stimuli: Float[np.ndarray, " candidate"],
     o: int,
     n: int,
-) -> Float[np.ndarray, " c"]:
+) -> Float[np.ndarray, " candidate"]:
     """The variance over new subjects and new stimuli from three bootstraps (Schütt et al. 2023)."""
     subjects_own, stimuli_own = o / (o - 1) * subjects, n / (n - 1) * stimuli
     variance = subjects_own + stimuli_own - n * o / ((n - 1) * (o - 1)) * (both - subjects - stimuli)
     return np.minimum(np.maximum(np.maximum(variance, subjects_own), stimuli_own), both)
 
 
-def _ceiling(between: Float[np.ndarray, "o o"]) -> tuple[float, float]:
+def _ceiling(between: Float[np.ndarray, "subject subject"]) -> tuple[float, float]:
     """Mean correlation of each subject with the mean of the others', and of all, standardised RDMs.
 
     Nili et al. 2014, "A toolbox for representational similarity analysis": the least and the most that the best model

@@ -49,7 +49,7 @@ def read_subjects(path: str, key: str | None, conditions: Sequence[str]) -> Matc
 
 
 def subject_rows(
-    candidates: Mapping[Candidate, Float[np.ndarray, " p"]], matched: Matched, *, draws: int, seed: int
+    candidates: Mapping[Candidate, Float[np.ndarray, " pair"]], matched: Matched, *, draws: int, seed: int
 ) -> Iterator[Result]:
     """Rows of every candidate's prediction of the subjects, and the noise ceiling; ``seed`` is the time, where several.
 

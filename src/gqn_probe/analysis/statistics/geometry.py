@@ -105,7 +105,7 @@ def write_embedding(
     return folder / "embedding.npz"
 
 
-def principal_axes(rows: Float[Tensor, "n d"], axes: int) -> tuple[Float[Tensor, "n a"], Float[Tensor, " a"]]:
+def principal_axes(rows: Float[Tensor, "n d"], axes: int) -> tuple[Float[Tensor, "n axis"], Float[Tensor, " axis"]]:
     """Centred rows along their leading axes, and the share of the variance along each.
 
     The sign of an axis is such that its greatest entry is positive: the same rows give the same picture.

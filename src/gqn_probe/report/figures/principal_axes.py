@@ -90,7 +90,7 @@ def _shape_colours(shape: Int[np.ndarray, " s"]) -> list[str]:
     return [SHAPES[commonest.index(each)] if each in commonest else style.RULE for each in shape.tolist()]
 
 
-def _plane(axes: Axes, points: Float[np.ndarray, "s k a"], look: dict[str, Any]) -> Any:
+def _plane(axes: Axes, points: Float[np.ndarray, "s k axis"], look: dict[str, Any]) -> Any:
     """The first two axes of all rows; few enough points for a page."""
     flat = points.reshape(-1, points.shape[-1])
     drawn = axes.scatter(flat[:, 0], flat[:, 1], s=6, linewidths=0, alpha=0.75, rasterized=True, **look)
