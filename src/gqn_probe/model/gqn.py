@@ -173,7 +173,7 @@ class GQN(Configured):
 
         Args:
             size: height and width of the images: without it, what the representation tells, or those of training.
-            samples: how many images of each query, one after another: n samples in all.
+            samples: how many images of each query; they come one after another.
         """
         size = size or self.encoder.image_size(representation) or self.input_spec.size
         size = size or (self.generator.size, self.generator.size)
