@@ -58,7 +58,8 @@ def test_degrees_are_asked_for_and_converted() -> None:
         ("a,0.png,1,2,3,0,-30", "line 2: yaw=0 and pitch=-30 cannot be radians"),
         ("a,0.png,1,2,3,0,0\na,1.png,1,2,3,0,0\na,0.png,1,2,3,0,0", "line 4: image 0.png stands in line 2"),
         ("a,0.png,1,2,3,0,0\nb,0.png,1,2,3,0,0", "line 3: image 0.png stands in line 2: give it one row"),
-        ("a,0.png,1,2,3,0,inf", "line 2: a camera number is not finite"),
+        ("a,0.png,1,2,3,0,inf", "line 2: pitch is inf: give a finite number"),
+        ("a,0.png,1,,3,0,1", "line 2: y is empty: give a number"),
         ('a,"0.png,1,2,3,0,0', "line 2 has"),
     ],
 )

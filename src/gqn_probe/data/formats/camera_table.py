@@ -53,10 +53,10 @@ def read_camera_table(content: bytes, label: str, *, angles: str) -> list[Camera
         lines[row["image"]] = line
         views[line] = View(row["image"], _camera(row, where, angles))
     scenes: list[CameraScene] = []
-    for (split, name), group in groupby(rows, lambda item: (item[1].get("split") or "train", item[1]["scene"])):
-        if split not in SPLITS:
-            raise ValueError(f"{label}: split {split!r} of scene {name} is not train, val or test")
+    for (split, name), group in groupby(rows, lambda item: (_split(item[1]), item[1]["scene"])):
         own = [line for line, _ in group]
+        if split not in SPLITS:
+            raise ValueError(f"{label}, line {own[0]}: split {split!r} of scene {name} is not train, val or test")
         if name in {scene.name for scene in scenes}:
             raise ValueError(
                 f"{label}, line {own[0]}: the rows of scene {name} stand apart or in several splits: "
@@ -91,7 +91,10 @@ def _rows(content: bytes, label: str, columns: tuple[str, ...] = COLUMNS) -> lis
     names = [name.strip().lower() for name in table[0]] if table else []
     absent = [column for column in columns if column not in names]
     if absent:
-        raise ValueError(f"{label} has no column {', '.join(absent)}: expected {', '.join(columns)}")
+        raise ValueError(f"{label} has no column {', '.join(absent)}: its first line must be {','.join(columns)}")
+    twice = [name for name in columns if names.count(name) > 1]
+    if twice:
+        raise ValueError(f"{label} has two columns {twice[0]}: leave one")
     rows = []
     for line, cells in enumerate(table[1:], start=first_line + 1):
         values = [cell.strip() for cell in cells]
@@ -107,20 +110,27 @@ def _rows(content: bytes, label: str, columns: tuple[str, ...] = COLUMNS) -> lis
     return rows
 
 
+def _split(row: dict[str, str]) -> str:
+    return row.get("split", "").lower() or "train"
+
+
 def _camera(row: dict[str, str], where: str, angles: str) -> tuple[float, ...]:
-    cells = [row[name] for name in COLUMNS[2:]]
-    try:
-        # A spreadsheet of many languages writes 1,5 for 1.5.
-        numbers = [float(cell.replace(",", ".") if DECIMAL_COMMA.fullmatch(cell) else cell) for cell in cells]
-    except ValueError:
-        raise ValueError(f"{where}: expected 5 camera numbers, got {cells}") from None
-    if not all(map(math.isfinite, numbers)):
-        raise ValueError(f"{where}: a camera number is not finite: {cells}")
-    *position, yaw, pitch = numbers
+    *position, yaw, pitch = (_number(name, row[name], where) for name in COLUMNS[2:])
     if angles == "degrees":
         yaw, pitch = math.radians(yaw), math.radians(pitch)
     steepest, once = math.pi / 2 + 1e-3, 2 * math.pi + 1e-3
     if abs(pitch) > steepest or (angles == "radians" and abs(yaw) > once):
         remedy = "set data.angles=degrees if they are in degrees" if angles == "radians" else "pitch is in -90..90"
-        raise ValueError(f"{where}: yaw={cells[3]} and pitch={cells[4]} cannot be {angles}: {remedy}")
+        raise ValueError(f"{where}: yaw={row['yaw']} and pitch={row['pitch']} cannot be {angles}: {remedy}")
     return (*position, yaw, pitch)
+
+
+def _number(name: str, cell: str, where: str) -> float:
+    """The number in a cell; a spreadsheet of many languages writes 1,5 for 1.5."""
+    try:
+        number = float(cell.replace(",", ".") if DECIMAL_COMMA.fullmatch(cell) else cell)
+    except ValueError:
+        raise ValueError(f"{where}: {name} is {repr(cell) if cell else 'empty'}: give a number, such as 1.5") from None
+    if not math.isfinite(number):
+        raise ValueError(f"{where}: {name} is {cell}: give a finite number")
+    return number

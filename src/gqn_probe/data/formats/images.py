@@ -36,7 +36,7 @@ def read_image(
         image.load()
         image = ImageOps.exif_transpose(image)
     except UnidentifiedImageError:
-        raise ValueError(f"{label} is no readable image of {', '.join(FORMATS)}") from None
+        raise ValueError(f"{label} is no readable image: save it as one of {', '.join(FORMATS)}") from None
     except ValueError as error:
         raise error if str(error).startswith(label) else ValueError(f"{label} is no readable image ({error})") from None
     except Exception as error:  # every format has errors of its own

@@ -8,8 +8,9 @@ import hashlib
 import json
 import math
 import posixpath
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import PurePosixPath
 
@@ -28,6 +29,12 @@ from gqn_probe.types import SPLITS, Lens, Scenes
 
 TABLE, TRANSFORMS, COLMAP = "cameras.csv", "transforms.json", "images.txt"
 IMAGES = 1  # raise it when the same files give other frames, so that no store is taken for them
+
+
+def nearest(options: Mapping[str, str], wanted: str) -> str:
+    """What to add to a message of something absent: what there is of nearly that name; empty where nothing is."""
+    found = get_close_matches(wanted, options, n=1, cutoff=0.8)
+    return f"; there is {options[found[0]]}" if found else ""
 
 
 @dataclass(frozen=True)
@@ -98,7 +105,7 @@ class OwnScenes:
     def _scenes(self) -> list[CameraScene]:
         """All scenes, checked; paths of images are those in the folder."""
         if not self._posed and TABLE not in self._files:
-            raise ValueError(f"data.root={self.root} has no {TABLE}, {TRANSFORMS} or COLMAP model ({COLMAP})")
+            raise ValueError(f"data.root={self.root} {self._what_is_absent()}")
         if self._posed:
             scenes = [self._scene(folder, posed) for folder, posed in self._posed.items()]
         else:
@@ -112,11 +119,23 @@ class OwnScenes:
         for scene in scenes:
             for view in scene.views:
                 if seen.setdefault(view.image, scene.name) != scene.name:
-                    raise ValueError(f"{self.root}: {view.image} is in scenes {seen[view.image]} and {scene.name}")
+                    both = f"scenes {seen[view.image]} and {scene.name}"
+                    raise ValueError(f"{self.root}: {view.image} is in {both}: leave it in one")
+                if view.image not in self._files:
+                    hint = nearest({path.lower(): path for path in self._files}, view.image.lower())
+                    raise ValueError(f"{self.root}, scene {scene.name}: there is no image {view.image}{hint}")
         counts = {len(scene.views): scene.name for scene in scenes}
         if len(counts) != 1:
-            raise ValueError(f"{self.root}: scenes have different numbers of views: {counts}")
+            numbers = ", ".join(f"{name} has {count}" for count, name in sorted(counts.items()))
+            raise ValueError(f"{self.root}: all scenes must have as many images, but scene {numbers}")
         return scenes
+
+    def _what_is_absent(self) -> str:
+        """Why there are no scenes."""
+        if not self._files:
+            return "is no folder, or an empty one"
+        hint = nearest({path.lower(): path for path in self._files if "/" not in path}, TABLE)
+        return f"has no {TABLE}, {TRANSFORMS} or COLMAP model ({COLMAP} and cameras.txt){hint}"
 
     def _scene(self, folder: str, posed: Posed) -> CameraScene:
         """A scene of which cameras lie beside the images."""
@@ -135,7 +154,8 @@ class OwnScenes:
             inside = self._inside(path, f"{self.root}/{folder}")
             if inside in self._files:
                 return inside
-        raise ValueError(f"{self.root}/{folder}: there is no image {image}")
+        hint = nearest({path.lower(): path for path in self._files}, tried[0].lower())
+        raise ValueError(f"{self.root}/{folder}: there is no image {image}{hint}")
 
     def _inside(self, path: str, label: str) -> str:
         """The path within the folder, in one spelling."""
