@@ -43,9 +43,9 @@ PLANTS = {
         "gqn_probe.types -> torch",
     ),
     "Nothing slow is imported before the command line is read": (
-        f"{PACKAGE}/run/cli_help.py",
+        f"{PACKAGE}/run/cli_errors.py",
         "import numpy",
-        "gqn_probe.run.cli_help -> numpy",
+        "gqn_probe.run.cli_errors -> numpy",
     ),
     "Hydra and OmegaConf stay in the scripts and what serves them": (
         f"{PACKAGE}/data/workers.py",

@@ -12,7 +12,6 @@ from omegaconf import DictConfig
 from scripts import ENVIRONMENT, ROOT
 
 from gqn_probe.run import cli
-from gqn_probe.run.cli_help import help_text
 
 WITHOUT_TORCH = """
 import runpy, sys
@@ -62,7 +61,7 @@ def test_nothing_slow_is_imported_before_the_command_line_is_read(arguments, tmp
 
 @pytest.mark.parametrize("script", ["train", "probe"])
 def test_help_shows_examples_groups_with_choices_and_values(script):
-    text = help_text(ROOT / f"{script}.py")
+    text = cli.help_text(ROOT / f"{script}.py")
     assert text.count(f"  python {script}.py") >= 5
     for choice in (ROOT / "conf" / "data").glob("*.yaml"):
         assert choice.stem in text

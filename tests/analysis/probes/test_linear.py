@@ -16,8 +16,7 @@ from gqn_probe.analysis.probes import linear, ridge, standard
 from gqn_probe.analysis.probes.dataset import ProbeDataset, along_axes
 from gqn_probe.analysis.probes.evaluation import ProbeResult, best
 from gqn_probe.analysis.probes.knn import NearestMean, Neighbours
-from gqn_probe.analysis.probes.linear import Linear
-from gqn_probe.analysis.probes.mdl import code_lengths
+from gqn_probe.analysis.probes.linear import Linear, code_lengths
 from gqn_probe.analysis.probes.ridge import (
     Block,
     KernelRidge,

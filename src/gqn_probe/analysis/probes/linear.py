@@ -4,11 +4,16 @@ Along the principal axes of the training rows the Hessian is bounded by half of 
 "Multinomial logistic regression algorithm"). In units of that bound no direction curves by more than 1, and L-BFGS (Liu
 & Nocedal 1989) learns where it curves less. All L2 strengths descend side by side; one that is there drops out. A step
 is of all training rows, read in chunks, so that they may be more than memory holds.
+
+Its description length is that of prequential coding: bits a label when the probe learns as labels are sent (Voita &
+Titov 2020, "Information-theoretic probing with minimum description length", section 3.2).
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -23,6 +28,7 @@ MEMORY = 10  # steps that L-BFGS remembers
 CONVERGED = 3e-4  # length of the gradient in units of the bound
 SHORTEST = 1e-2  # share of a step, below which rounding alone keeps it from descending
 LEAST = 1e-12  # curvature, of axes along which rows do not differ
+BLOCK_ENDS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)  # of the training objects, in prequential coding
 
 
 @dataclass(frozen=True)
@@ -223,3 +229,30 @@ def _validation_scores(
         right = (own >= logits.amax(dim=1)).float().mean(dim=1)
         scores += len(part) / len(rows) * torch.stack([loss, right])
     return scores[0], scores[1]
+
+
+def code_lengths(dataset: ProbeDataset, probe: Linear, *, classes: int, device: str = "cpu") -> Float[Tensor, " a"]:
+    """Bits of each training row, rows of an object one after another.
+
+    Objects come in blocks; each is coded with the probe that was trained on all blocks before, the first with a uniform
+    code. Each block has the strength that the dataset's validation rows choose: few rows need another than many.
+    """
+    train = dataset.split.train
+    rows = train[dataset.groups[train].argsort(stable=True)]
+    ends = _block_ends(dataset.groups, train)
+    bits = [torch.full((ends[0],), math.log2(classes))]
+    for known, upto in pairwise(ends):
+        grown = along_axes(dataset._replace(split=dataset.split._replace(train=rows[:known])))
+        fit = probe.fit(grown, classes, device)
+        coded, chosen = rows[known:upto], int(fit.loss.argmin())
+        for part in coded.split(CHUNK):
+            log_probability = fit.logits(chosen, grown.features[part]).log_softmax(dim=1)
+            bits.append(-log_probability.gather(1, dataset.labels[part][:, None])[:, 0] / math.log(2))
+    return torch.cat(bits)
+
+
+def _block_ends(groups: Int[Tensor, " n"], train: Int[Tensor, " a"]) -> list[int]:
+    """Rows known at the end of each block, in whole objects; blocks that would be empty are left out."""
+    sizes = groups[train].unique(return_counts=True)[1].cumsum(0)
+    ends = [int(sizes[max(1, round(share * len(sizes))) - 1]) for share in BLOCK_ENDS]
+    return sorted(set(ends))

@@ -10,8 +10,7 @@ from torch import Tensor
 from gqn_probe.analysis.inputs.context_readouts import is_sum
 from gqn_probe.analysis.probes.dataset import CaseName, ProbeDataset
 from gqn_probe.analysis.probes.evaluation import ProbeResult
-from gqn_probe.analysis.probes.linear import Linear
-from gqn_probe.analysis.probes.mdl import code_lengths
+from gqn_probe.analysis.probes.linear import Linear, code_lengths
 from gqn_probe.analysis.probes.perceptron import Perceptron
 from gqn_probe.analysis.probes.predictions import Predictions
 from gqn_probe.analysis.probes.ridge import Ridge
