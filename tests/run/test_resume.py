@@ -2,6 +2,7 @@
 
 import json
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,7 @@ def stored(tmp_path, monkeypatch) -> Path:
 def test_overrides_of_now_come_after_the_stored_configuration(stored):
     expected = [
         *("--config-path", str(stored / ".hydra"), "--config-name", "config"),
+        *("--config-dir", str(Path(sys.argv[0]).resolve().parent / "conf"), "+hydra=default"),
         *("seed=3", f"resume={stored}", f"hydra.run.dir={stored}"),
     ]
     assert expand_resume(["resume=last", "seed=3"]) == expected

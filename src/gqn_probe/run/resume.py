@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -55,7 +56,8 @@ def expand_resume(arguments: Sequence[str]) -> list[str]:
         if isinstance(OmegaConf.select(stored, key), DictConfig) and not value.startswith("{"):
             raise ValueError(f"{key}={value}: a continued run keeps its {key}; change single values, {key}.NAME=VALUE")
     config = ["--config-path", str(folder / ".hydra"), "--config-name", "config"]
-    return [*config, *others, f"resume={folder}", f"hydra.run.dir={folder}"]
+    hydra = ["--config-dir", str(Path(sys.argv[0]).resolve().parent / "conf"), "+hydra=default"]  # its log and its lock
+    return [*config, *hydra, *others, f"resume={folder}", f"hydra.run.dir={folder}"]
 
 
 def run_folder(resume: str) -> Path:

@@ -75,7 +75,7 @@ def test_colmap_models_are_the_cameras_that_they_were_made_of() -> None:
 @pytest.mark.parametrize(
     ("settings", "half_width", "half_height"),
     [
-        ({"camera_angle_x": 1.0}, math.tan(0.5), math.tan(0.5)),
+        ({"camera_angle_x": 1.0}, math.tan(0.5), None),
         ({"camera_angle_x": 1.0, "w": 8, "h": 4}, math.tan(0.5), math.tan(0.5) / 2),
         ({"fl_x": 40, "fl_y": 20, "w": 64, "h": 48, "cx": 32, "cy": 24}, 0.8, 1.2),
         ({}, None, None),

@@ -201,7 +201,7 @@ def test_cameras_may_lie_beside_the_images_of_each_scene(tmp_path: Path) -> None
             Image.new("RGB", (16, 8), (shade, view, 0)).save(scene / f"images/{view}.png")
             matrix = [[1, 0, 0, view], [0, 0, -1, -3.0], [0, 1, 0, 0], [0, 0, 0, 1]]
             frames.append({"file_path": f"./images/{view}", "transform_matrix": matrix})
-        (scene / "transforms.json").write_text(json.dumps({"camera_angle_x": 1.0, "w": 16, "h": 8, "frames": frames}))
+        (scene / "transforms.json").write_text(json.dumps({"camera_angle_x": 1.0, "frames": frames}))
     source = OwnScenes(str(tmp_path), None, LENS)
     assert [piece.split for piece in source.pieces()] == ["train", "test"]
     train = source.read(source.pieces()[0])

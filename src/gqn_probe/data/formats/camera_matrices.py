@@ -31,7 +31,7 @@ class Posed(NamedTuple):
 
     views: list[View]
     half_width: float | None  # of the image at distance 1
-    half_height: float | None
+    half_height: float | None  # None also where the file does not say how high its images are
 
 
 def read_transforms(content: bytes, label: str, *, up: str) -> Posed:
@@ -74,7 +74,7 @@ def _field_of_view(document: dict, label: str) -> tuple[float | None, float | No
     down = height / 2 / document.get("fl_y", document["fl_x"]) if "fl_x" in document and height else None
     if across is None and "camera_angle_x" in document:
         across = math.tan(document["camera_angle_x"] / 2)
-        down = across * height / width if width and height else across
+        down = across * height / width if width and height else None
     return across, down
 
 
@@ -182,14 +182,17 @@ def _upright(up: str) -> np.ndarray:
     return np.stack([np.cross(second, axis), second, axis])
 
 
-def joint_scale(scenes: Sequence[Posed], label: str, *, crop: str) -> float | None:
+def joint_scale(scenes: Sequence[Posed], label: str, *, crop: str, aspect: float) -> float | None:
     """Half the width at distance 1 of the frames that are made of the images; None where no file says it.
+
+    Args:
+        aspect: height of the images by their width, for files that do not say it.
 
     Raises:
         ValueError: where cameras see differently.
     """
     scales = [
-        min(each.half_width, each.half_height or each.half_width) if crop == "center" else each.half_width
+        min(each.half_width, each.half_height or each.half_width * aspect) if crop == "center" else each.half_width
         for each in scenes
         if each.half_width is not None
     ]

@@ -37,6 +37,11 @@ def nearest(options: Mapping[str, str], wanted: str) -> str:
     return f"; there is {options[found[0]]}" if found else ""
 
 
+def _above_model(folder: str) -> str:
+    """The folder of a scene, of which COLMAP keeps the model in ``sparse/0``."""
+    return folder.removesuffix("sparse/0").removesuffix("sparse").strip("/")
+
+
 @dataclass(frozen=True)
 class OwnScenes:
     """Images with cameras, and how they become frames."""
@@ -66,7 +71,10 @@ class OwnScenes:
         """As set; where its scale is null, that of the files, if they say one."""
         if self.lens.scale is not None or not self._posed:
             return self.lens
-        return self.lens._replace(scale=joint_scale([*self._posed.values()], self.root, crop=self.crop))
+        first = self._scenes[0].views[0].image
+        height, width = self._image(first, None, "resize").shape[1:]
+        scale = joint_scale([*self._posed.values()], self.root, crop=self.crop, aspect=height / width)
+        return self.lens._replace(scale=scale)
 
     @cached_property
     def _root(self) -> str:
@@ -141,13 +149,13 @@ class OwnScenes:
         """A scene of which cameras lie beside the images."""
         parts = PurePosixPath(folder).parts
         split = parts[0] if parts and parts[0] in SPLITS else "train"
-        name = folder or posixpath.basename(self._root)
+        name = _above_model(folder) or posixpath.basename(self._root)
         views = [View(self._beside(folder, view.image), view.camera) for view in posed.views]
         return CameraScene(name, split, views)
 
     def _beside(self, folder: str, image: str) -> str:
         """The path of an image that cameras in ``folder`` name; COLMAP's images lie in a folder beside its model."""
-        top = folder.removesuffix("/").removesuffix("sparse/0").removesuffix("sparse").strip("/")
+        top = _above_model(folder)
         places = (folder, f"{folder}/images", top, f"{top}/images")
         tried = [f"{place}/{image}".lstrip("/") for place in places]
         for path in [*tried, *(f"{path}.png" for path in tried)]:
@@ -184,7 +192,7 @@ class OwnScenes:
         frames, cameras, names = [], [], []
         for scene in self._of(piece):
             try:
-                images = [self._image(view.image) for view in scene.views]
+                images = [self._image(view.image, self.size, self.crop) for view in scene.views]
                 sizes = {tuple(image.shape[1:]) for image in [*images, *(seen[0] for seen in frames[:1])]}
                 if len(sizes) > 1:
                     raise ValueError(f"images of different sizes {sorted(sizes)}: set data.size to resize them")
@@ -198,6 +206,6 @@ class OwnScenes:
             raise ValueError(f"{self.root}: no scene of piece {piece.split}-{piece.name} is readable")
         return Scenes(torch.stack(frames), torch.tensor(cameras, dtype=torch.float32), names=tuple(names))
 
-    def _image(self, name: str) -> UInt8[Tensor, "3 h w"]:
+    def _image(self, name: str, size: int | None, crop: str) -> UInt8[Tensor, "3 h w"]:
         path = f"{self._root}/{name}"
-        return read_image(fetch(path), path, size=self.size, crop=self.crop, background=self.background)
+        return read_image(fetch(path), path, size=size, crop=crop, background=self.background)
