@@ -20,6 +20,7 @@ def files(root: Path, cache: Path, **changes: Any) -> SceneDataModule:
     return dataset_files(**settings | {"fraction": 1.0, "cache": str(cache)} | changes)
 
 
-def store(root: Path, **changes: Any) -> SceneDataModule:
+def store(root: Path | str, **changes: Any) -> SceneDataModule:
     settings = {"root": str(root), "size": None, "lens": None, "seed": 0, "batch_size": 4, "num_workers": 0}
+    settings |= {"cache": "outputs/cache/data", "kept_gb": 1.0, "window": 100}
     return prepared(**settings | {"camera_order": "cos_sin", "fraction": 1.0} | changes)

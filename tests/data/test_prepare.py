@@ -9,10 +9,11 @@ import fsspec
 import numpy as np
 import pytest
 import torch
+from data_modules import store as prepared_store
 from fsspec.implementations.memory import MemoryFileSystem
 from PIL import Image
 
-from gqn_probe.data import prepared, read_tfrecord
+from gqn_probe.data import read_tfrecord
 from gqn_probe.data.formats import remote as files
 from gqn_probe.data.prepare import choose_source, main, read_config
 from gqn_probe.data.sources.rendered import Rendered
@@ -21,9 +22,7 @@ from gqn_probe.data.store.store import read_index
 
 
 def train_frames(store: Path) -> torch.Tensor:
-    data = prepared(
-        root=str(store), size=None, lens=None, seed=0, batch_size=2, num_workers=0, camera_order="cos_sin", fraction=1.0
-    )
+    data = prepared_store(store, batch_size=2)
     return torch.cat([data.scenes("train").frames, data.scenes("val").frames])
 
 

@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from einops import rearrange
@@ -80,7 +80,7 @@ class SceneDataModule(LightningDataModule):
     def folder(self) -> Path:
         """Folder of the store."""
         if isinstance(self.source, PreparedStore):
-            return Path(self.source.root).expanduser()
+            return self.source.folder
         identity = self.source.identity()
         return self.cache / f"{identity['kind']}-{_digest(identity)}"
 
@@ -135,7 +135,9 @@ class SceneDataModule(LightningDataModule):
         pieces = [piece for piece in self._share.pieces if piece.split in wanted]
         index = self._index(pieces)
         prepared = self.source if isinstance(self.source, PreparedStore) else None
-        remake = None if prepared else functools.partial(remake_shard, self.source, self.folder)
+        remake = functools.partial(remake_shard, self.source, self.folder)
+        if prepared is not None:
+            remake = prepared.remote and prepared.remote.fetch
         shards = {(shard.split, shard.piece): shard for shard in index.shards}
         for split in wanted:
             own = [shards[piece] for piece in pieces if piece.split == split]
@@ -170,7 +172,7 @@ class SceneDataModule(LightningDataModule):
         train = self._splits["train"]
         if not len(train):
             return
-        factors = train.factors
+        factors = None if self._window else train.factors  # which would be read of every scene
         groups = train.stable_ids if factors is None else factors.mirror_class
         ids, group = groups.unique(return_inverse=True)
         if len(ids) < 2:
@@ -236,7 +238,9 @@ class SceneDataModule(LightningDataModule):
         workers = in_processes(self.num_workers)
         kind = SameBatches if getattr(self.trainer, "overfit_batches", 0) else SceneBatches
         train = split == "train" and kind is SceneBatches
-        share = {"seed": self.seed, "rank": rank, "world": world}
+        share: dict[str, Any] = {"seed": self.seed, "rank": rank, "world": world}
+        if self._window and train:
+            share |= {"shards": torch.from_numpy(self.split(split).places.shards), "window": self._window}
         batches = kind(len(scenes), self.batch_on_each(world), train=train, fresh=fresh and train, **share)
         return SceneLoader(
             scenes,
@@ -253,6 +257,12 @@ class SceneDataModule(LightningDataModule):
             return batch
         scenes = self._render(batch.scenes)
         return Batch(scenes.frames, self.encode(scenes.cameras), batch.scenes)
+
+    @property
+    def _window(self) -> int | None:
+        """How many scenes are shuffled together where shards are fetched as they are read."""
+        fetched = isinstance(self.source, PreparedStore) and self.source.remote is not None
+        return self.source.window if fetched else None
 
     @property
     def _rendered(self) -> Rendered:
@@ -278,7 +288,8 @@ class SceneDataModule(LightningDataModule):
         splits = {}
         for split in SPLITS:
             if len(scenes := self._splits[split]):
-                shapes = scenes.factors.mirror_class.unique().tolist() if scenes.factors else None
+                factors = None if self._window else scenes.factors
+                shapes = factors.mirror_class.unique().tolist() if factors else None
                 splits[split] = {"scenes": len(scenes), "fingerprint": self.fingerprint(split), "shapes": shapes}
         return {
             "source": self.source.identity(),

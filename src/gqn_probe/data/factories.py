@@ -89,9 +89,15 @@ def own(
 
 
 def prepared(
-    *, root: str, size: int | None, lens: Mapping[str, Any] | None, **serving: Unpack[Serving]
+    *,
+    root: str,
+    size: int | None,
+    lens: Mapping[str, Any] | None,
+    cache: str,
+    kept_gb: float,
+    window: int,
+    **serving: Unpack[Serving],
 ) -> SceneDataModule:
     """A store made by ``python -m gqn_probe.data.prepare``."""
-    return SceneDataModule(
-        source=PreparedStore(root, size, None if lens is None else make_lens(lens)), online=False, cache=root, **serving
-    )
+    source = PreparedStore(root, size, None if lens is None else make_lens(lens), cache, kept_gb, window)
+    return SceneDataModule(source=source, online=False, cache=cache, **serving)

@@ -53,6 +53,9 @@ class SceneBatches(DistributedSampler):
 
     Training drops what does not fill a batch on every rank; evaluation shows every scene, in order, and repeats the
     first ones where ranks would differ in number. ``fresh`` rows are new in each epoch: they go on counting.
+
+    With ``shards``, the shard of each scene, training goes through the shards in an order that each epoch draws, every
+    rank through shards of its own; a scene comes up to ``window`` places late, so that few shards are read at a time.
     """
 
     def __init__(
@@ -65,11 +68,14 @@ class SceneBatches(DistributedSampler):
         fresh: bool = False,
         rank: int = 0,
         world: int = 1,
+        shards: Int[Tensor, " s"] | None = None,
+        window: int = 1,
     ) -> None:
         if scenes < world:
             raise ValueError(f"{scenes} scenes cannot be shared by {world} devices: use fewer trainer.devices")
         super().__init__(range(scenes), world, rank, shuffle=train, seed=seed, drop_last=train)  # pyright: ignore[reportArgumentType]
         self.scenes, self.train, self.fresh, self.start = scenes, train, fresh, 0
+        self.shards, self.window = shards, window
         self.batch_size = min(batch_size, scenes // world) if train else batch_size
 
     def __len__(self) -> int:
@@ -89,15 +95,26 @@ class SceneBatches(DistributedSampler):
             return torch.arange(self.scenes) + self.epoch * self.scenes
         if not self.train:
             return torch.arange(self.scenes)
-        generator = torch.Generator().manual_seed(
-            int(scene_keys(torch.tensor([self.epoch]), seed=self.seed, stream="order"))
-        )
-        return torch.randperm(self.scenes, generator=generator)
+        return torch.randperm(self.scenes, generator=self._generator("order"))
+
+    def _streamed(self, shards: Int[Tensor, " s"]) -> Int[Tensor, " a"]:
+        """This rank's part of the scenes, shard after shard, each scene late by less than the window."""
+        names, own = shards.unique(return_inverse=True)
+        turns = torch.randperm(len(names), generator=self._generator("shards"))[own]
+        part = turns.argsort(stable=True)[self.rank * self.num_samples :][: self.num_samples]
+        late = self.window * torch.rand(len(part), generator=self._generator(f"late {self.rank}"), dtype=torch.float64)
+        return part[(torch.arange(len(part)) + late).argsort()]
+
+    def _generator(self, stream: str) -> torch.Generator:
+        key = scene_keys(torch.tensor([self.epoch]), seed=self.seed, stream=stream)
+        return torch.Generator().manual_seed(int(key))
 
     def __iter__(self) -> Iterator[Int[Tensor, " b"]]:
         start, self.start = self.start, 0
-        order = self._order()
-        share = order[(torch.arange(self.num_samples) * self.num_replicas + self.rank) % self.scenes]
+        if self.shards is not None:
+            share = self._streamed(self.shards)
+        else:
+            share = self._order()[(torch.arange(self.num_samples) * self.num_replicas + self.rank) % self.scenes]
         for batch in range(start, len(self)):
             yield share[batch * self.batch_size : (batch + 1) * self.batch_size]
 

@@ -66,8 +66,8 @@ class RangeSweeper(Sweeper):
         except HydraException:
             raise
         except Exception as error:  # of a process that was killed before it could say how its job went
-            message = " ".join(str(error).split())
-            raise CompactHydraException(f"the launcher gave up: {message}; {again} what is missing") from error
+            first, *_ = str(error).splitlines() or [type(error).__name__]
+            raise CompactHydraException(f"the launcher gave up: {first}; {again} what is missing") from error
         failed = [result for result in results if result.status is not JobStatus.COMPLETED]
         shared = set.intersection(*(set(job) for job in jobs)) if len(jobs) > 1 else set()
         for result in failed:

@@ -15,6 +15,7 @@ READ = """
 import sys
 from gqn_probe.data import prepared
 settings = {"size": None, "lens": None, "seed": 0, "batch_size": 36, "num_workers": 0}
+settings |= {"cache": "", "kept_gb": 1, "window": 1}
 data = prepared(root=sys.argv[1], camera_order="cos_sin", fraction=1.0, **settings)
 scenes = sum(len(batch.frames) for batch in data.train_dataloader())
 peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))

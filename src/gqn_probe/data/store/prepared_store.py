@@ -1,31 +1,54 @@
-"""A complete store as a source of scenes."""
+"""A complete store as a source of scenes: a folder, or a URL whose shards are fetched as they are read."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from gqn_probe.data.formats.remote import resolve
 from gqn_probe.data.formats.tfrecord import raise_error
 from gqn_probe.data.sources.source import Piece, check_size
 from gqn_probe.data.stimuli.cameras import make_lens
+from gqn_probe.data.store.remote_shards import RemoteShards
 from gqn_probe.data.store.store import Index, read_index
 from gqn_probe.types import Lens, Scenes
 
 
 @dataclass(frozen=True)
 class PreparedStore:
-    """A folder that ``python -m gqn_probe.data.prepare`` made; nothing is ever added to it."""
+    """What ``python -m gqn_probe.data.prepare`` made; nothing is ever added to it."""
 
-    root: str
-    size: int | None = None  # resize frames to it as they are read
-    lens: Lens | None = None  # None for that of the source
+    root: str  # a folder, or a URL that fsspec opens
+    size: int | None  # resize frames to it as they are read
+    lens: Lens | None  # None for that of the source
+    cache: str  # folder of folders for shards that are fetched
+    kept_gb: float  # of fetched shards, on disk
+    window: int  # of a URL: scenes that are shuffled together, shard after shard
 
     def __post_init__(self) -> None:
         check_size(self.size)
+        for name in ("kept_gb", "window"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"data.{name}={getattr(self, name)} must be above 0")
+
+    @cached_property
+    def remote(self) -> RemoteShards | None:
+        """What fetches shards; None for a folder."""
+        if "://" not in self.root:
+            return None
+        root = resolve(self.root)
+        name = hashlib.sha256(root.encode()).hexdigest()[:16]
+        return RemoteShards(root, Path(self.cache) / f"fetched-{name}", round(self.kept_gb * 1e9))
+
+    @property
+    def folder(self) -> Path:
+        """Where shards are read from."""
+        return Path(self.root).expanduser() if self.remote is None else self.remote.folder
 
     @cached_property
     def index(self) -> Index:
-        return read_index(Path(self.root).expanduser())
+        return read_index(self.folder) if self.remote is None else self.remote.index()
 
     def identity(self) -> dict:
         return self.index.source
