@@ -261,8 +261,8 @@ class SceneDataModule(LightningDataModule):
     @property
     def _window(self) -> int | None:
         """How many scenes are shuffled together where shards are fetched as they are read."""
-        fetched = isinstance(self.source, PreparedStore) and self.source.remote is not None
-        return self.source.window if fetched else None
+        source = self.source
+        return source.window if isinstance(source, PreparedStore) and source.remote is not None else None
 
     @property
     def _rendered(self) -> Rendered:
