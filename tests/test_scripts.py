@@ -2,11 +2,13 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from scripts import ROOT, Finished, call, only_run
+from scripts import ENVIRONMENT, ROOT, Finished, call, only_run
 
 from gqn_probe import load_gqn
 from gqn_probe.model import weights_fingerprint
@@ -125,6 +127,21 @@ def test_a_sweep_and_one_process_agree_to_the_last_digit(study, tmp_path):
         path.name for path in (sweep / "study" / "figures").iterdir()
     }
     assert "answer" in json.loads((sweep / "study" / "summary.json").read_text())
+
+
+@pytest.mark.slow
+def test_jobs_in_processes_of_their_own_write_the_same_bytes(study, trained):
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    shared = ["data.test=300", "probe.objects=300", "context=2,3", "~hydra.callbacks.study"]  # two blocks of features
+    assert study("-m", *shared, "hydra.sweep.dir=here", "cache=cache-here").code == 0
+    launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hydra.sweep.dir=there", "cache=cache-there"]
+    command = [sys.executable, str(ROOT / "probe.py"), "-m", *STUDY, f"checkpoint={trained / 'weights.safetensors'}"]
+    subprocess.run([*command, *shared, *launcher], env=ENVIRONMENT, check=True, capture_output=True, timeout=300)
+    names = ["job.json", "representation.safetensors", "reconstruction.csv", "reconstructions.npz"]
+    assert all(Path("here", job, n).read_bytes() == Path("there", job, n).read_bytes() for job in "01" for n in names)
+    features = sorted(path.relative_to("cache-here") for path in Path("cache-here").rglob("*.npy"))
+    assert len(features) == 2
+    assert all(Path("cache-there", path).read_bytes() == Path("cache-here", path).read_bytes() for path in features)
 
 
 @pytest.mark.slow

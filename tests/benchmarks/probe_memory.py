@@ -1,4 +1,4 @@
-"""What a study of many objects takes: ``python tests/benchmarks/probe_memory.py [--objects 100000] [OVERRIDE ...]``.
+"""What a study of many objects takes: ``python tests/benchmarks/probe_memory.py [--objects N] [--whole] [OVERRIDES]``.
 
 Objects are real and features are planted: each view tells cubes, colours and camera through a random layer of as many
 units as are asked for, so that all there is to measure is the study. Overrides are those of ``probe.py``. Prints the
@@ -92,6 +92,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--objects", type=int, default=100_000)
     parser.add_argument("--width", type=int, default=32, help="numbers of r; 32 are those of the bundled network")
+    parser.add_argument("--whole", action="store_true", help="all controls, seeds and targets, not one of each probe")
     parser.add_argument("overrides", nargs="*", default=[])
     options = parser.parse_args()
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
@@ -116,9 +117,16 @@ def main() -> None:
         notes: list[str] = []
         targets = list(TargetDecoder(rows, settings).rows(notes))
         done(f"decoding {', '.join(settings.targets)} ({len(targets)} results)", start)
-        start = time.process_time()
-        outcome = CountProbe(rows, settings).outcome()
-        done(f"the study with it ({len(outcome.results)} results)", start)
+        dataset = rows.dataset("pooled", "none", 0)
+        for name, probe in settings.kept.items():
+            start = time.process_time()
+            (result,) = probe.evaluate([dataset], torch.tensor(COUNTS).float(), "cpu")
+            right = (result.test.predicted == result.test.labels).float().mean()
+            done(f"{name} on {len(dataset.split.train)} training rows (right: {right:.1%})", start)
+        if options.whole:
+            start = time.process_time()
+            outcome = CountProbe(rows, settings).outcome()
+            done(f"the study with it ({len(outcome.results)} results)", start)
         print("\n".join(notes))
     mapped = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     print(

@@ -71,6 +71,7 @@ class SceneDataModule(LightningDataModule):
             if value < least:
                 raise ValueError(f"data.{name}={value} must be {least} or more")
         self.source, self.online, self.cache = source, online, Path(cache)
+        self._window = source.window if isinstance(source, PreparedStore) and source.remote is not None else None
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
         self.camera_order = camera_order
         self.fraction = fraction
@@ -135,9 +136,7 @@ class SceneDataModule(LightningDataModule):
         pieces = [piece for piece in self._share.pieces if piece.split in wanted]
         index = self._index(pieces)
         prepared = self.source if isinstance(self.source, PreparedStore) else None
-        remake = functools.partial(remake_shard, self.source, self.folder)
-        if prepared is not None:
-            remake = prepared.remote and prepared.remote.fetch
+        remake = prepared.remake if prepared else functools.partial(remake_shard, self.source, self.folder)
         shards = {(shard.split, shard.piece): shard for shard in index.shards}
         for split in wanted:
             own = [shards[piece] for piece in pieces if piece.split == split]
@@ -172,7 +171,7 @@ class SceneDataModule(LightningDataModule):
         train = self._splits["train"]
         if not len(train):
             return
-        factors = None if self._window else train.factors  # which would be read of every scene
+        factors = None if self._window else train.factors
         groups = train.stable_ids if factors is None else factors.mirror_class
         ids, group = groups.unique(return_inverse=True)
         if len(ids) < 2:
@@ -259,12 +258,6 @@ class SceneDataModule(LightningDataModule):
         return Batch(scenes.frames, self.encode(scenes.cameras), batch.scenes)
 
     @property
-    def _window(self) -> int | None:
-        """How many scenes are shuffled together where shards are fetched as they are read."""
-        source = self.source
-        return source.window if isinstance(source, PreparedStore) and source.remote is not None else None
-
-    @property
     def _rendered(self) -> Rendered:
         if not isinstance(self.source, Rendered):
             raise ValueError("only rendered scenes can be made online: use data=shepard_metzler")
@@ -288,7 +281,7 @@ class SceneDataModule(LightningDataModule):
         splits = {}
         for split in SPLITS:
             if len(scenes := self._splits[split]):
-                factors = None if self._window else scenes.factors
+                factors = None if self._window else scenes.factors  # which would be read of every scene
                 shapes = factors.mirror_class.unique().tolist() if factors else None
                 splits[split] = {"scenes": len(scenes), "fingerprint": self.fingerprint(split), "shapes": shapes}
         return {

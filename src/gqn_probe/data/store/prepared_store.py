@@ -11,7 +11,7 @@ from gqn_probe.data.formats.tfrecord import raise_error
 from gqn_probe.data.sources.source import Piece, check_size
 from gqn_probe.data.stimuli.cameras import make_lens
 from gqn_probe.data.store.remote_shards import RemoteShards
-from gqn_probe.data.store.store import Index, read_index
+from gqn_probe.data.store.store import Index, Shard, read_index
 from gqn_probe.types import Lens, Scenes
 
 
@@ -40,6 +40,11 @@ class PreparedStore:
         root = resolve(self.root)
         name = hashlib.sha256(root.encode()).hexdigest()[:16]
         return RemoteShards(root, Path(self.cache) / f"fetched-{name}", round(self.kept_gb * 1e9))
+
+    @property
+    def remake(self) -> Callable[[Shard], None] | None:
+        """What makes a shard that is not there, or damaged, whole."""
+        return self.remote and self.remote.fetch
 
     @property
     def folder(self) -> Path:
