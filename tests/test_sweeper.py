@@ -4,13 +4,15 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.plugins.sweeper import Sweeper
+from omegaconf import OmegaConf
 
-from hydra_plugins.gqn_probe_range.range_sweeper import expand
+from hydra_plugins.gqn_probe_range.range_sweeper import RangeSweeper, expand
 
 APP = """
     import hydra
@@ -97,6 +99,25 @@ def test_range_becomes_jobs_and_a_failed_one_is_named(app):
     assert result.stderr.splitlines()[-1] == (
         "error: 2 of 6 jobs of the sweep failed; the same command with hydra.sweep.dir=sweep runs these alone"
     )
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (
+            RuntimeError("A worker was killed\nSIGKILL(-9)"),
+            "the launcher gave up: A worker was killed; the same command",
+        ),
+        (HydraException("a mistake"), "^a mistake$"),
+    ],
+)
+def test_a_launcher_whose_process_was_killed_is_one_line_with_a_remedy(tmp_path, monkeypatch, error, told):
+    sweeper = RangeSweeper(["context"])
+    sweeper.config = OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}, "job": {}}})
+    sweeper.launcher = Mock(launch=Mock(side_effect=error))
+    monkeypatch.setattr(sweeper, "validate_batch_is_legal", Mock())
+    with pytest.raises(HydraException, match=told):
+        sweeper.sweep(["context=2..3"])
 
 
 @pytest.mark.slow

@@ -109,9 +109,10 @@ def main() -> None:
         start, folder = time.process_time(), Path(place)
         inputs = plant(options.objects, options.width, folder)
         phi = inputs.features(("pooled",))["pooled"]
-        counts = [sum_views(phi, nested(options.objects, VIEWS, count, 0)) for count in COUNTS]
-        rows = ProbeInputs(inputs, COUNTS, settings, folder / "rows", torch.stack(counts, dim=1))
-        del counts
+        representations = torch.empty(options.objects, len(COUNTS), options.width)
+        for column, count in enumerate(COUNTS):
+            representations[:, column] = sum_views(phi, nested(options.objects, VIEWS, count, 0))
+        rows = ProbeInputs(inputs, COUNTS, settings, folder / "rows", representations)
         done("planting and summing views", start)
         start = time.process_time()
         notes: list[str] = []
