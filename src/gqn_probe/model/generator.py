@@ -129,10 +129,12 @@ class Generator(Configured):
         *,
         grid: tuple[int, int],
         deterministic: bool = False,
+        samples: int = 1,
     ) -> Unrolled:
         """Draw the view of ``cameras``: z from the posterior, which sees its ``frames``, or else the prior.
 
-        ``grid`` is a quarter of the image's height and width; ``deterministic`` takes the mean for every z.
+        ``grid`` is a quarter of the image's height and width; ``deterministic`` takes the mean for every z. Of each
+        view ``samples`` are drawn, one after another: what they share is worked out once.
         """
         # The paper's letters: r representation, pi prior, q posterior, z latent, u canvas; _g of the generation
         # core, _e of the inference core. States and canvas start at zero, which is None here.
@@ -140,12 +142,16 @@ class Generator(Configured):
         cores_g, cores_e = (cast(Cores, list(cores)) for cores in (self.generation_cores, self.inference_cores))
         fixed_g = [core.constant(Given(r, cameras, None, grid)) for core in cores_g]
         fixed_e = [core.constant(Given(r, cameras, frames, grid)) for core in cores_e if frames is not None]
+        if samples > 1:
+            fixed_g, fixed_e = (
+                [each.repeat_interleave(samples, dim=0) for each in fixed] for fixed in (fixed_g, fixed_e)
+            )
         views = self.canvas.views(self.steps) if frames is not None else []
         state_g = state_e = u = None
         hidden, priors, posteriors, latents = [], [], [], []
         for step, core in enumerate([0] * self.steps if self.shared else range(self.steps)):
             seen = [] if state_g is None else [state_g.hidden]
-            priors.append(self.prior(*seen) if seen else self.prior.of_zeros(len(cameras), grid))
+            priors.append(self.prior(*seen) if seen else self.prior.of_zeros(len(cameras) * samples, grid))
             if frames is not None:
                 if views and u is not None:
                     seen.append(torch.einsum("oi,biyx->boyx", views[step - 1], u))

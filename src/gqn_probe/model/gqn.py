@@ -243,10 +243,7 @@ class GQN(Configured):
             )
         grid = _grid(size)
         seen = self.encoder.look(representation, cameras, grid)
-        if samples > 1:
-            seen, cameras = (each.repeat_interleave(samples, dim=0) for each in (seen, cameras))
-            frames = None if frames is None else frames.repeat_interleave(samples, dim=0)
-        return self.generator(seen, cameras, frames, grid=grid, deterministic=deterministic)
+        return self.generator(seen, cameras, frames, grid=grid, deterministic=deterministic, samples=samples)
 
     def _check(self, size: tuple[int, ...], cameras: Float[Tensor, "... p"]) -> None:
         expected = self.generator.camera_channels
