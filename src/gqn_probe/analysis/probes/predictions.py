@@ -17,11 +17,14 @@ class Predictions(NamedTuple):
     labels: Int[Tensor, " n"]
     predicted: Int[Tensor, " n"]
     log_probability: Float[Tensor, "n k"]  # nats
+    margin: Float[Tensor, " n"]  # nats by which the label is likelier than any other class
 
     @classmethod
     def of(cls, groups: Int[Tensor, " n"], labels: Int[Tensor, " n"], logits: Float[Tensor, "n k"]) -> "Predictions":
         log_probability = logits.log_softmax(dim=-1)
-        return cls(groups, labels, log_probability.argmax(dim=-1), log_probability)
+        own = log_probability.gather(1, labels[:, None])
+        others = log_probability.scatter(1, labels[:, None], -torch.inf).amax(dim=1)
+        return cls(groups, labels, log_probability.argmax(dim=-1), log_probability, own[:, 0] - others)
 
     def without_probability(self) -> "Predictions":
         """The same without what takes most memory."""

@@ -29,6 +29,8 @@ def tally_direction(
     return fits[int(errors.argmin())].float()
 
 
-def tally(sums: Float[Tensor, "n f"], direction: Float[Tensor, " f"], counts: Float[Tensor, " k"]) -> Tensor:
-    """The number of summed views, as the index of the nearest of ``counts``."""
-    return ((sums @ direction).round()[:, None] - counts).abs().argmin(dim=1)
+def tally(
+    sums: Float[Tensor, "n f"], direction: Float[Tensor, " f"], counts: Float[Tensor, " k"]
+) -> Float[Tensor, "n k"]:
+    """Logits of the number of summed views: the nearest of ``counts`` is the likeliest."""
+    return -((sums @ direction)[:, None] - counts).square()

@@ -186,9 +186,8 @@ class CountProbe:
                 known, held = (views[part].flatten(0, 1) for part in split[:2])
                 direction = tally_direction(known, held)
                 rows = dataset.split.test
-                read = tally(dataset.test_features[rows], direction, self.counts.float())
-                certain = torch.nn.functional.one_hot(read, len(self.counts)).float() * 10.0
-                parts.append(Predictions.of(dataset.groups[rows], dataset.labels[rows], certain))
+                logits = tally(dataset.test_features[rows], direction, self.counts.float())
+                parts.append(Predictions.of(dataset.groups[rows], dataset.labels[rows], logits))
                 encoders.append(self._encoder(name, seed, len(rows)))
             case = CaseName("count", given, name, TALLY)
             tested = Predictions.together(parts)

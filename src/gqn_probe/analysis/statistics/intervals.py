@@ -2,8 +2,10 @@
 
 Rows of one object are not independent, so an object is the unit, and all is told by each unit's sums. Shares have
 Wilson's interval (Wilson 1927) with as many rows as independent ones would need for the same variance (Korn & Graubard
-1998), and a t quantile: percentiles of a bootstrap collapse at the ceiling, where no object was misread. Differences
-of shares combine both intervals with their correlation (Newcombe 1998, method 10; Zou & Donner 2008, MOVER).
+1998), and a t quantile: percentiles of a bootstrap collapse at the ceiling, where no object was misread. There no error
+says how much rows of a unit have in common; margins do, by which rows were read rightly. If a row is misread where its
+margin is below 0, errors have less in common than margins, so that what margins say is on the safe side. Differences of
+shares combine both intervals with their correlation (Newcombe 1998, method 10; Zou & Donner 2008, MOVER).
 What they leave out: another training of the network, and another draw of the probe's training objects.
 """
 
@@ -12,6 +14,7 @@ from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
+from scipy.stats import rankdata
 from scipy.stats import t as student
 from torch import Tensor
 
@@ -27,6 +30,7 @@ class UnitSums(NamedTuple):
     sums: Float[Tensor, " u"]  # of the score over the unit's rows; of shares how many rows are right
     rows: Float[Tensor, " u"]  # of the unit; of ratios the denominator
     encoder: Int[Tensor, " u"] | None = None  # of newly initialised encoders, which vary beside the units
+    alike: float = 1.0  # correlation of margins within a unit; where no row is misread, of how many rows they tell
 
     @property
     def value(self) -> float:
@@ -54,12 +58,42 @@ def unit_sums(scores: Float[Tensor, " n"], units: Int[Tensor, " n"], total: int)
     return UnitSums(zeros.index_add(0, units, scores.double()), rows)
 
 
+def correlation_within(
+    margins: Float[Tensor, " n"], units: Int[Tensor, " n"], strata: Int[Tensor, " n"] | None = None
+) -> float:
+    """How much margins of one unit have in common, 0..1: the intraclass correlation of their normal scores.
+
+    Args:
+        strata: rows of another count, which are harder or easier for all units; ranked apart.
+    """
+    scores = torch.empty(len(margins), dtype=torch.float64)
+    strata = torch.zeros_like(units) if strata is None else strata
+    for stratum in strata.unique():
+        own = strata == stratum
+        ranks = torch.from_numpy(rankdata(margins[own]))
+        scores[own] = torch.special.ndtri((ranks - 0.5) / len(ranks))
+    found = unit_sums(scores, units, int(units.max()) + 1)
+    sums, rows = (column[found.there()] for column in found[:2])
+    number, total = len(rows), float(rows.sum())
+    if number < 2 or number == total:
+        return 1.0
+    means = sums / rows
+    between = float((rows * (means - scores.mean()).square()).sum()) / (number - 1)
+    within = (float(scores.square().sum()) - float((rows * means.square()).sum())) / (total - number)
+    size = (total - float(rows.square().sum()) / total) / (number - 1)  # Donner 1986, "A review of inference procedures"
+    spread = between + (size - 1) * within
+    return min(max((between - within) / spread, 0.0), 1.0) if spread > 0 else 1.0
+
+
 def share_interval(found: UnitSums) -> Interval:
     """Wilson's interval of a share with effective rows; never of no width."""
-    share, units = found.value, int(found.there().sum())
+    share, total = found.value, float(found.rows.sum())
     variance, freedom = _variance(found)
-    rows = share * (1 - share) / variance if variance > 0 and 0 < share < 1 else float(units)
-    rows = min(rows, float(found.rows.sum()))
+    if variance > 0 and 0 < share < 1:
+        rows = min(share * (1 - share) / variance, total)
+    else:
+        size = float(found.rows.square().sum()) / total  # of the unit of a row
+        rows = total / (1 + (size - 1) * found.alike)  # Kish 1965, "Survey sampling": the design effect
     quantile = float(student.ppf(QUANTILE, max(freedom, 1.0)))
     middle = share + quantile**2 / (2 * rows)
     half = quantile * (share * (1 - share) / rows + quantile**2 / (4 * rows**2)) ** 0.5

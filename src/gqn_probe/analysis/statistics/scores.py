@@ -19,6 +19,7 @@ from gqn_probe.analysis.probes.predictions import (
 )
 from gqn_probe.analysis.statistics.intervals import (
     UnitSums,
+    correlation_within,
     mean_interval,
     share_difference,
     share_interval,
@@ -62,13 +63,16 @@ def pooled_rows(
     """
     scores, rows = row_scores(predictions, counts), len(predictions.labels)
     for column, metric in enumerate(ROW_METRICS):
-        sums = _sums(scores[:, column], predictions, units, encoder)
-        yield Result.pooled(name, metric, (share_interval if metric in SHARES else mean_interval)(sums), n=rows)
+        if metric in SHARES:
+            found = share_interval(_share_sums(scores[:, column], predictions, units, encoder))
+        else:
+            found = mean_interval(_sums(scores[:, column], predictions, units, encoder))
+        yield Result.pooled(name, metric, found, n=rows)
     for label, count in enumerate(counts.tolist()):
         here = predictions.labels == label
         if here.any():
             some = Predictions(*(column[here] for column in predictions))
-            found = share_interval(_sums(scores[here, 0], some, units, None if encoder is None else encoder[here]))
+            found = share_interval(right_of_units(some, units, None if encoder is None else encoder[here]))
             yield Result.pooled(name, "accuracy", found, n=int(here.sum()), count=count)
     for metric, value in whole_scores(predictions, counts).items():
         yield Result(*name, None, "test", None, metric, value, n=rows)
@@ -79,14 +83,26 @@ def pooled_rows(
             yield Result(*name, None, "test", count, "adjacent_auc", area)
 
 
-def right_of_units(predictions: Predictions, units: Int[Tensor, " s"]) -> UnitSums:
+def right_of_units(
+    predictions: Predictions, units: Int[Tensor, " s"], encoder: Int[Tensor, " n"] | None = None
+) -> UnitSums:
     """How many rows of each unit were read rightly."""
-    return _sums((predictions.predicted == predictions.labels).double(), predictions, units, None)
+    return _share_sums((predictions.predicted == predictions.labels).double(), predictions, units, encoder)
 
 
 def paired_difference(first: Predictions, second: Predictions, units: Int[Tensor, " s"]) -> Interval:
     """The difference of two accuracies on the same objects, with its paired interval."""
     return share_difference(right_of_units(first, units), right_of_units(second, units))
+
+
+def _share_sums(
+    right: Tensor, predictions: Predictions, units: Int[Tensor, " s"], encoder: Int[Tensor, " n"] | None
+) -> UnitSums:
+    """Rows that are right in each unit; where all are, with what their margins have in common."""
+    found = _sums(right, predictions, units, encoder)
+    if not right.all():
+        return found
+    return found._replace(alike=correlation_within(predictions.margin, units[predictions.groups], predictions.labels))
 
 
 def _sums(
