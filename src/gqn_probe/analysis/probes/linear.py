@@ -16,6 +16,7 @@ from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -160,6 +161,7 @@ def descend(objective: Objective, epochs: int) -> tuple[Float[Tensor, "epoch m k
     path, scores = here.new_zeros(epochs, *here.shape), here.new_zeros(epochs, 2, len(which))
     now, share = objective(here, which), here.new_ones(len(which), 1, 1)
     ahead = -now.gradient
+    ended = torch.zeros_like(which)  # the last epoch of each strength
     memory = here.new_zeros(len(which), 2 * MEMORY + 1, here[0].numel())  # steps, what they changed, the gradient
     for epoch in range(epochs):
         trial = here + share * ahead
@@ -176,7 +178,8 @@ def descend(objective: Objective, epochs: int) -> tuple[Float[Tensor, "epoch m k
             torch.where(lower, then.gradient, now.gradient),
             torch.where(taken, then.scores, now.scores),
         )
-        path[epoch:, which], scores[epoch:, :, which] = objective.weights(here, which), now.scores
+        path[epoch, which], scores[epoch, :, which] = objective.weights(here, which), now.scores
+        ended[which] = epoch
         memory[:, -1] = now.gradient.flatten(1)
         ahead = torch.where(lower, -_newton(memory, slot).view_as(here), ahead)
         share = torch.where(lower, 1.0, 0.3 * share)
@@ -186,7 +189,9 @@ def descend(objective: Objective, epochs: int) -> tuple[Float[Tensor, "epoch m k
             now = Evaluation(now.value[moving], now.gradient[moving], now.scores[:, moving])
             if not len(which):
                 break
-    return path, scores
+    reached = torch.minimum(torch.arange(epochs, device=ended.device)[:, None], ended)  # from its end on it stays there
+    every = torch.arange(len(ended), device=ended.device)
+    return path[reached, every], scores.transpose(1, 2)[reached, every].transpose(1, 2)
 
 
 def _newton(memory: Float[Tensor, "a v w"], newest: int) -> Float[Tensor, "a w"]:
@@ -195,21 +200,22 @@ def _newton(memory: Float[Tensor, "a v w"], newest: int) -> Float[Tensor, "a w"]
     All of it is a sum of the remembered vectors, found from their products with each other; a step that was not taken
     is zero, and has no weight.
     """
-    products = memory @ memory.transpose(1, 2)
-    shares = products.new_zeros(len(memory), 2 * MEMORY + 1)
+    products = (memory @ memory.transpose(1, 2)).cpu().double().numpy()  # numpy: sums this small cost torch their start
+    shares = np.zeros((len(memory), 2 * MEMORY + 1))
     shares[:, -1] = 1.0
     newest_first = [(newest - age) % MEMORY for age in range(MEMORY)]
-    curved = torch.stack([products[:, i, MEMORY + i] for i in range(MEMORY)], dim=1)
-    weights = torch.where(curved > 0, 1 / curved, 0.0)
+    remembered = np.arange(MEMORY)
+    curved = products[:, remembered, MEMORY + remembered]
+    weights = np.divide(1.0, curved, out=np.zeros_like(curved), where=curved > 0)
     for i in newest_first:
-        shares[:, MEMORY + i] -= weights[:, i] * (products[:, i] * shares).sum(dim=1)
+        shares[:, MEMORY + i] -= weights[:, i] * (products[:, i] * shares).sum(axis=1)
     changed = products[:, MEMORY + newest, MEMORY + newest]
-    scale = torch.where(curved[:, newest] > 0, curved[:, newest] / changed, 1.0)
-    back = -shares[:, MEMORY:-1].clone()
+    scale = np.divide(curved[:, newest], changed, out=np.ones_like(changed), where=curved[:, newest] > 0)
+    back = -shares[:, MEMORY:-1].copy()
     shares = shares * scale[:, None]
     for i in reversed(newest_first):
-        shares[:, i] += back[:, i] - weights[:, i] * (products[:, MEMORY + i] * shares).sum(dim=1)
-    return torch.einsum("av,avw->aw", shares, memory)
+        shares[:, i] += back[:, i] - weights[:, i] * (products[:, MEMORY + i] * shares).sum(axis=1)
+    return torch.einsum("av,avw->aw", torch.from_numpy(shares).to(memory), memory)
 
 
 def _with_one(rows: Float[Tensor, "n d"]) -> Float[Tensor, "n e"]:
