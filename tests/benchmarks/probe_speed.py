@@ -19,9 +19,9 @@ from pathlib import Path
 
 import torch
 from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
 from torch import Tensor
 
+from gqn_probe import job
 from gqn_probe.analysis.inputs.features import Features
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.protocols.count_probe import CountProbe
@@ -79,8 +79,8 @@ def main() -> None:
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        settings = instantiate(compose("probe", [f"probe.objects={options.objects}", *options.overrides]).probe)
-        gqn = instantiate(compose("train", ["model=points"]).model)
+        settings = job.instantiate(compose("probe", [f"probe.objects={options.objects}", *options.overrides]).probe)
+        gqn = job.instantiate(compose("train", ["model=points"]).model)
     assert isinstance(gqn, GQN)
     scenes = render_scenes(options.objects, views=16, size=8)
     with tempfile.TemporaryDirectory() as folder:

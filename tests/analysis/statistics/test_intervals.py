@@ -136,7 +136,7 @@ def _margins(random: np.random.Generator, of_group: float) -> np.ndarray:
 
 def test_margins_tell_how_much_rows_without_an_error_tell() -> None:
     random = np.random.default_rng(0)
-    for of_group, low, high in ((0.0, 0.997, 0.9995), (0.2, 0.96, 0.997), (0.9, 0.8, 0.87)):
+    for of_group, low, high in ((0.0, 0.997, 0.9995), (0.2, 0.92, 0.99), (0.9, 0.8, 0.87)):
         found = share_interval(_read(_margins(random, of_group) + 9.0))
         assert low < found.low < high
         assert found.high == pytest.approx(1)
