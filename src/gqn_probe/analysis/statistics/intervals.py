@@ -47,8 +47,8 @@ class UnitSums(NamedTuple):
     def of_units(self, units: Int[Tensor, " u"]) -> "UnitSums":
         """The same with units joined to greater ones, numbered from 0."""
         total = int(units.max()) + 1
-        joined = (torch.zeros(total, dtype=torch.float64).index_add_(0, units, x.double()) for x in self[:2])
-        return UnitSums(*joined)
+        sums, rows = (torch.zeros(total, dtype=torch.float64).index_add_(0, units, x.double()) for x in self[:2])
+        return UnitSums(sums, rows)
 
 
 def unit_sums(scores: Float[Tensor, " n"], units: Int[Tensor, " n"], total: int) -> UnitSums:
@@ -62,6 +62,8 @@ def correlation_within(
     margins: Float[Tensor, " n"], units: Int[Tensor, " n"], strata: Int[Tensor, " n"] | None = None
 ) -> float:
     """How much margins of one unit have in common, 0..1: the intraclass correlation of their normal scores.
+
+    From the analysis of variance (Donner 1986, "A review of inference procedures for the intraclass correlation").
 
     Args:
         strata: rows of another count, which are harder or easier for all units; ranked apart.
@@ -80,7 +82,7 @@ def correlation_within(
     means = sums / rows
     between = float((rows * (means - scores.mean()).square()).sum()) / (number - 1)
     within = (float(scores.square().sum()) - float((rows * means.square()).sum())) / (total - number)
-    size = (total - float(rows.square().sum()) / total) / (number - 1)  # Donner 1986, "A review of inference procedures"
+    size = (total - float(rows.square().sum()) / total) / (number - 1)
     spread = between + (size - 1) * within
     return min(max((between - within) / spread, 0.0), 1.0) if spread > 0 else 1.0
 
