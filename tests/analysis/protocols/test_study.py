@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 from gqn_probe.analysis import StudyInputs, StudySettings, run_count, run_study
@@ -15,6 +16,7 @@ from gqn_probe.analysis.probes.linear import Linear
 from gqn_probe.analysis.probes.perceptron import Perceptron
 from gqn_probe.analysis.protocols import jobs as jobs_module
 from gqn_probe.analysis.protocols.jobs import is_done, job_note
+from gqn_probe.data.store.store_reader import scene_names
 from gqn_probe.types import to_unit
 
 
@@ -126,9 +128,16 @@ def test_a_count_beyond_the_views_is_refused(study_inputs: StudyInputs, quick: S
 
 
 def test_a_job_keeps_its_representations(study_inputs: StudyInputs, quick: StudySettings, tmp_path: Path) -> None:
-    kept = load_file(run_count(study_inputs, 4, quick, tmp_path) / "representation.safetensors")
+    folder = run_count(study_inputs, 4, quick, tmp_path)
+    kept = load_file(folder / "representation.safetensors")
     assert kept["representation"].shape == (24, 6)
     assert (kept["views"].sum(dim=1) == 4).all()
+    names = list(scene_names(study_inputs.scenes))
+    with safe_open(folder / "representation.safetensors", "pt") as file:
+        assert json.loads(file.metadata()["names"]) == names
+    assert {(int(row["scene"]), row["name"]) for row in _table(folder / "reconstruction.csv")} == {
+        *enumerate(names[:3])
+    }
 
 
 def test_original_protocol_keeps_its_labels(study_inputs: StudyInputs, quick: StudySettings, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ a block each at a time, wherever they run.
 """
 
 import hashlib
+import json
 import logging
 import math
 import shutil
@@ -26,7 +27,7 @@ from torch.backends import cudnn
 from gqn_probe.analysis.inputs.readouts import PIXEL_GRID, read_views, view_readout
 from gqn_probe.analysis.inputs.shared_work import share_blocks
 from gqn_probe.atomic_io import atomic_write, remove_temporary_files, reserve, write_text
-from gqn_probe.data.store.store_reader import SceneSource
+from gqn_probe.data.store.store_reader import SceneSource, scene_names
 from gqn_probe.model import GQN, weights_fingerprint
 from gqn_probe.progress import progress
 from gqn_probe.types import to_unit
@@ -74,6 +75,8 @@ def extract_features(
         view_readout(gqn, name)
     home = features_folder(gqn, scenes, encode_cameras, data=data, folder=folder)
     home.mkdir(parents=True, exist_ok=True)
+    if not (home / "scenes.json").exists():  # which row is which
+        write_text(home / "scenes.json", json.dumps(scene_names(scenes)))
     encoding = Encoding(gqn, scenes, encode_cameras, batch_size, device)
     names = tuple(dict.fromkeys(readouts))
     parts = home / f"parts-{zlib.crc32(' '.join(names).encode()):08x}"

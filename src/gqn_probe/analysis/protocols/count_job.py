@@ -18,6 +18,7 @@ from gqn_probe.analysis.protocols.jobs import job_note
 from gqn_probe.analysis.protocols.study_settings import StudySettings
 from gqn_probe.analysis.protocols.uncertainty import draw_samples, likelihood_scores, sample_scores
 from gqn_probe.atomic_io import write_arrays, write_csv, write_tensors, write_text
+from gqn_probe.data.store.store_reader import scene_names
 from gqn_probe.progress import progress
 from gqn_probe.types import to_unit
 
@@ -54,7 +55,7 @@ def run_count(study_inputs: StudyInputs, count: int, settings: StudySettings, fo
     pooled = sum_views(phi, selection, aggregation=study_inputs.gqn.aggregation)
     seen = torch.zeros(len(scenes), scenes.views, dtype=torch.bool).scatter_(1, selection.views, True)
     content = {"representation": pooled, "views": seen, "scenes": torch.arange(len(scenes))}
-    write_tensors(folder / "representation.safetensors", content)
+    write_tensors(folder / "representation.safetensors", content, {"names": json.dumps(scene_names(scenes))})
     _reconstruct(study_inputs, count, settings, folder)
     write_text(folder / "job.json", json.dumps({"count": count, **job_note(study_inputs, settings)}))
     return folder
@@ -63,6 +64,7 @@ def run_count(study_inputs: StudyInputs, count: int, settings: StudySettings, fo
 @torch.no_grad()  # for the generator below too: it runs while this one waits for it
 def _reconstruct(study_inputs: StudyInputs, count: int, settings: StudySettings, folder: Path) -> None:
     rows, pictures = [], {"truth": [], "reconstruction": [], "sample": [], "samples": []}
+    names = scene_names(study_inputs.scenes[: settings.reconstruct])
     scene = 0
     for prediction in _predictions(study_inputs, count, settings):
         errors = {
@@ -76,12 +78,12 @@ def _reconstruct(study_inputs: StudyInputs, count: int, settings: StudySettings,
         columns |= prediction.scores
         for i in range(len(prediction.truth)):
             cells = ((metric, float(values[i])) for metric, values in columns.items())
-            rows += [(scene + i, count, int(prediction.query_seen), *cell) for cell in cells]
+            rows += [(scene + i, names[scene + i], count, int(prediction.query_seen), *cell) for cell in cells]
         scene += len(prediction.truth)
         for kind, images in pictures.items():
             if scene <= settings.show + BATCH:
                 images.append(_bytes(getattr(prediction, kind)))
-    write_csv(folder / "reconstruction.csv", ("scene", "count", "query_seen", "metric", "value"), rows)
+    write_csv(folder / "reconstruction.csv", ("scene", "name", "count", "query_seen", "metric", "value"), rows)
     shown = {kind: torch.cat(images)[: settings.show].numpy() for kind, images in pictures.items() if images}
     some = study_inputs.scenes[: len(shown.get("truth", ()))]
     context = TASKS[settings.protocol](len(some), some.views, count, settings.seed).context

@@ -36,7 +36,7 @@ class Jobs(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """One row of a job's ``reconstruction.csv``."""
+    """One row of a job's ``reconstruction.csv``, which also holds the scene's name."""
 
     scene: int
     count: int  # pyright: ignore[reportIncompatibleMethodOverride]

@@ -13,7 +13,7 @@ import torch
 
 from gqn_probe.analysis.inputs.view_selection import Selection
 from gqn_probe.analysis.questions.targets import TARGETS, Classes, Target, Values
-from gqn_probe.data.store.store_reader import SceneSource
+from gqn_probe.data.store.store_reader import SceneSource, scene_names
 
 KEY = "scene"
 
@@ -46,7 +46,7 @@ def read_labels(path: str | Path) -> dict[str, Target]:
 
 
 def _label(path: str, column: str, cells: Mapping[str, str], scenes: SceneSource, views: Selection) -> Classes | Values:
-    names = scenes.names or tuple(map(str, range(len(scenes))))
+    names = scene_names(scenes)
     own = [cells.get(name) or cells.get(str(row)) for row, name in enumerate(names)]
     missing = [name for name, cell in zip(names, own, strict=True) if not cell]
     if missing:

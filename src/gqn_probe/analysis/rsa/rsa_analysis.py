@@ -28,7 +28,7 @@ from gqn_probe.analysis.rsa.rdm import DISTANCES, Rdms, rdm
 from gqn_probe.analysis.rsa.rdm_files import write_rdms
 from gqn_probe.analysis.rsa.subjects import Candidate, read_subjects, subject_answers, subject_rows, told
 from gqn_probe.context_range import parse_counts
-from gqn_probe.data.store.store_reader import SceneSource
+from gqn_probe.data.store.store_reader import SceneSource, scene_names
 from gqn_probe.progress import progress
 from gqn_probe.results import Answer, Findings, Result
 
@@ -89,7 +89,7 @@ class RepresentationalSimilarity:
         for count in counts:
             study_inputs.check(count)
         scenes = study_inputs.scenes
-        conditions = scenes.names or tuple(str(i) for i in range(len(scenes)))
+        conditions = scene_names(scenes)
         matched = read_subjects(self.rdms, self.key, conditions) if self.rdms else None
         cells: dict[Cell, np.ndarray] = {}
         known: dict[tuple[str, int], np.ndarray] = {}  # model RDMs and nuisances, by count

@@ -227,6 +227,11 @@ class StoredScenes:
 SceneSource = Scenes | StoredScenes  # what has views, cameras, factors and names, and gives scenes by index
 
 
+def scene_names(scenes: SceneSource) -> tuple[str, ...]:
+    """What the source calls each scene, or its number: by it results are matched with images."""
+    return scenes.names or tuple(map(str, range(len(scenes))))
+
+
 def _factors(columns: Mapping[str, Tensor]) -> Factors | None:
     if "factors.shape" not in columns:
         return None
