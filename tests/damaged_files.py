@@ -71,7 +71,7 @@ def _shard(folder: Path, scenes: Scenes | Any) -> bytes:
     return (folder / write_shard(folder, "train", "1", scenes).file).read_bytes()
 
 
-def _checkpoint() -> dict[str, Any]:
+def checkpoint() -> dict[str, Any]:
     pools: dict[str, Any] = {"pooled": True}
     sizes = {"size": 8, "hidden_channels": 1, "canvas_channels": 1, "latent_channels": 1, "kernel": 1}
     kinds = {"core": "project", "deviation": "exp", "output": "linear", "normalise": False}
@@ -85,7 +85,7 @@ def _checkpoint() -> dict[str, Any]:
 
 def _saved_checkpoint(*, legacy: bool) -> bytes:
     file = io.BytesIO()
-    torch.save(_checkpoint(), file, _use_new_zipfile_serialization=not legacy)
+    torch.save(checkpoint(), file, _use_new_zipfile_serialization=not legacy)
     return file.getvalue()
 
 
@@ -103,9 +103,9 @@ def _with_pickle(content: bytes) -> bytes:
     return file.getvalue()
 
 
-def _weights(settings: bytes) -> bytes:
+def weights(settings: bytes) -> bytes:
     """Exported weights with these settings, and without a checksum."""
-    found = _checkpoint()
+    found = checkpoint()
     state = {name.removeprefix("gqn."): value for name, value in found["state_dict"].items()}
     return save(state, found["trained_on"] | {"gqn_settings": settings.decode(errors="replace")})
 
@@ -132,13 +132,26 @@ def _written(folder: Path, name: str, read: Callable[[Path], Any]) -> Callable[[
     return reader
 
 
+def readers() -> dict[str, Callable[[Path], Any]]:
+    """What reads a file of each kind, by its suffix."""
+    return {
+        ".tfrecord": read_tfrecord,
+        **dict.fromkeys((".pt.gz", ".pt", ".npz", ".h5"), read_converted),
+        **dict.fromkeys((".ckpt", ".safetensors"), load_gqn),
+        ".png": lambda path: read_image(path.read_bytes(), str(path), size=4, crop="center", background=None),
+        ".shard": lambda path: _read_shard(path.parent, path.read_bytes()),
+        ".json": lambda path: read_transforms(path.read_bytes(), str(path), up="z"),
+        ".csv": lambda path: read_camera_table(path.read_bytes(), str(path), angles="radians"),
+    }
+
+
 def targets(folder: Path, make: Any) -> dict[str, tuple[bytes, Callable[[bytes], Any]]]:
     """A valid file and its reader, by name."""
     converted = _written(folder, "a.pt.gz", read_converted)
     record, scenes = make.scene(views=2), Scenes(torch.zeros(1, 2, 3, 4, 4, dtype=torch.uint8), torch.zeros(1, 2, 5))
     tfrecord = _written(folder, "a.tfrecord", read_tfrecord)
     ckpt = _written(folder, "a.ckpt", load_gqn)
-    weights, settings = _written(folder, "a.safetensors", load_gqn), json.dumps(_checkpoint()["gqn_settings"]).encode()
+    exported, settings = _written(folder, "a.safetensors", load_gqn), json.dumps(checkpoint()["gqn_settings"]).encode()
     return {
         "tfrecord": (make.records(record), tfrecord),
         "record": (record, lambda content: tfrecord(make.records(content))),
@@ -156,6 +169,6 @@ def targets(folder: Path, make: Any) -> dict[str, tuple[bytes, Callable[[bytes],
         "ckpt": (_saved_checkpoint(legacy=False), ckpt),
         "older ckpt": (_saved_checkpoint(legacy=True), ckpt),
         "pickle": (_pickle_of_checkpoint(), lambda content: ckpt(_with_pickle(content))),
-        "weights": (_weights(settings), weights),
-        "settings": (settings, lambda content: weights(_weights(content))),
+        "weights": (weights(settings), exported),
+        "settings": (settings, lambda content: exported(weights(content))),
     }

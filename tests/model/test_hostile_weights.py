@@ -4,8 +4,6 @@ import contextlib
 import io
 import pickle
 import re
-import resource
-import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -43,13 +41,10 @@ def content() -> dict[str, Any]:
 
 
 def refused(path: Path, match: str = "", read: Callable[[Path], Any] = load_gqn) -> None:
-    """One line with the file's name, within a second and 200 MB."""
-    started, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    """One line with the file's name; ``data/test_reading_cost.py`` measures what it costs."""
     with pytest.raises(ValueError, match=re.escape(str(path)) + ".*" + match) as error:
         read(path)
     assert "\n" not in str(error.value)
-    assert time.process_time() - started < 1
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
 
 
 SETTINGS: list[Any] = [

@@ -72,6 +72,9 @@ class SavedTensor(NamedTuple):
 class Values(dict):
     """Stands for collections.OrderedDict; what it has beside its items is forgotten."""
 
+    def __init__(self) -> None:  # items come one by one
+        super().__init__()
+
     def __setstate__(self, state: object) -> None:
         pass
 
@@ -175,7 +178,7 @@ def _of_older(file: BufferedIOBase, size: int) -> Any:
 
     def storage(pid: Any) -> Storage:
         _, kind, key, _, numbers, view = pid
-        if view is not None:
+        if view is not None or not isinstance(key, str):
             raise ValueError("its tensors are parts of each other")
 
         def read() -> bytes:
@@ -206,6 +209,6 @@ def _of_older(file: BufferedIOBase, size: int) -> Any:
 
 
 def _storage(kind: Any, numbers: Any, read: Callable[[], bytes]) -> Storage:
-    if kind not in DTYPES or type(numbers) is not int or numbers < 0:
+    if not isinstance(kind, str) or kind not in DTYPES or type(numbers) is not int or numbers < 0:
         raise ValueError(f"it holds {reprlib.repr(numbers)} numbers of type {reprlib.repr(kind)}")
     return Storage(DTYPES[kind], numbers, read)

@@ -7,6 +7,7 @@ scene stand together and all scenes have as many. Columns are parted by commas, 
 import csv
 import math
 import re
+from collections.abc import Iterator
 from io import StringIO
 from itertools import groupby
 from typing import NamedTuple
@@ -84,11 +85,8 @@ def _rows(content: bytes, label: str, columns: tuple[str, ...] = COLUMNS) -> lis
     text = text[stated.end() :] if stated else text
     head = text.partition("\n")[0]
     delimiter = stated[1] if stated else max(",;\t", key=head.count)
-    try:
-        table = list(csv.reader(StringIO(text), delimiter=delimiter, skipinitialspace=True))
-    except csv.Error as error:
-        raise ValueError(f"{label} is no table ({error})") from None
-    names = [name.strip().lower() for name in table[0]] if table else []
+    table = _lines(text, delimiter, label)
+    names = [name.strip().lower() for name in next(table, [])]
     absent = [column for column in columns if column not in names]
     if absent:
         raise ValueError(f"{label} has no column {', '.join(absent)}: its first line must be {','.join(columns)}")
@@ -96,7 +94,7 @@ def _rows(content: bytes, label: str, columns: tuple[str, ...] = COLUMNS) -> lis
     if twice:
         raise ValueError(f"{label} has two columns {twice[0]}: leave one")
     rows = []
-    for line, cells in enumerate(table[1:], start=first_line + 1):
+    for line, cells in enumerate(table, start=first_line + 1):
         values = [cell.strip() for cell in cells]
         if not any(values):
             continue
@@ -112,6 +110,14 @@ def _rows(content: bytes, label: str, columns: tuple[str, ...] = COLUMNS) -> lis
 
 def _split(row: dict[str, str]) -> str:
     return row.get("split", "").lower() or "train"
+
+
+def _lines(text: str, delimiter: str, label: str) -> Iterator[list[str]]:
+    """The cells of one line after the other, so that the first that is wrong is the last that is read."""
+    try:
+        yield from csv.reader(StringIO(text), delimiter=delimiter, skipinitialspace=True)
+    except csv.Error as error:
+        raise ValueError(f"{label} is no table ({error})") from None
 
 
 def _camera(row: dict[str, str], where: str, angles: str) -> tuple[float, ...]:

@@ -8,10 +8,12 @@ from jaxtyping import UInt8
 from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from gqn_probe.data.formats.jpeg import most_bytes
 from gqn_probe.data.formats.resize import resize_frames
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "TGA")  # none of which starts another program
 MOST_PIXELS = 50_000_000
+BYTES_A_PIXEL = 4  # in Pillow
 CROPS = ("center", "resize")
 
 
@@ -33,8 +35,11 @@ def read_image(
         image = Image.open(BytesIO(content), formats=FORMATS)
         if image.width * image.height > MOST_PIXELS:
             raise ValueError(f"{label} has {image.width}x{image.height} pixels: the most is {MOST_PIXELS:,}")
+        if BYTES_A_PIXEL * image.width * image.height > most_bytes(len(content)):
+            size = f"{image.width}x{image.height} pixels in {len(content):,} bytes"
+            raise ValueError(f"{label} has {size}, which no picture has: resize it")
         image.load()
-        image = ImageOps.exif_transpose(image)
+        ImageOps.exif_transpose(image, in_place=True)
     except UnidentifiedImageError:
         raise ValueError(f"{label} is no readable image: save it as one of {', '.join(FORMATS)}") from None
     except ValueError as error:
@@ -45,12 +50,12 @@ def read_image(
         raise ValueError(f"{label} has more than 8 bits a channel ({image.mode}): convert it")
     if image.has_transparency_data:
         image = _opaque(image.convert("RGBA"), label, background)
-    pixels = np.array(image.convert("RGB"))
     if crop == "center":
-        side = min(pixels.shape[:2])
-        top, left = ((length - side) // 2 for length in pixels.shape[:2])
-        pixels = pixels[top : top + side, left : left + side]
-    frame = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+        side = min(image.size)
+        left, top = ((length - side) // 2 for length in image.size)
+        image = image.crop((left, top, left + side, top + side))
+    image = image if image.mode == "RGB" else image.convert("RGB")
+    frame = torch.from_numpy(np.stack([np.asarray(channel) for channel in image.split()]))
     return frame if size is None else resize_frames(frame[None], size)[0]
 
 
@@ -68,7 +73,7 @@ def check_color(background: str | None) -> None:
 
 
 def _opaque(image: Image.Image, label: str, background: str | None) -> Image.Image:
-    if np.array(image)[..., 3].min() == 255:
+    if image.getchannel("A").getextrema()[0] == 255:
         return image
     if background is None:
         raise ValueError(f"{label} is transparent in places: set data.background, or flatten it onto one")

@@ -12,7 +12,7 @@ from einops import rearrange
 from jaxtyping import UInt8
 from torch import Tensor
 
-SMALL_BYTES = 100 << 20  # of pixels, which any file may hold
+SMALL_BYTES = 64 << 20  # of pixels, which any file may hold
 LARGEST_RATIO = 64  # of pixels to JPEG beyond that: a frame of one colour has about 50
 RUN = 120  # images a thread decodes before it takes new ones
 
@@ -40,6 +40,11 @@ def check_size(image: bytes, height: int, width: int) -> None:
         raise ValueError(f"expected {height}x{width} pixels, got {found[0]}x{found[1]}")
 
 
+def most_bytes(encoded: int) -> int:
+    """Of pixels that so many encoded bytes may become."""
+    return SMALL_BYTES + LARGEST_RATIO * encoded
+
+
 def check_memory(height: int, width: int, images: int, encoded: int) -> None:
     """Refuse images whose pixels would take far more memory than their ``encoded`` bytes are worth.
 
@@ -47,7 +52,7 @@ def check_memory(height: int, width: int, images: int, encoded: int) -> None:
         ValueError: with both.
     """
     pixels = 3 * height * width * images
-    if pixels > SMALL_BYTES + LARGEST_RATIO * encoded:
+    if pixels > most_bytes(encoded):
         raise ValueError(
             f"{images} frames of {height}x{width} would take {pixels:,} bytes, far more than {encoded:,} bytes can hold"
         )

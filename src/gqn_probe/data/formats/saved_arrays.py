@@ -5,15 +5,17 @@ stand-in below, and every other name is refused. Nor can a file ask for more mem
 """
 
 import gzip
+import pickle
 import zipfile
 from io import BytesIO
 from typing import Any, NoReturn
 
 import numpy as np
 
-from gqn_probe.data.formats.jpeg import LARGEST_RATIO, SMALL_BYTES
+from gqn_probe.data.formats.jpeg import most_bytes
 from gqn_probe.inert_pickle import MAGIC, load_inert, refuse_name
 
+OPENINGS = (pickle.dumps(MAGIC, 2)[:-1], b"PK")  # of files of torch.save: the older format, and a zip
 ARRAY_TYPES = {"u1": np.uint8, "f4": np.float32, "f8": np.float64, "O8": object}
 
 
@@ -50,8 +52,8 @@ class Array:
 class Scene(tuple):
     """Stands for the named tuple (frames, cameras) of torch-gqn, whatever module defined it."""
 
-    def __new__(cls, *values: object) -> "Scene":
-        return super().__new__(cls, values)
+    def __new__(cls, frames: object, cameras: object) -> "Scene":
+        return super().__new__(cls, (frames, cameras))
 
 
 def _reconstruct(*_: object) -> Array:
@@ -97,9 +99,12 @@ def read_saved(content: bytes) -> Any:
     Raises:
         ValueError, or one of ``DAMAGE``: where it is something else, is damaged, or asks for too much memory.
     """
-    most = SMALL_BYTES + LARGEST_RATIO * len(content)
+    most = most_bytes(len(content))
     if content[:2] == b"\x1f\x8b":
         with gzip.GzipFile(fileobj=BytesIO(content)) as file:
+            if not file.read(len(OPENINGS[0])).startswith(OPENINGS):
+                raise ValueError("it is nothing that torch.save writes")
+            file.seek(0)
             content = file.read(most + 1)
         if len(content) > most:
             raise ValueError(f"it unpacks to more than {most:,} bytes, which no images do")

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from einops import rearrange
 
-from gqn_probe.data.formats.jpeg import LARGEST_RATIO, SMALL_BYTES, check_memory, decode_jpegs, jpeg_size
+from gqn_probe.data.formats.jpeg import check_memory, decode_jpegs, jpeg_size, most_bytes
 from gqn_probe.data.formats.remote import fetch
 from gqn_probe.data.formats.saved_arrays import Array, read_saved
 from gqn_probe.inert_pickle import DAMAGE
@@ -45,7 +45,15 @@ def read_converted(path: str | Path) -> Scenes:
         raise ValueError(f"{path} is damaged or no file of scenes: {error}") from None
     except ValueError as error:
         raise ValueError(f"{path} cannot be read: {error}") from None
-    scenes = [_checked(scene, f"{path}, scene {number}") for number, scene in enumerate(found)]
+    scenes, left = [], most_bytes(len(content))
+    for number, arrays in enumerate(found):
+        scene = _checked(arrays, f"{path}, scene {number}")
+        left -= max(scene.frames.nbytes, arrays.frames.nbytes)
+        if left < 0:  # one array or JPEG can stand for many
+            raise ValueError(
+                f"{path} cannot be read: its scenes would take far more than {len(content):,} bytes can hold"
+            )
+        scenes.append(scene)
     if len({scene.frames.shape for scene in scenes}) > 1:
         raise ValueError(f"{path}: scenes differ in shape: {sorted({scene.frames.shape for scene in scenes})}")
     frames, cameras = (torch.from_numpy(np.stack(column)) for column in zip(*scenes, strict=True))
@@ -70,7 +78,7 @@ def _read_npz(content: bytes) -> list[SceneArrays]:
     """The scenes of an archive with the arrays ``frames`` and ``cameras``."""
     with zipfile.ZipFile(BytesIO(content)) as archive:
         size = sum(entry.file_size for entry in archive.infolist())
-    if size > SMALL_BYTES + LARGEST_RATIO * len(content):
+    if size > most_bytes(len(content)):
         raise ValueError(f"it unpacks to {size:,} bytes, which no images do")
     with np.load(BytesIO(content), allow_pickle=False) as arrays:
         absent = {"frames", "cameras"} - {*arrays.files}
@@ -92,7 +100,7 @@ def _read_hdf5(content: bytes) -> list[SceneArrays]:
         if len(columns) < len(named):
             raise ValueError("images and viewpoints are no arrays")
         size = sum(column.nbytes for column in columns)
-        if size > SMALL_BYTES + LARGEST_RATIO * len(content):
+        if size > most_bytes(len(content)):
             raise ValueError(f"it unpacks to {size:,} bytes, which no images do")
         frames, viewpoints = (np.asarray(column) for column in columns)
     if viewpoints.ndim != 3 or viewpoints.shape[2] != 7:
@@ -119,7 +127,7 @@ def _checked(scene: SceneArrays, label: str) -> SceneArrays:
     elif images.ndim == 4 and images.shape[1] == 3 and images.shape[3] != 3:
         images = rearrange(images, "v c h w -> v h w c")
     if images.dtype in (np.float32, np.float64) and images.size and images.min() >= 0 and images.max() <= 1:
-        images = np.round(255 * images).astype(np.uint8)
+        images = np.stack([np.round(255 * image).astype(np.uint8) for image in images])
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
         raise ValueError(f"{label}: expected uint8 images [v, h, w, 3], got {images.dtype} {list(images.shape)}")
     if cameras.dtype not in (np.float32, np.float64) or cameras.size != 5 * len(images):
@@ -127,8 +135,7 @@ def _checked(scene: SceneArrays, label: str) -> SceneArrays:
     cameras = cameras.reshape(-1, 5)
     if not np.isfinite(cameras).all():
         raise ValueError(f"{label}: camera of frame {np.nonzero(~np.isfinite(cameras))[0][0]} is not finite")
-    frames = np.ascontiguousarray(rearrange(images, "v h w c -> v c h w"))
-    return SceneArrays(frames, cameras.astype(np.float32))
+    return SceneArrays(rearrange(images, "v h w c -> v c h w"), cameras.astype(np.float32))
 
 
 def _decoded(images: np.ndarray, label: str) -> np.ndarray:
