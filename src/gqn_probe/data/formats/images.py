@@ -36,8 +36,8 @@ def read_image(
         if image.width * image.height > MOST_PIXELS:
             raise ValueError(f"{label} has {image.width}x{image.height} pixels: the most is {MOST_PIXELS:,}")
         if BYTES_A_PIXEL * image.width * image.height > most_bytes(len(content)):
-            size = f"{image.width}x{image.height} pixels in {len(content):,} bytes"
-            raise ValueError(f"{label} has {size}, which no picture has: resize it")
+            found = f"{image.width}x{image.height} pixels in {len(content):,} bytes"
+            raise ValueError(f"{label} has {found}, which no picture has: resize it")
         image.load()
         ImageOps.exif_transpose(image, in_place=True)
     except UnidentifiedImageError:
