@@ -11,7 +11,7 @@ from hydra.errors import InstantiationException
 from omegaconf import DictConfig
 from scripts import ENVIRONMENT, ROOT
 
-from gqn_probe.run import cli
+from gqn_probe.run import cli, cli_errors
 
 WITHOUT_TORCH = """
 import runpy, sys
@@ -107,3 +107,8 @@ def test_short_forms():
     assert cli.hydra_arguments(["-m", "context=range(2,5)"]) == ["-m", "context=range(2,5)"]
     assert cli.hydra_arguments(["seed=0", "-m", "context=2..3"]) == ["-m", "seed=0", "context=2..3"]
     assert cli.hydra_arguments(["probe.probes=[linear]"]) == ["probe/probes=[linear]"]
+
+
+def test_a_plugin_that_is_not_installed_is_named_with_its_extra():
+    told = cli_errors._unknown_choice("hydra/launcher", "submitit_slurm", "basic")
+    assert told == "hydra/launcher=submitit_slurm needs another package: pip install -e '.[scale]'"

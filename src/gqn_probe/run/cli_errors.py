@@ -13,6 +13,12 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from yaml import YAMLError
 
 USER_ERRORS = (HydraException, OmegaConfBaseException, YAMLError, ValueError, OSError, FloatingPointError)
+PLUGINS = {  # choices of Hydra's plugins, by the extra that brings them
+    "hydra/sweeper=optuna": "optuna",
+    **dict.fromkeys(
+        (f"hydra/launcher={name}" for name in ("joblib", "ray", "submitit_local", "submitit_slurm")), "scale"
+    ),
+}
 UNKNOWN_KEY = re.compile(r"Could not override '([^']*)'")
 UNKNOWN_CHOICE = re.compile(r"Could not (?:find|load) '([^']*)/([^'/]*)'(?:.*Available options in '[^']*': (.*))?")
 
@@ -59,6 +65,8 @@ def _unknown_key(key: str) -> str:
 def _unknown_choice(group: str, choice: str, available: str | None) -> str:
     files = _conf(Path(sys.argv[0])).joinpath(group).glob("*.yaml")
     options = available.split() if available else sorted(path.stem for path in files)
+    if extra := PLUGINS.get(f"{group}={choice}"):
+        return f"{group}={choice} needs another package: pip install -e '.[{extra}]'"
     if not options:
         return f"there is no group {group!r}; `{_command(Path(sys.argv[0]))} --help` lists them all"
     return f"there is no {group}={choice}; {nearest(choice, options)}use {', '.join(options)}"
