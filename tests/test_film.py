@@ -1,12 +1,14 @@
 """Films and sheets: every picture in its place, in the format of the name, and no larger than asked."""
 
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
-from gqn_probe.film import contact_sheet, enlarged, labelled, save_film
+from gqn_probe.film import contact_sheet, enlarged, find_ffmpeg, labelled, save_film
 
 COLOURS = np.array([[250, 10, 10], [10, 250, 10], [10, 10, 250]], np.uint8)
 PICTURES = [np.tile(colour, (16, 24, 1)) for colour in COLOURS]
@@ -39,8 +41,21 @@ def test_formats_that_cannot_be_written_are_refused(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="film=avi is not known: use webp, gif, mp4"):
         save_film(PICTURES, tmp_path / "film.avi")
     monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
     with pytest.raises(ValueError, match="film=mp4 needs ffmpeg"):
         save_film(PICTURES, tmp_path / "film.mp4")
+
+
+@pytest.mark.skipif(find_ffmpeg() is None, reason="needs ffmpeg")
+def test_an_mp4_holds_every_picture(tmp_path):
+    """Decoded again, colours and order are those given; odd sides are cut."""
+    path = tmp_path / "film.mp4"
+    save_film([np.pad(picture, ((0, 1), (0, 1), (0, 0)), mode="edge") for picture in PICTURES], path)
+    command = [find_ffmpeg(), "-loglevel", "error", "-i", str(path), "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+    raw = subprocess.run(command, capture_output=True, check=True).stdout
+    shown = np.frombuffer(raw, np.uint8).reshape(-1, 16, 24, 3)
+    assert len(shown) == len(PICTURES)
+    assert np.abs(shown[:, 8, 8].astype(int) - COLOURS).max() < 30  # colour is at half resolution, and in 16 to 235
 
 
 def test_a_sheet_has_rows_of_columns():

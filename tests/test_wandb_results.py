@@ -1,8 +1,10 @@
 """What W&B is told of a study, read back from the files of an offline run."""
 
+import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import wandb
 from report.conftest import write_study
@@ -27,6 +29,14 @@ def test_a_study_is_in_the_files_of_its_run(tmp_path: Path, monkeypatch: pytest.
     assert 'class="viewer"' in page
     assert "data:image/webp;base64," in page
     assert "http" not in page.replace("http://www.w3.org", "")
+    solids = [json.loads(path.read_text()) for path in sorted(media.glob("object3D/cubes/from 15_*.pts.json"))]
+    labels = [
+        [(box["label"], np.mean(box["corners"], axis=0).round(2).tolist()) for box in each["boxes"]] for each in solids
+    ]
+    assert sorted(labels) == [
+        [("0.30", [-1, 0, 0]), ("0.70", [0, 0, 0]), ("0.70", [1, 0, 0])],
+        [("0.70", [-1, 0, 0]), ("0.70", [0, 0, 0]), ("0.30", [1, 0, 0])],
+    ]
     pictures = {path.name.rsplit("_", 2)[0] for path in media.glob("images/figures/*.png")}
     assert pictures == {drawing.name for drawing in drawings}
     assert {path.name.split("_")[0] for path in media.glob("table/*.json")} >= {"confusion", "embedding"}

@@ -27,8 +27,9 @@ def write_viewer(folder: Path) -> None:
             Image.fromarray(pixels).save(folder / f"{i}-{kind}.webp", lossless=True)
     errors = [[[10.0 * i + count] * len(rings) for count in counts] for i in range(2)]
     cameras = [[[85.0, 20.0], *[[0.0, 0.0]] * 4]] * 2  # azimuth and elevation of each context image
-    told = {"context": cameras, "objects": 2, "counts": counts, "azimuths": azimuths, "elevations": elevations,
-            "size": 16, "samples": 2, "truth": "rendered", "errors": errors, "white": 12, "quality": 100}  # fmt: skip
+    told = {"context": cameras, "objects": 2, "chosen": [3, 7], "counts": counts, "azimuths": azimuths,
+            "elevations": elevations, "size": 16, "samples": 2, "truth": "rendered", "errors": errors, "white": 12,
+            "quality": 100}  # fmt: skip
     (folder / "viewer.json").write_text(json.dumps(told))
 
 

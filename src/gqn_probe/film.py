@@ -1,4 +1,4 @@
-"""Films and sheets of pictures: animated WebP and GIF by Pillow, MP4 where ffmpeg is there."""
+"""Films and sheets of pictures: animated WebP and GIF by Pillow, MP4 by ffmpeg, of the path or of imageio-ffmpeg."""
 
 import shutil
 import subprocess
@@ -26,8 +26,19 @@ def check_format(name: str) -> None:
     """
     if name not in FORMATS:
         raise ValueError(f"film={name} is not known: use {', '.join(FORMATS)}")
-    if name == "mp4" and shutil.which("ffmpeg") is None:
-        raise ValueError("film=mp4 needs ffmpeg, which is not on the path: install it, or use film=webp or film=gif")
+    if name == "mp4" and find_ffmpeg() is None:
+        raise ValueError('film=mp4 needs ffmpeg: pip install "gqn-probe[mp4]", or use film=webp or film=gif')
+
+
+def find_ffmpeg() -> str | None:
+    """The program on the path, or that of the extra; None where there is neither."""
+    if (found := shutil.which("ffmpeg")) is not None:
+        return found
+    try:
+        from imageio_ffmpeg import get_ffmpeg_exe  # pyright: ignore[reportMissingImports]  (of an extra)
+    except ModuleNotFoundError:
+        return None
+    return get_ffmpeg_exe()
 
 
 def save_film(
@@ -67,9 +78,8 @@ def _save_mp4(pictures: Sequence[Picture], path: Path, milliseconds: int | list[
     raw = b"".join(np.ascontiguousarray(picture[:height, :width]).tobytes() for picture in pictures)
     given = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", f"{rate:.4f}", "-i", "-"]
     made = ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-crf", "18", "-movflags", "+faststart", str(path)]
-    done = subprocess.run(
-        ["ffmpeg", "-y", "-loglevel", "error", *given, *made], input=raw, capture_output=True, check=False
-    )
+    command = [find_ffmpeg() or "ffmpeg", "-y", "-loglevel", "error", *given, *made]
+    done = subprocess.run(command, input=raw, capture_output=True, check=False)
     if done.returncode:
         reason = done.stderr.decode(errors="replace").strip().splitlines()
         raise ValueError(f"ffmpeg could not write {path.name}: {reason[-1] if reason else done.returncode}")

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from omegaconf import DictConfig
 
@@ -174,9 +175,8 @@ def make_pictures(cfg: DictConfig, study_inputs: StudyInputs, settings: StudySet
     if cfg.get("viewer") is None:
         return
     wanted = job.instantiate(cfg.viewer)
-    write_viewer(study_inputs, wanted, folder / "viewer", seed=cfg.seed, render=study_inputs.render)
     shown = {"counts": wanted.counts, "objects": wanted.objects}
-    write_voxels(
+    cubes = write_voxels(
         study_inputs,
         folder,
         strengths=settings.strengths,
@@ -184,6 +184,8 @@ def make_pictures(cfg: DictConfig, study_inputs: StudyInputs, settings: StudySet
         untrained=settings.seed * settings.untrained,
         **shown,
     )
+    chosen = None if cubes is None else np.load(cubes)["objects"].tolist()
+    write_viewer(study_inputs, wanted, folder / "viewer", seed=cfg.seed, render=study_inputs.render, chosen=chosen)
 
 
 def artifact_name(root: Path, folder: Path) -> str:

@@ -14,6 +14,7 @@ from pytorch_lightning.loggers import Logger
 
 from gqn_probe.report.compare import Setting, measures_of
 from gqn_probe.report.figure_registry import Drawing
+from gqn_probe.report.figures.cubes import FAINTEST
 from gqn_probe.report.viewer import viewer_page
 from gqn_probe.results import Result
 from gqn_probe.study_results import Study
@@ -21,6 +22,11 @@ from gqn_probe.wandb_logging import run_logger
 
 # What each group of metrics is drawn against.
 STEPS = {"context": ("accuracy", "reconstruction", "decodability"), "epoch": ("probe",)}
+
+# Of a cube, in the order of W&B's own example, from its middle; a little less than a cell, so that edges keep apart.
+CORNERS = 0.9 * (
+    np.array([[0, 0, 0], [0, 1, 0], [0, 0, 1], [1, 0, 0], [1, 1, 0], [0, 1, 1], [1, 0, 1], [1, 1, 1]]) - 0.5
+)
 
 
 def log_count(loggers: Sequence[Logger], folder: Path) -> None:
@@ -79,6 +85,8 @@ def log_study(loggers: Sequence[Logger], study: Study, drawings: Sequence[Drawin
         attempt(wandb_run.log, {"embedding": table})
     if page := viewer_page(study.folder / "viewer"):
         attempt(wandb_run.log, {"viewer": wandb.Html(page, inject=False)})
+    if cubes := _cubes(study):
+        attempt(wandb_run.log, cubes)
     attempt(wandb_run.log, {f"figures/{d.name}": wandb.Image(str(d.png), caption=d.caption) for d in drawings})
 
 
@@ -166,6 +174,35 @@ def _embedding(study: Study) -> wandb.Table | None:
         for column, count in enumerate(counts)
     ]
     return wandb.Table(columns=columns, data=rows)
+
+
+def _cubes(study: Study) -> dict[str, list[wandb.Object3D]]:
+    """Where r holds each object, to turn in W&B: a box a cell, labelled with how sure the read-out is of it."""
+    path = study.folder / "voxels.npz"
+    if not path.is_file():
+        return {}
+    with np.load(path, allow_pickle=False) as file:
+        told = dict(file)
+    columns = {"true": ("true", "true_color")}
+    columns |= {f"from {k}": (f"trained_{k}", f"trained_color_{k}") for k in told["counts"].tolist()}
+    return {
+        f"cubes/{name}": [
+            _boxes(told["cells"], occupied, colors) for occupied, colors in zip(told[read], told[painted], strict=True)
+        ]
+        for name, (read, painted) in columns.items()
+    }
+
+
+def _boxes(cells: np.ndarray, occupied: np.ndarray, colors: np.ndarray) -> wandb.Object3D:
+    """The cells that are read as filled, of one object."""
+    there = np.flatnonzero(occupied >= FAINTEST)
+    paints = (255 * colors[there]).round()
+    boxes = [
+        {"corners": (cells[i] + CORNERS).tolist(), "label": f"{occupied[i]:.2f}", "color": paint.astype(int).tolist()}
+        for i, paint in zip(there, paints, strict=True)
+    ]
+    points = np.concatenate([cells[there], paints], axis=1)
+    return wandb.Object3D({"type": "lidar/beta", "points": points, "boxes": np.array(boxes)})
 
 
 def _confusion_matrix(study: Study) -> object:

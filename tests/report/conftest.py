@@ -90,6 +90,7 @@ def voxels() -> dict[str, np.ndarray]:
     color = np.tile(np.array([0.9, 0.2, 0.1], np.float32), (2, 3, 1))
     read = {f"trained_{k}": (0.3 + 0.4 * true) * k / 15 for k in (5, 15)}
     read |= {f"trained_color_{k}": color for k in (5, 15)} | {f"untrained_{k}": 0.5 * true[::-1] for k in (5, 15)}
+    read["objects"] = np.array([3, 7])
     return {"cells": cells, "counts": np.array([5, 15]), "true": true, "true_color": color, **read}
 
 

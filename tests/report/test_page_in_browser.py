@@ -151,6 +151,20 @@ def test_the_viewer_answers_keys_slider_and_clicks(opened: Browser):
     expect(opened, 1, 2, 2, 3)
 
 
+def test_cubes_turn_with_the_camera_where_they_were_read(opened: Browser):
+    opened.run("document.querySelector('.stage').focus()")
+    told = "document.querySelector('[data-score]').textContent"
+    drawn = "document.querySelector('[data-panel=cubes]').toDataURL()"
+    blank = opened.run(f"return {drawn}")
+    assert opened.run(f"return {told}") == ""  # of 2 images none were read
+    press(opened, "+")
+    assert opened.run(f"return {told}") == " · 2 of 2 cubes"
+    first = opened.run(f"return {drawn}")
+    press(opened, LEFT)
+    assert len({blank, first, opened.run(f"return {drawn}")}) == 3
+    press(opened, RIGHT, "-")
+
+
 def test_an_image_is_left_out_until_it_is_pressed_again(opened: Browser):
     opened.run("document.querySelectorAll('.choices button')[0].click()")
     buttons = "document.querySelectorAll('.context button')"

@@ -29,13 +29,13 @@ def run(tmp_path: Path) -> Path:
 
 def test_the_page_has_what_there_is(run: Path):
     text = build_training_report(run).read_text(encoding="utf-8")
-    assert re.findall(r'<section id="(\w+)"', text) == ["predictions", "film", "curves", "next", "columns", "settings"]
+    assert re.findall(r'<section id="(\w+)"', text) == ["predictions", "curves", "next", "columns", "settings"]
     assert "Training of tiny, 20 steps" in text
     head = text[: text.index("<section")]
     assert re.findall(r"<dd>([\d.]+)</dd>", head) == ["31.5", "49.0"]
     assert text.count('src="data:image/webp') == 5
     assert "step 0<" in text
-    assert "Held-out scenes at step 7." in head
+    assert "Held-out objects at step 7." in head
     assert [link for link in re.findall(r'(?:src|href)="([^"]*)"', text) if not link.startswith(("#", "data:"))] == []
 
 

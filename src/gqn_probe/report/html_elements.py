@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from gqn_probe.report.glossary import Term
 
+LONGEST = 240  # letters of a setting that are shown
 VIEW_BOX = re.compile(r'viewBox="0 0 ([\d.]+) ([\d.]+)"')
 
 
@@ -48,8 +49,7 @@ def document(
         style=here.joinpath("page.css").read_text(encoding="utf-8"),
         script="\n".join(here.joinpath(name).read_text(encoding="utf-8") for name in ("page.js", "viewer.js")),
         head=head,
-        beside=beside,
-        hero=hero,
+        lead=f'<div class="lead"><div>{beside}</div>{hero}</div>' if beside and hero else beside + figures(hero),
         notes=notes,
         contents="".join(f'<a href="#{part.id}">{escape(part.title)}</a>' for part in sections),
         sections="\n".join(
@@ -93,9 +93,9 @@ def terms(found: Sequence[Term]) -> str:
 
 
 def settings(values: Mapping[str, Any]) -> str:
-    """Nested settings as a list of dotted names and values."""
+    """Nested settings as a list of dotted names and values, the beginning of long ones."""
     rows = "\n".join(
-        f"<div><dt>{_breakable(name)}</dt><dd>{escape('–' if value in ('', None) else value)}</dd></div>"
+        f"<div><dt>{_breakable(name)}</dt><dd>{escape(_shortened(value))}</dd></div>"
         for name, value in _flatten(values).items()
     )
     return f'<dl class="settings">\n{rows}\n</dl>'
@@ -116,6 +116,11 @@ def figures(*found: str) -> str:
     return f'<div class="figures">{inside}</div>' if inside else ""
 
 
+def folded(summary: str, body: str) -> str:
+    """What is shown once it is asked for, and printed where it is open; nothing for nothing."""
+    return f"<details><summary>{escape(summary)}</summary>{body}</details>" if body else ""
+
+
 def _cell(cell: Cell, mark: str) -> str:
     if isinstance(cell, Number):
         return f'<td{mark} data-value="{cell.value}">{escape(cell.text)}</td>'
@@ -125,6 +130,14 @@ def _cell(cell: Cell, mark: str) -> str:
 def _breakable(name: str) -> str:
     """A dotted name that a narrow screen may break after a dot or an underscore."""
     return escape(name).replace(".", ".<wbr>").replace("_", "_<wbr>")
+
+
+def _shortened(value: Any) -> str:
+    text = "–" if value in ("", None) else str(value)
+    if len(text) <= LONGEST:
+        return text
+    whole = f"{len(value)} values" if isinstance(value, list) else f"{len(text)} letters"
+    return f"{text[: LONGEST // 2]} … ({whole})"
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -32,8 +32,8 @@ def render(study: Study, drawings: Sequence[Drawing]) -> str:
         study.analysis.replace("_", " ") or "context-count study",
         study.summary.get("question", QUESTION),
         head=_answers(study),
-        beside=_stats(study) + _notes(study),
-        hero=figure(first.svg, first.caption) if first else "",
+        hero=figure(first.svg, first.caption, wide=first.wide) if first else "",
+        notes=_notes(study),
         sections=sections(study, drawings),
     )
 
@@ -46,28 +46,6 @@ def _answers(study: Study) -> str:
         licence = f"<small>By: {escape(answer.licence)}</small>" if answer.licence else ""
         items += f'<div>{heading}<p class="answer">{escape(answer.text)} {licence}</p></div>'
     return f'<div class="answers">{items}</div>' if items else ""
-
-
-def _stats(study: Study) -> str:
-    """The headline's numbers with their intervals."""
-    headline = study.summary["headline"]
-    names = {
-        "accuracy": (f"{study.label(study.probe)} probe on {study.given}", "{:.1%}"),
-        "norm_only": (study.control_label("norm", study.input), "{:.1%}"),
-        "difference": ("difference in points, paired", "{:+.1%}"),
-        "chance": ("chance", "{:.1%}"),
-    }
-    cells = ""
-    for key, (name, form) in names.items():
-        if headline.get(key) is not None:
-            value, *bounds = (
-                form.format(headline[k]).removesuffix("%" if key == "difference" else "")
-                for k in (key, f"{key}_low", f"{key}_high")
-                if headline.get(k) is not None
-            )
-            small = f"<small>{' to '.join(bounds)}</small>" if bounds else ""
-            cells += f"<div><dt>{escape(name)}</dt><dd>{value}{small}</dd></div>"
-    return f'<dl class="stats">{cells}</dl>' if cells else ""
 
 
 def _notes(study: Study) -> str:

@@ -21,16 +21,13 @@ class StudySection(NamedTuple):
     title: str
     lead: str  # what opens it
     body: Body  # what stands under its figures
-    beside: bool  # whether that is narrow enough to stand beside a single figure
     closing: bool  # whether it comes after those of every kind of study
 
 
 SECTIONS: dict[str, StudySection] = {}  # by anchor
 
 
-def study_section(
-    id: str, title: str, lead: str = "", *, beside: bool = False, closing: bool = False
-) -> Callable[[Body], Body]:
+def study_section(id: str, title: str, lead: str = "", *, closing: bool = False) -> Callable[[Body], Body]:
     """Register the decorated function as the section with the anchor ``id``.
 
     Raises:
@@ -40,7 +37,7 @@ def study_section(
     def register(body: Body) -> Body:
         if id in SECTIONS and SECTIONS[id].body.__module__ != body.__module__:
             raise ValueError(f"two sections are called {id}: in {SECTIONS[id].body.__module__}, {body.__module__}")
-        SECTIONS[id] = StudySection(title, lead, body, beside, closing)
+        SECTIONS[id] = StudySection(title, lead, body, closing)
         return body
 
     return register

@@ -11,6 +11,7 @@ from gqn_probe.report.html_elements import (
     escape,
     figure,
     figures,
+    folded,
     interval,
     number,
     settings,
@@ -41,10 +42,7 @@ def sections(study: Study, drawings: Sequence[Drawing]) -> list[Section]:
     made = []
     for id, plan in ordered_sections().items():
         drawn = [d for d in drawings if d.section == id or (id == "more" and d.section not in SECTIONS)]
-        shown = [figure(d.svg, d.caption, wide=d.wide) for d in drawn if not d.first]
-        more = plan.body(study)
-        beside = len(shown) == 1 and plan.beside
-        body = figures(*shown, f"<div>{more}</div>") if more and beside else figures(*shown) + more
+        body = figures(*(figure(d.svg, d.caption, wide=d.wide) for d in drawn if not d.first)) + plan.body(study)
         if body:
             made.append(Section(id, plan.title, (f"<p>{plan.lead}</p>\n" if plan.lead else "") + body))
     return made
@@ -69,7 +67,7 @@ def _viewer(study: Study) -> str:
 def _errors(study: Study) -> str:
     names = ("sample_rmse", "rmse", "shuffled_rmse", "nearest_rmse", "mean_rmse", "averaged_rmse", "spread_rmse", "kl")
     columns = {name: study.reconstruction_series(name) for name in names}
-    return _by_count(study, columns, digits=1, bounds=("sample_rmse",))
+    return folded("Every count in numbers", _by_count(study, columns, digits=1, bounds=("sample_rmse",)))
 
 
 @study_section(
@@ -91,11 +89,10 @@ def _knowledge(study: Study) -> str:
     counts = [row.count for row in every if row.count is not None]
     heads = ["property", "read from", "metric", f"k = {min(counts)}", f"k = {max(counts)}", "95 % interval"]
     body = table(heads, rows, text=("read from", "metric"))
-    body = f"<details><summary>Every property, input and probe</summary>{body}</details>"
-    return body + terms(explain(["accuracy", "r2", *study.object_targets]))
+    return folded("Every property, input and probe", body) + terms(explain(["accuracy", "r2", *study.object_targets]))
 
 
-@study_section("counts", "Does r tell the count?", beside=True)
+@study_section("counts", "Does r tell the count?")
 def _counts(study: Study) -> str:
     length = study.control_label("norm", study.input)
     columns = {
@@ -103,7 +100,29 @@ def _counts(study: Study) -> str:
         length: study.series("accuracy", control="norm", probe=study.probe),
         "adjacent_auc": study.series("adjacent_auc", probe=study.probe),
     }
-    return _by_count(study, columns, digits=3)
+    return _stats(study) + folded("Every count in numbers", _by_count(study, columns, digits=3))
+
+
+def _stats(study: Study) -> str:
+    """The headline's numbers with their intervals."""
+    headline = study.summary["headline"]
+    names = {
+        "accuracy": (f"{study.label(study.probe)} probe on {study.given}", "{:.1%}"),
+        "norm_only": (study.control_label("norm", study.input), "{:.1%}"),
+        "difference": ("difference in points, paired", "{:+.1%}"),
+        "chance": ("chance", "{:.1%}"),
+    }
+    cells = ""
+    for key, (name, form) in names.items():
+        if headline.get(key) is not None:
+            value, *bounds = (
+                form.format(headline[k]).removesuffix("%" if key == "difference" else "")
+                for k in (key, f"{key}_low", f"{key}_high")
+                if headline.get(k) is not None
+            )
+            small = f"<small>{' to '.join(bounds)}</small>" if bounds else ""
+            cells += f"<div><dt>{escape(name)}</dt><dd>{value}{small}</dd></div>"
+    return f'<dl class="stats">{cells}</dl>' if cells else ""
 
 
 def _by_count(
@@ -135,11 +154,11 @@ def _by_count(
 def _controls(study: Study) -> str:
     rows = study.control_rows()
     main, others = ([r for r in rows if (r.probe == study.probe) == is_main] for is_main in (True, False))
-    if len(rows) < 2:
+    if len(main) < 2:
         return ""
-    more = f"<details><summary>Other probes</summary>{_scores(study, others)}</details>" if others else ""
+    more = folded("Other probes in numbers", _scores(study, others)) if others else ""
     shown = [name for name in OVERALL if any(r.metric == name for r in study.results)]
-    return _scores(study, main) + more + terms(explain(["accuracy", *shown]))
+    return folded("Every control in numbers", _scores(study, main)) + more + terms(explain(["accuracy", *shown]))
 
 
 def _scores(study: Study, rows: list[Result]) -> str:
@@ -204,11 +223,9 @@ def _figures_alone(study: Study) -> str:
 
 @study_section("methods", "Methods", closing=True)
 def _methods(study: Study) -> str:
-    parts = [f"<p>{escape(text)}</p>" for text in method(study)]
     values = study.provenance.get("config") or study.summary.get("settings")
-    if values:
-        parts.append(f"<details><summary>Every setting</summary>{settings(values)}</details>")
-    return "\n".join(parts)
+    every = folded("Every setting", settings(values)) if values else ""
+    return "\n".join(f"<p>{escape(text)}</p>" for text in method(study)) + every
 
 
 @study_section("reproduce", "Reproduce", closing=True)

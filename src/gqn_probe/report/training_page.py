@@ -21,7 +21,7 @@ from PIL import Image
 
 from gqn_probe.atomic_io import write_text
 from gqn_probe.report import style
-from gqn_probe.report.html_elements import Section, document, escape, figure, figures, settings, table
+from gqn_probe.report.html_elements import Section, document, escape, figure, figures, folded, settings, table
 from gqn_probe.report.terminal import say
 
 SHOWN = 5  # pictures of validations, from the first to the last
@@ -55,6 +55,10 @@ COLUMNS = {
 ENDINGS = (
     "Endings: rmse in grey levels (0 to 255), mse on 0 to 1, psnr in decibels, ssim from 0 to 1, object_ on the "
     "object's pixels alone; context_K: from K context images."
+)
+COLUMNS_OF_PICTURES = (
+    "A row an object: one of its context images, the view asked for, what is predicted of it from more and more "
+    "images, from another object's, and what is drawn with the view itself at hand (posterior)."
 )
 
 
@@ -99,8 +103,11 @@ def build_training_report(folder: str | Path) -> Path:
     metrics = read_metrics(folder / "metrics.csv")
     provenance = _json(folder / "provenance.json")
     parts = [
-        Section("predictions", "Does it predict?", _drawn(metrics, "errors", "counts") + _pictures(folder)),
-        Section("film", "Around held-out objects", _film(folder / "orbit.gif")),
+        Section(
+            "predictions",
+            "Does it predict?",
+            _drawn(metrics, "counts", beside=_film(folder / "orbit.gif")) + _pictures(folder),
+        ),
         Section("probes", "What r comes to know", _drawn(metrics, "probes")),
         Section("curves", "Likelihood and schedules", _drawn(metrics, "likelihood", "information", "schedules")),
         Section("next", "How to go on", _commands(folder)),
@@ -114,7 +121,11 @@ def build_training_report(folder: str | Path) -> Path:
     write_text(
         path,
         document(
-            "training", title, beside=_summary(metrics), hero=_latest(folder), sections=[p for p in parts if p.body]
+            "training",
+            title,
+            beside=_summary(metrics) + _drawn(metrics, "errors"),
+            hero=_latest(folder),
+            sections=[p for p in parts if p.body],
         ),
     )
     return path
@@ -139,15 +150,15 @@ def read_metrics(path: Path) -> dict[str, tuple[list[float], list[float]]]:
     return found
 
 
-def _drawn(metrics: dict[str, tuple[list[float], list[float]]], *names: str) -> str:
-    """Those of the named figures that there is data for."""
+def _drawn(metrics: dict[str, tuple[list[float], list[float]]], *names: str, beside: str = "") -> str:
+    """Those of the named figures that there is data for, and what stands beside them."""
     by_count = sorted((int(m[1]), name) for name in metrics if (m := BY_COUNT.fullmatch(name)))
     probes = sorted(name for name in metrics if PROBES.fullmatch(name))
     of_counts = [Curve(name, f"from {count} image{'s' * (count > 1)}") for count, name in by_count]
     of_probes = [Curve(name, name.partition("probe/")[2].replace("/", ", ")) for name in probes]
     plans = {
-        "errors": Plan(ERRORS, GREY, "linear", "Error of held-out views, beside what would be reached without the "
-                       "right context, without the network, and without any context."),
+        "errors": Plan(ERRORS, GREY, "linear", "Error of held-out views, beside what would be reached with another "
+                       "scene's context, by the nearest context image as it is, and by the mean of all images."),
         "counts": Plan(of_counts, GREY, "linear", "Error of held-out views by number of context images."),
         "probes": Plan(of_probes, "score", "linear", "How well probes read r: accuracy of classes, R² of values."),
         "likelihood": Plan(LIKELIHOOD, "nats above the floor", "log", "Negative log-likelihood of a view, above the "
@@ -163,7 +174,7 @@ def _drawn(metrics: dict[str, tuple[list[float], list[float]]], *names: str) -> 
             if drawing is not None:
                 svg = style.inline_svg(style.svg_text(drawing, name), name, plan.caption)
                 shown.append(figure(svg, plan.caption))
-    return figures(*shown)
+    return figures(*shown, beside)
 
 
 def draw_curves(
@@ -210,7 +221,7 @@ def _pictures(folder: Path) -> str:
 def _latest(folder: Path) -> str:
     """The last validation's picture."""
     every = sorted((folder / "images").glob("*.png"))
-    return _picture(every[-1], f"Held-out scenes at {_step(every[-1])}.") if every else ""
+    return _picture(every[-1], f"Held-out objects at {_step(every[-1])}. {COLUMNS_OF_PICTURES}") if every else ""
 
 
 def _step(path: Path) -> str:
@@ -220,7 +231,7 @@ def _step(path: Path) -> str:
 def _film(path: Path) -> str:
     if not path.is_file() or path.stat().st_size > LARGEST_FILM:
         return ""
-    return _picture(path, "A row an object: the truth, then predictions from more and more context images.")
+    return _picture(path, "Around held-out objects, a row each: the truth, then predictions from more and more images.")
 
 
 def _picture(path: Path, caption: str) -> str:
@@ -256,7 +267,7 @@ def _columns(metrics: dict[str, Any]) -> str:
         groups.setdefault(known, []).append(name)
     rows = [[_names(names), len(names), meaning] for meaning, names in groups.items()]
     body = table(["columns", "number", "meaning"], rows, text=("meaning",))
-    return f"<p>{ENDINGS}</p><details><summary>{len(metrics)} columns</summary>{body}</details>"
+    return f"<p>{ENDINGS}</p>" + folded(f"{len(metrics)} columns", body)
 
 
 def _settings(provenance: dict[str, Any]) -> str:
@@ -264,8 +275,7 @@ def _settings(provenance: dict[str, Any]) -> str:
     left_out = {"config", "metrics", "last_validation"}
     facts = {name: value for name, value in provenance.items() if name not in left_out}
     config = provenance.get("config")
-    every = f"<details><summary>Every setting</summary>{settings(config)}</details>" if config else ""
-    return (settings(facts) if facts else "") + every
+    return (settings(facts) if facts else "") + (folded("Every setting", settings(config)) if config else "")
 
 
 def _names(names: Sequence[str]) -> str:

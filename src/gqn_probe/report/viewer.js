@@ -31,6 +31,39 @@ for (const root of document.querySelectorAll(".viewer")) {
     }
   };
 
+  // Cubes from far to near, three faces each, as opaque as the read-out is sure of them; wrong ones are framed.
+  const LIGHT = [0.36, 0.57, 0.78];
+  const paintCubes = (canvas, cubes, azimuth, elevation) => {
+    const side = (canvas.width = canvas.height = 4 * size);
+    const pen = canvas.getContext("2d");
+    const [sin, cos, up, flat] = [Math.sin(azimuth), Math.cos(azimuth), Math.sin(elevation), Math.cos(elevation)];
+    const away = [flat * cos, flat * sin, up];
+    const far = (place) => place[0] * away[0] + place[1] * away[1] + place[2] * away[2];
+    const scale = side / 2 / told.cubes.reach;
+    const project = ([x, y, z]) => [side / 2 + scale * (cos * y - sin * x),
+      side / 2 - scale * (flat * z - up * (cos * x + sin * y))];
+    for (const [x, y, z, sure, red, green, blue, wrong] of [...cubes].sort((a, b) => far(a) - far(b))) {
+      for (const axis of [2, 0, 1]) {
+        const out = away[axis] > 0 ? 0.5 : -0.5;
+        const light = 0.45 + 0.55 * (0.5 + out * LIGHT[axis]);
+        pen.beginPath();
+        for (const [i, j] of [[-0.5, -0.5], [-0.5, 0.5], [0.5, 0.5], [0.5, -0.5]]) {
+          const corner = [x, y, z];
+          corner[axis] += out;
+          corner[(axis + 1) % 3] += i;
+          corner[(axis + 2) % 3] += j;
+          pen.lineTo(...project(corner));
+        }
+        pen.closePath();
+        pen.fillStyle = `rgba(${light * red},${light * green},${light * blue},${Math.min(1, sure)})`;
+        pen.strokeStyle = wrong ? "#d55e00" : "rgba(0,0,0,.15)";
+        pen.lineWidth = wrong ? 2 : 1;
+        pen.fill();
+        pen.stroke();
+      }
+    }
+  };
+
   function draw() {
     const { object, azimuth, elevation, without } = state;
     const count = counts[state.count];
@@ -41,6 +74,12 @@ for (const root of document.querySelectorAll(".viewer")) {
     paint(panel("truth"), `${object}-truth`, azimuth, elevation);
     paint(panel("other"), `${other}-mean-${count}`, azimuth, elevation);
     paint(panel("spread"), `${object}-spread-${count}`, azimuth, elevation);
+    const held = told.cubes?.read[count]?.[object];
+    if (told.cubes) {
+      const turn = (2 * Math.PI * azimuth) / azimuths;
+      paintCubes(panel("cubes"), held?.cubes ?? [], turn, (Math.PI * elevations[elevation]) / 180);
+      root.querySelector("[data-score]").textContent = held ? ` · ${held.score} cubes` : "";
+    }
     const error = told.errors[object][state.count][elevation * azimuths + azimuth];
     root.querySelector("[data-error]").textContent = without === null ? ` · error ${error.toFixed(0)}` : "";
     root.querySelector("[data-count]").textContent = count;

@@ -17,6 +17,7 @@ from gqn_probe.report.figure_registry import OF_COUNTS, find_figures
 
 GREY = "RMSE (0 to 255)"
 CONTROLS: list[Any] = [f"control/{name}" for name in ("none", "norm", "direction", "untrained", "transfer", "pixels")]
+CUBES = ("cubes/true", *(f"cubes/from {count}" for count in (1, 2, 3, 5, 15)))  # by the counts of conf/probe.yaml
 HEADLINE = ("headline/accuracy", "headline/norm_only", "headline/difference")
 
 
@@ -50,7 +51,8 @@ def parts() -> list[Part]:
             "where r holds the object's cubes.",
             "study",
             [
-                _figures("Where r holds the object", "cubes"),
+                reports.MediaBrowser(title="Where r holds the object", media_keys=list(CUBES), num_columns=3),
+                _figures("Where r holds the object, in a picture", "cubes"),
                 _figures("Properties", "decodability", "learning-curves"),
                 _by_count("Properties by count", None, "accuracy or R²", regex="^decodability/"),
             ],

@@ -50,22 +50,31 @@ class ViewerSettings:
 
 @torch.no_grad()  # for the generator below too: it runs while this one waits for it
 def write_viewer(
-    study_inputs: StudyInputs, settings: ViewerSettings, folder: Path, *, seed: int, render: Render | None
+    study_inputs: StudyInputs,
+    settings: ViewerSettings,
+    folder: Path,
+    *,
+    seed: int,
+    render: Render | None,
+    chosen: Sequence[int] | None = None,
 ) -> Path | None:
     """Write ``viewer.json`` and its sheets to ``folder``; None where cameras are not around an object.
 
     Args:
+        chosen: places of the objects among the scenes; the first ones unless told.
         seed: of the order in which views are added, which is the study's, and of the samples.
         render: makes the truth from a camera of our choice; without it the nearest given view stands in.
     """
-    scenes = study_inputs.scenes[: settings.objects]
+    number = len(study_inputs.scenes)
+    chosen = range(min(settings.objects, number)) if chosen is None else chosen
+    scenes = study_inputs.scenes[torch.tensor(chosen)]
     distances = scenes.cameras[..., :3].norm(dim=-1)
     if distances.std() > ROUND * distances.mean():
         return None
     counts = sorted({min(count, study_inputs.usable_views) for count in settings.counts})
     elevations = settings.elevations if render is not None else _given_elevations(scenes, len(settings.elevations))
     rings = _rings(settings.azimuths, elevations, float(distances.mean()))
-    order = view_orders(len(scenes), scenes.views, seed)
+    order = view_orders(number, scenes.views, seed)[chosen]
     folder.mkdir(parents=True, exist_ok=True)
     sheets: dict[str, UInt8[np.ndarray, "height width rgb"]] = {}
     errors: list[list[list[float]]] = []
@@ -85,6 +94,7 @@ def write_viewer(
     quality = _write_sheets(sheets, folder, settings.megabytes)
     note = {
         "objects": len(scenes),
+        "chosen": list(chosen),
         "counts": counts,
         "azimuths": settings.azimuths,
         "elevations": [float(e) for e in elevations],

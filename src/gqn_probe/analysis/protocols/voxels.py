@@ -41,9 +41,9 @@ def write_voxels(
 ) -> Path | None:
     """Write ``voxels.npz``; None where the objects are not known, or too few.
 
-    It holds ``cells`` (g 3) in cubes from the middle, ``counts``, and of some held-out objects ``true`` (o g) and
-    ``true_color`` (o g 3); for each count ``trained_K`` and ``untrained_K`` (o g), what is read of ``true``, and
-    ``trained_color_K`` (o g 3).
+    It holds ``cells`` (g 3) in cubes from the middle, ``counts``, and of some held-out ``objects`` (o) ``true`` (o g)
+    and ``true_color`` (o g 3); for each count ``trained_K`` and ``untrained_K`` (o g), what is read of ``true``, and
+    ``trained_color_K`` and ``untrained_color_K`` (o g 3).
 
     Args:
         counts: numbers of context images; what the scenes have not enough views for is left out.
@@ -61,8 +61,7 @@ def write_voxels(
     kept = sorted({count for count in counts if count <= study_inputs.usable_views})
     networks = {"trained": study_inputs, "untrained": study_inputs.untrained(untrained)}
     found = read_voxels(networks, kept, strengths=strengths, seed=seed)
-    left_out = {"cells", "objects", *(f"untrained_color_{count}" for count in kept)}
-    shown = {name: values[:objects] for name, values in found.items() if name not in left_out}
+    shown = {name: values[:objects] for name, values in found.items() if name != "cells"}
     write_arrays(folder / "voxels.npz", {"counts": np.array(kept), "cells": found["cells"], **shown})
     return folder / "voxels.npz"
 

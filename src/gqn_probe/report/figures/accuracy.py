@@ -10,9 +10,7 @@ from gqn_probe.results import Result
 from gqn_probe.study_results import Study
 
 
-@study_figure(
-    "counts", "Held-out accuracy at each true count. Bands: 95 % interval over objects. Dotted: guessing.", first=True
-)
+@study_figure("counts", "Held-out accuracy at each true count. Bands: 95 % interval over objects. Dotted: guessing.")
 def accuracy_by_count(study: Study) -> Figure | None:
     """Accuracy of the probe and of the norm-only control at each true count, with 95 % bands and chance."""
     if not study.series("accuracy", probe=study.probe):

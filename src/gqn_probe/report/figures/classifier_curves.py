@@ -45,7 +45,7 @@ def _plot(study: Study, metric: str) -> Figure | None:
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylabel(metric + (" (nats)" if metric == "loss" else ""))
-    axes.legend(loc="upper left" if metric == "accuracy" else "upper right")
+    axes.legend(loc="center right" if metric == "accuracy" else "upper right")
     return figure
 
 

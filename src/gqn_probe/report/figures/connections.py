@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from gqn_probe.report import style
 from gqn_probe.report.figure_registry import study_figure
 from gqn_probe.report.glossary import target_label
-from gqn_probe.report.html_elements import interval, number, table
+from gqn_probe.report.html_elements import folded, interval, number, table
 from gqn_probe.report.section_registry import study_section
 from gqn_probe.results import Result
 from gqn_probe.study_results import Study
@@ -44,7 +44,7 @@ def connections_section(study: Study) -> str:
         for r in sorted(rows, key=lambda r: (r.count or 0, GATES.index(r.target)))
     ]
     body = table(["generation core", "driven by", "share of variance", "95 % interval"], cells, text=("driven by",))
-    return f"<details><summary>Every gate at step {last}</summary>{body}</details>"
+    return folded(f"Every gate at step {last}", body)
 
 
 @study_figure(

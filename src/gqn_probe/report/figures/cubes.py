@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
@@ -15,6 +15,7 @@ from gqn_probe.study_results import Study
 AZIMUTH, ELEVATION = 35.0, 28.0  # of the eye, in degrees
 LIGHT = np.array([0.35, 0.55, 0.76])  # towards the light, as the images have it
 SHADE = 0.45  # brightness of a face that is turned away from it
+BEHIND = "#ececea"  # on paper and in the dark alike: the cubes are translucent
 FAINTEST = 0.12  # occupancy below which nothing is drawn
 
 
@@ -22,7 +23,8 @@ FAINTEST = 0.12  # occupancy below which nothing is drawn
     "knowledge",
     "Where r holds the object: a linear read-out says of each cell of a grid whether it is filled, and its colour; "
     "cubes are as opaque as it is sure. Under each: how many of the object's cubes are among as many cells that it is "
-    "surest of. The read-out was fitted on other objects. Last: the same of a network of newly initialised weights.",
+    "surest of; what else is among these is framed. The read-out was fitted on other objects. Last: the same of a "
+    "network of newly initialised weights.",
 )
 def cubes(study: Study) -> Figure | None:
     """A row an object: the true cubes, then those read at each count, then those of an untrained network."""
@@ -35,15 +37,17 @@ def cubes(study: Study) -> Figure | None:
     cells, true, colors = told["cells"].astype(float), told["true"], told["true_color"]
     columns = [("true cubes", true, colors)]
     columns += [(f"from {k} image{'s' * (k > 1)}", told[f"trained_{k}"], told[f"trained_color_{k}"]) for k in counts]
-    grey = np.full_like(colors, 0.55)
-    columns.append((f"untrained, {counts[-1]}", told[f"untrained_{counts[-1]}"], grey))
+    grey = np.full_like(colors, 0.55)  # of studies that kept no colours of it
+    of_untrained = told.get(f"untrained_color_{counts[-1]}", grey)
+    columns.append((f"untrained, {counts[-1]}", told[f"untrained_{counts[-1]}"], of_untrained))
     figure = style.blank(1.5 * len(columns), 0.35 + 1.65 * len(true))
     grid = figure.subplots(len(true), len(columns), squeeze=False)
     reach = np.abs(cells).max() + 0.6
     for row, axes_of_row in enumerate(grid):
         number = int(true[row].sum())
         for axes, (title, occupied, of_cells) in zip(axes_of_row, columns, strict=True):
-            draw_cubes(axes, cells, occupied[row], of_cells[row], reach)
+            draw_cubes(axes, cells, occupied[row], of_cells[row], reach, wrong=wrong_cells(occupied[row], true[row]))
+            axes.set_facecolor(BEHIND)
             axes.set_xlabel("" if title == "true cubes" else f"{cubes_found(occupied[row], true[row])} of {number}")
             if row == 0:
                 axes.set_title(title, fontsize=9)
@@ -52,9 +56,15 @@ def cubes(study: Study) -> Figure | None:
 
 def cubes_found(read: Float[np.ndarray, " g"], true: Float[np.ndarray, " g"]) -> int:
     """Number of an object's n cubes among the n cells that are read as filled the most."""
-    number = int(true.sum())
-    surest = np.argsort(-read, kind="stable")[:number]
-    return int(true[surest].sum())
+    return int(true.sum()) - int(wrong_cells(read, true).sum())
+
+
+def wrong_cells(read: Float[np.ndarray, " g"], true: Float[np.ndarray, " g"]) -> Bool[np.ndarray, " g"]:
+    """Those of the n cells that are read as filled the most that are none of an object's n cubes."""
+    surest = np.argsort(-read, kind="stable")[: int(true.sum())]
+    wrong = np.zeros(len(read), bool)
+    wrong[surest] = true[surest] == 0
+    return wrong
 
 
 def draw_cubes(
@@ -64,6 +74,7 @@ def draw_cubes(
     colors: Float[np.ndarray, "g 3"],
     reach: float,
     *,
+    wrong: Bool[np.ndarray, " g"] | None = None,
     azimuth: float = AZIMUTH,
     elevation: float = ELEVATION,
 ) -> None:
@@ -71,12 +82,13 @@ def draw_cubes(
 
     Args:
         reach: half the width of the picture, in cubes.
+        wrong: cells to frame.
         azimuth: of the eye, as ``elevation`` in degrees.
     """
     around, up = math.radians(azimuth), math.radians(elevation)
     away = np.array([math.cos(up) * math.cos(around), math.cos(up) * math.sin(around), math.sin(up)])
     plane = np.stack([right := np.array([-math.sin(around), math.cos(around), 0.0]), np.cross(away, right)], axis=1)
-    faces, paints = [], []
+    faces, paints, edges = [], [], []
     for cell in np.argsort(cells @ away, kind="stable"):
         if occupied[cell] < FAINTEST:
             continue
@@ -86,8 +98,10 @@ def draw_cubes(
             light = SHADE + (1 - SHADE) * (0.5 + 0.5 * cosine)
             faces.append(_face(cells[cell], axis, side) @ plane)
             paints.append([*np.clip(light * colors[cell], 0, 1), min(1.0, float(occupied[cell]))])
+            edges.append(style.VERMILION if wrong is not None and wrong[cell] else (0, 0, 0, 0.12))
     if faces:
-        axes.add_collection(PolyCollection(faces, facecolors=paints, edgecolors=(0, 0, 0, 0.12), linewidths=0.3))
+        widths = [0.9 if edge == style.VERMILION else 0.3 for edge in edges]
+        axes.add_collection(PolyCollection(faces, facecolors=paints, edgecolors=edges, linewidths=widths))
     axes.set(xlim=(-reach, reach), ylim=(-reach, reach), xticks=[], yticks=[], aspect="equal")
     axes.spines[:].set_visible(False)
     axes.grid(visible=False)

@@ -33,7 +33,7 @@ def decodability(study: Study) -> Figure | None:
 @study_figure(
     "knowledge",
     "The same at the largest count, by number of objects that the probe learns from: a representation that holds a "
-    "property plainly tells it after few." + CAPTION,
+    "property plainly tells it after few. Lines and bands as above.",
 )
 def learning_curves(study: Study) -> Figure | None:
     """A panel a property: r beside the same baselines, by number of training objects, on a logarithmic axis."""

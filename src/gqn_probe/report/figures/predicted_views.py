@@ -13,21 +13,21 @@ from gqn_probe.study_results import Study
 
 SHOWN = (2, 4, 8, 15)  # the counts a strip shows, where the study has most of them
 ERRORS = {
-    "rmse": "reconstruction",
-    "sample_rmse": "prior sample",
-    "shuffled_rmse": "sample, another scene's r",
-    "nearest_rmse": "nearest context view",
+    "sample_rmse": "predicted",
+    "shuffled_rmse": "predicted, another scene's r",
+    "nearest_rmse": "nearest context image",
     "mean_rmse": "mean image",
+    "rmse": "posterior, the view at hand",
 }
-KINDS = {"truth": "true view", "reconstruction": "posterior", "sample": "prior"}
+KINDS = {"truth": "true view", "sample": "predicted", "reconstruction": "posterior"}
 
 
 def _caption(study: Study) -> str:
     seen = study.pictures.get("query_seen")
     star = " * The query is among the context images." if seen is not None and seen.any() else ""
     return (
-        "A view held out of the context. Posterior: drawn with the view itself at hand, so it may look like the prior "
-        "where the query adds few nats (KL). Prior: predicted from the context alone. RMSE in grey levels, 0 to 255."
+        "A view held out of the context. Predicted: a sample of the prior, from r and the camera alone. Posterior: "
+        "drawn with the view itself at hand, the best that this generator can draw. RMSE in grey levels, 0 to 255."
         + star
     )
 
@@ -61,8 +61,8 @@ def reconstructions(study: Study, scenes: int = 3) -> Figure | None:
 
 @study_figure(
     "predictions",
-    "Root mean squared error of the held-out view by count, in grey levels, beside samples from the representation of "
-    "another scene, the context view of the nearest camera, and the mean image. Bands: 95 % interval.",
+    "Error of the held-out view by number of images, beside what three shortcuts would reach: a prediction from "
+    "another scene's r, the context image of the nearest camera, and the mean image. Bands: 95 % interval.",
 )
 def reconstruction_error(study: Study) -> Figure | None:
     """RMSE of the query (0..255): reconstructed, sampled, and what no use of the context would give."""

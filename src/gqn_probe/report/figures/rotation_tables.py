@@ -1,7 +1,7 @@
 """The page's section on mental rotation: tables of every read-out and control, and of what people find hard."""
 
 from gqn_probe.report.figures.rotation import LOOKS, NAME, PROBES, key_of
-from gqn_probe.report.html_elements import Cell, interval, number, table
+from gqn_probe.report.html_elements import Cell, folded, interval, number, table
 from gqn_probe.report.section_registry import study_section
 from gqn_probe.results import Result
 from gqn_probe.study_results import Study
@@ -32,9 +32,7 @@ def rotation(study: Study) -> str:
             number(_value(rise)), number(_value(left)),
         ])  # fmt: skip
     body = table(heads, rows, text=("read from", "by", "control"))
-    return f"<details><summary>Every read-out and control, from 60 degrees on</summary>{body}</details>" + _people(
-        study
-    )
+    return folded("Every read-out and control, from 60 degrees on", body) + _people(study)
 
 
 def _people(study: Study) -> str:

@@ -61,8 +61,8 @@ def uncertainty(study: Study) -> Figure | None:
 @study_figure(
     "predictions",
     "Is the error where the spread is? Pixels on the object, or where it was predicted, in the scenes shown, grouped "
-    "by how much samples differ there. Dotted: as uncertain as it errs; above it the network is too sure. ρ: rank "
-    "correlation of spread and error over these pixels.",
+    "by how much samples differ there. Dotted: as uncertain as it errs; above it the network is too sure, as where no "
+    "sample drew a part of the object (far left). ρ: rank correlation of spread and error over these pixels.",
 )
 def calibration(study: Study) -> Figure | None:
     """Error against spread on logarithmic axes, a line a count, and where they are the same."""
