@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from scipy.stats import t as student
 
 from gqn_probe.atomic_io import write_csv, write_text
@@ -79,7 +80,11 @@ def compare_settings(folder: Path) -> Path | None:
         svg = style.inline_svg(style.svg_text(drawn, "compare"), "compare", "every measure by setting")
     caption = "A dot a study, in a row of those that differ in their seeds alone; bars: 95 % interval over objects."
     parts = [
-        Section("measures", "Every measure by setting", figures(figure(svg, caption)) + _table(settings, measures)),
+        Section(
+            "measures",
+            "Every measure by setting",
+            figures(figure(svg, caption, wide=style.is_wide(drawn))) + _table(settings, measures),
+        ),
         Section("differences", "Differences to the first setting", _differences_table(settings, measures)),
         Section("studies", "The studies", _links(settings)),
     ]
@@ -110,7 +115,7 @@ def draw_comparison(settings: Sequence[Setting], measures: Sequence[Measure]) ->
     groups = list(dict.fromkeys(each.group for each in settings))
     columns = min(3, len(measures))
     lines = -(-len(measures) // columns)
-    drawn = style.blank(max(5.2, 3.3 * columns + 1), lines * (1.0 + 0.3 * len(groups)) + 0.3)
+    drawn = style.blank(5.2 if columns == 1 else 10.3, lines * (1.0 + 0.3 * len(groups)) + 0.3)
     grid = drawn.subplots(lines, columns, squeeze=False, sharey=True)
     for axes, measure in zip(grid.flat, measures, strict=False):
         for name, study in settings:
@@ -121,6 +126,7 @@ def draw_comparison(settings: Sequence[Setting], measures: Sequence[Measure]) ->
             if row.low is not None and row.high is not None:
                 axes.plot([row.low, row.high], [height, height], color=style.BLUE, linewidth=2, alpha=0.35)
             axes.plot(row.value, height, "o", color=style.BLUE, markersize=5)
+        axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.set_title(measure.label)
         axes.set_xlabel(METRICS[measure.metric].label)
         axes.set_yticks(range(len(groups)), groups)
