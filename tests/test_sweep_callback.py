@@ -1,6 +1,8 @@
 """What follows a sweep: a study for each setting, and an exit status that tells how it went."""
 
+import itertools
 import json
+import os
 import pickle
 from pathlib import Path
 from unittest.mock import Mock
@@ -16,6 +18,7 @@ from gqn_probe import pipeline, progress, sweep_callback
 from gqn_probe.run import job as job_module
 from gqn_probe.sweep_callback import StudyAfterSweep, by_setting, jobs_of, study_of
 
+MOMENTS = itertools.count(10**18, 10**9)  # of the clock, in ns: files made in a row may have one and the same
 CHOICES = {"split": "test", "checkpoint": "pretrained", "cache": "cache", "probe": None}
 
 
@@ -23,6 +26,7 @@ def job(folder: Path, *overrides: str, context: str = "2..3") -> Path:
     """A folder as Hydra leaves it."""
     (folder / ".hydra").mkdir(parents=True)
     OmegaConf.save(list(overrides), folder / ".hydra" / "overrides.yaml")
+    os.utime(folder / ".hydra" / "overrides.yaml", ns=(moment := next(MOMENTS), moment))
     OmegaConf.save({**CHOICES, "context": context, "seed": 0}, folder / ".hydra" / "config.yaml")
     return folder
 

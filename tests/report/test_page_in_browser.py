@@ -55,7 +55,7 @@ class Browser:
     def _send(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.address + path, data, method=method)
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=300) as answer:
             return json.load(answer)["value"]
 
 
@@ -70,7 +70,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         started.close()
     finally:
         driver.terminate()
-        driver.wait(timeout=30)
+        driver.wait(timeout=300)
 
 
 @pytest.fixture(scope="module")
@@ -204,7 +204,7 @@ def test_follows_the_colour_scheme(browser: Browser, opened: Browser, scheme: st
 
 def _port(log: Path) -> int:
     """The port that chromedriver chose, read from its log."""
-    for _ in range(100):
+    for _ in range(1200):  # two minutes, on a busy machine
         words = log.read_text().split("on port ")
         if len(words) > 1 and words[-1].split(".")[0].isdigit():
             return int(words[-1].split(".")[0])

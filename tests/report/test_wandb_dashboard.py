@@ -144,10 +144,10 @@ def test_a_missing_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
 
 
 def _command(address: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    settings = {"WANDB_BASE_URL": address, "WANDB_API_KEY": KEY, "WANDB_HTTP_TIMEOUT": "5", "WANDB_SILENT": "true"}
+    settings = {"WANDB_BASE_URL": address, "WANDB_API_KEY": KEY, "WANDB_HTTP_TIMEOUT": "60", "WANDB_SILENT": "true"}
     command = [sys.executable, "-W", "error", "-m", "gqn_probe.report.wandb_dashboard", *arguments]
     return subprocess.run(
-        command, env=_environment() | settings, capture_output=True, text=True, timeout=120, check=False
+        command, env=_environment() | settings, capture_output=True, text=True, timeout=300, check=False
     )
 
 

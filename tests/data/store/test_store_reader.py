@@ -198,6 +198,10 @@ def test_the_index_survives_writing_and_reading(tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".*"))
 
 
+OUTSIDE = '{"format": 1, "source": {}, "shards": [{"split": "train", "piece": "/../../x", "scenes": 1, '
+OUTSIDE += '"bytes": 9, "crc32c": ""}]}'
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
@@ -205,6 +209,7 @@ def test_the_index_survives_writing_and_reading(tmp_path: Path) -> None:
         ('{"format": 99}', "has format 99, this version reads up to 1: update gqn-probe"),
         ('{"format": 1, "sha', "is damaged"),
         ("{}", "is damaged"),
+        (OUTSIDE, r"train-/\.\./\.\./x\.safetensors with 1 scenes is no shard of this folder"),
     ],
 )
 def test_folders_that_are_no_store(make: Any, tmp_path: Path, content: str | None, reason: str) -> None:
