@@ -132,7 +132,8 @@ def test_a_sweep_and_one_process_agree_to_the_last_digit(study, tmp_path):
 @pytest.mark.slow
 def test_jobs_in_processes_of_their_own_write_the_same_bytes(study, trained):
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
-    shared = ["data.test=300", "probe.objects=300", "context=2,3", "~hydra.callbacks.study"]  # two blocks of features
+    shared = ["data.test=260", "probe.objects=260", "context=2,3", "~hydra.callbacks.study"]  # two blocks of features
+    shared += ["probe.samples=2", "probe.reconstruct=2", "logger.wandb=false"]
     assert study("-m", *shared, "hydra.sweep.dir=here", "cache=cache-here").code == 0
     launcher = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hydra.sweep.dir=there", "cache=cache-there"]
     command = [sys.executable, str(ROOT / "probe.py"), "-m", *STUDY, f"checkpoint={trained / 'weights.safetensors'}"]

@@ -52,7 +52,7 @@ def test_jobs_apart_and_in_one_process_agree_to_the_last_digit(
 def test_a_study_of_more_rows_than_memory_holds_comes_to_the_same(
     study_inputs: StudyInputs, quick: StudySettings, tmp_path: Path
 ) -> None:
-    some = replace(quick, controls=(), targets=("count", "second_moments"), widths=(), train_objects=())
+    some = replace(quick, inputs=("whole",), controls=(), targets=("count", "second_moments"), widths=())
     jobs = [run_count(study_inputs, count, some, tmp_path / str(count)) for count in (2, 3)]
     found = []
     for memory in (1.0, 1e-9):

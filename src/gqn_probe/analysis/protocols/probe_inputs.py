@@ -24,7 +24,7 @@ from gqn_probe.analysis.inputs.context_readouts import (
 )
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.inputs.view_selection import BLOCK, SOURCES, Selection, mixing_groups, nested_task, sum_views
-from gqn_probe.analysis.probes.dataset import ProbeDataset
+from gqn_probe.analysis.probes.dataset import ProbeDataset, new_rows
 from gqn_probe.analysis.protocols.study_settings import StudySettings
 from gqn_probe.analysis.questions.controls import LABELLERS, TRANSFORMS, Control
 from gqn_probe.analysis.questions.splits import Split, folds_of, rows_of, split_groups, split_rows
@@ -131,7 +131,14 @@ class ProbeInputs:
             return self.representations[:, column].contiguous()
         if input in generator_names(self.study_inputs.gqn):
             return self._sums(input, "nested", encoder)[:, column].contiguous()
-        return context_rows(self._network(encoder), input, self._selection("nested", self.counts[column]))
+        network, selection = self._network(encoder), self._selection("nested", self.counts[column])
+        parts = torch.arange(len(self.objects)).split(BLOCK)
+        first = context_rows(network, input, Selection(selection.scenes[parts[0]], selection.views[parts[0]]))
+        fits = self.settings.fits_memory(len(self.objects) * first[0].nbytes)
+        rows = new_rows(len(self.objects), first.shape[1], None if fits else self.scratch)
+        for part in parts:
+            rows[part] = context_rows(network, input, Selection(selection.scenes[part], selection.views[part]))
+        return rows
 
     def views(self, input: str, encoder: int | None = None) -> Float[Tensor, "s v f"]:
         """A read-out of every view; a wide one along its leading axes."""
