@@ -6,6 +6,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 LARGEST = 5000  # objects permuted; of more, the first: the test of fewer is the more careful one
+AT_A_TIME = 50  # permutations drawn
 
 
 class WithinObjectPermutations:
@@ -14,9 +15,11 @@ class WithinObjectPermutations:
     def __init__(self, objects: int, counts: int, *, permutations: int, seed: int) -> None:
         random = np.random.default_rng(seed)
         self.objects = min(objects, LARGEST)
-        orders = random.random((permutations, self.objects, counts), dtype=np.float32).argsort(axis=2)
         # the place of each permuted label in an object's table of labels and predictions
-        self.places = torch.from_numpy((orders * counts + np.arange(counts)).astype(np.int32))
+        self.places = torch.empty(permutations, self.objects, counts, dtype=torch.int32)
+        for part in self.places.split(AT_A_TIME):
+            orders = random.random(part.shape, dtype=np.float32).argsort(axis=2)
+            part.copy_(torch.from_numpy(orders * counts + np.arange(counts)))
 
     def p_value(self, labels: Int[Tensor, "o k"], predicted: Int[Tensor, "o k"], objects: Int[Tensor, " o"]) -> float:
         """How often permuted labels agree with the predictions as well as the true ones do (one-sided).
