@@ -29,6 +29,7 @@ def train(cfg: DictConfig) -> float:
         return value
     start = resume.find_resume_point(folder, cfg.resume)
     data = job.instantiate(cfg.data)
+    data.source.pieces()  # scenes that are not there are told before anything is begun
     gqn = job.instantiate(cfg.model)
     if cfg.initial_weights is not None and start.checkpoint is None:
         copy_weights(cfg.initial_weights, gqn)
