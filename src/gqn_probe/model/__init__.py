@@ -1,5 +1,8 @@
 """The Generative Query Network: encoders, generator, objective, and the files that hold their weights."""
 
+import importlib
+import pkgutil
+
 from gqn_probe.model.checkpoint import load_gqn, weights_path
 from gqn_probe.model.encoders import Encoder, Pyramid, Tower
 from gqn_probe.model.generator import Generator
@@ -23,3 +26,8 @@ __all__ = [
     "weights_fingerprint",
     "weights_path",
 ]
+
+for _module in pkgutil.iter_modules(__path__, f"{__name__}."):
+    importlib.import_module(
+        _module.name
+    )  # encoders and cores in files of their own are known to configurations and weights

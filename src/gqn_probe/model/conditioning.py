@@ -41,6 +41,7 @@ class SpreadInjection(nn.Module):
         size: int,
     ) -> None:
         super().__init__()
+        self.fixed_size = size
         grid = size // SCALE
         self.representation = nn.ConvTranspose2d(representation, representation, grid, bias=False) if pooled else None
         self.camera = nn.ConvTranspose2d(camera, camera, grid, bias=False)
@@ -60,6 +61,8 @@ class SpreadInjection(nn.Module):
 class RepeatInjection(nn.Module):
     """The released port's: camera and pooled representation are repeated at every position."""
 
+    fixed_size = None  # any will do
+
     def __init__(self, *, gates: int, representation: int, camera: int, image: int, kernel: int) -> None:
         super().__init__()
         self.image = nn.Conv2d(image, image, SCALE, stride=SCALE, bias=False) if image else None
@@ -73,6 +76,8 @@ class RepeatInjection(nn.Module):
 
 class ProjectInjection(nn.Module):
     """Ours: each is mapped to the gates position by position, 1/25 of the work of a 5x5 kernel."""
+
+    fixed_size = None  # any will do
 
     def __init__(self, *, gates: int, representation: int, camera: int, image: int) -> None:
         super().__init__()

@@ -4,11 +4,13 @@ The arguments are plain values, from a command line or from a file; here, and on
 """
 
 import inspect
+import json
 import math
 import reprlib
 import types
 from typing import Any, ClassVar, TypeVar, Union, get_args, get_origin, get_type_hints
 
+import torch
 from torch import nn
 
 LARGEST = 1 << 16  # of any number of channels, steps, pixels or points
@@ -61,6 +63,25 @@ def build(settings: Any) -> Configured:
         return Configured.registered[name](**arguments)
     except TypeError as error:
         raise ValueError(f"model settings do not fit {name}: {error}") from error
+
+
+def check_rebuilds(module: Configured) -> None:
+    """Refuse a module whose weights could be saved, but not loaded again.
+
+    Raises:
+        ValueError: its settings are not plain values, or do not make a module with the same tensors.
+    """
+    name = type(module).__name__
+    try:
+        text = json.dumps(module.settings())
+    except TypeError as error:
+        raise ValueError(f"a file of weights cannot hold the settings of {name}, {error}: use plain values") from error
+    with torch.random.fork_rng(devices=[]):
+        rebuilt = build(json.loads(text))
+    ours, theirs = ({key: value.shape for key, value in each.state_dict().items()} for each in (module, rebuilt))
+    if ours != theirs:
+        other = sorted(ours.items() ^ theirs.items())[0][0]
+        raise ValueError(f"{name} made anew of its settings has another {other}: it must depend on its arguments alone")
 
 
 def check_value(value: Any, hint: Any, name: str) -> None:

@@ -6,13 +6,14 @@ what does not change over the generator's steps is convolved once, and known zer
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gqn_probe.model.conditioning import Given, Injection, ProjectInjection
+from gqn_probe.model.conditioning import Given, Injection, ProjectInjection, RepeatInjection, SpreadInjection
 
 
 class State(NamedTuple):
@@ -22,7 +23,37 @@ class State(NamedTuple):
     cell: Float[Tensor, "b h y x"]
 
 
-class Core(nn.Module):
+class GatedCore(nn.Module):
+    """One step of the generator or of the inference network: gates of its inputs, and the LSTM's equations."""
+
+    fixed_size: int | None = None  # height and width of the only images that it is made for
+
+    def constant(self, given: Given) -> Float[Tensor, "b gates y x"]:
+        """The part of the four gates that is the same at every step."""
+        raise NotImplementedError
+
+    def pre_activations(
+        self,
+        constant: Float[Tensor, "b gates y x"],
+        latent: Float[Tensor, "b z y x"] | None,
+        others: list[Tensor],
+        state: State | None,
+    ) -> Float[Tensor, "b gates y x"]:
+        """The gates before their non-linearities: a sum of what each input adds."""
+        raise NotImplementedError
+
+    def forward(
+        self,
+        constant: Float[Tensor, "b gates y x"],
+        latent: Float[Tensor, "b z y x"] | None,
+        others: list[Tensor],
+        state: State | None,
+    ) -> State:
+        """The next state. Without a state, which then counts as zero, ``others`` do too and are left out."""
+        return update(self.pre_activations(constant, latent, others, state), state)
+
+
+class Core(GatedCore):
     """One step of a convolutional LSTM.
 
     Args:
@@ -35,7 +66,7 @@ class Core(nn.Module):
 
     def __init__(self, injection: Injection, *, latent: int, recurrent: int, hidden: int, kernel: int) -> None:
         super().__init__()
-        self.injection = injection
+        self.injection, self.fixed_size = injection, injection.fixed_size
         self.latent, self.recurrent = (
             nn.Conv2d(channels, 4 * hidden, kernel, padding=kernel // 2, bias=False) if channels else None
             for channels in (latent, recurrent)
@@ -48,18 +79,7 @@ class Core(nn.Module):
                     nn.init.uniform_(parameter, -bound, bound)
 
     def constant(self, given: Given) -> Float[Tensor, "b gates y x"]:
-        """The part of the four gates that is the same at every step."""
         return self.injection(given)
-
-    def forward(
-        self,
-        constant: Float[Tensor, "b gates y x"],
-        latent: Float[Tensor, "b z y x"] | None,
-        others: list[Tensor],
-        state: State | None,
-    ) -> State:
-        """The next state. Without a state, which then counts as zero, ``others`` do too and are left out."""
-        return update(self.pre_activations(constant, latent, others, state), state)
 
     def pre_activations(
         self,
@@ -68,7 +88,6 @@ class Core(nn.Module):
         others: list[Tensor],
         state: State | None,
     ) -> Float[Tensor, "b gates y x"]:
-        """The gates before their non-linearities: a sum of what each input adds."""
         gates = constant
         if latent is not None and self.latent is not None:
             gates = gates + self.latent(latent)
@@ -86,3 +105,58 @@ def update(gates: Float[Tensor, "b gates y x"], state: State | None) -> State:
     if state is not None:
         cell = cell + forget.sigmoid() * state.cell
     return State(hidden=read.sigmoid() * cell.tanh(), cell=cell)
+
+
+class CoreSizes(NamedTuple):
+    """What a core is made for: channels, unless said otherwise."""
+
+    hidden: int  # of its own state
+    kernel: int  # height and width of its convolutions, positions
+    latent: int  # of z; 0 for the inference core
+    others: int  # of the other states that it reads
+    first: bool  # it is for the first step alone, and only meets states that are zero
+    representation: int
+    camera: int
+    image: int  # of the query's image; 0 for the generation core
+    pooled: bool  # the representation has one position, else the generator's grid
+    size: int  # height and width of the images, pixels
+
+    @property
+    def constants(self) -> dict[str, int]:
+        """Channels of the inputs that stay constant over the steps."""
+        return {"representation": self.representation, "camera": self.camera, "image": self.image}
+
+
+CORES: dict[str, Callable[[CoreSizes], GatedCore]] = {}  # by the value of ``model.generator.core``
+
+
+def core(make: Callable[[CoreSizes], GatedCore]) -> Callable[[CoreSizes], GatedCore]:
+    """Register the decorated function, which makes a core, under its name."""
+    CORES[make.__name__] = make
+    return make
+
+
+@core
+def spread(sizes: CoreSizes) -> Core:
+    """The paper's."""
+    injection = SpreadInjection(
+        gates=4 * sizes.hidden, kernel=sizes.kernel, pooled=sizes.pooled, size=sizes.size, **sizes.constants
+    )
+    return _with(injection, sizes)
+
+
+@core
+def repeat(sizes: CoreSizes) -> Core:
+    """The released port's injection with the paper's LSTM."""
+    return _with(RepeatInjection(gates=4 * sizes.hidden, kernel=sizes.kernel, **sizes.constants), sizes)
+
+
+@core
+def project(sizes: CoreSizes) -> Core:
+    """Ours."""
+    return _with(ProjectInjection(gates=4 * sizes.hidden, **sizes.constants), sizes)
+
+
+def _with(injection: Injection, sizes: CoreSizes) -> Core:
+    recurrent = 0 if sizes.first else sizes.others + sizes.hidden
+    return Core(injection, latent=sizes.latent, recurrent=recurrent, hidden=sizes.hidden, kernel=sizes.kernel)

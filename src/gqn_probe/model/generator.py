@@ -11,15 +11,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gqn_probe.model.canvas import Canvas
-from gqn_probe.model.conditioning import Given, ProjectInjection, RepeatInjection, SpreadInjection
+from gqn_probe.model.conditioning import Given
 from gqn_probe.model.configured import Configured
-from gqn_probe.model.conv_lstm import Core
+from gqn_probe.model.conv_lstm import CORES, CoreSizes, GatedCore
 from gqn_probe.model.gaussian import Gaussian, GaussianHead
-from gqn_probe.model.released import ReleasedCore
 
-Cores = list[Core | ReleasedCore]
+Cores = list[GatedCore]
 CHOICES = {
-    "core": ("spread", "repeat", "project", "released"),
+    "core": CORES,
     "deviation": ("exp", "softplus"),
     "output": ("linear", "sigmoid"),
 }
@@ -47,7 +46,7 @@ class Generator(Configured):
         shared: one core for all steps, or one each.
         canvas_input: the inference core sees the canvas, down-sampled.
         core: how representation, camera and image reach the gates: "spread", "repeat" or "project" (see
-            conditioning.py), or "released" (see released.py).
+            conditioning.py), "released" (see released.py), or another that ``@core`` registers (conv_lstm.py).
         deviation: of prior and posterior: "exp" or "softplus" (gaussian.py).
         output: "linear" (the paper's) or "sigmoid".
         normalise: normalise the representation where the generator reads it.
@@ -77,27 +76,15 @@ class Generator(Configured):
         for name, value in (("core", core), ("deviation", deviation), ("output", output)):
             if value not in CHOICES[name]:
                 raise ValueError(f"generator {name}={value!r} is none of {', '.join(CHOICES[name])}")
-        if core == "released" and not shared:
-            raise ValueError('generator core="released" has one core for all steps: set shared=true')
         if kernel % 2 == 0:
             raise ValueError(f"generator kernel={kernel} has no middle: use an odd number")
         self.steps, self.shared, self.pooled, self.size = steps, shared, pooled, size
-        self.fixed_size = size if core == "spread" else None
         self.camera_channels = camera_channels
 
-        def make_core(*, latent: int, others: int, image: int, first: bool) -> Core | ReleasedCore:
-            constants = {"representation": representation_channels, "camera": camera_channels, "image": image}
-            common = {"hidden": hidden_channels, "kernel": kernel}
-            if core == "released":
-                return ReleasedCore(moving=latent + others, **constants, **common)
-            gates = 4 * hidden_channels
-            if core == "spread":
-                injection = SpreadInjection(gates=gates, kernel=kernel, pooled=pooled, size=size, **constants)
-            elif core == "repeat":
-                injection = RepeatInjection(gates=gates, kernel=kernel, **constants)
-            else:
-                injection = ProjectInjection(gates=gates, **constants)
-            return Core(injection, latent=latent, recurrent=0 if first else others + hidden_channels, **common)
+        def make_core(*, latent: int, others: int, image: int, first: bool) -> GatedCore:
+            sizes = {"representation": representation_channels, "camera": camera_channels, "image": image}
+            sizes |= {"hidden": hidden_channels, "kernel": kernel, "latent": latent, "others": others, "size": size}
+            return CORES[core](CoreSizes(pooled=pooled, first=first, **sizes))
 
         # A core of its own for the first step never meets a state that is not zero.
         firsts = [not shared and step == 0 for step in range(1 if shared else steps)]
@@ -108,6 +95,7 @@ class Generator(Configured):
         self.generation_cores = nn.ModuleList(
             make_core(latent=latent_channels, others=0, image=0, first=first) for first in firsts
         )
+        self.fixed_size = cast(GatedCore, self.generation_cores[0]).fixed_size
         heads = {"hidden": hidden_channels, "latent": latent_channels, "kernel": kernel}
         self.prior = GaussianHead(**heads, deviation=deviation)
         self.posterior = GaussianHead(**heads, deviation=deviation)
@@ -139,7 +127,9 @@ class Generator(Configured):
         # The paper's letters: r representation, pi prior, q posterior, z latent, u canvas; _g of the generation
         # core, _e of the inference core. States and canvas start at zero, which is None here.
         r = self.norm(representation)
-        cores_g, cores_e = (cast(Cores, list(cores)) for cores in (self.generation_cores, self.inference_cores))
+        cores_g, cores_e = (
+            cast(Cores, list(cores)) for cores in (self.generation_cores, self.inference_cores)
+        )
         fixed_g = [core.constant(Given(r, cameras, None, grid)) for core in cores_g]
         fixed_e = [core.constant(Given(r, cameras, frames, grid)) for core in cores_e if frames is not None]
         if samples > 1:

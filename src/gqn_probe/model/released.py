@@ -13,12 +13,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gqn_probe.model.conditioning import SCALE, Given, convolve_constant, convolve_repeated
-from gqn_probe.model.conv_lstm import State, update
+from gqn_probe.model.conv_lstm import CoreSizes, GatedCore, State, core
 
 GATES = ("forget", "input", "output", "state")  # the order of our fused convolution
 
 
-class ReleasedCore(nn.Module):
+class ReleasedCore(GatedCore):
     """One LSTM step as released; ``moving`` is the channels of its inputs that change from step to step."""
 
     def __init__(self, *, moving: int, hidden: int, representation: int, camera: int, image: int, kernel: int) -> None:
@@ -30,22 +30,11 @@ class ReleasedCore(nn.Module):
         self.transform = nn.Conv2d(hidden, total, kernel, padding=kernel // 2)
 
     def constant(self, given: Given) -> Float[Tensor, "b gates y x"]:
-        """The part of the four gates that is the same at every step."""
         assert self.gates.bias is not None
         assert self.transform.bias is not None
         gates = convolve_repeated(self.gates.weight[:, self.moving :], self.image, given)
         offset = convolve_constant(self.gates.weight, self.transform.bias[None], *given.grid)
         return gates + offset + self.gates.bias[:, None, None]
-
-    def forward(
-        self,
-        constant: Float[Tensor, "b gates y x"],
-        latent: Float[Tensor, "b z y x"] | None,
-        others: list[Tensor],
-        state: State | None,
-    ) -> State:
-        """As ``Core.forward``."""
-        return update(self.pre_activations(constant, latent, others, state), state)
 
     def pre_activations(
         self,
@@ -54,7 +43,6 @@ class ReleasedCore(nn.Module):
         others: list[Tensor],
         state: State | None,
     ) -> Float[Tensor, "b gates y x"]:
-        """As ``Core.pre_activations``."""
         inputs = others if latent is None else [latent]
         weight, padding = self.gates.weight, self.gates.padding
         gates = constant
@@ -66,6 +54,15 @@ class ReleasedCore(nn.Module):
         elif inputs:
             gates = gates + F.conv2d(torch.cat(inputs, dim=1), weight[:, : self.moving], padding=padding)
         return gates
+
+
+@core
+def released(sizes: CoreSizes) -> ReleasedCore:
+    """The released port's."""
+    if sizes.first:
+        raise ValueError('generator core="released" has one core for all steps: set shared=true')
+    moving = sizes.latent + sizes.others
+    return ReleasedCore(moving=moving, hidden=sizes.hidden, kernel=sizes.kernel, **sizes.constants)
 
 
 def released_settings(tensors: Mapping[str, Tensor], steps: int) -> dict[str, Any]:

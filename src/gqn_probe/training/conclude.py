@@ -19,7 +19,7 @@ from gqn_probe.training.novel_views import orbit_pictures
 log = logging.getLogger(__name__)
 
 
-class Outcome(NamedTuple):
+class TrainingOutcome(NamedTuple):
     """Steps and metrics of the exported weights, and metrics of the last ones, which need not be the same."""
 
     steps: int  # after which the exported weights were kept
@@ -27,17 +27,17 @@ class Outcome(NamedTuple):
     last_validation: dict[str, float]
 
 
-def conclude(trainer: L.Trainer, module: GQNModule, data: SceneDataModule, folder: Path) -> Outcome:
+def conclude(trainer: L.Trainer, module: GQNModule, data: SceneDataModule, folder: Path) -> TrainingOutcome:
     """Export the best checkpoint (the present weights, if the run kept none) to ``weights.safetensors``."""
     last = validation_metrics(trainer)
     last_step = trainer.global_step
-    outcome = Outcome(last_step, {}, last)
+    outcome = TrainingOutcome(last_step, {}, last)
     if trainer.is_global_zero:
         best, gqn = best_checkpoint(trainer), module.gqn
         if best is not None:
             gqn = load_gqn(best)
             kept = torch.load(best, map_location="cpu", weights_only=True, mmap=True)
-            outcome = Outcome(kept["global_step"], kept.get("validation", {}), last)
+            outcome = TrainingOutcome(kept["global_step"], kept.get("validation", {}), last)
         metadata = {"steps": str(outcome.steps), "data": data.fingerprint("train"), **score(trainer, outcome)}
         save_weights(gqn, folder / "weights.safetensors", metadata)
         log.info("weights of step %d, the best of %d: %s", outcome.steps, last_step, folder / "weights.safetensors")
@@ -58,7 +58,7 @@ def best_checkpoint(trainer: L.Trainer) -> Path | None:
     return None
 
 
-def score(trainer: L.Trainer, outcome: Outcome) -> dict[str, str]:
+def score(trainer: L.Trainer, outcome: TrainingOutcome) -> dict[str, str]:
     """The value by which the exported weights were the best, by its name."""
     monitored = [each.monitor for each in trainer.checkpoint_callbacks if isinstance(each, ModelCheckpoint)]
     return {name: f"{outcome.metrics[name]:.6g}" for name in monitored if name in outcome.metrics}

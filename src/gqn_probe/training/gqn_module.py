@@ -21,6 +21,7 @@ from gqn_probe.data.datamodule import SceneDataModule
 from gqn_probe.data.episodes import draw_episode
 from gqn_probe.data.formats.resize import resize_frames
 from gqn_probe.model import GQN, GQNOutput, InputSpec
+from gqn_probe.model.configured import check_rebuilds
 from gqn_probe.model.gaussian import floor_nats, gaussian_nll
 from gqn_probe.training.metrics import PredictionMetrics, held_out_episode
 from gqn_probe.training.schedules import Schedule, Stage, as_schedule, check_stages, stage_at
@@ -108,7 +109,7 @@ class GQNModule(L.LightningModule):
         try:
             self._refuse_float16()
             if isinstance(data, SceneDataModule):
-                self._meet(data)
+                self._check_data(data)
         except ValueError:
             if self.trainer.is_global_zero:
                 raise
@@ -126,12 +127,14 @@ class GQNModule(L.LightningModule):
                 "use trainer.precision=bf16-mixed or 32-true"
             )
 
-    def _meet(self, data: SceneDataModule) -> None:
+    def _check_data(self, data: SceneDataModule) -> None:
         """Note what the network is trained on, and refuse before the first step what would fail hours later.
 
         Raises:
-            ValueError: frames of another size than the network is bound to, or too few views; names the settings.
+            ValueError: a network that could not be loaded again, frames of another size than it is bound to, or too few
+                views; names the settings.
         """
+        check_rebuilds(self.gqn)
         scenes = data.scenes("val" if data.online else "train", limit=1)
         height, width = scenes.frames.shape[-2:]
         # A resumed or continued run has its weights already, with what they took over of their data.

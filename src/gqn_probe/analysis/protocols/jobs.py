@@ -35,7 +35,7 @@ class Jobs(NamedTuple):
     left_out: tuple[str, ...] = ()  # folders with a result of other weights, data, settings or code
 
 
-class Prediction(NamedTuple):
+class QueryScore(NamedTuple):
     """One row of a job's ``reconstruction.csv``, which also holds the scene's name."""
 
     scene: int
@@ -108,13 +108,13 @@ def read_representations(jobs: Jobs) -> Float[Tensor, "s k d"]:
     return torch.stack([load_file(f / "representation.safetensors")["representation"] for f in jobs.folders], dim=1)
 
 
-def read_predictions(jobs: Jobs) -> list[Prediction]:
+def read_predictions(jobs: Jobs) -> list[QueryScore]:
     """How well each query was predicted at each count."""
     rows = []
     for folder in jobs.folders:
         with (folder / "reconstruction.csv").open(newline="") as file:
             rows += [
-                Prediction(int(r["scene"]), int(r["count"]), r["query_seen"] == "1", r["metric"], float(r["value"]))
+                QueryScore(int(r["scene"]), int(r["count"]), r["query_seen"] == "1", r["metric"], float(r["value"]))
                 for r in csv.DictReader(file)
             ]
     return rows

@@ -1,0 +1,88 @@
+"""An encoder and a generator core of one's own, from outside the package: trained, saved, loaded, sampled."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from fitting import fit
+from tiny import SIZE, tiny_module
+from torch import Tensor, nn
+
+from gqn_probe.model import GQN, Encoder, load_gqn, save_weights
+from gqn_probe.model.conditioning import Given
+from gqn_probe.model.conv_lstm import CORES, CoreSizes, GatedCore, State, core
+
+
+class Patches(Encoder):
+    """One convolution of patches without overlap, as a user would write it."""
+
+    pooled = False
+
+    def __init__(self, *, channels: int, image_channels: int = 3, camera_channels: int = 7) -> None:
+        super().__init__()
+        self.channels, self.camera_channels = channels, camera_channels
+        self.patches = nn.Conv2d(image_channels, channels, kernel_size=4, stride=4)
+
+    def layers(self, frames: Tensor, cameras: Tensor) -> dict[str, Tensor]:
+        return {"patches": self.patches(frames).relu()}
+
+
+class Forgetful(Patches):
+    """What it is made of depends on more than its arguments."""
+
+    made = 0
+
+    def __init__(self, *, channels: int) -> None:
+        super().__init__(channels=channels)
+        Forgetful.made += 1
+        self.extra = nn.Linear(1, Forgetful.made)
+
+
+class Pointwise(GatedCore):
+    """Gates by 1x1 convolutions of r and of its own state alone."""
+
+    def __init__(self, sizes: CoreSizes) -> None:
+        super().__init__()
+        self.given = nn.Conv2d(sizes.representation, 4 * sizes.hidden, 1)
+        self.read = nn.Conv2d(sizes.hidden, 4 * sizes.hidden, 1)
+
+    def constant(self, given: Given) -> Tensor:
+        return self.given(given.representation)
+
+    def pre_activations(self, constant: Tensor, latent: Tensor | None, others: list, state: State | None) -> Tensor:
+        return constant if state is None else constant + self.read(state.hidden)
+
+
+def with_parts(encoder: type[Encoder], **generator: str) -> GQN:
+    settings = tiny_module().gqn.settings()
+    own = {"encoder": {"class": encoder.__name__, "channels": 8}, "generator": settings["generator"] | generator}
+    return GQN.from_settings(settings | own)
+
+
+def test_an_encoder_and_a_core_of_ones_own_are_trained_saved_loaded_and_sampled(tmp_path: Path) -> None:
+    @core
+    def pointwise(sizes: CoreSizes) -> Pointwise:
+        return Pointwise(sizes)
+
+    try:
+        module = tiny_module()
+        module.gqn = with_parts(Patches, core="pointwise")
+        trainer = fit(module, tmp_path / "cache", limit_val_batches=0)
+        trainer.save_checkpoint(tmp_path / "last.ckpt")
+        save_weights(load_gqn(tmp_path / "last.ckpt"), tmp_path / "weights.safetensors", metadata={})
+        loaded = load_gqn(tmp_path / "weights.safetensors")
+        frames, cameras = torch.rand(2, 3, 3, SIZE, SIZE), torch.randn(2, 3, 7)
+        own = module.gqn.eval()
+        image = loaded.sample(frames, cameras, cameras[:, 0], deterministic=True)
+        torch.testing.assert_close(image, own.sample(frames, cameras, cameras[:, 0], deterministic=True))
+        assert isinstance(loaded.encoder, Patches)
+        assert list(loaded.encoder.layers(frames[0], cameras[0])) == ["patches"]
+    finally:
+        del CORES["pointwise"]
+
+
+def test_a_network_that_could_not_be_loaded_again_is_refused_before_the_first_step(tmp_path: Path) -> None:
+    module = tiny_module()
+    module.gqn = with_parts(Forgetful)
+    with pytest.raises(ValueError, match=r"GQN made anew of its settings has another encoder\.extra"):
+        fit(module, tmp_path / "cache", limit_val_batches=0)
