@@ -127,9 +127,7 @@ class Generator(Configured):
         # The paper's letters: r representation, pi prior, q posterior, z latent, u canvas; _g of the generation
         # core, _e of the inference core. States and canvas start at zero, which is None here.
         r = self.norm(representation)
-        cores_g, cores_e = (
-            cast(Cores, list(cores)) for cores in (self.generation_cores, self.inference_cores)
-        )
+        cores_g, cores_e = (cast(Cores, list(cores)) for cores in (self.generation_cores, self.inference_cores))
         fixed_g = [core.constant(Given(r, cameras, None, grid)) for core in cores_g]
         fixed_e = [core.constant(Given(r, cameras, frames, grid)) for core in cores_e if frames is not None]
         if samples > 1:
