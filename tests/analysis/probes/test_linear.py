@@ -25,9 +25,10 @@ from gqn_probe.analysis.probes.ridge import (
     fit_ridge,
     gaussian_kernel,
     linear_kernel,
+    tally,
+    tally_direction,
 )
 from gqn_probe.analysis.probes.standard import moments
-from gqn_probe.analysis.probes.tally import tally, tally_direction
 from gqn_probe.analysis.questions.splits import Split, rows_of, split_groups
 
 CONF = Path(__file__).parents[3] / "conf"

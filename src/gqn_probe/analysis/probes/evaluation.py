@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gqn_probe.analysis.probes.dataset import ProbeDataset
+from gqn_probe.analysis.probes.dataset import CaseName, ProbeDataset
 from gqn_probe.analysis.probes.predictions import Predictions, row_scores
 
 CHUNK = 8192  # rows read at a time outside of training
@@ -81,3 +81,11 @@ def read_parts(
         ),
         curves=curves,
     )
+
+
+def by_case(probe: str, results: Sequence[ProbeResult]) -> dict[CaseName, list[ProbeResult]]:
+    """The results of one probe, all seeds of a case together."""
+    groups: dict[CaseName, list[ProbeResult]] = {}
+    for result in results:
+        groups.setdefault(result.dataset.case(probe), []).append(result)
+    return groups

@@ -8,6 +8,8 @@ With centred rows X (n x f), centred values Y (n x j) and strength l, both forms
 Leaving out row i changes its residual by the factor 1 / (1 - H_ii), H = K (K + l n I)^-1 + 1/n (Hastie, Tibshirani &
 Friedman, "The elements of statistical learning", equation 7.64): cross-validation without a second fit. Columns are
 centred and share one scale: divided by its own deviation, a nearly dead unit would be blown up to weigh as much as any.
+
+The label-free tally is such a regression, too: of the constant 1 on single views.
 """
 
 from collections.abc import Sequence
@@ -23,6 +25,7 @@ from gqn_probe.analysis.probes.evaluation import ProbeResult, read_parts
 from gqn_probe.analysis.probes.standard import CHUNK
 
 LEAST = 1e-12  # strength, for equations that would be singular
+TALLY_STRENGTHS = (1e-8, 1e-6, 1e-4, 1e-2, 1.0)  # times the number of views and their mean square
 NUMBERS = 1 << 21  # read at a time where rows are many
 
 
@@ -258,3 +261,28 @@ def gaussian_kernel(linear: Float[Tensor, "n n"], width: float) -> Float[Tensor,
     distances = (squares[:, None] + squares - 2 * linear).clamp(min=0)
     median = distances[~torch.eye(len(linear), dtype=torch.bool)].median().clamp(min=1e-12)
     return (-distances / (2 * width**2 * median)).exp()
+
+
+def tally_direction(
+    views: Float[Tensor, "n f"], held: Float[Tensor, "a f"], strengths: Sequence[float] = TALLY_STRENGTHS
+) -> Float[Tensor, " f"]:
+    """The direction along which single views have length 1: the ridge regression of the constant 1 on ``views``.
+
+    Its strength is the one under which ``held``, views of other objects, come nearest to 1. It has seen neither a sum
+    nor a count; yet its product with a sum of k views is about k, whatever the views. What reads a count so well needs
+    no more than that r adds up views which are all non-negative.
+    """
+    products = sum(part.double().T @ part.double() for part in views.split(CHUNK))
+    squares, axes = torch.linalg.eigh(products)
+    along = axes.T @ views.sum(dim=0, dtype=torch.float64)
+    unit = squares.sum().clamp(min=1e-12)
+    fits = torch.stack([axes @ (along / (squares.clamp(min=0) + strength * unit)) for strength in strengths])
+    errors = torch.stack([(part.double() @ fits.T - 1).square().sum(dim=0) for part in held.split(CHUNK)]).sum(dim=0)
+    return fits[int(errors.argmin())].float()
+
+
+def tally(
+    sums: Float[Tensor, "n f"], direction: Float[Tensor, " f"], counts: Float[Tensor, " k"]
+) -> Float[Tensor, "n k"]:
+    """Logits of the number of summed views: the nearest of ``counts`` is the likeliest."""
+    return -((sums @ direction)[:, None] - counts).square()

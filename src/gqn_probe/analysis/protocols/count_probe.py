@@ -9,12 +9,11 @@ from torch import Tensor
 
 from gqn_probe.analysis.inputs.context_readouts import is_sum
 from gqn_probe.analysis.probes.dataset import CaseName, ProbeDataset
-from gqn_probe.analysis.probes.evaluation import ProbeResult
+from gqn_probe.analysis.probes.evaluation import ProbeResult, by_case
 from gqn_probe.analysis.probes.linear import Linear, code_lengths
 from gqn_probe.analysis.probes.perceptron import Perceptron
 from gqn_probe.analysis.probes.predictions import Predictions
-from gqn_probe.analysis.probes.ridge import Ridge
-from gqn_probe.analysis.probes.tally import tally, tally_direction
+from gqn_probe.analysis.probes.ridge import Ridge, tally, tally_direction
 from gqn_probe.analysis.protocols.decoding import LINEAR, Source, TargetDecoder
 from gqn_probe.analysis.protocols.probe_inputs import ProbeInputs
 from gqn_probe.analysis.protocols.study_settings import HEADLINE, StudySettings
@@ -84,7 +83,7 @@ class CountProbe:
         for datasets in self._memory_bounded_batches(self._cases()):
             results = self._evaluate(datasets)
             for probe_name, probe in self.settings.kept.items():
-                for name, members in _grouped(probe_name, results[probe_name]).items():
+                for name, members in by_case(probe_name, results[probe_name]).items():
                     self._add(outcome, name, members)
                 if isinstance(probe, Linear):
                     outcome.results.extend(self._description_lengths(probe_name, probe, datasets))
@@ -230,7 +229,7 @@ class CountProbe:
             for dataset in asked
             if dataset.labels[dataset.split.train].unique().numel() == len(self.counts)
         ]
-        for name, members in _grouped(probe_name, probe.evaluate(small, self.counts.float(), "cpu")).items():
+        for name, members in by_case(probe_name, probe.evaluate(small, self.counts.float(), "cpu")).items():
             tested = Predictions.together([member.test for member in members])
             error = (self.counts[tested.predicted] - self.counts[tested.labels]).double()
             owners = self._units(name.control)[tested.groups]
@@ -298,10 +297,3 @@ class CountProbe:
                 gains.append(Told(target, top.metric, untrained.interval.value, top.interval.value, gain))
         yield images_answer(given, self.inputs.counts, rises)
         yield training_answer(given, last, gains)
-
-
-def _grouped(probe: str, results: Sequence[ProbeResult]) -> dict[CaseName, list[ProbeResult]]:
-    groups: dict[CaseName, list[ProbeResult]] = {}
-    for result in results:
-        groups.setdefault(result.dataset.case(probe), []).append(result)
-    return groups
