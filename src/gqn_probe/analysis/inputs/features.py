@@ -12,20 +12,19 @@ import math
 import shutil
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from einops import rearrange
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from jaxtyping import Float
 from torch import Tensor
 from torch.backends import cudnn
 
 from gqn_probe.analysis.inputs.readouts import PIXEL_GRID, read_views, view_readout
-from gqn_probe.analysis.inputs.shared_work import share_blocks
 from gqn_probe.atomic_io import atomic_write, remove_temporary_files, reserve, write_text
 from gqn_probe.data.store.store_reader import SceneSource, scene_names
 from gqn_probe.model import GQN, weights_fingerprint
@@ -206,3 +205,26 @@ def _reserved(path: Path, shape: tuple[int, ...]) -> np.memmap:
     array = np.lib.format.open_memmap(path, "w+", np.float32, shape)
     reserve(path, path.stat().st_size)
     return array
+
+
+def share_blocks(blocks: int, folder: Path, *, is_done: Callable[[int], bool], do: Callable[[int], None]) -> None:
+    """Return when all blocks are done, by this job or by others, on one machine or on many that see the same folder.
+
+    Each takes a block that nobody is at, until all are done; the block of a job that was killed is free again.
+
+    Args:
+        folder: holds a lock a block; it is made, and must stay while any job may be at work.
+        is_done: whether a block needs no work, whoever did it.
+        do: does one block; its result must be whole or absent.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    left = list(range(blocks))
+    wait = 0.0  # seconds, for a block that another job is at; less than 0 waits for its end
+    while left := [block for block in left if not is_done(block)]:
+        free = False
+        for block in left:
+            with suppress(Timeout), FileLock(folder / f"{block:05d}.lock", timeout=wait):
+                free, wait = True, 0.0
+                if not is_done(block):
+                    do(block)
+        wait = 0.0 if free else -1.0
