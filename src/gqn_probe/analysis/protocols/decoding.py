@@ -1,4 +1,4 @@
-"""What r tells beside its count, count by count, next to what baselines tell: what each further image adds.
+"""Decoding of targets beside the count from r, count by count, next to baselines: what each further image adds.
 
 All targets of a count are read from one eigendecomposition of the products of objects (``ridge.py``), linearly and by a
 Gaussian kernel. Strength and width are chosen by leaving out one training object at a time; a fifth of the objects is
@@ -7,7 +7,6 @@ held out by each seed and read once.
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -27,8 +26,17 @@ from gqn_probe.analysis.probes.ridge import (
 )
 from gqn_probe.analysis.protocols.probe_inputs import ProbeInputs
 from gqn_probe.analysis.protocols.study_settings import StudySettings
+from gqn_probe.analysis.protocols.target_truth import (
+    Truth,
+    blocks_of,
+    columns_of,
+    errors_of,
+    groups_of,
+    objects_asked,
+    vary,
+)
 from gqn_probe.analysis.questions.splits import FOLDS, folds_of, split_groups
-from gqn_probe.analysis.questions.targets import ALIKE, Classes, Values
+from gqn_probe.analysis.questions.targets import Classes
 from gqn_probe.analysis.statistics.intervals import (
     UnitSums,
     combination,
@@ -66,14 +74,6 @@ class Score(NamedTuple):
         if self.metric == "accuracy":
             return share_difference(self.sums, other.sums)
         return combination((self.sums, other.sums), (-1, 1))
-
-
-class Truth(NamedTuple):
-    """A target's values as ridge fits them, and where they stand among those fitted together."""
-
-    name: str
-    found: Classes | Values
-    columns: Float[Tensor, "s j"]
 
 
 Scores = dict[tuple[str, Source, str, int], Score]  # by target, source, probe and count
@@ -140,8 +140,8 @@ class TargetDecoder:
                 except ValueError as error:
                     left_out.setdefault(str(error), {})[name] = None
                     continue
-                truth = Truth(name, found, _columns(found))
-                if isinstance(found, Classes) or _vary(found):
+                truth = Truth(name, found, columns_of(found))
+                if isinstance(found, Classes) or vary(found):
                     truths[-1].append(truth)  # one view covers nothing: there is no variance to tell
         notes += [f"What r tells of {', '.join(names)} was left out: {why}." for why, names in left_out.items()]
         return truths
@@ -156,11 +156,11 @@ class TargetDecoder:
         train_objects: int | None = None,
     ) -> None:
         """Read every target on the objects that each seed holds out."""
-        together = [t for t in truths if _groups(t) is None]
-        apart = [[t] for t in truths if _groups(t) is not None]
+        together = [t for t in truths if groups_of(t) is None]
+        apart = [[t] for t in truths if groups_of(t) is not None]
         for group in filter(None, [together, *apart]):
-            asked, units = _asked(group[0], self.objects)
-            values, blocks = torch.cat([t.columns for t in group], dim=1), _blocks(group)
+            asked, units = objects_asked(group[0], self.objects)
+            values, blocks = torch.cat([t.columns for t in group], dim=1), blocks_of(group)
             times, encoders = torch.zeros(len(self.objects)), torch.zeros(len(self.objects), dtype=torch.int64)
             tables = [torch.zeros(2, len(self.objects), dtype=torch.float64) for _ in group]
             for seed in self.settings.probe_seeds(folds_of(units[asked])):
@@ -172,7 +172,7 @@ class TargetDecoder:
                 encoder = kernels.encoder(seed)
                 predicted = kernels.predict(probe, train, values, blocks, encoder)
                 for table, truth, block in zip(tables, group, blocks, strict=True):
-                    table[:, test] += _errors(truth, predicted, block, train, test)
+                    table[:, test] += errors_of(truth, predicted, block, train, test)
                 times[test] += 1
                 encoders[test] = -1 if encoder is None else encoder
             if not times.any():
@@ -190,7 +190,7 @@ class TargetDecoder:
         most, last = round((1 - 1 / FOLDS) * len(self.objects)), self.counts[-1]
         for size in (size for size in self.settings.train_objects if size < most):
             self._decode(source, LINEAR, len(self.counts) - 1, truths, kernels, size)
-        for truth in (truth for truth in truths if _groups(truth) is None):
+        for truth in (truth for truth in truths if groups_of(truth) is None):
             self.scores[truth.name, source, LINEAR, -most] = self.scores[truth.name, source, LINEAR, last]
 
     def _results(self) -> Iterator[Result]:
@@ -263,53 +263,6 @@ class Kernels:
             torch.cat([fits[own].left_out[:, span] for own, span in zip(best, spans, strict=True)], dim=1),
             torch.stack([fits[own].errors[i] for i, own in enumerate(best)]),
         )
-
-
-def _columns(found: Classes | Values) -> Float[Tensor, "s j"]:
-    if isinstance(found, Values):
-        return found.values
-    return torch.nn.functional.one_hot(found.labels.clamp(min=0), found.kinds).float()
-
-
-def _blocks(truths: Sequence[Truth]) -> list[Block]:
-    stops = torch.tensor([0, *(truth.columns.shape[1] for truth in truths)]).cumsum(dim=0).tolist()
-    spans = zip(truths, pairwise(stops), strict=True)
-    return [Block(*span, classes=isinstance(truth.found, Classes)) for truth, span in spans]
-
-
-def _groups(truth: Truth) -> Int[Tensor, " s"] | None:
-    """What objects are held out with; None: each by itself."""
-    return truth.found.groups if isinstance(truth.found, Classes) else None
-
-
-def _asked(truth: Truth, objects: Int[Tensor, " s"]) -> tuple[Int[Tensor, " a"], Int[Tensor, " s"]]:
-    """The objects that a question is asked of, and what each is held out with."""
-    groups = _groups(truth)
-    if isinstance(truth.found, Classes) and groups is not None:
-        return (truth.found.labels >= 0).nonzero()[:, 0], groups
-    return objects, objects
-
-
-def _vary(found: Values) -> bool:
-    values = found.values if found.derive is None else found.derive(found.values)
-    return float(values.std(dim=0).max()) > ALIKE
-
-
-def _errors(
-    truth: Truth, predicted: Predicted, block: Block, train: Int[Tensor, " a"], test: Int[Tensor, " b"]
-) -> Float[Tensor, "2 b"]:
-    """Of each test row whether its class was read, and 1; or its squared error, and that of the training mean."""
-    values, left_out = predicted.values[test, block.start : block.stop], predicted.left_out[:, block.start : block.stop]
-    if isinstance(truth.found, Classes):
-        return torch.stack([values.argmax(dim=1) == truth.found.labels[test], torch.ones(len(test))]).double()
-    known, wanted = (truth.found.values[rows].double() for rows in (train, test))
-    if truth.found.derive is not None:
-        known, wanted, values, left_out = map(truth.found.derive, (known, wanted, values, left_out))
-        # what is derived from a blunt reading is biased: a line through training rows left out in turn sets it right
-        middle = left_out.mean(dim=0)
-        slope = ((left_out - middle) * known).sum() / (left_out - middle).square().sum().clamp(min=1e-12)
-        values = known.mean(dim=0) + slope.clamp(0, 1) * (values - middle)
-    return torch.stack([(values - wanted).square().sum(dim=1), (known.mean(dim=0) - wanted).square().sum(dim=1)])
 
 
 def _score(truth: Truth, table: Float[Tensor, "2 s"], times: Float[Tensor, " s"], encoders: Tensor | None) -> Score:
