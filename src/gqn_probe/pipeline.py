@@ -1,5 +1,7 @@
 """The context-count study around its jobs: plan them, load what they share, and evaluate them after the last."""
 
+import hashlib
+import json
 import logging
 import re
 from collections.abc import Iterator, Sequence
@@ -11,6 +13,7 @@ import torch
 from omegaconf import DictConfig
 
 from gqn_probe import wandb_logging, wandb_results
+from gqn_probe.analysis.inputs.feature_file import FeatureFile, read_features, shared_scenes
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.protocols.jobs import is_done, job_note
 from gqn_probe.analysis.protocols.study import run_study
@@ -18,6 +21,7 @@ from gqn_probe.analysis.protocols.study_settings import StudySettings
 from gqn_probe.analysis.protocols.viewer_images import write_viewer
 from gqn_probe.analysis.protocols.voxels import write_voxels
 from gqn_probe.context_range import parse_counts
+from gqn_probe.data import encode_cameras
 from gqn_probe.model import InputSpec, load_gqn, weights_path
 from gqn_probe.progress import progress
 from gqn_probe.report.compare import compare_settings, read_settings
@@ -28,7 +32,7 @@ from gqn_probe.run import job
 from gqn_probe.run.provenance import write_provenance
 from gqn_probe.study_results import read_study
 from gqn_probe.training.novel_views import find_renderer
-from gqn_probe.types import SPLITS
+from gqn_probe.types import SPLITS, Scenes
 from gqn_probe.wandb_logging import ArtifactSpec, network_name
 
 log = logging.getLogger(__name__)
@@ -48,6 +52,15 @@ def open_study_inputs(cfg: DictConfig, objects: int, jobs: Sequence[CountJob] = 
     ValueError, before any work, where the scenes have too few views for one of ``jobs``, or are not such as the
     network was trained on.
     """
+    study_inputs = _open_gqn(cfg, objects) if cfg.get("features") is None else _open_features(cfg, objects)
+    for each in jobs:
+        study_inputs.check(each.count)
+    return study_inputs
+
+
+def _open_gqn(cfg: DictConfig, objects: int) -> StudyInputs:
+    if "_target_" not in cfg.data:
+        raise ValueError("data=none has no scenes for a GQN to look at: it is for features=FILE")
     device = choose_device(cfg.device)
     gqn = load_gqn(cfg.checkpoint, steps=cfg.generator_steps)
     data = job.instantiate(cfg.data)
@@ -55,8 +68,8 @@ def open_study_inputs(cfg: DictConfig, objects: int, jobs: Sequence[CountJob] = 
     scenes = split.select(slice(objects))
     height, width = scenes[:1].frames.shape[-2:]
     gqn.check(InputSpec((height, width), data.camera_order, data.lens))
-    study_inputs = StudyInputs(
-        gqn=gqn,
+    return StudyInputs(
+        network=gqn,
         scenes=scenes,
         encode_cameras=data.encode,
         fingerprint=data.fingerprint(cfg.split),
@@ -66,9 +79,31 @@ def open_study_inputs(cfg: DictConfig, objects: int, jobs: Sequence[CountJob] = 
         device=device,
         render=find_renderer(data),
     )
-    for each in jobs:
-        study_inputs.check(each.count)
-    return study_inputs
+
+
+def _open_features(cfg: DictConfig, objects: int) -> StudyInputs:
+    """Features of another network, of the first scenes of a split that the file has; with ``data=none`` of its own."""
+    known = {"cache": Path(cfg.cache), "device": choose_device(cfg.device)}
+    if "_target_" not in cfg.data:
+        network = read_features(cfg.features, has_images=False).first(objects)
+        scenes = Scenes(
+            torch.zeros(len(network.scenes), network.views, 3, 1, 1, dtype=torch.uint8),
+            torch.zeros(len(network.scenes), network.views, 5),
+            names=network.scenes,
+        )
+        data = network.fingerprint
+        return StudyInputs(network, scenes, encode_cameras, data, usable_views=network.views, **known)
+    data = job.instantiate(cfg.data)
+    split = data.split(cfg.split)
+    stored = split.select(shared_scenes(cfg.features, split.names, objects))
+    network = read_features(cfg.features, stored.names)
+    if network.views != stored.views:
+        raise ValueError(
+            f"features={cfg.features} has {network.views} views a scene, the data {stored.views}: it needs those of "
+            "every image, in the order of the data"
+        )
+    data_key = data.fingerprint(cfg.split) + hashlib.sha256(json.dumps(stored.names).encode()).hexdigest()
+    return StudyInputs(network, stored, data.encode, data_key, usable_views=stored.views, **known)
 
 
 def choose_device(asked: object) -> str:
@@ -131,12 +166,17 @@ def with_progress(jobs: Sequence[CountJob]) -> Iterator[CountJob]:
 
 
 def weights_artifact(cfg: DictConfig, study_inputs: StudyInputs) -> ArtifactSpec:
-    """The W&B artifact of the weights that the jobs of a study read."""
+    """The W&B artifact of the weights, or of the features in their place, that the jobs of a study read."""
+    if isinstance(study_inputs.network, FeatureFile):
+        return features_artifact(study_inputs)
     return ArtifactSpec("model", network_name(study_inputs.gqn), weights_path(cfg.checkpoint))
 
 
 def features_artifact(study_inputs: StudyInputs) -> ArtifactSpec:
     """The W&B artifact of the features that the jobs of a study share."""
+    if isinstance(study_inputs.network, FeatureFile):
+        path = study_inputs.network.path
+        return ArtifactSpec("features", f"{path.stem}-{study_inputs.network.fingerprint[:12]}", path)
     folder = study_inputs.features_folder
     return ArtifactSpec("features", f"{network_name(study_inputs.gqn)}-{folder.name[:12]}", folder)
 
@@ -172,7 +212,7 @@ def make_pictures(cfg: DictConfig, study_inputs: StudyInputs, settings: StudySet
 
     Rendered objects are seen from any camera.
     """
-    if cfg.get("viewer") is None:
+    if cfg.get("viewer") is None or not study_inputs.draws:
         return
     wanted = job.instantiate(cfg.viewer)
     shown = {"counts": wanted.counts, "objects": wanted.objects}

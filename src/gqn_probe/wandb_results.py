@@ -31,8 +31,8 @@ CORNERS = 0.9 * (
 
 def log_count(loggers: Sequence[Logger], folder: Path) -> None:
     """One count's errors against ``context``, and its images as a table that can be filtered."""
-    if (logger := run_logger(loggers)) is None:
-        return
+    if (logger := run_logger(loggers)) is None or not (folder / "reconstruction.csv").is_file():
+        return  # features of a file predict nothing
     count = json.loads((folder / "job.json").read_text())["count"]
     errors: dict[str, list[float]] = defaultdict(list)
     with (folder / "reconstruction.csv").open(newline="") as file:

@@ -38,7 +38,7 @@ def rendered() -> Scenes:
 @pytest.fixture
 def study_inputs(tiny_gqn: GQN, rendered: Scenes, tmp_path: Path) -> StudyInputs:
     return StudyInputs(
-        gqn=tiny_gqn,
+        network=tiny_gqn,
         scenes=rendered,
         encode_cameras=encode_cameras,
         fingerprint="rendered",

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Collection, Sequence
+from pathlib import Path
 
 from gqn_probe.report.figure_registry import Drawing
 from gqn_probe.report.glossary import METRICS, explain, target_label
@@ -186,14 +187,20 @@ def method(study: Study) -> list[str]:
         "A Generative Query Network (Eslami et al. 2018) encodes each context image with its camera. Their sum is r, "
         "the scene representation: all that its generator knows of the scene when it draws the view of another camera."
     ]
-    if weights := config.get("checkpoint"):
+    if features := config.get("features"):
+        said[0] = (
+            f"Another network, whose features of every view {Path(features).name} holds, looked at each context image. "
+            "Their sum stands in for r, the scene representation of a Generative Query Network (Eslami et al. 2018)."
+        )
+    elif weights := config.get("checkpoint"):
         said[0] += (
             " The weights are those that come with gqn-probe." if weights == "pretrained" else f" Weights: {weights}."
         )
     scenes = config.get("data", {}).get("name") or config.get("data", {}).get("_target_", "").rpartition(".")[2]
     if scenes:
         said.append(
-            f"The scenes are of the {config.get('split', 'test')} split of {scenes}; the network saw none of them."
+            f"The scenes are of the {config.get('split', 'test')} split of {scenes}"
+            + ("." if features else "; the network saw none of them.")
         )
     said.append(str(summary.get("convention", "")))
     if chosen.get("protocol") == "original":

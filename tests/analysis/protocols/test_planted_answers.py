@@ -91,7 +91,7 @@ def test_a_mean_divided_by_its_count_is_refused(planted: Planted, settings: Stud
     divided = replace(
         settings, controls=("divided",), control={**CONTROLS, "divided": Control("", transform="divided")}
     )
-    probe_inputs = ProbeInputs(replace(study_inputs, gqn=averaging), COUNTS, divided, tmp_path / "rows", r)
+    probe_inputs = ProbeInputs(replace(study_inputs, network=averaging), COUNTS, divided, tmp_path / "rows", r)
     with pytest.raises(ValueError, match="pooled is no sum, and dividing it would tell the count"):
         probe_inputs.dataset("pooled", "divided", 0)
 

@@ -10,42 +10,45 @@ from einops import reduce
 from jaxtyping import Float
 from torch import Tensor
 
-from gqn_probe.analysis.inputs.readouts import readout_names
+from gqn_probe.analysis.inputs.feature_file import FeatureFile, Network
+from gqn_probe.analysis.inputs.readouts import UNLEARNED, readout_names
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.inputs.view_selection import Selection, Task, sum_views
-from gqn_probe.model import GQN, Trace
+from gqn_probe.model import Trace
 from gqn_probe.types import to_unit
 
 BATCH = 16  # scenes traced at a time
 FULL = "representation"  # the read-out that the job of a count has stored already
-UNLEARNED = ("pixels", "cameras")  # summed even where the network takes means
 READER = "reader."
 STATES = ("hidden", "canvas", "prior_mean", "prior_std", "posterior_mean", "posterior_std")
 
 
-def input_names(gqn: GQN) -> list[str]:
+def input_names(network: Network) -> list[str]:
     """Every read-out point that a probe can be given."""
-    return [*readout_names(gqn), "views", *generator_names(gqn)]
+    return [*readout_names(network), "views", *generator_names(network)]
 
 
-def generator_names(gqn: GQN) -> list[str]:
+def generator_names(network: Network) -> list[str]:
     """What needs a query: ``reader.NAME`` of what leads from r to the generator, ``STATE.STEP`` for every step from 1.
 
     Averaged over positions or points; ``kl`` is one number a step, nats.
     """
-    reader = [f"{READER}{name}" for name in gqn.encoder.reader_layers]
-    return reader + [f"{state}.{step}" for state in STATES for step in range(1, gqn.generator.steps + 1)] + ["kl"]
+    if isinstance(network, FeatureFile):
+        return []
+    reader = [f"{READER}{name}" for name in network.encoder.reader_layers]
+    steps = range(1, network.generator.steps + 1)
+    return reader + [f"{state}.{step}" for state in STATES for step in steps] + ["kl"]
 
 
-def is_sum(gqn: GQN, name: str) -> bool:
+def is_sum(network: Network, name: str) -> bool:
     """Whether the read-out of a context is the sum of its views'."""
-    summed = gqn.aggregation == "sum" or name in UNLEARNED
-    return summed and name != "views" and name not in generator_names(gqn)
+    summed = network.aggregation == "sum" or name in UNLEARNED
+    return summed and name != "views" and name not in generator_names(network)
 
 
-def check_inputs(gqn: GQN, names: Sequence[str]) -> None:
+def check_inputs(network: Network, names: Sequence[str]) -> None:
     """Refuse unknown read-out points."""
-    known = input_names(gqn)
+    known = input_names(network)
     unknown = [name for name in names if name not in known]
     if unknown:
         raise ValueError(f"no read-out {', '.join(unknown)}; there are {', '.join(known)}")
@@ -55,7 +58,9 @@ def context_rows(study_inputs: StudyInputs, name: str, selection: Selection) -> 
     """The rows of one count for a read-out that needs no generator."""
     if name == "views":
         return _set_of_views(study_inputs.features(("pooled",))["pooled"], selection)
-    return sum_views(view_features(study_inputs, name), selection, aggregation=aggregation_of(study_inputs.gqn, name))
+    return sum_views(
+        view_features(study_inputs, name), selection, aggregation=aggregation_of(study_inputs.network, name)
+    )
 
 
 def view_features(study_inputs: StudyInputs, name: str) -> Float[Tensor, "s v f"]:
@@ -64,9 +69,9 @@ def view_features(study_inputs: StudyInputs, name: str) -> Float[Tensor, "s v f"
     return study_inputs.features((stored,))[stored].flatten(start_dim=2)
 
 
-def aggregation_of(gqn: GQN, name: str) -> str:
+def aggregation_of(network: Network, name: str) -> str:
     """How the read-outs of views become one: as the network's, but images and cameras are always summed."""
-    return "sum" if name in UNLEARNED else gqn.aggregation
+    return "sum" if name in UNLEARNED else network.aggregation
 
 
 def _set_of_views(phi: Float[Tensor, "s v d"], selection: Selection) -> Float[Tensor, "s f"]:

@@ -24,6 +24,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.backends import cudnn
 
+from gqn_probe.analysis.inputs.feature_file import Network
 from gqn_probe.analysis.inputs.readouts import PIXEL_GRID, read_views, view_readout
 from gqn_probe.atomic_io import atomic_write, remove_temporary_files, reserve, write_text
 from gqn_probe.data.store.store_reader import SceneSource, scene_names
@@ -50,7 +51,7 @@ class Features:
 
 @torch.no_grad()
 def extract_features(
-    gqn: GQN,
+    network: Network,
     scenes: SceneSource,
     encode_cameras: Callable[[Tensor], Tensor],
     *,
@@ -71,12 +72,12 @@ def extract_features(
         ValueError: a read-out is unknown; the message lists those there are.
     """
     for name in readouts:
-        view_readout(gqn, name)
-    home = features_folder(gqn, scenes, encode_cameras, data=data, folder=folder)
+        view_readout(network, name)
+    home = features_folder(network, scenes, encode_cameras, data=data, folder=folder)
     home.mkdir(parents=True, exist_ok=True)
     if not (home / "scenes.json").exists():  # which row is which
         write_text(home / "scenes.json", json.dumps(scene_names(scenes)))
-    encoding = Encoding(gqn, scenes, encode_cameras, batch_size, device)
+    encoding = Encoding(network, scenes, encode_cameras, batch_size, device)
     names = tuple(dict.fromkeys(readouts))
     parts = home / f"parts-{zlib.crc32(' '.join(names).encode()):08x}"
     if len(scenes) > BLOCK:
@@ -93,12 +94,17 @@ def extract_features(
 
 
 def features_folder(
-    gqn: GQN, scenes: SceneSource, encode_cameras: Callable[[Tensor], Tensor], *, data: str, folder: Path
+    network: Network, scenes: SceneSource, encode_cameras: Callable[[Tensor], Tensor], *, data: str, folder: Path
 ) -> Path:
     """Where in the cache ``folder`` these features are; its name is their fingerprint."""
-    digest = hashlib.sha256(f"{LAYOUT} {PIXEL_GRID} {weights_fingerprint(gqn)} {data} {len(scenes)}".encode())
+    digest = hashlib.sha256(f"{LAYOUT} {PIXEL_GRID} {network_fingerprint(network)} {data} {len(scenes)}".encode())
     digest.update(encode_cameras(scenes[:1].cameras).numpy().tobytes())  # tells camera conventions apart
     return folder / digest.hexdigest()[:16]
+
+
+def network_fingerprint(network: Network) -> str:
+    """A hex digest of a network's weights, or of the features that stand in for it."""
+    return weights_fingerprint(network) if isinstance(network, GQN) else network.fingerprint
 
 
 def _is_whole(path: Path) -> bool:
@@ -133,7 +139,7 @@ def _checksum(path: Path) -> str:
 class Encoding:
     """A network, and the scenes that it looks at."""
 
-    gqn: GQN
+    network: Network
     scenes: SceneSource
     encode_cameras: Callable[[Tensor], Tensor]
     batch_size: int
@@ -159,14 +165,16 @@ class Encoding:
 
     def _encoded(self, names: Sequence[str], first: int, last: int) -> Iterator[tuple[dict[str, np.ndarray], int]]:
         """Batch by batch, with the number of its first scene."""
-        gqn = self.gqn.to(self.device).eval()
+        network = self.network
+        if isinstance(network, GQN):
+            network = network.to(self.device).eval()
         for start in range(first, last, self.batch_size):
             part = self.scenes[start : min(start + self.batch_size, last)]
             frames = rearrange(to_unit(part.frames.to(self.device)), "s v c h w -> (s v) c h w")
             cameras = rearrange(self.encode_cameras(part.cameras).to(self.device), "s v p -> (s v) p")
             # true fp32, which a GPU's convolutions are not by default: the cache serves all devices
             with cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
-                found = read_views(gqn, names, frames, cameras)
+                found = read_views(network, names, frames, cameras)
             views = (each.unflatten(0, (len(part), part.views)).numpy() for each in found)
             yield dict(zip(names, views, strict=True)), start
 

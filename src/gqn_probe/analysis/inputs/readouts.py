@@ -4,6 +4,7 @@ A read-out is one function from encoded views to one array a view. Adding one is
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from einops import rearrange, reduce
@@ -11,11 +12,14 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from gqn_probe.analysis.inputs.feature_file import FeatureFile, Network
 from gqn_probe.model import GQN
 
 PIXEL_GRID = 8  # pixels are averaged down to this many rows and columns
 
-Readout = Callable[[GQN, Float[Tensor, "n c h w"], Float[Tensor, "n p"]], Float[Tensor, " n *f"]]
+UNLEARNED = ("pixels", "cameras")  # what no network made
+
+Readout = Callable[[Any, Float[Tensor, "n c h w"], Float[Tensor, "n p"]], Float[Tensor, " n *f"]]
 
 
 def _representation(gqn: GQN, frames: Tensor, cameras: Tensor) -> Tensor:
@@ -34,12 +38,12 @@ def _unpooled(gqn: GQN, frames: Tensor, cameras: Tensor) -> Tensor:
     return rearrange(maps[-1], "n d y x -> n (d y x)")
 
 
-def _pixels(gqn: GQN, frames: Tensor, cameras: Tensor) -> Tensor:
+def _pixels(network: Network, frames: Tensor, cameras: Tensor) -> Tensor:
     """The image itself on a coarse grid, in 0..1."""
     return rearrange(functional.adaptive_avg_pool2d(frames, PIXEL_GRID), "n c h w -> n (c h w)")
 
 
-def _cameras(gqn: GQN, frames: Tensor, cameras: Tensor) -> Tensor:
+def _cameras(network: Network, frames: Tensor, cameras: Tensor) -> Tensor:
     """The camera as the network sees it."""
     return cameras
 
@@ -54,29 +58,33 @@ VIEW_READOUTS: dict[str, Readout] = {
 }
 
 
-def view_readout(gqn: GQN, name: str) -> Readout:
+def view_readout(network: Network, name: str) -> Readout:
     """The read-out called ``name``; ``layer.NAME`` is an encoder layer averaged over positions.
 
     Raises:
         ValueError: there is none of that name; the message lists them.
     """
-    if name in VIEW_READOUTS:
+    if name in VIEW_READOUTS and (isinstance(network, GQN) or name in network.readouts):
         return VIEW_READOUTS[name]
-    if name in layer_names(gqn):
+    if isinstance(network, GQN) and name in layer_names(network):
         layer = name.removeprefix("layer.")
         return lambda gqn, frames, cameras: gqn.encoder.layers(frames, cameras)[layer].mean(dim=(2, 3))
-    raise ValueError(f"no read-out {name!r}; there are {', '.join(readout_names(gqn))}")
+    raise ValueError(f"no read-out {name!r}; there are {', '.join(readout_names(network))}")
 
 
-def readout_names(gqn: GQN) -> list[str]:
+def readout_names(network: Network) -> list[str]:
     """Every read-out that can be probed of this network."""
-    return [name for name in VIEW_READOUTS if name != "representation"] + layer_names(gqn)
+    if isinstance(network, FeatureFile):
+        return network.readouts
+    return [name for name in VIEW_READOUTS if name != "representation"] + layer_names(network)
 
 
-def layer_names(gqn: GQN) -> list[str]:
+def layer_names(network: Network) -> list[str]:
     """``layer.NAME`` for every encoder layer, first to last."""
-    encoder = gqn.encoder
-    size = gqn.generator.size or 64
+    if isinstance(network, FeatureFile):
+        return [name for name in network.readouts if name.startswith("layer.")]
+    encoder = network.encoder
+    size = network.generator.size or 64
     with torch.no_grad():
         device = next(encoder.parameters()).device
         points = encoder.layers(
@@ -88,7 +96,7 @@ def layer_names(gqn: GQN) -> list[str]:
 
 @torch.no_grad()
 def read_views(
-    gqn: GQN, names: Sequence[str], frames: Float[Tensor, "n c h w"], cameras: Float[Tensor, "n p"]
+    network: Network, names: Sequence[str], frames: Float[Tensor, "n c h w"], cameras: Float[Tensor, "n p"]
 ) -> list[Tensor]:
     """The read-outs of some views, in the order of ``names``."""
-    return [view_readout(gqn, name)(gqn, frames, cameras).float().cpu() for name in names]
+    return [view_readout(network, name)(network, frames, cameras).float().cpu() for name in names]

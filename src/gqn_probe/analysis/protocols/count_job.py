@@ -46,17 +46,19 @@ def run_count(study_inputs: StudyInputs, count: int, settings: StudySettings, fo
         ValueError: the scenes have not enough views for the count, or an input is unknown.
     """
     study_inputs.check(count)
-    check_inputs(study_inputs.gqn, settings.inputs)
+    settings = settings.that_fit(study_inputs.network)
+    check_inputs(study_inputs.network, settings.inputs)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "job.json").unlink(missing_ok=True)  # of an earlier run in this folder
     scenes = study_inputs.scenes
     selection = TASKS[settings.protocol](len(scenes), scenes.views, count, settings.seed).context
     phi = study_inputs.features(("pooled",))["pooled"]
-    pooled = sum_views(phi, selection, aggregation=study_inputs.gqn.aggregation)
+    pooled = sum_views(phi, selection, aggregation=study_inputs.network.aggregation)
     seen = torch.zeros(len(scenes), scenes.views, dtype=torch.bool).scatter_(1, selection.views, True)
     content = {"representation": pooled, "views": seen, "scenes": torch.arange(len(scenes))}
     write_tensors(folder / "representation.safetensors", content, {"names": json.dumps(scene_names(scenes))})
-    _reconstruct(study_inputs, count, settings, folder)
+    if study_inputs.draws:
+        _reconstruct(study_inputs, count, settings, folder)
     write_text(folder / "job.json", json.dumps({"count": count, **job_note(study_inputs, settings)}))
     return folder
 

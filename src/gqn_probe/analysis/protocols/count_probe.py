@@ -175,7 +175,7 @@ class CountProbe:
         """Of every sum, what the label-free tally reads."""
         wanted = [(given, name) for name in TALLIED if name in self.settings.chosen for given in self.settings.inputs]
         for given, name in wanted:
-            if not (is_sum(self.inputs.study_inputs.gqn, given) and self.inputs.is_of_view(given)):
+            if not (is_sum(self.inputs.study_inputs.network, given) and self.inputs.is_of_view(given)):
                 continue
             parts, encoders = [], []
             for seed in self.inputs.seeds(name):

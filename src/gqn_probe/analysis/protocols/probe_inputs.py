@@ -114,7 +114,7 @@ class ProbeInputs:
 
     def is_of_view(self, input: str) -> bool:
         """Whether an input is made of read-outs of single views, which an untrained encoder has too."""
-        return input != "views" and input not in generator_names(self.study_inputs.gqn)
+        return input != "views" and input not in generator_names(self.study_inputs.network)
 
     def encoder(self, control: Control, seed: int) -> int | None:
         """Which newly initialised encoder a seed's rows are of; None for the trained one."""
@@ -129,7 +129,7 @@ class ProbeInputs:
         """All numbers of an input at the count in ``column``, for the study's own contexts."""
         if (input, encoder) == ("pooled", None):
             return self.representations[:, column].contiguous()
-        if input in generator_names(self.study_inputs.gqn):
+        if input in generator_names(self.study_inputs.network):
             return self._sums(input, "nested", encoder)[:, column].contiguous()
         network, selection = self._network(encoder), self._selection("nested", self.counts[column])
         parts = torch.arange(len(self.objects)).split(BLOCK)
@@ -171,7 +171,7 @@ class ProbeInputs:
 
     def _rows(self, input: str, control: Control, source: str, seed: int) -> Float[Tensor, "n f"]:
         name, encoder = control.input or input, self.encoder(control, seed)
-        if control.transform == "divided" and not is_sum(self.study_inputs.gqn, name):
+        if control.transform == "divided" and not is_sum(self.study_inputs.network, name):
             raise ValueError(f"{input} is no sum, and dividing it would tell the count")
         if control.transform == "norm" and self._is_wide(name):
             key = (name, source, encoder, "norm")
@@ -203,7 +203,7 @@ class ProbeInputs:
         key = (name, source, encoder)
         if key == ("pooled", "nested", None):
             return self.representations
-        if key not in self.arrays and name in generator_names(self.study_inputs.gqn):
+        if key not in self.arrays and name in generator_names(self.study_inputs.network):
             if (source, encoder) != ("nested", None):
                 raise ValueError(f"{name} is traced for the study's own contexts alone")
             self._trace()
@@ -214,7 +214,7 @@ class ProbeInputs:
                     lambda count: context_rows(network, name, self._selection(source, count))
                 )
             else:
-                phi, aggregation = self.views(name, encoder), aggregation_of(network.gqn, name)
+                phi, aggregation = self.views(name, encoder), aggregation_of(network.network, name)
                 self.arrays[key] = self._filled(
                     lambda count: sum_views(phi, self._selection(source, count), aggregation=aggregation)
                 )
@@ -228,7 +228,7 @@ class ProbeInputs:
     def _trace(self) -> None:
         """All generator read-outs that are asked for, in one pass a count."""
         scenes = self.study_inputs.scenes
-        names = [name for name in self.settings.inputs if name in generator_names(self.study_inputs.gqn)]
+        names = [name for name in self.settings.inputs if name in generator_names(self.study_inputs.network)]
         for column, count in enumerate(self.counts):
             task = nested_task(len(scenes), scenes.views, count, self.settings.seed)
             for name, rows in generator_rows(self.study_inputs, names, task).items():

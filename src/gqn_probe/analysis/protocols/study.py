@@ -41,10 +41,14 @@ def run_study(
     """
     folder.mkdir(parents=True, exist_ok=True)
     found = find_jobs(jobs, job_note(study_inputs, settings))
+    wanted, settings = settings, settings.that_fit(study_inputs.network)
     representations = read_representations(found)
     outcome = _outcome(study_inputs, settings, found, representations, folder)
-    outcome = outcome._replace(results=[*prediction_rows(found, len(representations)), *outcome.results])
-    write_pictures(study_inputs, found, settings, folder)
+    if study_inputs.draws:
+        outcome = outcome._replace(results=[*prediction_rows(found, len(representations)), *outcome.results])
+        write_pictures(study_inputs, found, settings, folder)
+    if left := [name for name in wanted.chosen if name not in settings.chosen]:
+        outcome.notes.append(f"Controls {', '.join(left)} were left out: a file of features does not give them.")
     write_embedding(representations, found.counts, study_inputs.scenes.factors, folder)
     known = {
         "question": QUESTION,

@@ -1,8 +1,9 @@
 """The settings of a study, as plain values; their defaults are in ``conf/probe/``."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from gqn_probe.analysis.inputs.feature_file import FeatureFile, Network
 from gqn_probe.analysis.inputs.view_selection import TASKS
 from gqn_probe.analysis.probes.evaluation import Probe
 from gqn_probe.analysis.questions.controls import Control
@@ -72,6 +73,17 @@ class StudySettings:
         unknown = [name for name in self.chosen if name not in self.control]
         if unknown:
             raise ValueError(f"no control {', '.join(unknown)}; there are {', '.join(self.control)}")
+
+    def that_fit(self, network: Network) -> "StudySettings":
+        """The same without what a file of features does not have: weights to forget, images, another kind of r."""
+        if not isinstance(network, FeatureFile):
+            return self
+        there = [name for name in self.chosen if self._can(self.control[name], network)]
+        inputs = tuple(name for name in self.inputs if name != "pooled") or ("whole",)
+        return replace(self, inputs=inputs, controls=there)
+
+    def _can(self, control: Control, network: FeatureFile) -> bool:
+        return control.encoder == "trained" and control.input in ("", *network.readouts)
 
     @property
     def known_targets(self) -> dict[str, Target]:

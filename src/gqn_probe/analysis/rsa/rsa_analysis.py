@@ -1,6 +1,6 @@
 """``analysis=rsa``: RDMs of every read-out and count, beside model RDMs, nuisances, and RDMs of people or brains."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from gqn_probe.analysis.inputs.context_readouts import (
     generator_names,
     generator_rows,
 )
-from gqn_probe.analysis.inputs.readouts import layer_names
+from gqn_probe.analysis.inputs.readouts import layer_names, readout_names
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.inputs.view_selection import Selection, nested, nested_task, sum_views
 from gqn_probe.analysis.questions.labels import read_labels
@@ -27,6 +27,7 @@ from gqn_probe.analysis.rsa.model_rdms import MODELS, form_model
 from gqn_probe.analysis.rsa.rdm import DISTANCES, Rdms, rdm
 from gqn_probe.analysis.rsa.rdm_files import write_rdms
 from gqn_probe.analysis.rsa.subjects import Candidate, read_subjects, subject_answers, subject_rows, told
+from gqn_probe.analysis.statistics.headline import WORDS, listed
 from gqn_probe.context_range import parse_counts
 from gqn_probe.data.store.store_reader import SceneSource, scene_names
 from gqn_probe.progress import progress
@@ -34,7 +35,8 @@ from gqn_probe.results import Answer, Findings, Result
 
 R = "whole"  # the read-out that is r itself
 BLANK = "blank"  # r of the true cameras and the mean image: what of r is the cameras' alone
-NUISANCES = ("camera", "pixels", BLANK)
+OUT = {"camera": "camera positions", "pixels": "summed pixels", BLANK: "blank images"}
+NUISANCES = tuple(OUT)
 ENCODED = 256  # views encoded at a time
 QUESTION = "What is the geometry of r, and whose is it like?"
 CONVENTION = (
@@ -94,19 +96,21 @@ class RepresentationalSimilarity:
         cells: dict[Cell, np.ndarray] = {}
         known: dict[tuple[str, int], np.ndarray] = {}  # model RDMs and nuisances, by count
         left_out: dict[str, list[str]] = {}
-        blank = _blank_features(study_inputs)
+        blank = _blank_features(study_inputs) if study_inputs.draws else None
         with progress("dissimilarities", len(counts), "counts") as advance:
             for count in counts:
                 views = nested(len(scenes), scenes.views, count, self.seed)
                 known |= {(name, count): vector for name, vector in self._known(scenes, views, left_out).items()}
-                pixels = context_rows(study_inputs, "pixels", views)
-                known["pixels", count] = rdm(pixels.numpy(), self.distance)
-                blanks = sum_views(blank, views, aggregation=aggregation_of(study_inputs.gqn, R)).flatten(start_dim=1)
-                known[BLANK, count] = rdm(blanks.numpy(), "euclidean")  # an encoder may ignore the camera
+                if "pixels" in readout_names(study_inputs.network):
+                    known["pixels", count] = rdm(context_rows(study_inputs, "pixels", views).numpy(), self.distance)
+                if blank is not None:
+                    aggregation = aggregation_of(study_inputs.network, R)
+                    blanks = sum_views(blank, views, aggregation=aggregation).flatten(start_dim=1)
+                    known[BLANK, count] = rdm(blanks.numpy(), "euclidean")  # an encoder may ignore the camera
                 for name, rows in self._rows(study_inputs, self._inputs(study_inputs), views, count):
                     cells[Cell(name, "none", count)] = self._rdm(name, rows)
                 advance(1)
-        for copy in range(self.untrained):
+        for copy in range(self.untrained if study_inputs.draws else 0):
             network = study_inputs.untrained(self.seed * self.untrained + copy)
             for count in counts:
                 rows = context_rows(network, R, nested(len(scenes), scenes.views, count, self.seed))
@@ -126,7 +130,7 @@ class RepresentationalSimilarity:
             [*results, *of_subjects],
             [*self._answers(results, labels, counts), *subject_answers(of_subjects, R)],
             CONVENTION,
-            [f"No model RDM of {', '.join(dict.fromkeys(names))}: {why}." for why, names in left_out.items()],
+            _notes(left_out, study_inputs, self.nuisances, {name for name, _ in known}),
             {
                 "objects": len(conditions),
                 "counts": counts,
@@ -139,8 +143,8 @@ class RepresentationalSimilarity:
 
     def _inputs(self, study_inputs: StudyInputs) -> list[str]:
         if isinstance(self.inputs, str):
-            return [R, *layer_names(study_inputs.gqn)]
-        check_inputs(study_inputs.gqn, self.inputs)
+            return [R, *layer_names(study_inputs.network)]
+        check_inputs(study_inputs.network, self.inputs)
         return list(dict.fromkeys((R, *self.inputs)))
 
     def _rdm(self, name: str, rows: Float[Tensor, "s f"]) -> Float[np.ndarray, " p"]:
@@ -166,7 +170,7 @@ class RepresentationalSimilarity:
     ) -> Iterator[tuple[str, Float[Tensor, "s f"]]]:
         """What each read-out is at a count; those of the generator need the query, and are traced together."""
         scenes = study_inputs.scenes
-        traced = [name for name in inputs if name in generator_names(study_inputs.gqn)]
+        traced = [name for name in inputs if name in generator_names(study_inputs.network)]
         if traced:
             task = nested_task(len(scenes), scenes.views, count, self.seed)
             yield from generator_rows(study_inputs, traced, task).items()
@@ -185,10 +189,10 @@ class RepresentationalSimilarity:
         if of_object:
             best = max(of_object, key=lambda row: row.value)
             case = (best.target, PARTIAL)
-            text = (
-                f"Once cameras, pixels and blank images are partialled out, r of {last} images is most like the model "
-            )
-            text += f"RDM of {labels[best.target]}: correlation {told(best)}"
+            out = [OUT[name] for name in self.nuisances if name in labels]
+            text = f"Once {listed(out)} are partialled out, r" if out else "r"
+            text += f" of {last} images is most like the model RDM of {WORDS.get(best.target, labels[best.target])}: "
+            text += f"correlation {told(best)}"
             text += f"; r of {images}, {told(own[*case, first])}" if first != last and (*case, first) in own else ""
             text += f"; of untrained networks, {told(other[*case, last])}" if (*case, last) in other else ""
             yield Answer("What is r's geometry?", f"{text}.", best.value, best.low, best.high, "partial correlation")
@@ -198,6 +202,18 @@ class RepresentationalSimilarity:
             text += f", and r of {last}, {told(seen[1])}." if first != last else "."
             bounds = (seen[0].value, seen[0].low, seen[0].high)
             yield Answer("How much of it is the camera's?", text, *bounds, "blank images, true cameras")
+
+
+def _notes(
+    left_out: Mapping[str, Sequence[str]], study_inputs: StudyInputs, nuisances: Sequence[str], there: Collection[str]
+) -> list[str]:
+    """What could not be compared, and why."""
+    notes = [f"No model RDM of {', '.join(dict.fromkeys(names))}: {why}." for why, names in left_out.items()]
+    if missing := [OUT[name] for name in nuisances if name not in there]:
+        notes.append(f"Not partialled out: {listed(missing)}, which a file of features does not give.")
+    if not study_inputs.draws:
+        notes.append("There are no untrained networks beside the features of a file.")
+    return notes
 
 
 def _write(

@@ -122,10 +122,10 @@ def images_answer(input: str, counts: Sequence[int], told: Sequence[Told]) -> An
     if falling:
         text += f" It comes to tell less {_changes(falling, 'to', 'less')}."
     if rest:
-        text += f" No change is shown of {_list(rest)}."
+        text += f" No change is shown of {listed(rest)}."
     if any(each.above_pixels is not None for each in told):
         above = [_words(each.target) for each in told if each.above_pixels is not None and each.above_pixels.low > 0]
-        of_which = "all of these" if len(above) == len(told) else _list(above) if above else "none that could be shown"
+        of_which = "all of these" if len(above) == len(told) else listed(above) if above else "none that could be shown"
         text += f" At {counts[-1]} it tells more of {of_which} than the images' summed pixels do."
     first = (rising or falling or list(told))[0]
     return Answer(IMAGES, text, *first.difference, licence=f"paired differences, {UNSEEN}")
@@ -143,7 +143,7 @@ def training_answer(input: str, count: int, told: Sequence[Told]) -> Answer:
     if less:
         text += f" It tells less {_changes(less, 'against', 'less')}."
     if rest:
-        text += f" No difference is shown of {_list(rest)}."
+        text += f" No difference is shown of {listed(rest)}."
     first = (more or less or list(told))[0]
     return Answer(TRAINING, text, *first.difference, licence=f"paired differences to untrained networks, {UNSEEN}")
 
@@ -183,7 +183,7 @@ def _changes(told: Sequence[Told], joint: str, direction: str) -> str:
         value, low, high = (f"{100 * share:.{digits}f}" for share in (size[0], *sorted(size[1:])))
         parts.append(f"of {_words(each.target)}, {values}, {value} points {direction} ({low} to {high})")
     if others := [_words(each.target) for each in told[IN_NUMBERS:]]:
-        parts.append(f"and of {_list(others)}")
+        parts.append(f"and of {listed(others)}")
     return "; ".join(parts)
 
 
@@ -191,7 +191,8 @@ def _words(target: str) -> str:
     return WORDS.get(target, target.replace("_", " "))
 
 
-def _list(items: Sequence[str]) -> str:
+def listed(items: Sequence[str]) -> str:
+    """The items in a sentence: a, b and c."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
 
 

@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 
 from gqn_probe.report import style
 from gqn_probe.report.figure_registry import study_figure
+from gqn_probe.report.glossary import TARGETS, target_label
 from gqn_probe.report.html_elements import Cell, interval, number, table
 from gqn_probe.report.section_registry import study_section
 from gqn_probe.results import Result
@@ -37,8 +38,9 @@ def rsa_section(study: Study) -> str:
             first, last = own.get(counts[0]), own.get(counts[-1])
             if last is not None:
                 values: list[Cell] = [number(first.value if first else None), number(last.value)]
-                cells.append([study.label(name), words, *values, interval(last.low, last.high)])
-    return table(heads, cells, text=("compared",))
+                cells.append([_label(study, name), words, *values, interval(last.low, last.high)])
+    body = table(heads, cells, text=("compared",))
+    return f"<details><summary>Every model RDM beside r</summary>{body}</details>"
 
 
 @study_figure(
@@ -46,8 +48,8 @@ def rsa_section(study: Study) -> str:
     first=True,
     caption="Correlation of r's RDM with model RDMs, by number of context images. Left: what is no knowledge of the "
     "object, as it is: where the cameras were, the summed pixels, and r of blank images from the same cameras. Right: "
-    "respects of the object, once these are partialled out; dashed, untrained networks. Bands: 95 % interval over "
-    "scenes.",
+    "respects of the object, once these are partialled out: what rises above the dashed line, of untrained networks, "
+    "was learned. Bands: 95 % interval over scenes.",
 )
 def rsa_models(study: Study) -> Figure | None:
     """Two panels, nuisances as they are and respects of the object without them: a line a model RDM, by count."""
@@ -64,7 +66,7 @@ def rsa_models(study: Study) -> Figure | None:
     ):
         for i, name in enumerate(names):
             own = [r for r in rows if (r.target, r.metric, r.control) == (name, metric, "none")]
-            style.line(axes, own, study.label(name), i)
+            style.line(axes, own, _label(study, name), i)
             if metric == PARTIAL:
                 other = [r for r in rows if (r.target, r.metric, r.control) == (name, metric, "untrained")]
                 color = style.SERIES[i % len(style.SERIES)][0]
@@ -93,8 +95,8 @@ def rsa_matrices(study: Study) -> Figure | None:
     counts = study.summary["counts"]
     chosen = {f"r of {k}": f"{R} k={k}" for k in dict.fromkeys((counts[0], counts[-1]))}
     models = dict.fromkeys(r.target for r in _rows(study) if r.target not in (*NUISANCES, "shape"))
-    chosen |= {study.label(name): f"{name} k={counts[-1]}" for name in [*models][: 6 - len(NUISANCES)]}
-    chosen |= {study.label(name): f"{name} k={counts[-1]}" for name in NUISANCES}
+    chosen |= {_label(study, name): f"{name} k={counts[-1]}" for name in [*models][: 6 - len(NUISANCES)]}
+    chosen |= {_label(study, name): f"{name} k={counts[-1]}" for name in NUISANCES}
     chosen = {title: name for title, name in chosen.items() if name in rdms}
     order = _first_coordinate(rdms[f"{R} k={counts[-1]}"]).argsort()
     figure = style.blank(8.6, 0.3 + 2.25 * -(-len(chosen) // 4))
@@ -113,8 +115,9 @@ def rsa_matrices(study: Study) -> Figure | None:
 
 @study_figure(
     "rsa",
-    "Each read-out beside each model RDM at the largest count, cameras, pixels and blank images partialled out: where "
-    "on the way to r each respect comes to the fore.",
+    "Correlation of each read-out's RDM with each model RDM at the largest count, nuisances partialled out: where on "
+    "the way to r each respect comes to the fore. Layers are averaged over positions or points; untrained networks, "
+    "whose values the architecture gives by itself, over networks.",
 )
 def rsa_read_outs(study: Study) -> Figure | None:
     """A table of partial correlations: read-outs by model RDMs."""
@@ -136,7 +139,7 @@ def rsa_read_outs(study: Study) -> Figure | None:
     axes.imshow(table, cmap="PuOr_r", vmin=-reach, vmax=reach, aspect="auto")
     names = {R: "r", **{name: name.removeprefix("layer.") for name in inputs}}
     axes.set_yticks(range(len(lines)), [names[i] if c == "none" else "r, untrained" for i, c in lines])
-    axes.set_xticks(range(len(models)), [study.label(name) for name in models], rotation=35, ha="right")
+    axes.set_xticks(range(len(models)), [_label(study, name) for name in models], rotation=35, ha="right")
     axes.grid(visible=False)
     for (row, column), value in np.ndenumerate(table):
         if np.isfinite(value):
@@ -159,7 +162,7 @@ def rsa_second_order(study: Study) -> Figure | None:
     counts = study.summary["counts"]
     chosen = {f"{R} k={k}": f"r of {k}" for k in counts}
     chosen[f"untrained 1 {R} k={counts[-1]}"] = f"untrained, {counts[-1]}"
-    chosen |= {f"{name} k={counts[-1]}": study.label(name) for name in ("pixels", "blank", "camera", "occupancy")}
+    chosen |= {f"{name} k={counts[-1]}": _label(study, name) for name in ("pixels", "blank", "camera", "occupancy")}
     chosen = {name: title for name, title in chosen.items() if name in rdms}
     upper = np.triu_indices(len(next(iter(rdms.values()))), 1)
     table = np.corrcoef([rdms[name][upper] for name in chosen])
@@ -219,9 +222,14 @@ def rsa_subjects(study: Study) -> Figure | None:
 
 
 def _candidate(study: Study, row: Result) -> str:
-    name = "r" if row.input == R else study.label(row.input).removeprefix("layer.")
+    name = "r" if row.input == R else _label(study, row.input).removeprefix("layer.")
     network = "untrained " if row.control == "untrained" else ""
     return f"{network}{name}, k = {row.count}"
+
+
+def _label(study: Study, name: str) -> str:
+    """A model RDM in words: a property's are the same as everywhere on the page."""
+    return target_label(name) if name in TARGETS else study.label(name)
 
 
 def _rows(study: Study) -> list[Result]:

@@ -1,0 +1,241 @@
+"""Features of any other network, such as DINOv2, from a file: numbers of every view, whose sum stands in for r.
+
+Read: ``.npz``, ``.h5`` (h5py) and ``.safetensors``. The array ``features`` has scenes, views and numbers as its axes;
+every further array of as many scenes and views is a layer. ``names`` are the scenes' names: an array of texts, in
+safetensors a JSON list in the metadata; or the lines of ``NAME.txt`` beside the file. docs/other_networks.md says more.
+"""
+
+import hashlib
+import importlib.util
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from gqn_probe.model import GQN
+
+FEATURES, NAMES = "features", "names"
+WHOLE = "whole"  # the read-out whose sum stands in for r
+ALIASES = (WHOLE, "pooled", "representation")  # what jobs and analyses call it
+FEWEST = 4  # scenes: fewer have no RDM, and no split
+READ_SCENES = 256  # at a time
+
+
+@dataclass(frozen=True)
+class FeatureFile:
+    """What stands in for a network: the features of every view of some scenes."""
+
+    path: Path
+    scenes: tuple[str, ...]
+    arrays: Mapping[str, Float[Tensor, "s v f"]]  # by read-out: ``whole``, and ``layer.NAME`` of other arrays
+    has_images: bool = True  # whether the scenes' images and cameras are there, as read-outs of their own
+    aggregation: str = "sum"
+
+    @property
+    def views(self) -> int:
+        """Of each scene."""
+        return self.arrays[WHOLE].shape[1]
+
+    @property
+    def readouts(self) -> list[str]:
+        """What there is to probe."""
+        return [*self.arrays, *(("pixels", "cameras") if self.has_images else ())]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hex digest of its content."""
+        digest = hashlib.sha256(json.dumps(self.scenes).encode())
+        for name, array in self.arrays.items():
+            digest.update(f"{name} {tuple(array.shape)}".encode() + array.numpy().tobytes())
+        return digest.hexdigest()
+
+    def features(self, name: str) -> Float[Tensor, "s v f"]:
+        """A read-out of every view."""
+        return self.arrays[WHOLE if name in ALIASES else name]
+
+    def first(self, scenes: int) -> "FeatureFile":
+        """The same of the first scenes alone."""
+        arrays = {name: array[:scenes] for name, array in self.arrays.items()}
+        return FeatureFile(self.path, self.scenes[:scenes], arrays, self.has_images)
+
+
+Network = GQN | FeatureFile
+
+
+def read_names(path: str | Path) -> tuple[str, ...]:
+    """The names of a file's scenes, in its order.
+
+    Raises:
+        ValueError: see ``read_features``.
+    """
+    with _opened(Path(path)) as (arrays, names):
+        _check(Path(path), arrays, names)
+        return names
+
+
+def read_features(path: str | Path, wanted: Sequence[str] | None = None, *, has_images: bool = True) -> FeatureFile:
+    """The features of some scenes of a file, in the order wanted; of all where None.
+
+    Raises:
+        ValueError: the file is not there or of no kind that is read, has no names or no array of features, or holds
+            numbers that are not finite.
+    """
+    path = Path(path)
+    with _opened(path) as (arrays, names):
+        main = _check(path, arrays, names)
+        places = {name: place for place, name in enumerate(names)}
+        rows = np.array([places[name] for name in (names if wanted is None else wanted)], dtype=np.int64)
+        found = {WHOLE: _rows(arrays[main], rows, f"{path}: {main}")}
+        for name in arrays:
+            if name != main:
+                found[f"layer.{name}"] = _rows(arrays[name], rows, f"{path}: {name}")
+    return FeatureFile(path, tuple(names[row] for row in rows), found, has_images)
+
+
+def shared_scenes(path: str | Path, scenes: Sequence[str], most: int) -> Int[Tensor, " s"]:
+    """Places of the first scenes, at most so many, that a file has features of.
+
+    Raises:
+        ValueError: there are too few.
+    """
+    known = {*read_names(path)}
+    rows = [row for row, name in enumerate(scenes) if name in known]
+    if len(rows) < FEWEST:
+        raise ValueError(
+            f"features={path} shares {len(rows)} names with the scenes, at least {FEWEST} are needed: it has "
+            f"{', '.join(sorted(known)[:3])}, ..., the scenes are {', '.join(scenes[:3])}, ..."
+        )
+    return torch.tensor(rows[:most])
+
+
+def _check(path: Path, arrays: Mapping[str, Any], names: Sequence[str]) -> str:
+    """The name of the array that is summed, once everything fits."""
+    if not arrays:
+        raise ValueError(f"features={path} holds no numbers: save an array of scenes, views and numbers as {FEATURES}")
+    main = FEATURES if FEATURES in arrays else next(iter(arrays)) if len(arrays) == 1 else None
+    if main is None:
+        raise ValueError(f"features={path} has {', '.join(arrays)}: call what is summed {FEATURES}, others are layers")
+    for name, array in arrays.items():
+        shape = tuple(array.shape)
+        if len(shape) < 3 or 0 in shape:
+            raise ValueError(f"features={path}: {name} has shape {shape}, expected scenes, views and numbers")
+        if shape[:2] != tuple(arrays[main].shape)[:2]:
+            raise ValueError(
+                f"features={path}: {name} is of {shape[0]} scenes of {shape[1]} views, {main} of "
+                f"{arrays[main].shape[0]} of {arrays[main].shape[1]}"
+            )
+    scenes = arrays[main].shape[0]
+    if not names:
+        raise ValueError(
+            f"features={path} does not say which scene is which: add an array {NAMES} of their names, or a file "
+            f"{path.with_suffix('.txt').name} with one a line"
+        )
+    if len(names) != scenes:
+        raise ValueError(f"features={path} has {len(names)} names for {scenes} scenes")
+    if len({*names}) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"features={path} has the scene {twice} twice")
+    return main
+
+
+def _rows(array: Any, rows: Int[np.ndarray, " s"], where: str) -> Float[Tensor, "s v f"]:
+    """Some scenes of an array, read in the file's order, a part at a time."""
+    found = torch.empty(len(rows), array.shape[1], int(np.prod(array.shape[2:])))
+    order = np.argsort(rows, kind="stable")
+    for start in range(0, len(rows), READ_SCENES):
+        places = order[start : start + READ_SCENES]
+        part = array[int(rows[places[0]]) : int(rows[places[-1]]) + 1]
+        part = np.asarray(part)[rows[places] - rows[places[0]]]
+        if part.dtype.kind not in "fiu":
+            raise ValueError(f"features={where} is of type {part.dtype}, expected numbers")
+        values = torch.from_numpy(part.reshape(len(places), array.shape[1], -1).astype(np.float32))
+        if not bool(values.isfinite().all()):
+            raise ValueError(f"features={where} holds numbers that are not finite")
+        found[torch.from_numpy(places)] = values
+    return found
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[dict[str, Any], tuple[str, ...]]]:
+    """Arrays by name, of which slices are read on demand, and the names of scenes."""
+    openers: dict[str, Callable[[Path], Any]] = {
+        ".npz": _npz,
+        ".h5": _hdf5,
+        ".hdf5": _hdf5,
+        ".safetensors": _safetensors,
+    }
+    if path.suffix not in openers:
+        raise ValueError(f"features={path} is of no kind that is read: use {', '.join(openers)}")
+    if not path.is_file():
+        raise ValueError(f"features={path} is not there: name a file of features")
+    try:
+        with openers[path.suffix](path) as (arrays, names):
+            yield arrays, names or _lines(path.with_suffix(".txt"))
+    except (OSError, BadZipFile, SafetensorError, KeyError, UnicodeDecodeError) as error:
+        raise ValueError(f"features={path} cannot be read: {error}") from error
+
+
+@contextmanager
+def _npz(path: Path) -> Iterator[tuple[dict[str, Any], tuple[str, ...]]]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except ValueError as error:  # no zip, or objects, which NumPy keeps as pickle
+        raise ValueError(f"features={path} cannot be read: {error}") from error
+    names = _texts(arrays.pop(NAMES, ()))
+    yield arrays, names
+
+
+@contextmanager
+def _hdf5(path: Path) -> Iterator[tuple[dict[str, Any], tuple[str, ...]]]:
+    if importlib.util.find_spec("h5py") is None:
+        raise ValueError(f"features={path} is HDF5, which h5py reads: pip install 'gqn-probe[hdf5]'")
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        found = {name: value for name, value in file.items() if isinstance(value, h5py.Dataset)}
+        names = _texts(found.pop(NAMES)[()]) if NAMES in found else ()
+        yield found, names
+
+
+class _Slices:
+    """A tensor of a safetensors file as NumPy reads it."""
+
+    def __init__(self, file: Any, name: str) -> None:
+        self.slice = file.get_slice(name)
+        self.shape = tuple(self.slice.get_shape())
+
+    def __getitem__(self, index: slice) -> np.ndarray:
+        tensor = self.slice[index]  # of torch, which knows bfloat16
+        return (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+
+
+@contextmanager
+def _safetensors(path: Path) -> Iterator[tuple[dict[str, Any], tuple[str, ...]]]:
+    with safe_open(path, framework="pt") as file:
+        noted = (file.metadata() or {}).get(NAMES, "[]")
+        try:
+            names = tuple(map(str, json.loads(noted)))
+        except (json.JSONDecodeError, TypeError) as error:
+            raise ValueError(f"features={path}: {NAMES} in its metadata is no JSON list of names") from error
+        yield {name: _Slices(file, name) for name in file.keys()}, names  # noqa: SIM118  (no mapping)
+
+
+def _lines(path: Path) -> tuple[str, ...]:
+    lines = path.read_text("utf-8-sig").splitlines() if path.is_file() else []
+    return tuple(line.strip() for line in lines if line.strip())
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    each = np.ravel(np.asarray(value)).tolist()
+    return tuple((text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)).strip() for text in each)
