@@ -17,6 +17,7 @@ from gqn_probe.run.job import in_sweep
 TRACEBACK_WANTED = os.environ.get("HYDRA_FULL_ERROR") == "1" and "LOCAL_RANK" not in os.environ
 PATHS = (
     "checkpoint",
+    "features",
     "report",
     "resume",
     "cache",

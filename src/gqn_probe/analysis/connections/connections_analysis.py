@@ -1,6 +1,6 @@
 """``analysis=connections``: what drives the generator's gates, what r loses with its channels, which view counts."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -112,6 +112,8 @@ class Connections:
         if not rankings:
             notes.append("Nothing was ablated: give two counts, or targets that the scenes have.")
             return
+        for name, chance in _guesses(counts, found):
+            yield Result(name, self.unit, "none", "share 0", None, "test", None, "chance", chance)
         everything = [Ablation("", "none", 0.0, torch.arange(0))]
         everything += ablations(rankings, variance_of(rows), self.shares, self.seed)
         task = nested_task(len(scenes), scenes.views, counts[-1], self.seed)
@@ -185,7 +187,7 @@ class Connections:
 
     def _answers_of_ablation(self, rows: Sequence[Result]) -> Iterator[Answer]:
         share = max((s for s in self.shares if s <= 0.3), default=min(self.shares))
-        case = {(r.target, r.control, r.probe): r for r in rows if r.target != "prediction"}
+        case = {(r.target, r.control, r.probe): r for r in rows if r.target != "prediction" and r.metric != "chance"}
         intact = case.get(("count", "none", "share 0"))
         cut = case.get(("count", f"count {TOP}", f"share {share:g}"))
         matched = [r for r in rows if (r.target, r.control, r.probe) == ("count", "norm_matched", f"share {share:g}")]
@@ -203,6 +205,16 @@ def _row(
     target: str, unit: str, control: str, metric: str, value: tuple, common: dict, count: int | None = None
 ) -> Result:
     return Result(target, unit, control, common["probe"], None, "test", count, metric, *value, n=common["n"])
+
+
+def _guesses(counts: Sequence[int], found: Mapping[str, Classes | Values]) -> Iterator[tuple[str, float]]:
+    """What is right by chance: one of so many counts, or the commonest class."""
+    if len(counts) > 1:
+        yield "count", 1 / len(counts)
+    for name, truth in found.items():
+        if isinstance(truth, Classes):
+            labels = truth.labels[truth.labels >= 0]
+            yield name, float(labels.bincount().max()) / len(labels)
 
 
 def _columns(found: Classes | Values) -> Float[Tensor, "s j"]:

@@ -23,6 +23,7 @@ SOURCES = {  # inputs of a core, each in the same colour everywhere
     "image": style.INK,
 }
 CONTROLS = {"random": "as many at random", "norm_matched": "random, of the same variance"}
+RMSE = "rmse_change"
 PREDICTION = "prediction error\n(RMSE, grey levels above whole r)"
 
 
@@ -82,12 +83,14 @@ def connections_gates(study: Study) -> Figure | None:
     "connections",
     "What is left when units of r are taken away, the ones first that a linear probe uses most: of the count, or of a "
     "property. Beside them as many at random, and so many at random as carry the same variance. Probes are trained "
-    "anew each time. Only what harms more than the random controls harms for what it tells. Bands: 95 % interval over "
-    "objects.",
+    "anew each time. Only what harms more than the random controls harms for what it tells. Dotted: guessing "
+    "(of R², the mean). Bands: 95 % interval over objects.",
 )
 def connections_ablation(study: Study) -> Figure | None:
     """A panel a reading: lines by share of units that were taken away."""
-    rows = [r for r in study.results if r.probe.startswith("share ")]
+    every = [r for r in study.results if r.probe.startswith("share ")]
+    chance = {r.target: r.value for r in every if r.metric == "chance"}
+    rows = [r for r in every if r.metric != "chance"]
     if not rows:
         return None
     targets = list(dict.fromkeys(r.target for r in rows))
@@ -100,6 +103,8 @@ def connections_ablation(study: Study) -> Figure | None:
         own = [r for r in rows if r.target == target]
         for i, control in enumerate(controls):
             _by_share(axes, [r for r in own if r.control in ("none", control)], _named(control), i)
+        if own[0].metric != RMSE:
+            axes.axhline(chance.get(target, 0), color=style.MUTED, **style.GUESS)
         axes.set_title("count" if target == "count" else target if target == "prediction" else target_label(target))
         axes.set_ylabel({"accuracy": "accuracy", "r2": "R²"}.get(own[0].metric, PREDICTION))
         axes.set_xlabel(f"share of {own[0].input}s taken away")
@@ -125,11 +130,16 @@ def connections_occlusion(study: Study) -> Figure | None:
         own = [r for r in rows if r.count == count]
         angles = [float(np.mean([float(end) for end in r.control.split(" to ")])) for r in own]
         color, marker, dash = style.SERIES[i % len(style.SERIES)]
-        low, high = (np.array([getattr(r, bound) for r in own], dtype=float) for bound in ("low", "high"))
-        axes.plot(angles, [r.value for r in own], color=color, marker=marker, linestyle=dash, label=f"{count} views")
+        low, high = (1000 * np.array([getattr(r, bound) for r in own], dtype=float) for bound in ("low", "high"))
+        axes.plot(
+            angles, [1000 * r.value for r in own], color=color, marker=marker, linestyle=dash, label=f"{count} views"
+        )
         axes.fill_between(angles, low, high, color=color, alpha=style.BAND, linewidth=0)
     axes.axhline(0, color=style.MUTED, **style.GUESS)
-    axes.set(xlabel="angle between the cameras of view and query (degrees)", ylabel="added squared error")
+    axes.set(
+        xlabel="angle between the cameras of view and query (degrees)",
+        ylabel="added squared error (thousandths, scale 0 to 1)",
+    )
     axes.set_xticks(range(0, 181, 30))
     style.legend_above(axes)
     return figure
@@ -153,7 +163,10 @@ def connections_views(study: Study) -> Figure | None:
     grid = figure.subplots(scenes, views + 2, squeeze=False)
     for row, line in enumerate(grid):
         pictures = [*found["views"][row], found["truth"][row], found["drawn"][row]]
-        titles = [f"{1000 * c:+.1f}, {a:.0f}°" for c, a in zip(found["change"][row], found["angle"][row], strict=True)]
+        titles = [
+            f"{round(1000 * float(c), 1) + 0.0:+.1f}, {a:.0f}°"
+            for c, a in zip(found["change"][row], found["angle"][row], strict=True)
+        ]
         for column, axes in enumerate(line):
             axes.imshow(np.moveaxis(pictures[column], 0, -1), interpolation="nearest")
             axes.set_title([*titles, "query", "predicted"][column], fontsize=7.5)
