@@ -50,12 +50,14 @@ def sample_scores(drawn: Float[Tensor, "b s c h w"], truth: Float[Tensor, "b c h
 def likelihood_scores(
     gqn: GQN,
     representation: Float[Tensor, "b d y x"],
-    cameras: Float[Tensor, "b p"],
-    truth: Float[Tensor, "b c h w"],
+    cameras: Float[Tensor, "n p"],
+    truth: Float[Tensor, "n c h w"],
     *,
     samples: int,
-) -> dict[str, Float[Tensor, " b"]]:
+) -> dict[str, Float[Tensor, " n"]]:
     """The likelihood of the truth by importance sampling, at the pixel deviation that training ended with.
+
+    ``n`` queries, one or more consecutive ones a scene.
 
     Returns:
         ``nats_above_floor``: how much less likely than under a perfect mean; ``bits_per_dimension``: of grey levels.

@@ -4,7 +4,7 @@ The conditions are controls: ``held`` tells the network that every view was take
 it the background alone with the true cameras, and ``untrained`` is a network of newly initialised weights.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from einops import rearrange, reduce
@@ -47,6 +47,18 @@ def encode_condition(study_inputs: StudyInputs, views: RotationViews, condition:
             told[name] = _encode(study_inputs, frames, cameras)
     codes, maps = told["context"]
     return EncodedViews(codes, told["same"][0], told.get("mirror", told["same"])[0], maps)
+
+
+def pixel_codes(views: RotationViews) -> EncodedViews:
+    """The images themselves in place of codes."""
+    parts = (views.context_frames, views.same_frames, views.mirror_frames)
+    context, same, mirror = ({WHOLE: to_unit(each).flatten(start_dim=2)} for each in parts)
+    return EncodedViews(context, same, mirror)
+
+
+def of_another(encoded: EncodedViews) -> EncodedViews:
+    """The same views beside the context of another object."""
+    return replace(encoded, context={name: codes.roll(1, dims=0) for name, codes in encoded.context.items()})
 
 
 def cameras_told(views: RotationViews, condition: str) -> tuple[Float[Tensor, "s v 5"], Float[Tensor, "s angle 5"]]:

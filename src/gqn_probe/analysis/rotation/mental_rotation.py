@@ -8,9 +8,10 @@ from typing import ClassVar
 import torch
 
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
+from gqn_probe.analysis.protocols.uncertainty import SIGMA
 from gqn_probe.analysis.rotation.answers import answers_of
 from gqn_probe.analysis.rotation.arms import arm_factors, four_armed, read_arms
-from gqn_probe.analysis.rotation.encoding import CONDITIONS, WHOLE, encode_condition
+from gqn_probe.analysis.rotation.encoding import CONDITIONS, WHOLE, encode_condition, of_another, pixel_codes
 from gqn_probe.analysis.rotation.people import Item, behaviour_rows, item_rows, read_trials
 from gqn_probe.analysis.rotation.stimuli import POLE, RotationViews, rotation_views
 from gqn_probe.analysis.rotation.trial_scores import score_rows
@@ -18,7 +19,9 @@ from gqn_probe.analysis.rotation.trials import (
     COLUMNS,
     Case,
     Trials,
+    as_likelihood,
     distance_trials,
+    likelihood_trials,
     linear_trials,
     pixel_trials,
     prediction_trials,
@@ -47,6 +50,7 @@ class MentalRotation:
     counts: Sequence[int]
     cone: float
     strengths: Sequence[float]
+    likelihood: int
     arms: str | None
     one_color: bool
     trials: str | None
@@ -56,6 +60,8 @@ class MentalRotation:
         for name, least in LEAST.items():
             if not isinstance(getattr(self, name), int) or getattr(self, name) < least:
                 raise ValueError(f"analysis.{name}={getattr(self, name)} must be a whole number, at least {least}")
+        if not isinstance(self.likelihood, int) or self.likelihood < 0:
+            raise ValueError(f"analysis.likelihood={self.likelihood} must be a number of samples; 0 for no likelihood")
         if self.stimuli not in ("scenes", "arms"):
             raise ValueError(f"analysis.stimuli={self.stimuli} is not known: use scenes or arms")
         if not self.axes or {*self.axes} - {"depth", "plane"}:
@@ -90,6 +96,11 @@ class MentalRotation:
             for axis in self.axes:
                 views = self._views(study_inputs, factors, axis)
                 trials: Trials = pixel_trials(views, self.counts)
+                if self.likelihood:
+                    sigma, numbers = study_inputs.gqn.input_spec.sigma or SIGMA, views.same_frames[0, 0].numel()
+                    for case, scores in [*trials.items()]:
+                        if case.count == max(self.counts):
+                            trials[case._replace(probe="likelihood")] = as_likelihood(scores, sigma, numbers)
                 advance(1)
                 for condition in CONDITIONS:
                     network = study_inputs.untrained(self.seed) if condition == "untrained" else study_inputs
@@ -151,8 +162,16 @@ class MentalRotation:
         trials |= prediction_trials(study_inputs, views, encoded, condition, asked)
         if condition == "none":
             trials |= prediction_trials(study_inputs, views, encoded, "shuffled", most)
+        for control in (condition, "shuffled") if condition == "none" else (condition,):
+            if self.likelihood:
+                draws = {"samples": self.likelihood, "seed": self.seed}
+                trials |= likelihood_trials(study_inputs, views, encoded, control, most[0], **draws)
         for name in encoded.context if condition == "none" else (WHOLE,):
             trials |= linear_trials(views.axis, name, condition, encoded, most[0], units, self.strengths)
+        if condition == "none":
+            for control, other in (("shuffled", of_another(encoded)), ("pixels", pixel_codes(views))):
+                trials |= distance_trials(views.axis, other, control, {WHOLE: most})
+                trials |= linear_trials(views.axis, WHOLE, control, other, most[0], units, self.strengths)
         return trials
 
     def _difficulty(self, trials: Trials, names: Sequence[str]) -> dict[Case, dict[Item, float]]:
@@ -183,9 +202,10 @@ class MentalRotation:
             f"view at 0 degrees and others at most {self.cone:g} degrees from it in azimuth and in elevation. A trial "
             "compares what is known from the context with a view of the object and with the mirror image's from the "
             "same camera; it is right where the object's is less unlike. Prediction: RMSE to the view that the "
-            "generator predicts, every latent its prior's mean. Distance: 1 less the correlation of codes. Linear "
-            "probe: a ridge regression on the difference of codes, trained on other shapes. Intervals are over mirror "
-            "classes."
+            "generator predicts, every latent its prior's mean. Likelihood: nats by which a view is less likely than "
+            f"under a perfect prediction, from {self.likelihood} samples. Distance: 1 less the correlation of codes. "
+            "Linear probe: a ridge regression on the difference of codes, trained on other shapes. Intervals are over "
+            "mirror classes."
         )
 
 

@@ -21,6 +21,7 @@ from gqn_probe.analysis.statistics.intervals import (
 )
 from gqn_probe.results import Interval, Result
 
+UNLIKE = {"error": "rmse", "likelihood": "nats_above_floor"}  # metric of a probe that is not called as it
 FAR = 60  # degrees from which a read-out must tell more than pixels do: nearer views are nearly the same picture
 
 
@@ -36,7 +37,7 @@ def score_rows(
     """
     for case, scores in trials.items():
         name, rows = (case.axis, case.input, case.control, case.probe), scores.right.numel()
-        unlike = "rmse" if case.probe == "error" else case.probe
+        unlike = UNLIKE.get(case.probe, case.probe)
         for column, angle in enumerate(angles):
             own = [each[:, column] for each in (scores.right, scores.same, scores.mirror, nearest[case.count])]
             right, same, mirror, near = (unit_sums(each, units, int(units.max()) + 1) for each in own)

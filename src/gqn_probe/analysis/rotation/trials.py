@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.probes.ridge import Block, KernelRidge, linear_kernel
+from gqn_probe.analysis.protocols.uncertainty import likelihood_scores
 from gqn_probe.analysis.questions.splits import folds_of, split_groups
 from gqn_probe.analysis.rotation.encoding import EncodedViews, cameras_told
 from gqn_probe.analysis.rotation.stimuli import RotationViews
@@ -28,7 +29,7 @@ class Case(NamedTuple):
     axis: str  # "depth" or "plane"
     input: str  # "prediction", or a read-out of the encoder
     control: str  # "none", or what was changed
-    probe: str  # "error", "distance" or "linear"
+    probe: str  # "error", "likelihood", "distance" or "linear"
     count: int  # pyright: ignore[reportIncompatibleMethodOverride]
 
 
@@ -83,6 +84,43 @@ def prediction_trials(
         predicted = torch.cat(drawn).expand(-1, len(views.angles), -1, -1, -1)
         found[Case(views.axis, "prediction", control, "error", count)] = _errors(predicted, views)
     return found
+
+
+def likelihood_trials(
+    study_inputs: StudyInputs,
+    views: RotationViews,
+    encoded: EncodedViews,
+    control: str,
+    count: int,
+    *,
+    samples: int,
+    seed: int,
+) -> Trials:
+    """Nats by which a view is less likely than under a perfect prediction, by importance sampling.
+
+    Unlike the error, it weighs what the network is sure of more than what it is in doubt about.
+    """
+    assert encoded.maps is not None
+    gqn, device = study_inputs.gqn.to(study_inputs.device), study_inputs.device
+    maps = encoded.maps.roll(1, dims=0) if control == "shuffled" else encoded.maps
+    asked = study_inputs.encode_cameras(cameras_told(views, control)[1])
+    found: dict[str, list[Tensor]] = {"same": [], "mirror": []}
+    with torch.random.fork_rng(devices=[] if device == "cpu" else [torch.device(device)]):
+        torch.manual_seed(seed)
+        for rows in torch.arange(len(maps)).split(BATCH):
+            r = gqn.aggregate(maps[rows, :count].to(device))
+            cameras = asked[rows].flatten(0, 1).to(device)
+            for name, frames in (("same", views.same_frames), ("mirror", views.mirror_frames)):
+                truth = to_unit(frames[rows].flatten(0, 1)).to(device)
+                nats = likelihood_scores(gqn, r, cameras, truth, samples=samples)["nats_above_floor"]
+                found[name].append(nats.double().cpu().unflatten(0, (len(rows), -1)))
+    scores = Scores(torch.cat(found["same"]), torch.cat(found["mirror"]))
+    return {Case(views.axis, "prediction", control, "likelihood", count): scores}
+
+
+def as_likelihood(errors: Scores, sigma: float, numbers: int) -> Scores:
+    """The same of a picture without doubt: nats of its RMSE (0 to 255) over ``numbers`` pixels and channels."""
+    return Scores(*(numbers * (each / 255).square() / (2 * sigma**2) for each in errors))
 
 
 def distance_trials(axis: str, encoded: EncodedViews, control: str, counts: Mapping[str, Sequence[int]]) -> Trials:

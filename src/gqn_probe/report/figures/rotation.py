@@ -14,23 +14,24 @@ from gqn_probe.study_results import Study
 
 NAME = "mental_rotation"
 AXES = {"depth": "turned in depth", "plane": "turned in the picture plane"}
-PROBES = {"error": "prediction", "distance": "distance of codes", "linear": "linear probe"}
-INPUTS = {"error": "prediction", "distance": "whole", "linear": "whole"}  # the main read-out of each
+PROBES = {"error": "prediction", "likelihood": "likelihood", "distance": "distance of codes", "linear": "linear probe"}
+INPUTS = {"error": "prediction", "likelihood": "prediction", "distance": "whole", "linear": "whole"}  # main read-outs
 LOOKS: dict[str, tuple[str, str, str, str]] = {  # label, colour, marker, dash
     "none": ("true images and cameras", style.BLUE, "o", "-"),
     "held": ("camera held at the first", style.GREEN, "^", "-."),
-    "pixels": ("pixels: nearest context view", style.ORANGE, "v", "-"),
+    "pixels": ("pixels", style.ORANGE, "v", "-"),
     "shuffled": ("another object's context", style.VERMILION, "s", "--"),
     "blank": ("blank images, true cameras", style.PURPLE, "D", ":"),
     "untrained": ("untrained network", style.MUTED, "P", ":"),
 }
+TURNED = "degrees from the first view"
 BANDS = "Bands: 95 % interval over mirror classes."
 
 
 def _prediction_caption(study: Study) -> str:
     return (
         f"Error of the predicted view by its angle to the nearest context view, k views within a cone. Controls at "
-        f"k = {max(study.summary.get('counts', [0]))}. {BANDS}"
+        f"k = {max(study.summary.get('counts', [0]))}; pixels are the nearest context view shown as it is. {BANDS}"
     )
 
 
@@ -54,7 +55,9 @@ def _prediction(study: Study, which: int) -> Figure | None:
     figure = style.blank(5.2, 4.4)
     axes = figure.add_subplot()
     for control in ("shuffled", "pixels", "blank", "held", "untrained"):
-        _line(axes, _by_angle(study, axis, "rmse", "error", control, max(counts)), control)
+        near = _by_angle(study, axis, "nearest", "error", control, max(counts))
+        rows = _by_angle(study, axis, "rmse", "error", control, max(counts))
+        _line(axes, rows, control, places=[r.value for r in near])
     for place, count in enumerate(counts):
         rows = _by_angle(study, axis, "rmse", "error", "none", count)
         near = _by_angle(study, axis, "nearest", "error", "none", count)
@@ -63,7 +66,7 @@ def _prediction(study: Study, which: int) -> Figure | None:
         _line(axes, rows, "none", places=[r.value for r in near], **alone)
     axes.set_title(AXES[axis])
     axes.set_xlabel("degrees to the nearest context view")
-    axes.set_ylabel("RMSE (0 to 255)")
+    axes.set_ylabel("RMSE (grey levels, 0 to 255)")
     axes.set_ylim(bottom=0)
     figure.legend(loc="outside lower center", ncols=2)
     return figure
@@ -72,30 +75,46 @@ def _prediction(study: Study, which: int) -> Figure | None:
 @study_figure(
     "rotation",
     "How often the object's own view is less unlike than its mirror image's, by angle from the first view: by the "
-    "error of the prediction, the distance of codes, and a linear probe trained on other shapes. Dotted: guessing. "
-    + BANDS,
+    "error of the prediction, the likelihood of the view, the distance of codes, and a linear probe trained on other "
+    "shapes. Pixels: the nearest context view as prediction, and images in place of codes. Dotted: guessing; below it, "
+    "a turned view looks more like the mirror image's. " + BANDS,
 )
 def same_or_mirror(study: Study) -> Figure | None:
     """Accuracy by angle: a row an axis, a column a read-out, every control in each."""
     wanted = [axis for axis in (_axis(study, 0), _axis(study, 1)) if axis is not None]
     if not wanted:
         return None
-    figure = style.blank(9.9, 2.9 * len(wanted) + 0.8)
-    grid = figure.subplots(len(wanted), len(PROBES), squeeze=False, sharex=True, sharey=True)
+    probes = {name: title for name, title in PROBES.items() if any(r.probe == name for r in study.results)}
+    figure = style.blank(2.5 * max(len(probes), 3) + 1.4, 2.9 * len(wanted) + 0.8)
+    grid = figure.subplots(len(wanted), len(probes), squeeze=False, sharex=True, sharey=True)
     for line, axis in zip(grid, wanted, strict=True):
-        for axes, (probe, title) in zip(line, PROBES.items(), strict=True):
+        for axes, (probe, title) in zip(line, probes.items(), strict=True):
             for control in reversed(LOOKS):
-                by = "error" if control == "pixels" else probe
-                _line(axes, _by_angle(study, axis, "accuracy", by, control, _most(study)), control)
+                _line(axes, _by_angle(study, axis, "accuracy", probe, control, _most(study)), control)
             axes.axhline(0.5, color=style.MUTED, **style.GUESS)
             axes.set_ylim(-0.02, 1.04)
             if axis == wanted[0]:
                 axes.set_title(title)
         line[0].set_ylabel(f"accuracy, {AXES[axis]}")
     for axes in grid[-1]:
-        axes.set_xlabel("degrees")
+        axes.set_xlabel(TURNED)
+        axes.set_xticks(study.summary["angles"])
     _legend(figure)
     return figure
+
+
+@study_figure(
+    "rotation",
+    "How much less likely a view of the object, by its angle from the first, is than under a perfect prediction: what "
+    "the network is sure of and wrong about counts more than what it is in doubt about. Pixels: the nearest context "
+    "view as a prediction without doubt. " + BANDS,
+)
+def likelihood_by_angle(study: Study) -> Figure | None:
+    """Nats above a perfect prediction by angle: a panel an axis, every control in each, and the mirror image's view."""
+    wanted = [axis for axis in (_axis(study, 0), _axis(study, 1)) if axis is not None]
+    if not any(r.probe == "likelihood" for r in study.results):
+        return None
+    return _panels(study, wanted, "likelihood", "nats_above_floor", "nats above a perfect prediction")
 
 
 @study_figure(
@@ -108,15 +127,23 @@ def code_distance_by_angle(study: Study) -> Figure | None:
     wanted = [axis for axis in (_axis(study, 0), _axis(study, 1)) if axis is not None]
     if not wanted:
         return None
+    return _panels(study, wanted, "distance", "distance", "distance of codes (1 - correlation)")
+
+
+def _panels(study: Study, wanted: Sequence[str], probe: str, metric: str, label: str) -> Figure:
+    """A metric by angle: a panel an axis, every control in each, and the mirror image's view."""
     figure = style.blank(max(5.2, 4.6 * len(wanted)), 4.2)
     for axes, axis in zip(figure.subplots(1, len(wanted), squeeze=False, sharey=True)[0], wanted, strict=True):
         for control in reversed(LOOKS):
-            _line(axes, _by_angle(study, axis, "distance", "distance", control, _most(study)), control)
-        mirror = _by_angle(study, axis, "mirror_distance", "distance", "none", _most(study))
-        _line(axes, mirror, "none", color=style.INK, label="its mirror image", marker="x", linestyle="--")
+            _line(axes, _by_angle(study, axis, metric, probe, control, _most(study)), control)
+        mirror = _by_angle(study, axis, f"mirror_{metric}", probe, "none", _most(study))
+        look: dict[str, Any] = {"label": "its mirror image, true images and cameras", "marker": "x", "linestyle": "--"}
+        _line(axes, mirror, "none", color=style.INK, **look)
         axes.set_title(AXES[axis])
-        axes.set_xlabel("degrees")
-    figure.axes[0].set_ylabel("distance of codes")
+        axes.set_xlabel(TURNED)
+        axes.set_xticks(study.summary["angles"])
+    figure.axes[0].set_ylabel(label)
+    figure.axes[0].set_ylim(bottom=0)
     _legend(figure)
     return figure
 
@@ -125,7 +152,7 @@ def code_distance_by_angle(study: Study) -> Figure | None:
     "rotation",
     "By layer, in the order of the network. Left: how the distance of codes correlates with the angle within objects; "
     "filled: as it is, open: less pixels and blank images. Right: how often the object is told from its mirror image "
-    "from 60 degrees on. Bars: 95 % interval over mirror classes.",
+    "from 60 degrees on; dotted: guessing. Bars: 95 % interval over mirror classes.",
 )
 def rotation_by_layer(study: Study) -> Figure | None:
     """Correlation with the angle and accuracy by layer, of the first axis."""
@@ -207,9 +234,9 @@ def people_by_angle(study: Study) -> Figure | None:
         rows = _by_angle(study, "depth", "accuracy", probe, "none", _most(study))
         _line(left, rows, "none", label=f"network, {title}", color=color, marker=marker, linestyle=dash)
     left.axhline(0.5, color=style.MUTED, **style.GUESS)
-    left.set(xlabel="degrees", ylabel="accuracy", ylim=(-0.02, 1.04))
+    left.set(xlabel=TURNED, ylabel="accuracy", ylim=(-0.02, 1.04))
     _line(right, people["rt"], "none", label="", **ink)
-    right.set(xlabel="degrees", ylabel="response time (ms)")
+    right.set(xlabel=TURNED, ylabel="response time (ms)")
     _legend(figure)
     return figure
 
