@@ -107,14 +107,17 @@ def same_or_mirror(study: Study) -> Figure | None:
     "rotation",
     "How much less likely a view of the object, by its angle from the first, is than under a perfect prediction: what "
     "the network is sure of and wrong about counts more than what it is in doubt about. Pixels: the nearest context "
-    "view as a prediction without doubt. " + BANDS,
+    "view as a prediction without doubt. Logarithmic above 100. " + BANDS,
 )
 def likelihood_by_angle(study: Study) -> Figure | None:
     """Nats above a perfect prediction by angle: a panel an axis, every control in each, and the mirror image's view."""
     wanted = [axis for axis in (_axis(study, 0), _axis(study, 1)) if axis is not None]
     if not any(r.probe == "likelihood" for r in study.results):
         return None
-    return _panels(study, wanted, "likelihood", "nats_above_floor", "nats above a perfect prediction")
+    figure = _panels(study, wanted, "likelihood", "nats_above_floor", "nats above a perfect prediction")
+    for axes in figure.axes:  # a picture without doubt costs a hundred times as much where it is wrong
+        axes.set_yscale("symlog", linthresh=100)
+    return figure
 
 
 @study_figure(
