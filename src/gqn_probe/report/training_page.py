@@ -1,4 +1,4 @@
-"""What a training run leaves to look at: ``report.html``, one page of curves beside baselines, pictures and settings.
+"""The page of a training run, ``report.html``: curves beside baselines, pictures and settings.
 
 ``python -m gqn_probe.report.training_page FOLDER`` makes it again, also while the run goes on.
 """
@@ -85,10 +85,7 @@ ERRORS = (
     Curve("val/nearest_view/rmse", "nearest context view"),
     Curve("val/mean_image/rmse", "mean image"),
 )
-LIKELIHOOD = (
-    Curve("train/nats_above_floor", "training scenes"),
-    Curve("val/nats_above_floor", "held-out scenes"),
-)
+LIKELIHOOD = (Curve("train/nats_above_floor", "training scenes"), Curve("val/nats_above_floor", "held-out scenes"))
 INFORMATION = (Curve("train/kl", "training scenes"), Curve("val/kl", "held-out scenes"))
 SCHEDULES = (Curve("train/sigma", "sigma"), Curve("train/learning_rate", "learning rate"))
 
