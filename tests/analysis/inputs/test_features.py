@@ -22,7 +22,7 @@ from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.inputs.view_selection import nested, sum_views
 from gqn_probe.types import to_unit
 
-FILES = {"pooled.npy", "pooled.crc32", "pixels.npy", "pixels.crc32", "lock"}
+FILES = {"pooled.npy", "pooled.crc32", "pixels.npy", "pixels.crc32", "scenes.json", "lock"}
 
 
 def test_sum_of_features_is_the_representation(study_inputs: StudyInputs) -> None:
@@ -44,13 +44,7 @@ def test_encoded_once(study_inputs: StudyInputs, monkeypatch: pytest.MonkeyPatch
     first = study_inputs.features(("pooled", "pixels"))["pooled"].clone()
     done = read.call_count
     (home,) = study_inputs.cache.iterdir()
-    assert {path.name for path in home.iterdir()} == {
-        "pooled.npy",
-        "pooled.crc32",
-        "pixels.npy",
-        "pixels.crc32",
-        "lock",
-    }
+    assert {path.name for path in home.iterdir()} == FILES
     assert torch.equal(study_inputs.features(("pooled",))["pooled"], first)
     assert done > 0
     assert read.call_count == done
@@ -75,13 +69,7 @@ def test_what_a_killed_process_left_is_removed(study_inputs: StudyInputs) -> Non
     (home,) = study_inputs.cache.iterdir()
     (home / ".pixels.123.draft.npy").touch()
     study_inputs.features(("pixels",))
-    assert {path.name for path in home.iterdir()} == {
-        "pooled.npy",
-        "pooled.crc32",
-        "pixels.npy",
-        "pixels.crc32",
-        "lock",
-    }
+    assert {path.name for path in home.iterdir()} == FILES
 
 
 def test_other_weights_and_scenes_have_other_features(study_inputs: StudyInputs) -> None:
@@ -140,7 +128,7 @@ def test_no_space_is_told_before_a_mapped_file_is_written(
         study_inputs.features(("pooled",))
     (home,) = study_inputs.cache.iterdir()
     assert raised.value.filename == str(home)
-    assert {path.name for path in home.iterdir()} == {"lock"}
+    assert {path.name for path in home.iterdir()} == {"lock", "scenes.json"}
 
 
 def test_the_block_of_a_job_that_was_killed_is_encoded_by_another(
@@ -173,7 +161,8 @@ def test_the_block_of_a_job_that_was_killed_is_encoded_by_another(
     monkeypatch.setattr(features, "read_views", read)
     assert torch.equal(inputs.features(("pooled",))["pooled"], expected)
     assert read.call_count == 10  # all but the two of the first block
-    assert {path.name for path in inputs.features_folder.iterdir()} == {"pooled.npy", "pooled.crc32", "lock", "locks"}
+    left = {path.name for path in inputs.features_folder.iterdir()}
+    assert left == {"pooled.npy", "pooled.crc32", "scenes.json", "lock", "locks"}
 
 
 def test_jobs_encode_a_block_each_at_a_time(study_inputs: StudyInputs, monkeypatch: pytest.MonkeyPatch) -> None:
