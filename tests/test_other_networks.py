@@ -55,6 +55,7 @@ def test_another_network_takes_the_place_of_ours(tmp_path: Path, monkeypatch: py
     done = call("probe.py", "data=none", *STUDY, "features=net.npz", "hydra.run.dir=alone")
     assert done.code == 0, done.error
     assert not {"pixels", "cameras"} & {r["control"] for r in rows("alone")}
-    done = call("probe.py", *SCENES, "experiment=connections", "features=net.npz", "hydra.run.dir=none")
+    wanted = ["experiment=connections", "analysis.context=[1,3]"]
+    done = call("probe.py", *SCENES, *wanted, "features=net.npz", "hydra.run.dir=none")
     assert done.code == 1
     assert "this needs a GQN, and features=net.npz holds features alone" in done.error
