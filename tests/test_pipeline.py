@@ -78,6 +78,14 @@ def test_fewer_scenes_than_asked_for_are_told_of(tmp_path, monkeypatch, caplog, 
     assert "".join(f"{message}\n" for message in caplog.messages) == told
 
 
+def test_scenes_that_training_may_have_seen_are_noted(caplog):
+    assert pipeline.split_notes("test") == pipeline.split_notes("val") == []
+    for split in ("all", "train"):
+        (note,) = pipeline.split_notes(split)
+        assert note.startswith(f"split={split} has objects that the network may have been trained on")
+        assert f"note: {note}" in caplog.messages
+
+
 def test_the_reports_of_a_sweep_are_made_again(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(pipeline, "draw_figures", Mock())
     monkeypatch.setattr(pipeline, "read_study", lambda folder: folder)

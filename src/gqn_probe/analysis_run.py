@@ -54,6 +54,7 @@ def run_analysis(cfg: DictConfig, folder: Path) -> None:
     name = f"{analysis.name} seed={cfg.seed}"
     with wandb_logging.loggers(cfg, folder, job_type=analysis.name, name=name, facts=facts) as loggers:
         findings = analysis.run(study_inputs, home)
+        findings = findings._replace(notes=[*pipeline.split_notes(cfg.split), *findings.notes])
         write_findings(home, analysis.name, findings, job.plain_config(cfg.analysis))
         write_provenance(home, cfg, device=study_inputs.device, **facts)
         study = read_study(home)

@@ -20,14 +20,16 @@ from gqn_probe.analysis.protocols.study import run_study
 from gqn_probe.analysis.protocols.study_settings import StudySettings
 from gqn_probe.analysis.protocols.viewer_images import write_viewer
 from gqn_probe.analysis.protocols.voxels import write_voxels
+from gqn_probe.analysis.statistics.setting_differences import object_differences
 from gqn_probe.context_range import parse_counts
 from gqn_probe.data import encode_cameras
 from gqn_probe.model import InputSpec, load_gqn, weights_path
 from gqn_probe.progress import progress
-from gqn_probe.report.compare import compare_settings, read_settings
+from gqn_probe.report.compare import compare_settings, pairs_by_group, read_settings
 from gqn_probe.report.figure_registry import draw_figures
 from gqn_probe.report.page import build_report
 from gqn_probe.report.terminal import print_results, say
+from gqn_probe.results import Difference, write_rows
 from gqn_probe.run import job
 from gqn_probe.run.provenance import write_provenance
 from gqn_probe.study_results import read_study
@@ -145,6 +147,18 @@ def check_choices(cfg: DictConfig) -> None:
             raise ValueError(f"{name}={cfg[name] or 'null'} is not a path: name {remedy}")
 
 
+def split_notes(split: str) -> list[str]:
+    """What a reader must know of scenes that the network may have been trained on; logged, too."""
+    if split in ("val", "test"):
+        return []
+    note = (
+        f"split={split} has objects that the network may have been trained on: what is read of them may be what it "
+        "remembers. Use split=test, unless it was trained on other data."
+    )
+    log.warning("note: %s", note)
+    return [note]
+
+
 def unfinished(jobs: Sequence[CountJob], study_inputs: StudyInputs, settings: StudySettings) -> list[CountJob]:
     """The jobs without those that an earlier run in the same folders did with the same weights, data and settings."""
     note = job_note(study_inputs, settings)
@@ -190,7 +204,7 @@ def finish_study(
     root = job.root_folder()
     name = "study" if folder == root else f"study {folder.name}"  # one of several in a sweep
     with wandb_logging.loggers(cfg, folder, job_type="study", name=name, facts=facts) as loggers:
-        run_study(study_inputs, settings, jobs, home)
+        run_study(study_inputs, settings, jobs, home, notes=split_notes(cfg.split))
         write_provenance(home, cfg, device=study_inputs.device, **facts)
         make_pictures(cfg, study_inputs, settings, home)
         study = read_study(home)
@@ -246,9 +260,15 @@ def rebuild_report(folder: str | Path) -> None:
 
 def finish_sweep(cfg: DictConfig, folder: Path) -> None:
     """After the studies of a sweep over more than the context: one page, table and W&B run that compare them."""
+    settings = read_settings(folder)
+    differences: list[Difference] = []
+    if len(settings) > 1:
+        first, pairs = pairs_by_group(settings)
+        differences = list(object_differences(pairs, first))
+        write_rows(folder / "differences.csv", Difference, differences)
     page = compare_settings(folder)
     if page is None:
         return
     say(f"comparison: {page}")
     with wandb_logging.loggers(cfg, folder, job_type="sweep", name="comparison") as loggers:
-        wandb_results.log_comparison(loggers, read_settings(folder), folder / "figures" / "compare.png")
+        wandb_results.log_comparison(loggers, settings, differences, folder / "figures" / "compare.png")

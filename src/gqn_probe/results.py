@@ -85,6 +85,37 @@ class Similarity(NamedTuple):
     value: float
 
 
+class ObjectScore(NamedTuple):
+    """One row of ``per_object.csv``: what a measure of the headline's probe and input comes to in one object.
+
+    Over objects the measure is the sum of scores over the sum of weights; of ``r2``, 1 less it.
+    """
+
+    target: str
+    input: str
+    control: str
+    probe: str
+    count: int | None  # pyright: ignore[reportIncompatibleMethodOverride]  (None: all counts together)
+    metric: str  # "accuracy", "r2" or "sample_mse"
+    object: int  # its place among the studied scenes
+    score: float  # rows read rightly; squared error
+    weight: float  # rows; of r2 the squared deviation from the mean of training objects
+
+
+class Difference(NamedTuple):
+    """One row of ``differences.csv``: a measure of some settings less that of the first, on the same objects."""
+
+    setting: str
+    first: str
+    target: str
+    metric: str  # "accuracy", "r2" or "sample_rmse"
+    count: int | None  # pyright: ignore[reportIncompatibleMethodOverride]
+    value: float
+    low: float  # 95 % interval over objects, paired
+    high: float
+    objects: int  # those of several seeds together
+
+
 class Answer(NamedTuple):
     """One of the study's plain sentences, an item of ``answers`` in ``summary.json``."""
 
@@ -108,14 +139,16 @@ class Outcome(NamedTuple):
     convention: str
     notes: list[str]
     answers: Sequence[Answer] = ()
+    objects: Sequence[ObjectScore] = ()
 
 
 def write_study(folder: Path, outcome: Outcome, summary: Mapping[str, Any]) -> None:
-    """Write the four tables and ``summary.json``, to which ``summary`` adds what the protocol does not know."""
+    """Write the five tables and ``summary.json``, to which ``summary`` adds what the protocol does not know."""
     write_rows(folder / "results.csv", Result, outcome.results)
     write_rows(folder / "curves.csv", CurvePoint, outcome.curves)
     write_rows(folder / "confusion.csv", ConfusionCell, outcome.confusion)
     write_rows(folder / "similarity.csv", Similarity, outcome.similarity)
+    write_rows(folder / "per_object.csv", ObjectScore, outcome.objects)
     told = {
         "answer": outcome.answer,
         "answers": [answer._asdict() for answer in outcome.answers],

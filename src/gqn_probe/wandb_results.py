@@ -16,7 +16,7 @@ from gqn_probe.report.compare import Setting, measures_of
 from gqn_probe.report.figure_registry import Drawing
 from gqn_probe.report.figures.cubes import FAINTEST
 from gqn_probe.report.viewer import viewer_page
-from gqn_probe.results import Result
+from gqn_probe.results import Difference, Result
 from gqn_probe.study_results import Study
 from gqn_probe.wandb_logging import run_logger
 
@@ -101,8 +101,10 @@ def log_analysis(loggers: Sequence[Logger], study: Study, drawings: Sequence[Dra
     attempt(wandb_run.log, {f"figures/{d.name}": wandb.Image(str(d.png), caption=d.caption) for d in drawings})
 
 
-def log_comparison(loggers: Sequence[Logger], settings: Sequence[Setting], figure: Path) -> None:
-    """Every measure of every setting as one table, and their figure."""
+def log_comparison(
+    loggers: Sequence[Logger], settings: Sequence[Setting], differences: Sequence[Difference], figure: Path
+) -> None:
+    """Every measure of every setting, and their differences object by object, as two tables; and their figure."""
     if (logger := run_logger(loggers)) is None:
         return
     rows: list[Any] = [
@@ -112,6 +114,8 @@ def log_comparison(loggers: Sequence[Logger], settings: Sequence[Setting], figur
     ]
     columns: list[Any] = ["setting", "measure", "metric", "value", "low", "high"]
     shown = {"comparison": wandb.Table(columns=columns, data=rows), "figures/compare": wandb.Image(str(figure))}
+    if differences:
+        shown["differences"] = wandb.Table(columns=list(Difference._fields), data=[list(row) for row in differences])
     logger.attempt(logger.experiment.log, shown)
 
 

@@ -15,8 +15,10 @@ from gqn_probe.report.compare import (
     draw_comparison,
     measures_of,
     paired_differences,
+    pairs_by_group,
     read_settings,
 )
+from gqn_probe.results import Difference, write_rows
 
 
 @pytest.fixture(scope="module")
@@ -54,11 +56,26 @@ def test_differences_are_paired_by_seed(sweep: Path):
     assert found is not None
     (value, low, high), seeds = found
     assert (seeds, value, low, high) == (2, *(pytest.approx(0.3),) * 3)  # b is better by as much at each seed
-    assert "2 seeds, paired" in (sweep / "compare.html").read_text(encoding="utf-8")
+    assert "over seeds" in (sweep / "compare.html").read_text(encoding="utf-8")
     alone = paired_differences([s for s in settings if "seed=0" in s.name], count, "checkpoint=b#", "checkpoint=a")
     assert alone is not None
     assert alone[1] == 1
     assert alone[0].low < alone[0].value == pytest.approx(0.3)
+
+
+def test_differences_over_objects_stand_beside_those_over_seeds(sweep: Path, tmp_path: Path):
+    folder = shutil.copytree(sweep, tmp_path / "sweep")
+    for home in folder.glob("*/study"):
+        (home / "provenance.json").write_text(json.dumps({"data": "ab"[home.parent.name.endswith("1")]}))
+    first, pairs = pairs_by_group(read_settings(folder))
+    assert first == "checkpoint=a"
+    homes = {name: [(own.parent.name, other.parent.name) for own, other in each] for name, each in pairs.items()}
+    assert homes == {"checkpoint=b#": [(f"checkpoint=b#,seed={seed}", f"checkpoint=a,seed={seed}") for seed in (0, 1)]}
+    rows = [Difference("checkpoint=b#", first, "count", "accuracy", None, 0.31, 0.301, 0.319, 120)]
+    write_rows(folder / "differences.csv", Difference, rows)
+    text = compare_settings(folder).read_text(encoding="utf-8")
+    for cell in (">0.310<", "0.301 to 0.319", ">120<"):
+        assert cell in text
 
 
 def test_every_row_of_every_study_is_in_one_table(sweep: Path):

@@ -25,7 +25,7 @@ from gqn_probe.report.html_elements import (
     table,
     terms,
 )
-from gqn_probe.results import Interval, Result
+from gqn_probe.results import Difference, Interval, Result, read_rows
 from gqn_probe.study_results import Study, read_study
 
 SEED = re.compile(r"(?:^|,)\+*seed=\d+(?=,|$)")  # what settings that differ in their seeds alone do not share
@@ -43,6 +43,11 @@ class Setting(NamedTuple):
         return (SEED.search(self.name) or [""])[0].strip(",")
 
     @property
+    def scenes(self) -> str | None:
+        """The fingerprint of the data; None where it is not known."""
+        return self.study.provenance.get("data")
+
+    @property
     def group(self) -> str:
         """The name without the seed: settings of one group are repetitions of each other."""
         return SEED.sub("", self.name).strip(",") or "every seed"
@@ -53,6 +58,7 @@ class Measure(NamedTuple):
 
     label: str
     metric: str
+    target: str
     found: dict[str, Result]  # by the setting's name
 
 
@@ -74,6 +80,7 @@ def compare_settings(folder: Path) -> Path | None:
     rows = ((each.name, *row) for each in settings for row in each.study.results)
     write_csv(folder / "results.csv", ("setting", *Result._fields), rows)
     measures = measures_of(settings)
+    by_object = read_rows(folder / "differences.csv", Difference)
     with style.applied():
         drawn = draw_comparison(settings, measures)
         style.write_png(drawn, folder / "figures" / "compare.png")
@@ -85,7 +92,7 @@ def compare_settings(folder: Path) -> Path | None:
             "Every measure by setting",
             figures(figure(svg, caption, wide=style.is_wide(drawn))) + _table(settings, measures),
         ),
-        Section("differences", "Differences to the first setting", _differences_table(settings, measures)),
+        Section("differences", "Differences to the first setting", _differences_table(settings, measures, by_object)),
         Section("studies", "The studies", _links(settings)),
     ]
     head = f"<p>{len(settings)} studies, which differ in {escape(_differences(settings))}.</p>"
@@ -98,7 +105,7 @@ def measures_of(settings: Sequence[Setting]) -> list[Measure]:
     """Accuracy of the count, the prediction's error and every property at the largest count that all settings have."""
     counts = [{r.count for r in each.study.results if r.count is not None} for each in settings]
     largest = max(set.intersection(*counts), default=None)
-    found: dict[tuple[str, str], dict[str, Result]] = {}
+    found: dict[tuple[str, str, str], dict[str, Result]] = {}
     for name, study in settings:
         accuracy = study.overall("accuracy", probe=study.probe, input=study.input)
         series = [("error of the prediction", "sample_rmse", study.reconstruction_series("sample_rmse"))]
@@ -106,8 +113,20 @@ def measures_of(settings: Sequence[Setting]) -> list[Measure]:
         at_largest = [(label, metric, r) for label, metric, rows in series for r in rows if r.count == largest]
         for label, metric, row in [("the count", "accuracy", accuracy), *at_largest]:
             if row is not None:
-                found.setdefault((label, metric), {})[name] = row
-    return [Measure(label, metric, rows) for (label, metric), rows in found.items()]
+                found.setdefault((label, metric, row.target), {})[name] = row
+    return [Measure(*measure, rows) for measure, rows in found.items()]
+
+
+def pairs_by_group(settings: Sequence[Setting]) -> tuple[str, dict[str, list[tuple[Path, Path]]]]:
+    """The first group, and of each other the ``study`` folders that are of the same scenes and views as one of it."""
+    groups = list(dict.fromkeys(each.group for each in settings))
+    pairs: dict[str, list[tuple[Path, Path]]] = {}
+    for own in settings:
+        for other in settings:
+            same = own.seed == other.seed and own.scenes == other.scenes is not None
+            if own.group != groups[0] == other.group and same:
+                pairs.setdefault(own.group, []).append((own.study.folder, other.study.folder))
+    return groups[0], pairs
 
 
 def draw_comparison(settings: Sequence[Setting], measures: Sequence[Measure]) -> Figure:
@@ -185,21 +204,35 @@ def paired_differences(
     return Interval(middle, middle - below, middle + above), 1
 
 
-def _differences_table(settings: Sequence[Setting], measures: Sequence[Measure]) -> str:
+def _differences_table(
+    settings: Sequence[Setting], measures: Sequence[Measure], by_object: Sequence[Difference]
+) -> str:
+    """A row a measure and group: over the same objects, and over seeds."""
     groups = list(dict.fromkeys(each.group for each in settings))
+    paired = {(d.setting, d.target, d.metric, d.count): d for d in by_object}
     rows: list[list[Cell]] = []
     for measure in measures:
+        count = next(iter(measure.found.values())).count
         for group in groups[1:]:
             found = paired_differences(settings, measure, group, groups[0])
-            if found is not None:
-                (value, low, high), seeds = found
-                told = "" if np.isnan(low) else interval(low, high, 3)
-                by = f"{seeds} seeds, paired" if seeds > 1 else "one seed: objects, as if apart"
-                rows.append([measure.label, group, METRICS[measure.metric].label, number(value, 3), told, by])
+            if found is None:
+                continue
+            (value, low, high), seeds = found
+            same = paired.get((group, measure.target, measure.metric, count))
+            told = interval(same.low, same.high, 3) if same else ""
+            of_seeds = interval(low, high, 3) if seeds > 1 else ""
+            if same is None and seeds == 1 and not np.isnan(low):
+                told = f"{interval(low, high, 3)}, as if apart"
+            cells = [number(same.value if same else value, 3), told, same.objects if same else "", of_seeds, seeds]
+            rows.append([measure.label, group, METRICS[measure.metric].label, *cells])
     if not rows:
         return "<p>The settings differ in their seeds alone.</p>"
-    heads = ["measure", "setting", "metric", f"less {groups[0]}", "95 % interval", "interval over"]
-    return table(heads, rows, text=("setting", "metric", "interval over"))
+    heads = ["measure", "setting", "metric", f"less {groups[0]}", "95 % interval over objects", "objects"]
+    told = (
+        "<p>Over objects: each is compared with itself, those of all seeds together. It leaves out what another "
+        "training of the network would give; of several seeds, a t interval over their differences stands beside.</p>"
+    )
+    return told + table([*heads, "over seeds", "seeds"], rows, text=("setting", "metric"))
 
 
 def _links(settings: Sequence[Setting]) -> str:

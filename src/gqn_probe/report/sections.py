@@ -198,10 +198,11 @@ def method(study: Study) -> list[str]:
         )
     scenes = config.get("data", {}).get("name") or config.get("data", {}).get("_target_", "").rpartition(".")[2]
     if scenes:
-        said.append(
-            f"The scenes are of the {config.get('split', 'test')} split of {scenes}"
-            + ("." if features else "; the network saw none of them.")
+        split = config.get("split", "test")
+        known = (
+            "the network was trained on none of them" if split in ("val", "test") else "it may know them from training"
         )
+        said.append(f"The scenes are of the {split} split of {scenes}" + ("." if features else f"; {known}."))
     said.append(str(summary.get("convention", "")))
     if chosen.get("protocol") == "original":
         said.append(

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from gqn_probe.analysis.inputs.context_readouts import is_sum
 from gqn_probe.analysis.protocols.count_probe import counting_outcome
 from gqn_probe.analysis.protocols.probe_inputs import ProbeInputs
 from gqn_probe.analysis.protocols.study_settings import StudySettings
@@ -58,6 +59,49 @@ def test_count_in_the_direction_alone(planted: Planted, settings: StudySettings,
     assert outcome.headline["difference_low"] > 0.3  # pyright: ignore[reportOperatorIssue]
     assert "the direction, which has no length, " in outcome.answers[0].licence
     assert "not shown" not in outcome.answers[0].licence
+
+
+def test_direction_and_length_both_tell_the_count(planted: Planted, settings: StudySettings, tmp_path: Path) -> None:
+    """Their probes do not differ, which must not be taken for "no more than its length"."""
+    r = torch.nn.functional.one_hot(torch.arange(4), 12) * torch.tensor(COUNTS)[:, None] + 0.05 * torch.rand(100, 4, 12)
+    outcome = _study(r, planted, settings, tmp_path, "direction")
+    for control in ("none", "norm", "direction"):
+        assert _accuracy(outcome, control) > 0.98
+    assert "the direction, which has no length, " in outcome.answers[0].licence
+    assert "not shown" not in outcome.answers[0].licence
+    assert "no more" not in outcome.answers[0].text
+
+
+def test_a_channel_apart_from_the_length(planted: Planted, settings: StudySettings, tmp_path: Path) -> None:
+    """A linear probe reads one channel, and less well than the length tells: that is not "no more than its length"."""
+    channel = 0.1 * (torch.tensor(COUNTS)[:, None] + 0.5 * torch.randn(OBJECTS, 4, 1))
+    rest = (torch.tensor(COUNTS)[:, None] ** 2 - channel**2).sqrt() * torch.randn(OBJECTS, 4, 1).sign()
+    outcome = _study(torch.cat([channel, rest], dim=2), planted, settings, tmp_path, "direction")
+    assert _accuracy(outcome, "norm") > 0.98
+    assert 0.4 < _accuracy(outcome, "none") < 0.85
+    assert outcome.headline["difference_high"] < 0  # pyright: ignore[reportOperatorIssue]
+    told = f"{outcome.answers[0].text} {outcome.answers[0].licence}"
+    assert told.startswith("Yes. ")
+    assert "no more" not in told
+    assert "any sum" not in told
+
+
+def test_views_that_share_a_gain(planted: Planted, settings: StudySettings, tmp_path: Path) -> None:
+    """The length of r is the object's gain more than its count; the direction tells the count all the same."""
+    views = torch.nn.functional.one_hot(torch.arange(5), 12) + 0.02 * torch.rand(OBJECTS, 5, 12)
+    gain = 10 ** (2 * torch.rand(OBJECTS, 1, 1))
+    outcome = _study((gain * views.cumsum(dim=1))[:, 1:], planted, settings, tmp_path, "direction")
+    assert _accuracy(outcome, "norm") < 0.6
+    assert _accuracy(outcome, "direction") > 0.95
+    assert "the direction, which has no length, " in outcome.answers[0].licence
+
+
+def test_nothing_but_a_sum_is_a_tally(planted: Planted, settings: StudySettings) -> None:
+    gqn = planted(torch.rand(30, 4, 12)).gqn
+    averaging = GQN.from_settings(gqn.settings() | {"aggregation": "mean"})
+    assert is_sum(gqn, "pooled")
+    assert not any(is_sum(gqn, name) for name in ("views", "hidden.1", "kl"))
+    assert not is_sum(averaging, "pooled")
 
 
 def test_labels_that_leak_by_object(planted: Planted, settings: StudySettings, tmp_path: Path) -> None:

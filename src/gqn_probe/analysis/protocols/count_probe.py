@@ -37,7 +37,7 @@ from gqn_probe.analysis.statistics.scores import (
     seed_rows,
 )
 from gqn_probe.progress import progress
-from gqn_probe.results import Answer, Interval, Outcome, Result
+from gqn_probe.results import Answer, Interval, ObjectScore, Outcome, Result
 
 OF_COUNTS = ("mean_absolute_error", "within_one", "spearman", "adjacent_auc")  # not of other labels
 FEW = 50  # objects, below which a study is a trial run
@@ -101,7 +101,10 @@ class CountProbe:
         evidence = self._evidence()
         answers = [count_answer(evidence), *self._answers(decoder)]
         return outcome._replace(
-            headline=evidence.values(), answer=" ".join(each.text for each in answers), answers=answers
+            headline=evidence.values(),
+            answer=" ".join(each.text for each in answers),
+            answers=answers,
+            objects=list(self._object_scores(decoder)),
         )
 
     def _memory_bounded_batches(self, cases: Iterator[list[ProbeDataset]]) -> Iterator[list[ProbeDataset]]:
@@ -275,6 +278,18 @@ class CountProbe:
             transfer=paired_difference(of["transfer"], full, mixing) if "transfer" in of else None,
             groups=int(mixing.max()) + 1,
         )
+
+    def _object_scores(self, decoder: TargetDecoder) -> Iterator[ObjectScore]:
+        """What the headline's probe reads of the count, and the linear one of targets, object by object."""
+        source = Source(self.settings.inputs[0], "none")
+        count = CaseName("count", *source, self.settings.headline)
+        found = {(count, None): ("accuracy", right_of_units(self.predictions[count], self.objects))}
+        for (target, of, probe, key), score in decoder.scores.items():
+            if (of, probe) == (source, LINEAR) and key > 0:
+                found[CaseName(target, *source, probe), key] = score.metric, score.sums
+        for (name, key), (metric, sums) in found.items():
+            for row in sums.there().nonzero()[:, 0].tolist():
+                yield ObjectScore(*name, key, metric, row, float(sums.sums[row]), float(sums.rows[row]))
 
     def _answers(self, decoder: TargetDecoder) -> Iterator[Answer]:
         """What further images add, and what training adds, of the first input."""

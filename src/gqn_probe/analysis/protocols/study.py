@@ -14,6 +14,7 @@ from gqn_probe.analysis.protocols.jobs import (
     find_jobs,
     job_note,
     prediction_rows,
+    read_predictions,
     read_representations,
     write_pictures,
 )
@@ -22,7 +23,7 @@ from gqn_probe.analysis.protocols.probe_inputs import ProbeInputs
 from gqn_probe.analysis.protocols.study_settings import StudySettings
 from gqn_probe.analysis.statistics.geometry import write_embedding
 from gqn_probe.analysis.statistics.headline import ONE_COUNT, QUESTION
-from gqn_probe.results import Outcome, write_study
+from gqn_probe.results import ObjectScore, Outcome, write_study
 
 
 def run_study(
@@ -30,11 +31,14 @@ def run_study(
     settings: StudySettings,
     jobs: Sequence[Path],
     folder: Path,
+    *,
+    notes: Sequence[str] = (),
 ) -> Path:
     """Study all counts whose jobs ended well; write the result files to ``folder``.
 
     Args:
         jobs: job folders, in any order; one without ``job.json`` counts as failed, one of other settings is left out.
+        notes: what a reader must know beside what the study notes itself.
 
     Raises:
         ValueError: no job ended well, or there are too few objects for the splits.
@@ -44,8 +48,17 @@ def run_study(
     wanted, settings = settings, settings.that_fit(study_inputs.network)
     representations = read_representations(found)
     outcome = _outcome(study_inputs, settings, found, representations, folder)
+    outcome.notes[:0] = notes
     if study_inputs.draws:
-        outcome = outcome._replace(results=[*prediction_rows(found, len(representations)), *outcome.results])
+        errors = [
+            ObjectScore("reconstruction", "", "", "", row.count, row.metric, row.scene, row.value, 1.0)
+            for row in read_predictions(found)
+            if row.metric == "sample_mse"
+        ]
+        outcome = outcome._replace(
+            results=[*prediction_rows(found, len(representations)), *outcome.results],
+            objects=[*outcome.objects, *errors],
+        )
         write_pictures(study_inputs, found, settings, folder)
     if left := [name for name in wanted.chosen if name not in settings.chosen]:
         outcome.notes.append(f"Controls {', '.join(left)} were left out: a file of features does not give them.")
