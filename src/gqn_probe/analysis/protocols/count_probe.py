@@ -26,7 +26,7 @@ from gqn_probe.analysis.statistics.headline import (
     images_answer,
     training_answer,
 )
-from gqn_probe.analysis.statistics.intervals import mean_interval, share_interval, unit_sums
+from gqn_probe.analysis.statistics.intervals import UnitSums, mean_interval, share_interval, unit_sums
 from gqn_probe.analysis.statistics.permutations import WithinObjectPermutations
 from gqn_probe.analysis.statistics.scores import (
     confusion_rows,
@@ -283,7 +283,9 @@ class CountProbe:
         """What the headline's probe reads of the count, and the linear one of targets, object by object."""
         source = Source(self.settings.inputs[0], "none")
         count = CaseName("count", *source, self.settings.headline)
-        found = {(count, None): ("accuracy", right_of_units(self.predictions[count], self.objects))}
+        found: dict[tuple[CaseName, int | None], tuple[str, UnitSums]] = {
+            (count, None): ("accuracy", right_of_units(self.predictions[count], self.objects))
+        }
         for (target, of, probe, key), score in decoder.scores.items():
             if (of, probe) == (source, LINEAR) and key > 0:
                 found[CaseName(target, *source, probe), key] = score.metric, score.sums

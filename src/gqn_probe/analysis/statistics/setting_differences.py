@@ -30,8 +30,8 @@ def object_differences(pairs: Mapping[str, Sequence[tuple[Path, Path]]], first: 
                 for key in own[target, metric, count].keys() & other[target, metric, count].keys()
             ]
             if len(rows) > 1:
-                columns = torch.tensor(rows, dtype=torch.float64).unbind(dim=1)
-                found = _difference(metric, UnitSums(*columns[:2]), UnitSums(*columns[2:]))
+                score, weight, of_first, weight_of_first = torch.tensor(rows, dtype=torch.float64).unbind(dim=1)
+                found = _difference(metric, UnitSums(score, weight), UnitSums(of_first, weight_of_first))
                 named = "sample_rmse" if metric == "sample_mse" else metric
                 yield Difference(setting, first, target, named, count, *found, len(rows))
 
