@@ -99,7 +99,8 @@ def share_interval(found: UnitSums) -> Interval:
     quantile = float(student.ppf(QUANTILE, max(freedom, 1.0)))
     middle = share + quantile**2 / (2 * rows)
     half = quantile * (share * (1 - share) / rows + quantile**2 / (4 * rows**2)) ** 0.5
-    return Interval(share, *((middle + side * half) / (1 + quantile**2 / rows) for side in (-1, 1)))
+    low, high = ((middle + side * half) / (1 + quantile**2 / rows) for side in (-1, 1))
+    return Interval(share, min(low, share), max(high, share))  # at 0 and 1 an end is the share, but for rounding
 
 
 def mean_interval(found: UnitSums) -> Interval:
