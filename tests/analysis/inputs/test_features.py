@@ -4,8 +4,9 @@
 # torch and Lightning type what a module or a trainer holds more loosely than it is
 
 import errno
-import multiprocessing
 import os
+import subprocess
+import sys
 import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -131,36 +132,27 @@ def test_no_space_is_told_before_a_mapped_file_is_written(
     assert {path.name for path in home.iterdir()} == {"lock", "scenes.json"}
 
 
+HOLD = "import filelock, sys, time\nfilelock.FileLock(sys.argv[1]).acquire(); print(1, flush=True); time.sleep(600)"
+
+
 def test_the_block_of_a_job_that_was_killed_is_encoded_by_another(
     study_inputs: StudyInputs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = replace(study_inputs, cache=study_inputs.cache / "whole", batch_size=2).features(("pooled",))["pooled"]
+    expected = replace(study_inputs, cache=study_inputs.cache / "whole").features(("pooled",))["pooled"]
     monkeypatch.setattr(features, "BLOCK", 4)
-    inputs = replace(study_inputs, batch_size=2)
-    processes = multiprocessing.get_context("fork")
-    reached, calls = processes.Event(), []
-
-    def stuck(*arguments):
-        calls.append(arguments)
-        if len(calls) == 4:  # in the middle of the second block, which is half written
-            reached.set()
-            time.sleep(600)
-        return read_views(*arguments)
-
-    def job() -> None:
-        torch.set_num_threads(1)  # those of the parent are not in its copy
-        monkeypatch.setattr(features, "read_views", stuck)
-        inputs.features(("pooled",))
-
-    killed = processes.Process(target=job)
-    killed.start()
-    assert reached.wait(60)
-    killed.kill()
-    killed.join()
     read = Mock(wraps=read_views)
     monkeypatch.setattr(features, "read_views", read)
-    assert torch.equal(inputs.features(("pooled",))["pooled"], expected)
-    assert read.call_count == 10  # all but the two of the first block
+    inputs = replace(study_inputs, batch_size=4)
+    (locks := inputs.features_folder / "locks").mkdir(parents=True)
+    command = [sys.executable, "-c", HOLD, str(locks / "00001.lock")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as killed, ThreadPoolExecutor() as jobs:
+        assert killed.stdout.readline() == "1\n"  # it is at the second block
+        found = jobs.submit(inputs.features, ("pooled",))
+        while read.call_count < 5:
+            time.sleep(0.01)
+        killed.kill()
+        assert torch.equal(found.result()["pooled"], expected)
+    assert read.call_count == 6
     left = {path.name for path in inputs.features_folder.iterdir()}
     assert left == {"pooled.npy", "pooled.crc32", "scenes.json", "lock", "locks"}
 
