@@ -21,13 +21,13 @@ import torch
 from hydra import compose, initialize_config_dir
 from torch import Tensor
 
-from gqn_probe import job
 from gqn_probe.analysis.inputs.features import Features
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.protocols.count_probe import CountProbe
 from gqn_probe.analysis.protocols.probe_inputs import ProbeInputs
 from gqn_probe.data import encode_cameras, render_scenes
 from gqn_probe.model import GQN
+from gqn_probe.run import job
 
 ROOT = Path(__file__).parents[2]
 PARTS = {

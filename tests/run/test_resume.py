@@ -126,7 +126,7 @@ def test_a_sweep_that_is_started_again_leaves_finished_jobs(stored, monkeypatch)
     assert finished_before(stored, cfg) == 3.0
     assert find_resume_point(stored, None) == FROM_START
     with pytest.raises(ValueError, match="holds a run of other settings"):
-        finished_before(stored, OmegaConf.merge(cfg, {"seed": 2}))
+        finished_before(stored, OmegaConf.create({**cfg, "seed": 2}))
 
 
 @pytest.mark.parametrize(
