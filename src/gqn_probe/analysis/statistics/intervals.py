@@ -9,6 +9,7 @@ shares combine both intervals with their correlation (Newcombe 1998, method 10; 
 What they leave out: another training of the network, and another draw of the probe's training objects.
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -43,6 +44,14 @@ class UnitSums(NamedTuple):
     def deviations(self) -> Float[Tensor, " u"]:
         """What each unit adds to the error of the ratio of sums, to first order."""
         return (self.sums - self.value * self.rows) / self.rows.sum()
+
+    def careful_deviations(self) -> Float[Tensor, " u"]:
+        """The same, each divided by the share of the others: first order errs on the narrow side with few units.
+
+        As HC3 does (MacKinnon & White 1985, "Some heteroskedasticity-consistent covariance matrix estimators").
+        """
+        total = self.rows.sum()
+        return self.deviations() / torch.where(self.rows < total, 1 - self.rows / total, 1)
 
     def of_units(self, units: Int[Tensor, " u"]) -> "UnitSums":
         """The same with units joined to greater ones, numbered from 0."""
@@ -111,9 +120,16 @@ def mean_interval(found: UnitSums) -> Interval:
 
 
 def r2_interval(missed: UnitSums) -> Interval:
-    """The share of variance explained, from squared errors over squared deviations from the mean."""
-    ratio = mean_interval(missed)
-    return Interval(1 - ratio.value, 1 - ratio.high, 1 - ratio.low)
+    """The share of variance explained, from squared errors over squared deviations from the mean.
+
+    A t interval of the logarithm of what is missed: a few objects with great errors make the ratio itself skew.
+    """
+    ratio = missed.value
+    if ratio <= 0:
+        return Interval(1 - ratio, 1 - ratio, 1 - ratio)
+    variance, freedom = _variance(missed, missed.careful_deviations())
+    factor = math.exp(float(student.ppf(QUANTILE, max(freedom, 1.0))) * variance**0.5 / ratio)
+    return Interval(1 - ratio, 1 - ratio * factor, 1 - ratio / factor)
 
 
 def share_difference(first: UnitSums, second: UnitSums) -> Interval:
@@ -134,7 +150,8 @@ def share_difference(first: UnitSums, second: UnitSums) -> Interval:
 def combination(parts: Sequence[UnitSums], weights: Sequence[float]) -> Interval:
     """A weighted sum of means or ratios on the same units, such as a difference or a difference of differences."""
     value = sum(weight * part.value for weight, part in zip(weights, parts, strict=True))
-    deviations = torch.stack([weight * part.deviations() for weight, part in zip(weights, parts, strict=True)]).sum(0)
+    each = [weight * part.careful_deviations() for weight, part in zip(weights, parts, strict=True)]
+    deviations = torch.stack(each).sum(dim=0)
     units = int(torch.stack([part.there() for part in parts]).any(dim=0).sum())
     found = [(float(deviations.square().sum()) * units / max(units - 1, 1), max(units - 1.0, 1.0))]
     found += [(weight**2 * v, f) for part, weight in zip(parts, weights, strict=True) for v, f in _of_encoders(part)]
@@ -143,12 +160,13 @@ def combination(parts: Sequence[UnitSums], weights: Sequence[float]) -> Interval
     return Interval(value, value - half, value + half)
 
 
-def _variance(found: UnitSums) -> tuple[float, float]:
+def _variance(found: UnitSums, deviations: Float[Tensor, " u"] | None = None) -> tuple[float, float]:
     """The variance of the value over units and encoders, and its degrees of freedom."""
+    deviations = found.deviations() if deviations is None else deviations
     units = int(found.there().sum())
     if units < 2:
         return 0.0, 1.0
-    of_units = float(found.deviations().square().sum()) * units / (units - 1)
+    of_units = float(deviations.square().sum()) * units / (units - 1)
     return _added([(of_units, units - 1.0), *_of_encoders(found)])
 
 
