@@ -156,11 +156,12 @@ def test_a_query_that_all_counts_share_is_shown_once(study: Study):
 def test_predictions_are_compared_with_the_query_of_their_own_count(study: Study):
     figure = predicted_views.reconstructions(_with_own_queries(study), scenes=1)  # pyright: ignore[reportCallIssue]
     assert figure is not None
-    truths, posteriors, priors = (figure.axes[i : i + 4] for i in (0, 4, 8))
-    assert [axes.get_ylabel() for axes in (truths[0], posteriors[0], priors[0])] == ["true view", "posterior", "prior"]
+    truths, samples, posteriors = (figure.axes[i : i + 4] for i in (0, 4, 8))
+    labels = [axes.get_ylabel() for axes in (truths[0], samples[0], posteriors[0])]
+    assert labels == ["true view", "predicted", "posterior"]
     assert [int(np.asarray(axes.images[0].get_array())[0, 0, 0]) for axes in truths] == [20, 40, 80, 150]
     assert [axes.get_xlabel() for axes in posteriors] == ["RMSE 0"] * 4
-    assert "RMSE 0" not in [axes.get_xlabel() for axes in priors]
+    assert "RMSE 0" not in [axes.get_xlabel() for axes in samples]
 
 
 def test_curves_of_another_probe_than_the_headlines_say_so(study: Study):
