@@ -19,13 +19,7 @@ from gqn_probe.analysis.protocols.probe_inputs import ProbeInputs
 from gqn_probe.analysis.protocols.study_settings import HEADLINE, StudySettings
 from gqn_probe.analysis.questions.splits import Split, split_groups
 from gqn_probe.analysis.statistics.geometry import COMPARED, similarity_rows
-from gqn_probe.analysis.statistics.headline import (
-    CountEvidence,
-    Told,
-    count_answer,
-    images_answer,
-    training_answer,
-)
+from gqn_probe.analysis.statistics.headline import CountEvidence, count_answer
 from gqn_probe.analysis.statistics.intervals import UnitSums, mean_interval, share_interval, unit_sums
 from gqn_probe.analysis.statistics.permutations import WithinObjectPermutations
 from gqn_probe.analysis.statistics.scores import (
@@ -36,8 +30,9 @@ from gqn_probe.analysis.statistics.scores import (
     right_of_units,
     seed_rows,
 )
+from gqn_probe.analysis.statistics.setting_differences import object_rows
 from gqn_probe.progress import progress
-from gqn_probe.results import Answer, Interval, ObjectScore, Outcome, Result
+from gqn_probe.results import Interval, ObjectScore, Outcome, Result
 
 OF_COUNTS = ("mean_absolute_error", "within_one", "spearman", "adjacent_auc")  # not of other labels
 FEW = 50  # objects, below which a study is a trial run
@@ -99,7 +94,7 @@ class CountProbe:
                 f"which hold {kept:.2%} of their squared length; targets are decoded from all numbers."
             )
         evidence = self._evidence()
-        answers = [count_answer(evidence), *self._answers(decoder)]
+        answers = [count_answer(evidence), *decoder.answers()]
         return outcome._replace(
             headline=evidence.values(),
             answer=" ".join(each.text for each in answers),
@@ -290,27 +285,4 @@ class CountProbe:
             if (of, probe) == (source, LINEAR) and key > 0:
                 found[CaseName(target, *source, probe), key] = score.metric, score.sums
         for (name, key), (metric, sums) in found.items():
-            for row in sums.there().nonzero()[:, 0].tolist():
-                yield ObjectScore(*name, key, metric, row, float(sums.sums[row]), float(sums.rows[row]))
-
-    def _answers(self, decoder: TargetDecoder) -> Iterator[Answer]:
-        """What further images add, and what training adds, of the first input."""
-        given, last = self.settings.inputs[0], self.inputs.counts[-1]
-        source = Source(given, "none")
-        rises, gains = [], []
-        for target in dict.fromkeys(key[0] for key in decoder.scores):
-            own = [c for c in self.inputs.counts if (target, source, LINEAR, c) in decoder.scores]
-            if not own:
-                continue
-            top = decoder.scores[target, source, LINEAR, own[-1]]
-            pixels = decoder.baseline(target, source, "pixels", own[-1])
-            if (rise := decoder.rise(target, source)) is not None:
-                first = decoder.scores[target, source, LINEAR, own[0]].interval.value
-                above = None if pixels is None else top.above(pixels)
-                rises.append(Told(target, top.metric, first, top.interval.value, rise, above))
-            untrained = decoder.baseline(target, source, "untrained", own[-1])
-            if untrained is not None:
-                gain = top.above(untrained)
-                gains.append(Told(target, top.metric, untrained.interval.value, top.interval.value, gain))
-        yield images_answer(given, self.inputs.counts, rises)
-        yield training_answer(given, last, gains)
+            yield from object_rows(name, key, metric, sums)

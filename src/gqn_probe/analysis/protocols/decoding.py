@@ -37,6 +37,7 @@ from gqn_probe.analysis.protocols.target_truth import (
 )
 from gqn_probe.analysis.questions.splits import FOLDS, folds_of, split_groups
 from gqn_probe.analysis.questions.targets import Classes
+from gqn_probe.analysis.statistics.headline import Told, images_answer, training_answer
 from gqn_probe.analysis.statistics.intervals import (
     UnitSums,
     combination,
@@ -45,7 +46,7 @@ from gqn_probe.analysis.statistics.intervals import (
     share_interval,
 )
 from gqn_probe.progress import progress
-from gqn_probe.results import Interval, Result
+from gqn_probe.results import Answer, Interval, Result
 
 LINEAR, NONLINEAR = "ridge", "kernel_ridge"
 BASELINES = ("pixels", "cameras", "untrained")  # controls that r is compared with
@@ -222,6 +223,28 @@ class TargetDecoder:
         if last is None or own[0] == last:
             return None
         return self.scores[target, source, probe, last].above(self.scores[target, source, probe, own[0]])
+
+    def answers(self) -> Iterator[Answer]:
+        """What further images add to the first input, and what training adds."""
+        given, last = self.settings.inputs[0], self.counts[-1]
+        source = Source(given, "none")
+        rises, gains = [], []
+        for target in dict.fromkeys(key[0] for key in self.scores):
+            own = [c for c in self.counts if (target, source, LINEAR, c) in self.scores]
+            if not own:
+                continue
+            top = self.scores[target, source, LINEAR, own[-1]]
+            pixels = self.baseline(target, source, "pixels", own[-1])
+            if (rise := self.rise(target, source)) is not None:
+                first = self.scores[target, source, LINEAR, own[0]].interval.value
+                above = None if pixels is None else top.above(pixels)
+                rises.append(Told(target, top.metric, first, top.interval.value, rise, above))
+            untrained = self.baseline(target, source, "untrained", own[-1])
+            if untrained is not None:
+                gain = top.above(untrained)
+                gains.append(Told(target, top.metric, untrained.interval.value, top.interval.value, gain))
+        yield images_answer(given, self.counts, rises)
+        yield training_answer(given, last, gains)
 
 
 class Kernels:

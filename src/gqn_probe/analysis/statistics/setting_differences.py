@@ -13,6 +13,14 @@ Measure = tuple[str, str, int | None]  # target, metric and count
 Scores = dict[Measure, dict[int, tuple[float, float]]]  # score and weight of each object
 
 
+def object_rows(
+    case: tuple[str, str, str, str], count: int | None, metric: str, sums: UnitSums
+) -> Iterator[ObjectScore]:
+    """The rows of ``per_object.csv`` of a case (target, input, control, probe): of each object that was scored."""
+    for row in sums.there().nonzero()[:, 0].tolist():
+        yield ObjectScore(*case, count, metric, row, float(sums.sums[row]), float(sums.rows[row]))
+
+
 def object_differences(pairs: Mapping[str, Sequence[tuple[Path, Path]]], first: str) -> Iterator[Difference]:
     """Of each setting every measure that it shares with the first, on the objects that both were scored on.
 
