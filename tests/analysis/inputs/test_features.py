@@ -146,6 +146,7 @@ def test_the_block_of_a_job_that_was_killed_is_encoded_by_another(
     (locks := inputs.features_folder / "locks").mkdir(parents=True)
     command = [sys.executable, "-c", HOLD, str(locks / "00001.lock")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as killed, ThreadPoolExecutor() as jobs:
+        assert killed.stdout is not None
         assert killed.stdout.readline() == "1\n"  # it is at the second block
         found = jobs.submit(inputs.features, ("pooled",))
         while read.call_count < 5:
