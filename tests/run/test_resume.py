@@ -29,10 +29,8 @@ def interrupted(place: Path, step: int, number: signal.Signals) -> list[str]:
 def whole(tmp_path_factory) -> Path:
     """The folder of a run that nobody interrupted."""
     run = tmp_path_factory.mktemp("whole") / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(run.parent)
-        result = call("train.py", *TINY, *AVERAGE, f"hydra.run.dir={run}")
-    assert result.code == 0, result.error
+    result = train(run.parent, *TINY, *AVERAGE, f"hydra.run.dir={run}")
+    assert result.returncode == 0, result.stderr
     return run
 
 
@@ -53,7 +51,7 @@ def assert_same(run: Path, whole: Path) -> None:
         (4, signal.SIGINT, 128 + signal.SIGINT),
     ],
 )
-def test_an_interrupted_run_goes_on_to_the_last_bit(whole, tmp_path, monkeypatch, step, number, code):
+def test_an_interrupted_run_goes_on_to_the_last_bit(whole, tmp_path, step, number, code):
     first = train(
         tmp_path, *TINY, *AVERAGE, *interrupted(tmp_path, step, number), "hydra.run.dir=outputs/train/day/time"
     )
@@ -62,10 +60,9 @@ def test_an_interrupted_run_goes_on_to_the_last_bit(whole, tmp_path, monkeypatch
     if code > 0:
         assert f"{number.name} after step {step + 1}: python train.py resume={run} goes on" in first.stdout
         assert torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == step + 1
-    monkeypatch.chdir(tmp_path)
-    second = call("train.py", "resume=last")
-    assert second.code == 0, second.error
-    assert second.error == ""
+    second = train(tmp_path, "resume=last")
+    assert second.returncode == 0, second.stderr
+    assert second.stderr == ""
     assert_same(run, whole)
     hidden = [path for path in run.rglob(".*") if path.is_file() and "wandb" not in path.parts]  # W&B's ends by itself
     assert not hidden, "a temporary file was left"

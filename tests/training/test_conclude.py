@@ -97,6 +97,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("override", ["trainer.limit_val_batches=0", "callbacks.best=null"])
 def test_the_best_of_another_run_in_the_folder_is_not_exported(run, tmp_path, override):
     shutil.copytree(run / "checkpoints", tmp_path / "again" / "checkpoints")
+    (tmp_path / "again" / "checkpoints" / "last.ckpt").unlink()  # with it, a new run would be refused
     again = trained(tmp_path, "again", override, "seed=1", "trainer.max_steps=4")
     last = torch.load(again / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
     assert metadata(again)["steps"] == "4"
