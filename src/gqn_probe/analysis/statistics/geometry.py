@@ -4,9 +4,9 @@ The plane is that of principal axes, and one that keeps neighbours: by UMAP (McI
 installed, else by scikit-learn's t-SNE (van der Maaten & Hinton 2008) where that is, else none.
 """
 
-import importlib.util
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -119,14 +119,14 @@ def principal_axes(rows: Float[Tensor, "n d"], axes: int) -> tuple[Float[Tensor,
 
 
 def neighbour_plane(rows: Float[Tensor, "n d"]) -> tuple[str, Float[np.ndarray, "n 2"]] | None:
-    """The rows in a plane that keeps near ones together, and by which method; None where no library has one."""
+    """Embed rows in a plane, neighbours near each other: by UMAP, else t-SNE; None if neither is installed."""
     points = principal_axes(rows, AXES)[0].float().numpy()
     with warnings.catch_warnings(action="ignore"):  # of UMAP: that a seed leaves it one thread
-        if importlib.util.find_spec("umap") is not None:
+        with suppress(ImportError):
             from umap import UMAP  # pyright: ignore[reportMissingImports]  (of an extra)
 
             return "UMAP", np.asarray(UMAP(random_state=0).fit_transform(points), np.float32)
-        if importlib.util.find_spec("sklearn") is not None:
+        with suppress(ImportError):
             from sklearn.manifold import TSNE
 
             return "t-SNE", TSNE(init="pca", max_iter=500, random_state=0).fit_transform(points).astype(np.float32)
