@@ -3,43 +3,45 @@
 import hydra
 from omegaconf import DictConfig
 
-from gqn_probe.run import cli, job, resume
+from gqn_probe.run import cli, devices, job, resume
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 def main(cfg: DictConfig) -> float:
-    """What Hydra calls with the composed configuration."""
+    """Run the recipe with the configuration that Hydra composed."""
     return cli.report_user_errors(train, cfg)
 
 
 def train(cfg: DictConfig) -> float:
-    """One training run, from the composed configuration to weights on disk; the metric that a sweep may optimise."""
+    """Train from the composed configuration to weights on disk; return the metric that a sweep may optimise."""
     # Lightning, torch and W&B take seconds to import: only once the command line has been read.
-    from gqn_probe import wandb_logging
+    from gqn_probe.model import load_gqn
     from gqn_probe.model.checkpoint import copy_weights
+    from gqn_probe.pipeline.artifacts import weights_artifact
     from gqn_probe.report.training_page import build_training_report
     from gqn_probe.run.provenance import write_provenance
+    from gqn_probe.tracking.wandb_run import log_lineage, open_loggers
     from gqn_probe.training.conclude import conclude
     from gqn_probe.training.precision import choose_precision
 
     job.setup_job(cfg.seed)
-    job.check_world_size(cfg.trainer)
+    devices.check_world_size(cfg.trainer)
     folder = job.output_folder()
     if (value := resume.finished_before(folder, cfg)) is not None:
         return value
     start = resume.find_resume_point(folder, cfg.resume)
     data = job.instantiate(cfg.data)
-    data.source.pieces()  # scenes that are not there are told before anything is begun
+    data.source.pieces()  # refuse missing scenes before anything is written
     gqn = job.instantiate(cfg.model)
     if cfg.initial_weights is not None and start.checkpoint is None:
         copy_weights(cfg.initial_weights, gqn)
     module = job.instantiate(cfg.training, gqn=gqn, seed=cfg.seed)
     callbacks = [callback for callback in job.instantiate(cfg.callbacks).values() if callback is not None]
     run = {"callbacks": callbacks, "precision": choose_precision(cfg.trainer.precision, cfg.trainer.accelerator)}
-    name = job.run_name(cfg.seed) if start.checkpoint is None else None  # a run that goes on has its name
-    with wandb_logging.loggers(cfg, folder, job_type="train", name=name, past=start) as loggers:
+    name = job.run_name(cfg.seed) if start.checkpoint is None else None  # a resumed run keeps its name
+    with open_loggers(cfg, folder, job_type="train", name=name, first_step=start.step) as loggers:
         trainer = job.instantiate(cfg.trainer, logger=loggers, default_root_dir=folder, **run)
-        with job.as_single_run():
+        with devices.as_single_run():
             trainer.fit(module, datamodule=data, ckpt_path=start.checkpoint)
         outcome = conclude(trainer, module, data, folder)
         facts = {"continued_from_step": start.step, "precision": trainer.precision, "data": data.provenance()}
@@ -47,7 +49,8 @@ def train(cfg: DictConfig) -> float:
         write_provenance(folder, cfg, device=trainer.strategy.root_device, **facts)
         if trainer.is_global_zero:
             build_training_report(folder)
-        wandb_logging.log_weights(loggers, folder / "weights.safetensors")
+            weights = folder / "weights.safetensors"
+            log_lineage(loggers, makes=weights_artifact(load_gqn(weights), weights))
     return outcome.last_validation.get(cfg.optimized_metric, float("nan"))
 
 

@@ -7,8 +7,8 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from gqn_probe.analysis_run import Analysis
 from gqn_probe.data.episodes import draw_episode
+from gqn_probe.pipeline.analysis_run import Analysis
 from gqn_probe.run import job
 from gqn_probe.training.gqn_module import GQNModule
 from gqn_probe.types import Batch

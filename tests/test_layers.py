@@ -22,6 +22,16 @@ PLANTS = {
         "import gqn_probe.run.cli",
         "gqn_probe.run.job -> gqn_probe.run.cli",
     ),
+    "Imports run downward between the files of pipeline": (
+        f"{PACKAGE}/pipeline/artifacts.py",
+        "import gqn_probe.pipeline.study_run",
+        "gqn_probe.pipeline.artifacts -> gqn_probe.pipeline.study_run",
+    ),
+    "Imports run downward between the files of tracking": (
+        f"{PACKAGE}/tracking/csv_logger.py",
+        "import gqn_probe.tracking.wandb_run",
+        "gqn_probe.tracking.csv_logger -> gqn_probe.tracking.wandb_run",
+    ),
     "Imports run downward between the rooms of data": (
         f"{PACKAGE}/data/stimuli/shapes.py",
         "import gqn_probe.data.store.store",
@@ -54,10 +64,10 @@ PLANTS = {
     ),
     "W&B stays in its own modules": (
         f"{PACKAGE}/training/schedules.py",
-        "import gqn_probe.wandb_status",  # which imports wandb
-        "gqn_probe.wandb_status -> wandb",
+        "import gqn_probe.tracking.wandb_server",  # which imports wandb
+        "gqn_probe.tracking.wandb_server -> wandb",
     ),
-    "Lightning stays in training and in what it fits or feeds": (
+    "Lightning stays in training and in what it fits, feeds or logs to": (
         f"{PACKAGE}/model/canvas.py",
         "def later():\n    import pytorch_lightning",
         "gqn_probe.model.canvas -> pytorch_lightning",
@@ -107,7 +117,7 @@ def test_every_planted_violation_is_caught(copy):
         assert told in report
 
 
-@pytest.mark.parametrize("folder", ["", "run", "data", "analysis", "report"])
+@pytest.mark.parametrize("folder", ["", "run", "pipeline", "tracking", "data", "analysis", "report"])
 def test_a_module_that_no_layer_names_is_caught(copy, folder):
     (copy / PACKAGE / folder / "stray.py").touch()
     report = lint(copy)

@@ -17,13 +17,13 @@ from jaxtyping import Float, UInt8
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from gqn_probe import pipeline
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.inputs.view_selection import view_orders
 from gqn_probe.analysis.protocols.voxels import read_voxels
 from gqn_probe.data.stimuli.camera_paths import azimuth_orbit, cameras_facing
 from gqn_probe.data.stimuli.scene_renderer import DISTANCE
 from gqn_probe.film import contact_sheet, save_film
+from gqn_probe.pipeline.open_inputs import open_study_inputs
 from gqn_probe.report import style
 from gqn_probe.report.figures.cubes import cubes_found, draw_cubes
 from gqn_probe.report.figures.predicted_views import rmse, show
@@ -81,7 +81,7 @@ def make_picture(overrides: Sequence[str], path: Path, shown: Sequence[int] = SH
         cfg = compose("probe", hydra_arguments([OBJECTS, *overrides]))
     job.setup_job(cfg.seed)
     settings = job.instantiate(cfg.probe)
-    inputs = pipeline.open_study_inputs(cfg, settings.objects)
+    inputs = open_study_inputs(cfg, settings.objects)
     found = read_voxels({"r": inputs}, list(FRAMES), strengths=settings.strengths, seed=settings.seed)
     film = imagine(inputs, job.instantiate(cfg.data), found, shown, seed=settings.seed)
     pictures = draw(film)

@@ -42,15 +42,15 @@ def main(cfg: DictConfig) -> None:
 def render(cfg: DictConfig) -> None:
     """Draw the scene from every camera of the path."""
     # Torch takes seconds to import: only once the command line has been read.
-    from gqn_probe import pipeline
     from gqn_probe.model import InputSpec, load_gqn
+    from gqn_probe.pipeline.open_inputs import choose_device
     from gqn_probe.run.provenance import write_provenance
     from gqn_probe.training.novel_views import find_renderer, predicted_views, true_views
     from gqn_probe.types import to_unit
 
     job.setup_job(cfg.seed)
     _check(cfg)
-    counts, device = parse_counts(cfg.context), pipeline.choose_device(cfg.device)
+    counts, device = parse_counts(cfg.context), choose_device(cfg.device)
     gqn = load_gqn(cfg.checkpoint, steps=cfg.generator_steps)
     data = job.instantiate(cfg.data)
     scene, known = choose_scene(cfg, data)

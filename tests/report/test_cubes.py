@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from gqn_probe.report.figures.cubes import cubes, cubes_found, draw_cubes
-from gqn_probe.study_results import read_study
+from gqn_probe.report.study_results import read_study
 
 
 def test_cubes_found_are_among_as_many_surest_cells():

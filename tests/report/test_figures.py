@@ -13,7 +13,7 @@ from gqn_probe.report import style
 from gqn_probe.report.figure_registry import FIGURES, OF_COUNTS, draw_figures, find_figures, study_figure
 from gqn_probe.report.figures import accuracy, classifier_curves, count_geometry, decodability, predicted_views
 from gqn_probe.report.page import render
-from gqn_probe.study_results import Study, read_study
+from gqn_probe.report.study_results import Study, read_study
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import numpy as np
 from viewer_pictures import viewer_colour
 
 from gqn_probe.report.figures.hidden_sides import hidden_sides, sides
-from gqn_probe.study_results import read_study
+from gqn_probe.report.study_results import read_study
 
 
 def test_the_sides_are_beside_the_camera_and_at_a_right_angle_to_it():

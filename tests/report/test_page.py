@@ -10,7 +10,7 @@ import pytest
 
 from gqn_probe.report import figure_registry, page
 from gqn_probe.report.figure_registry import Drawing, draw_figures
-from gqn_probe.study_results import read_study
+from gqn_probe.report.study_results import read_study
 
 SECTIONS = "viewer predictions knowledge counts controls similarity training methods reproduce"
 

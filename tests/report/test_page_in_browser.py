@@ -14,7 +14,7 @@ from viewer_pictures import viewer_colour
 
 from gqn_probe.report.figure_registry import OF_COUNTS, draw_figures, find_figures
 from gqn_probe.report.page import build_report
-from gqn_probe.study_results import read_study
+from gqn_probe.report.study_results import read_study
 
 pytestmark = [
     pytest.mark.slow,

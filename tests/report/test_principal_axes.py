@@ -8,7 +8,7 @@ from matplotlib.colors import to_hex
 
 from gqn_probe.report import style
 from gqn_probe.report.figures.principal_axes import _neighbourhoods_caption, embedding, neighbourhoods
-from gqn_probe.study_results import read_study
+from gqn_probe.report.study_results import read_study
 
 
 def test_a_dot_a_row_in_the_objects_colour(study_folder: Path, tmp_path: Path):

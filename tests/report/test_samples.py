@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from gqn_probe.report.figures import samples
+from gqn_probe.report.study_results import Study, read_study
 from gqn_probe.results import Result
-from gqn_probe.study_results import Study, read_study
 
 
 @pytest.fixture

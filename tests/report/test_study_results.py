@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from gqn_probe.report.study_results import read_study
 from gqn_probe.results import Answer, Interval, Outcome, Result, read_rows, write_rows, write_study
-from gqn_probe.study_results import read_study
 
 
 def test_series_holds_out_and_ascends(study_folder: Path):

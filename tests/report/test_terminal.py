@@ -5,8 +5,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from gqn_probe.report.study_results import read_study
 from gqn_probe.report.terminal import print_results
-from gqn_probe.study_results import read_study
 
 
 def test_a_log_file_gets_plain_aligned_text(study_folder: Path):

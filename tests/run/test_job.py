@@ -1,36 +1,12 @@
-"""What a job checks of the processes around it."""
+"""Names of training runs."""
 
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig
 from scripts import ROOT
 
 from gqn_probe.run import job
-
-
-@pytest.fixture
-def torchrun(monkeypatch):
-    """Two processes, of which this is the first."""
-    for name, value in {"TORCHELASTIC_RUN_ID": "a", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "RANK": "0"}.items():
-        monkeypatch.setenv(name, value)
-    return monkeypatch
-
-
-@pytest.mark.parametrize(("devices", "nodes"), [(2, 1), (1, 2), ([0, 1], 1), ("auto", 1)])
-def test_as_many_processes_as_devices_are_let_pass(torchrun, devices, nodes):
-    job.check_world_size(DictConfig({"devices": devices, "num_nodes": nodes}))
-
-
-@pytest.mark.parametrize(("devices", "nodes"), [(1, 1), (4, 1), (2, 2)])
-def test_another_number_is_refused_by_the_first_process(torchrun, devices, nodes):
-    trainer = DictConfig({"devices": devices, "num_nodes": nodes})
-    with pytest.raises(ValueError, match=r"give train\.py trainer\.devices=2 trainer\.num_nodes=1"):
-        job.check_world_size(trainer)
-    torchrun.setenv("RANK", "1")
-    with pytest.raises(SystemExit):
-        job.check_world_size(trainer)
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,8 @@ from gqn_probe.report.html_elements import (
     table,
     terms,
 )
+from gqn_probe.report.study_results import Study, read_study
 from gqn_probe.results import Difference, Interval, Result, read_rows
-from gqn_probe.study_results import Study, read_study
 
 SEED = re.compile(r"(?:^|,)\+*seed=\d+(?=,|$)")  # what settings that differ in their seeds alone do not share
 

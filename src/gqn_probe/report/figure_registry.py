@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 
 from gqn_probe.atomic_io import write_text
 from gqn_probe.report import figures, style
-from gqn_probe.study_results import Study
+from gqn_probe.report.study_results import Study
 
 Draw = Callable[[Study], Figure | None]
 

@@ -12,8 +12,8 @@ from gqn_probe.atomic_io import write_text
 from gqn_probe.report.figure_registry import Drawing, draw_figures
 from gqn_probe.report.html_elements import document, escape, figure
 from gqn_probe.report.sections import sections
+from gqn_probe.report.study_results import Study, read_study
 from gqn_probe.report.terminal import say
-from gqn_probe.study_results import Study, read_study
 
 QUESTION = "Does the scene representation tell how many images it was formed from?"
 

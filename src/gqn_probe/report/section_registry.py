@@ -10,7 +10,7 @@ section with neither is left out, so that each kind of study has its own.
 from collections.abc import Callable
 from typing import NamedTuple
 
-from gqn_probe.study_results import Study
+from gqn_probe.report.study_results import Study
 
 Body = Callable[[Study], str]
 

@@ -20,9 +20,9 @@ from gqn_probe.report.html_elements import (
     terms,
 )
 from gqn_probe.report.section_registry import SECTIONS, ordered_sections, study_section
+from gqn_probe.report.study_results import Study
 from gqn_probe.report.viewer import viewer
 from gqn_probe.results import Result
-from gqn_probe.study_results import Study
 
 OVERALL = (
     "within_one",

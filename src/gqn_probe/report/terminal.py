@@ -6,8 +6,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from gqn_probe.report.study_results import Study
 from gqn_probe.results import Result
-from gqn_probe.study_results import Study
 
 
 def say(text: str) -> None:

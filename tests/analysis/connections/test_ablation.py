@@ -25,8 +25,8 @@ from gqn_probe.analysis.probes.ridge import linear_kernel
 from gqn_probe.analysis.questions.targets import Values
 from gqn_probe.report.figure_registry import draw_figures
 from gqn_probe.report.page import build_report
+from gqn_probe.report.study_results import read_study
 from gqn_probe.results import write_findings
-from gqn_probe.study_results import read_study
 
 OBJECTS, COUNTS, STRENGTHS = 40, (1, 2, 3), (1e-3, 1e-1, 10.0)
 GROUPS = torch.arange(3).repeat(OBJECTS)

@@ -15,7 +15,6 @@ from einops import rearrange
 from rich.console import Console
 from scripts import ROOT
 
-from gqn_probe import wandb_results
 from gqn_probe.analysis import StudyInputs, StudySettings, run_count, run_study
 from gqn_probe.analysis.inputs.view_selection import original_task
 from gqn_probe.analysis.probes.knn import Neighbours
@@ -25,10 +24,11 @@ from gqn_probe.analysis.probes.ridge import Ridge
 from gqn_probe.report.figure_registry import draw_figures
 from gqn_probe.report.figures.predicted_views import one_query, reconstructions
 from gqn_probe.report.page import build_report
+from gqn_probe.report.study_results import read_study
 from gqn_probe.report.terminal import print_results
-from gqn_probe.study_results import read_study
+from gqn_probe.tracking import log_results
+from gqn_probe.tracking.wandb_run import RunLogger
 from gqn_probe.types import Scenes
-from gqn_probe.wandb_logging import RunLogger
 
 pytestmark = pytest.mark.slow  # a study each
 
@@ -93,7 +93,7 @@ def test_everything_is_of_the_headlines_probe_and_input(
 
 def test_wandb_has_each_confusion_once(run: Run) -> None:
     logger = RunLogger(experiment=Mock(spec=wandb.Run, summary=Mock()))
-    wandb_results.log_study([logger], read_study(run(["ridge", "linear"], ["pooled", "layer.conv4"])))
+    log_results.log_study([logger], read_study(run(["ridge", "linear"], ["pooled", "layer.conv4"])))
     logged = [call.args[0] for call in logger.experiment.log.call_args_list]
     assert [each["context"] for each in logged if "accuracy/headline" in each] == [2, 3, 4]
     assert logger.experiment.summary.update.call_args.args[0]["headline/probe"] == "linear"

@@ -14,8 +14,8 @@ from gqn_probe.analysis.rsa.rdm_files import read_rdms
 from gqn_probe.analysis.rsa.rsa_analysis import RepresentationalSimilarity
 from gqn_probe.report.figure_registry import draw_figures
 from gqn_probe.report.page import build_report
+from gqn_probe.report.study_results import read_study
 from gqn_probe.results import write_findings
-from gqn_probe.study_results import read_study
 
 SETTINGS = RepresentationalSimilarity(
     objects=24, context=[1, 3], inputs="all", models=["color", "shape", "mirror", "angle"],

@@ -8,8 +8,8 @@ from matplotlib.ticker import MaxNLocator
 
 from gqn_probe.report import style
 from gqn_probe.report.figure_registry import study_figure
+from gqn_probe.report.study_results import Study
 from gqn_probe.results import CurvePoint
-from gqn_probe.study_results import Study
 
 
 @study_figure(

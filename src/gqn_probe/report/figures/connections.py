@@ -9,8 +9,8 @@ from gqn_probe.report.figure_registry import study_figure
 from gqn_probe.report.glossary import target_label
 from gqn_probe.report.html_elements import folded, interval, number, table
 from gqn_probe.report.section_registry import study_section
+from gqn_probe.report.study_results import Study
 from gqn_probe.results import Result
-from gqn_probe.study_results import Study
 
 GATES = ("forget", "input", "output", "candidate")
 SOURCES = {  # inputs of a core, each in the same colour everywhere

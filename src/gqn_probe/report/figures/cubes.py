@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from gqn_probe.report import style
 from gqn_probe.report.figure_registry import study_figure
-from gqn_probe.study_results import Study
+from gqn_probe.report.study_results import Study
 
 AZIMUTH, ELEVATION = 35.0, 28.0  # of the eye, in degrees
 LIGHT = np.array([0.35, 0.55, 0.76])  # towards the light, as the images have it

@@ -10,7 +10,7 @@ from matplotlib.ticker import NullFormatter, ScalarFormatter
 from gqn_probe.report import style
 from gqn_probe.report.figure_registry import study_figure
 from gqn_probe.report.glossary import target_label
-from gqn_probe.study_results import DECODABILITY, Series, Study
+from gqn_probe.report.study_results import DECODABILITY, Series, Study
 
 COLUMNS = 4
 APART = 1.3  # ratio of labelled numbers of training objects, below which labels would touch

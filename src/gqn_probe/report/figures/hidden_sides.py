@@ -13,7 +13,7 @@ from PIL import Image
 from gqn_probe.report import style
 from gqn_probe.report.figure_registry import study_figure
 from gqn_probe.report.figures.predicted_views import show
-from gqn_probe.study_results import Study
+from gqn_probe.report.study_results import Study
 
 
 @study_figure(

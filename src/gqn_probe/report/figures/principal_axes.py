@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from gqn_probe.report import style
 from gqn_probe.report.figure_registry import study_figure
-from gqn_probe.study_results import Study
+from gqn_probe.report.study_results import Study
 
 SHAPES = (style.BLUE, style.VERMILION, style.GREEN, style.PURPLE, style.ORANGE)  # of the commonest; others are grey
 

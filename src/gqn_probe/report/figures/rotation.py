@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from gqn_probe.report import style
 from gqn_probe.report.figure_registry import study_figure
+from gqn_probe.report.study_results import Study
 from gqn_probe.results import Result
-from gqn_probe.study_results import Study
 
 NAME = "mental_rotation"
 AXES = {"depth": "turned in depth", "plane": "turned in the picture plane"}

@@ -3,8 +3,8 @@
 from gqn_probe.report.figures.rotation import LOOKS, NAME, PROBES, key_of
 from gqn_probe.report.html_elements import Cell, folded, interval, number, table
 from gqn_probe.report.section_registry import study_section
+from gqn_probe.report.study_results import Study
 from gqn_probe.results import Result
-from gqn_probe.study_results import Study
 
 
 @study_section(

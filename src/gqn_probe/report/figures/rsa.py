@@ -9,8 +9,8 @@ from gqn_probe.report.figure_registry import study_figure
 from gqn_probe.report.glossary import TARGETS, target_label
 from gqn_probe.report.html_elements import Cell, interval, number, table
 from gqn_probe.report.section_registry import study_section
+from gqn_probe.report.study_results import Study
 from gqn_probe.results import Result
-from gqn_probe.study_results import Study
 
 R = "whole"
 ALIKE, PARTIAL = "rdm_correlation", "rdm_partial_correlation"

@@ -9,7 +9,7 @@ from scipy.stats import rankdata
 from gqn_probe.report import style
 from gqn_probe.report.figure_registry import study_figure
 from gqn_probe.report.figures.predicted_views import show, shown_counts
-from gqn_probe.study_results import Study
+from gqn_probe.report.study_results import Study
 
 DRAWN = 3  # samples shown at each count
 GROUPS = np.array([0.5, 1, 2, 4, 8, 16, 32, 64, 128])  # grey levels of spread between which pixels are grouped

@@ -14,9 +14,10 @@ from omegaconf import DictConfig, OmegaConf
 from scripts import only_run
 from test_scripts import place, study, trained  # noqa: F401  (fixtures)
 
-from gqn_probe import pipeline, progress, sweep_callback
+from gqn_probe import progress
+from gqn_probe.pipeline import open_inputs, study_run, sweep_callback
+from gqn_probe.pipeline.sweep_callback import StudyAfterSweep, by_setting, jobs_of, study_of
 from gqn_probe.run import job as job_module
-from gqn_probe.sweep_callback import StudyAfterSweep, by_setting, jobs_of, study_of
 
 MOMENTS = itertools.count(10**18, 10**9)  # of the clock, in ns: files made in a row may have one and the same
 CHOICES = {"split": "test", "checkpoint": "pretrained", "cache": "cache", "probe": None}
@@ -111,8 +112,8 @@ def test_jobs_of_one_count_and_of_several_are_found_alike(tmp_path, monkeypatch)
     monkeypatch.setattr(job_module, "in_sweep", lambda: True)
     monkeypatch.setattr(job_module, "instantiate", lambda node: Mock(objects=3))
     monkeypatch.setattr(job_module, "setup_job", lambda seed: None)
-    monkeypatch.setattr(pipeline, "open_study_inputs", lambda cfg, objects: None)
-    monkeypatch.setattr(pipeline, "finish_study", lambda cfg, material, settings, jobs, folder: given.extend(jobs))
+    monkeypatch.setattr(open_inputs, "open_study_inputs", lambda cfg, objects: None)
+    monkeypatch.setattr(study_run, "finish_study", lambda cfg, material, settings, jobs, folder: given.extend(jobs))
     several, one = job(tmp_path / "0", context="[2,3]"), job(tmp_path / "1", context="4")
     study_of([several, one], tmp_path)
     assert given == [several / "count-02", several / "count-03", one]

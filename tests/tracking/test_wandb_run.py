@@ -16,9 +16,7 @@ from scripts import only_run
 from test_scripts import place, study, trained  # noqa: F401  (fixtures)
 from wandb.errors import CommError, UsageError
 
-from gqn_probe import load_gqn, wandb_logging
-from gqn_probe.model import weights_fingerprint
-from gqn_probe.run.resume import FROM_START, ResumePoint
+from gqn_probe.tracking import wandb_run
 
 
 def inspect(folder: Path) -> dict:
@@ -54,9 +52,9 @@ def test_a_sweep_is_a_group_of_finished_runs(study):  # noqa: F811
 def test_a_key_that_cannot_be_one_fails_nothing(monkeypatch, caplog):
     monkeypatch.delenv("WANDB_MODE", raising=False)
     asked = Mock(side_effect=CommError("API key is\nempty."))
-    monkeypatch.setattr(wandb_logging, "logged_in", asked)
-    assert wandb_logging.wandb_mode("auto") == "offline"
-    assert wandb_logging.wandb_mode("auto") == "offline"
+    monkeypatch.setattr(wandb_run, "logged_in", asked)
+    assert wandb_run.wandb_mode("auto") == "offline"
+    assert wandb_run.wandb_mode("auto") == "offline"
     assert asked.call_count == 1
     assert caplog.messages == ["W&B runs are kept offline: API key is empty."]
 
@@ -65,19 +63,19 @@ def test_a_key_that_cannot_be_one_fails_nothing(monkeypatch, caplog):
 def test_a_run_that_cannot_be_online_is_offline(answers, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "online")
     asked = Mock(side_effect=None if answers else ConnectionError("no answer"))
-    monkeypatch.setattr(wandb_logging, "ask_server", asked)
-    offline = Mock(spec=wandb_logging.wandb.Run)
+    monkeypatch.setattr(wandb_run, "ask_server", asked)
+    offline = Mock(spec=wandb_run.wandb.Run)
     started = Mock(side_effect=[CommError("no permission"), offline] if answers else [offline])
-    monkeypatch.setattr(wandb_logging.wandb, "init", started)
-    assert wandb_logging._start("online", dir=tmp_path, resume="allow") is offline
+    monkeypatch.setattr(wandb_run.wandb, "init", started)
+    assert wandb_run._start("online", dir=tmp_path, resume="allow") is offline
     assert started.call_args.kwargs["mode"] == "offline"
 
 
 def test_a_run_that_wandb_refuses_is_one_clear_error(tmp_path, monkeypatch):
-    monkeypatch.setattr(wandb_logging, "ask_server", Mock())
-    monkeypatch.setattr(wandb_logging.wandb, "init", Mock(side_effect=UsageError("No API key. Use `wandb login`")))
+    monkeypatch.setattr(wandb_run, "ask_server", Mock())
+    monkeypatch.setattr(wandb_run.wandb, "init", Mock(side_effect=UsageError("No API key. Use `wandb login`")))
     with pytest.raises(ValueError, match=r"W&B refuses a run with logger\.mode=online: No API key\. Use `wandb login`"):
-        wandb_logging._start("online", dir=tmp_path)
+        wandb_run._start("online", dir=tmp_path)
 
 
 @pytest.mark.slow
@@ -90,14 +88,14 @@ def test_a_run_whose_job_fails_is_finished_and_says_so(study):  # noqa: F811
 
 def test_online_a_run_notes_what_it_used_and_a_refusal_fails_nothing(tmp_path, caplog):
     (tmp_path / "pretrained.safetensors").write_bytes(b"weights")
-    weights = wandb_logging.ArtifactSpec("model", "abc", tmp_path / "pretrained.safetensors")
-    run = Mock(spec=wandb_logging.wandb.Run, offline=False)
-    logger = wandb_logging.RunLogger(experiment=run)
-    wandb_logging.log_lineage([logger], uses=weights, makes=weights)
+    weights = wandb_run.ArtifactSpec("model", "abc", tmp_path / "pretrained.safetensors")
+    run = Mock(spec=wandb_run.wandb.Run, offline=False)
+    logger = wandb_run.RunLogger(experiment=run)
+    wandb_run.log_lineage([logger], uses=weights, makes=weights)
     used = run.use_artifact.call_args.args[0]
     assert (used.name, used.type, list(used.manifest.entries)) == ("model-abc", "model", ["model.safetensors"])
     run.use_artifact.side_effect = ValueError("quota exceeded")
-    wandb_logging.log_lineage([logger], uses=weights, makes=weights)
+    wandb_run.log_lineage([logger], uses=weights, makes=weights)
     assert run.log_artifact.call_count == 2
     assert caplog.messages == ["W&B does not take what this run logs: quota exceeded; the run goes on without"]
 
@@ -108,9 +106,9 @@ def test_two_offline_sittings_of_a_run_are_uploaded_as_one(tmp_path, monkeypatch
     monkeypatch.setenv("WANDB_DIR", str(tmp_path / "of all runs"))
     cfg = DictConfig({"logger": {"wandb": True, "mode": "offline", "project": "p", "entity": None, "group": "g"}})
     cfg.logger.tags = []
-    for past in (FROM_START, ResumePoint(None, 3)):
-        with wandb_logging.loggers(cfg, tmp_path / "run", job_type="train", past=past) as loggers:
-            for step in range(past.step, past.step + 3):
+    for first in (0, 3):
+        with wandb_run.open_loggers(cfg, tmp_path / "run", job_type="train", first_step=first) as loggers:
+            for step in range(first, first + 3):
                 loggers[-1].log_metrics({"loss": 10.0 * step}, step)
     assert len(list((tmp_path / "of all runs" / "wandb").glob("offline-run-*"))) == 2
     command = caplog.messages[-1].partition("upload with: ")[2]
@@ -123,16 +121,11 @@ def test_two_offline_sittings_of_a_run_are_uploaded_as_one(tmp_path, monkeypatch
         assert [row["_step"] for row in server.history] == list(range(6))
 
 
-def test_a_network_is_named_by_its_encoder_and_fingerprint():
-    gqn = load_gqn("pretrained")
-    assert wandb_logging.network_name(gqn) == f"points-{weights_fingerprint(gqn)[:12]}"
-
-
 def test_no_call_of_a_logger_raises_into_the_run(caplog):
-    run = Mock(spec=wandb_logging.wandb.Run, offline=False, dir="/runs/it is/wandb/run-1/files", step=0)
+    run = Mock(spec=wandb_run.wandb.Run, offline=False, dir="/runs/it is/wandb/run-1/files", step=0)
     run.log.side_effect = run.config.update.side_effect = ConnectionResetError("Connection lost")
     run.finish.side_effect = TimeoutError("Timed out finishing run.")
-    logger = wandb_logging.RunLogger(experiment=run)
+    logger = wandb_run.RunLogger(experiment=run)
     logger.log_metrics({"loss": 1.0}, 0)
     logger.log_metrics({"loss": 1.0}, 1)
     logger.log_hyperparams({"a": 1})
@@ -147,36 +140,36 @@ def test_no_call_of_a_logger_raises_into_the_run(caplog):
 
 
 def test_what_interrupts_a_run_is_not_caught():
-    logger = wandb_logging.RunLogger(experiment=Mock(spec=wandb_logging.wandb.Run))
+    logger = wandb_run.RunLogger(experiment=Mock(spec=wandb_run.wandb.Run))
     with pytest.raises(KeyboardInterrupt):
         logger.attempt(Mock(side_effect=KeyboardInterrupt))
 
 
 def test_an_unknown_mode_is_refused():
     with pytest.raises(ValueError, match=r"logger\.mode=sometimes is not one of auto, online, offline"):
-        wandb_logging.wandb_mode("sometimes")
+        wandb_run.wandb_mode("sometimes")
 
 
 def test_the_environment_may_choose_the_mode(monkeypatch):
     for told, mode in {"online": "online", "run": "online", "dryrun": "offline", "disabled": "disabled"}.items():
         monkeypatch.setenv("WANDB_MODE", told)
-        assert wandb_logging.wandb_mode("auto") == mode
-        assert wandb_logging.wandb_mode("offline") == "offline"
+        assert wandb_run.wandb_mode("auto") == mode
+        assert wandb_run.wandb_mode("offline") == "offline"
     monkeypatch.setenv("WANDB_MODE", "sometimes")
     with pytest.raises(ValueError, match="WANDB_MODE=sometimes is not one of online, offline, disabled"):
-        wandb_logging.wandb_mode("auto")
+        wandb_run.wandb_mode("auto")
 
 
 def test_nothing_is_logged_where_the_environment_disables_wandb(tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "disabled")
     cfg = DictConfig({"logger": {"wandb": True, "mode": "auto"}})
-    with wandb_logging.loggers(cfg, tmp_path, job_type="count") as loggers:
+    with wandb_run.open_loggers(cfg, tmp_path, job_type="count") as loggers:
         assert loggers == []
     assert not list(tmp_path.iterdir())
 
 
 def test_nothing_is_logged_without_wandb(tmp_path):
     cfg = DictConfig({"logger": {"wandb": False}})
-    with wandb_logging.loggers(cfg, tmp_path, job_type="count") as loggers:
+    with wandb_run.open_loggers(cfg, tmp_path, job_type="count") as loggers:
         assert loggers == []
-        assert wandb_logging.address(loggers) == ""
+        assert wandb_run.run_address(loggers) == ""

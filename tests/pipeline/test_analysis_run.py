@@ -9,15 +9,15 @@ import pytest
 from matplotlib.figure import Figure
 from omegaconf import DictConfig
 
-from gqn_probe import analysis_run, pipeline
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
+from gqn_probe.pipeline import analysis_run, open_inputs, study_run
 from gqn_probe.report import figure_registry, section_registry
 from gqn_probe.report.compare import compare_settings
 from gqn_probe.report.figure_registry import study_figure
 from gqn_probe.report.section_registry import study_section
+from gqn_probe.report.study_results import Study
 from gqn_probe.results import Answer, Findings, Result
 from gqn_probe.run import job
-from gqn_probe.study_results import Study
 
 CONFIG = {
     "split": "test",
@@ -59,8 +59,8 @@ def done(monkeypatch, tmp_path) -> Path:
         return Figure() if (study.folder / "sounding.csv").is_file() else None
 
     inputs = Mock(spec=StudyInputs, scenes=[1, 2], fingerprints={"data": "d"}, device="cpu")
-    monkeypatch.setattr(pipeline, "open_study_inputs", lambda cfg, objects: inputs)
-    monkeypatch.setattr(pipeline, "weights_artifact", lambda cfg, study_inputs: None)
+    monkeypatch.setattr(open_inputs, "open_study_inputs", lambda cfg, objects: inputs)
+    monkeypatch.setattr(analysis_run, "network_artifact", lambda cfg, study_inputs: None)
     monkeypatch.setattr(job, "instantiate", lambda node: Sounding())
     monkeypatch.setattr(job, "root_folder", lambda: tmp_path)
     monkeypatch.setattr(analysis_run, "write_provenance", Mock())
@@ -78,7 +78,7 @@ def test_an_analysis_leaves_its_files_and_a_page_of_its_own(done: Path, capsys):
         assert text in page
     for other in ("Does r tell the count?", "What does r know?", "Of 2 objects"):
         assert other not in page
-    pipeline.rebuild_report(done)
+    study_run.rebuild_report(done)
     assert capsys.readouterr().out == f"report: {done}/study/report.html\n"
 
 

@@ -65,9 +65,9 @@ class StudyAfterSweep(Callback):
         studies = by_setting([each for each in jobs if config_of(each).get("analysis") is None])  # others are whole
         failed = [name for name, jobs in studies.items() if not succeeds(jobs, folder / name)]
         if len(studies) > len(failed) + 1:
-            from gqn_probe import pipeline
+            from gqn_probe.pipeline.study_run import finish_sweep
 
-            pipeline.finish_sweep(config_of(next(iter(studies.values()))[0]), folder)
+            finish_sweep(config_of(next(iter(studies.values()))[0]), folder)
         if failed:
             sys.exit(1)
 
@@ -127,13 +127,13 @@ def succeeds(jobs: list[Path], folder: Path) -> bool:
 
 def study_of(jobs: list[Path], folder: Path) -> None:
     """The study of finished jobs, of one count or several each, under the configuration of the first."""
-    from gqn_probe import pipeline
+    from gqn_probe.pipeline import open_inputs, study_run
 
-    counts = [count.folder for done in jobs for count in pipeline.plan_counts(config_of(done), done)]
+    counts = [count.folder for done in jobs for count in study_run.plan_counts(config_of(done), done)]
     cfg = config_of(jobs[0])
     job.setup_job(cfg.seed)  # the jobs may have been run by other processes
     settings = job.instantiate(cfg.probe)
-    pipeline.finish_study(cfg, pipeline.open_study_inputs(cfg, settings.objects), settings, counts, folder)
+    study_run.finish_study(cfg, open_inputs.open_study_inputs(cfg, settings.objects), settings, counts, folder)
 
 
 def config_of(job: Path) -> DictConfig:

@@ -10,9 +10,9 @@ import wandb
 from report.conftest import write_study
 
 from gqn_probe.report.figure_registry import draw_figures
-from gqn_probe.study_results import read_study
-from gqn_probe.wandb_logging import RunLogger
-from gqn_probe.wandb_results import log_study
+from gqn_probe.report.study_results import read_study
+from gqn_probe.tracking.log_results import log_study
+from gqn_probe.tracking.wandb_run import RunLogger
 
 
 @pytest.mark.slow

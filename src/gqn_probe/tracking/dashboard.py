@@ -1,4 +1,4 @@
-"""Save the W&B dashboard of a project: ``python -m gqn_probe.report.wandb_dashboard entity=TEAM project=gqn-probe``.
+"""Save the W&B dashboard of a project: ``python -m gqn_probe.tracking.dashboard entity=TEAM project=gqn-probe``.
 
 Apart from the study on purpose: whatever goes wrong here is one line, and no study is the worse for it.
 """
@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from gqn_probe.report.terminal import say
-from gqn_probe.wandb_status import ask_server
+from gqn_probe.tracking.wandb_server import ask_server
 
-USAGE = "usage: python -m gqn_probe.report.wandb_dashboard entity=ENTITY project=PROJECT"
+USAGE = "usage: python -m gqn_probe.tracking.dashboard entity=ENTITY project=PROJECT"
 
 
 class Dashboard(NamedTuple):
@@ -26,14 +26,14 @@ def save_dashboard(entity: str, project: str) -> Dashboard:
     Raises ValueError in one line where the extra is not installed, or W&B cannot be reached or refuses.
     """
     try:
-        from gqn_probe.report import wandb_panels
+        from gqn_probe.tracking import panels
     except ModuleNotFoundError as error:
         raise ValueError(f'{error.name} is not installed: pip install "gqn-probe[dashboard]"') from error
     try:
         ask_server()
         return Dashboard(
-            workspace=wandb_panels.workspace(entity, project).save().url,
-            report=wandb_panels.report(entity, project).save().url,
+            workspace=panels.workspace(entity, project).save().url,
+            report=panels.report(entity, project).save().url,
         )
     except Exception as error:  # W&B's client raises many kinds, bare Exception among them
         reason = str(error).strip().splitlines()

@@ -15,10 +15,10 @@ from pytorch_lightning.loggers import Logger
 from gqn_probe.report.compare import Setting, measures_of
 from gqn_probe.report.figure_registry import Drawing
 from gqn_probe.report.figures.cubes import FAINTEST
+from gqn_probe.report.study_results import Study
 from gqn_probe.report.viewer import viewer_page
 from gqn_probe.results import Difference, Result
-from gqn_probe.study_results import Study
-from gqn_probe.wandb_logging import run_logger
+from gqn_probe.tracking.wandb_run import run_logger
 
 # What each group of metrics is drawn against.
 STEPS = {"context": ("accuracy", "reconstruction", "decodability"), "epoch": ("probe",)}

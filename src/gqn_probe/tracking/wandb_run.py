@@ -16,11 +16,9 @@ from wandb.errors import CommError, UsageError
 from wandb.errors import Error as WandbError
 
 from gqn_probe.atomic_io import atomic_write
-from gqn_probe.model import GQN, load_gqn, weights_fingerprint
 from gqn_probe.run.job import is_first_process, plain_config, root_folder
-from gqn_probe.run.resume import FROM_START, ResumePoint
-from gqn_probe.training.csv_logger import MetricsTable
-from gqn_probe.wandb_status import ask_server, logged_in
+from gqn_probe.tracking.csv_logger import MetricsTable
+from gqn_probe.tracking.wandb_server import ask_server, logged_in
 
 LOG = logging.getLogger(__name__)
 START_PATIENCE = 30  # seconds for W&B to take a run
@@ -32,21 +30,21 @@ MODES |= {"run": "online", "dryrun": "offline"}  # W&B's older words
 
 
 @contextlib.contextmanager
-def loggers(
+def open_loggers(
     cfg: DictConfig,
     folder: Path,
     *,
     job_type: str,
     name: str | None = None,
     facts: Mapping[str, str] = MappingProxyType({}),
-    past: ResumePoint = FROM_START,
+    first_step: int = 0,
 ) -> Iterator[list[Logger]]:
     """A W&B run, which is finished whatever happens, with the exit code that tells how it went; in training a CSV too.
 
     W&B is online when the user is logged in and it answers, else offline in ``folder/wandb``, or under ``WANDB_DIR``.
     The run's configuration is that of the job, and ``facts``. A training run with a ``past`` goes on in both.
     """
-    tables: list[Logger] = [MetricsTable(folder / "metrics.csv", first_step=past.step)] if job_type == "train" else []
+    tables: list[Logger] = [MetricsTable(folder / "metrics.csv", first_step=first_step)] if job_type == "train" else []
     mode = wandb_mode(cfg.logger.mode) if cfg.logger.wandb and is_first_process() else "disabled"
     if mode == "disabled":
         yield tables
@@ -58,8 +56,8 @@ def loggers(
     logger = RunLogger(
         experiment=_start(
             mode,
-            id=previous_id(folder) if past.step else None,
-            resume="allow" if past.step else None,  # offline, too: else `wandb sync` writes over the first sitting
+            id=previous_id(folder) if first_step else None,
+            resume="allow" if first_step else None,  # offline, too: else `wandb sync` writes over the first sitting
             project=cfg.logger.project,
             entity=cfg.logger.entity,
             group=cfg.logger.group or sweep_group(),
@@ -90,7 +88,7 @@ def loggers(
     finally:
         logger.finish(code)
         if job_type == "train":
-            LOG.info("W&B: %s", address([logger]))
+            LOG.info("W&B: %s", run_address([logger]))
 
 
 class RunLogger(WandbLogger):
@@ -171,7 +169,7 @@ def _keep_offline(error: Exception) -> None:
     os.environ["WANDB_MODE"] = "offline"  # for later jobs, that each need not find out for itself
 
 
-def address(loggers: Sequence[Logger]) -> str:
+def run_address(loggers: Sequence[Logger]) -> str:
     """Address of the W&B run: its page, or the command that uploads it and those beside it; empty without one."""
     if (logger := run_logger(loggers)) is None:
         return ""
@@ -232,17 +230,6 @@ class ArtifactSpec(NamedTuple):
             else:
                 artifact.add_file(str(path), policy="immutable")
         return artifact
-
-
-def log_weights(loggers: Sequence[Logger], path: Path) -> None:
-    """The weights that training exported."""
-    if run_logger(loggers) is not None:
-        log_lineage(loggers, makes=ArtifactSpec("model", network_name(load_gqn(path)), path))
-
-
-def network_name(gqn: GQN) -> str:
-    """A name for a network, such as ``points-1a2b3c4d5e6f``: its encoder, and the beginning of its fingerprint."""
-    return f"{type(gqn.encoder).__name__.lower()}-{weights_fingerprint(gqn)[:12]}"
 
 
 def log_lineage(loggers: Sequence[Logger], *, makes: ArtifactSpec, uses: ArtifactSpec | None = None) -> None:

@@ -1,6 +1,6 @@
 """The table of metrics: columns that appear later, and runs that go on."""
 
-from gqn_probe.training.csv_logger import MetricsTable
+from gqn_probe.tracking.csv_logger import MetricsTable
 
 
 def test_columns_that_appear_later_are_empty_before(tmp_path):

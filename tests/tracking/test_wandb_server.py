@@ -11,7 +11,7 @@ import pytest
 import wandb
 from fake_wandb import fake_wandb
 
-from gqn_probe import wandb_status
+from gqn_probe.tracking import wandb_server
 
 NOBODY = "http://127.0.0.1:9"
 SHORT_OF_EVER = 300  # seconds: a job that waits for a server never ends, and one on a busy machine takes minutes
@@ -19,12 +19,12 @@ JOB = """
 import json, os, signal, sys, urllib.request
 from pathlib import Path
 from omegaconf import OmegaConf
-from gqn_probe import wandb_logging
+from gqn_probe.tracking import wandb_run
 
-wandb_logging.END_PATIENCE = 2
+wandb_run.END_PATIENCE = 2
 folder, after = Path(sys.argv[1]), sys.argv[2]
 logger = {"wandb": True, "mode": "auto", "project": "p", "entity": None, "group": "g", "tags": []}
-with wandb_logging.loggers(OmegaConf.create({"logger": logger}), folder, job_type="count") as given:
+with wandb_run.open_loggers(OmegaConf.create({"logger": logger}), folder, job_type="count") as given:
     print("offline" if given[0].experiment.offline else "online", flush=True)
     if after == "kill":
         for status in Path("/proc").glob("[0-9]*/status"):
@@ -46,9 +46,9 @@ print("done", flush=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """For what W&B reads of it; its settings are read anew in each test, and after it."""
     wandb.teardown()
-    wandb_status._why_not.cache_clear()
+    wandb_server._why_not.cache_clear()
     yield monkeypatch
-    wandb_status._why_not.cache_clear()
+    wandb_server._why_not.cache_clear()
     wandb.teardown()
 
 
@@ -56,8 +56,8 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]
 def test_a_server_that_answers_is_asked_once(environment: pytest.MonkeyPatch, mode: str):
     with fake_wandb(mode) as server:
         environment.setenv("WANDB_BASE_URL", server.address)
-        wandb_status.ask_server()
-        wandb_status.ask_server()
+        wandb_server.ask_server()
+        wandb_server.ask_server()
         assert server.asked == 1
 
 
@@ -74,30 +74,30 @@ def test_a_server_out_of_order_or_a_captive_portal_is_none(environment: pytest.M
     with fake_wandb(mode) as server:
         environment.setenv("WANDB_BASE_URL", server.address)
         with pytest.raises(ConnectionError, match=f"{server.address} {why}"):
-            wandb_status.ask_server()
+            wandb_server.ask_server()
 
 
 def test_a_closed_port_is_named(environment: pytest.MonkeyPatch):
     environment.setenv("WANDB_BASE_URL", NOBODY)
     with pytest.raises(ConnectionError, match=rf"{NOBODY} does not answer: .*refused"):
-        wandb_status.ask_server()
+        wandb_server.ask_server()
 
 
 def test_a_silent_server_is_not_waited_for(environment: pytest.MonkeyPatch):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         environment.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
-        environment.setattr(wandb_status, "PATIENCE", 0.1)
+        environment.setattr(wandb_server, "PATIENCE", 0.1)
         with pytest.raises(ConnectionError, match="does not answer: timed out"):
-            wandb_status.ask_server()
+            wandb_server.ask_server()
 
 
 def test_credentials_are_found_without_a_server(environment: pytest.MonkeyPatch, tmp_path: Path):
     environment.delenv("WANDB_MODE", raising=False)
     environment.setenv("WANDB_BASE_URL", NOBODY)
     environment.setenv("NETRC", str(tmp_path / "netrc"))
-    assert not wandb_status.logged_in()
+    assert not wandb_server.logged_in()
     environment.setenv("WANDB_API_KEY", "0" * 40)
-    assert wandb_status.logged_in()
+    assert wandb_server.logged_in()
 
 
 def _job(folder: Path, address: str, after: str = "") -> subprocess.Popen[str]:

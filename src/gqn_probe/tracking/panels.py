@@ -144,7 +144,7 @@ def report(entity: str, project: str) -> reports.Report:
         entity=entity,
         project=project,
         title="What a GQN's representation knows of the context count",
-        description="Written by gqn_probe.report.wandb_dashboard.",
+        description="Written by gqn_probe.tracking.dashboard.",
         blocks=blocks,
     )
 

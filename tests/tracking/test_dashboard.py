@@ -13,8 +13,8 @@ import pytest
 
 pytest.importorskip("wandb_workspaces")
 
-from gqn_probe.report import wandb_dashboard, wandb_panels
 from gqn_probe.report.figure_registry import find_figures
+from gqn_probe.tracking import dashboard, panels
 
 KEY = "0" * 40
 
@@ -81,7 +81,7 @@ def recorder() -> Iterator[Recorder]:
 
 
 def test_the_workspace_plots_against_the_count():
-    spec = json.loads(wandb_panels.workspace("team", "counts")._to_model().spec.model_dump_json(by_alias=True))
+    spec = json.loads(panels.workspace("team", "counts")._to_model().spec.model_dump_json(by_alias=True))
     sections = spec["section"]["panelBankConfig"]["sections"]
     plots = [p["config"] for s in sections for p in s["panels"] if p["viewType"] == "Run History Line Plot"]
     axes = {metric: plot["xAxis"] for plot in plots for metric in plot["metrics"] or []}
@@ -91,7 +91,7 @@ def test_the_workspace_plots_against_the_count():
 
 def test_every_figure_of_a_study_has_a_place():
     """In the order in which a person asks."""
-    parts = wandb_panels.parts()
+    parts = panels.parts()
     assert [part.title for part in parts][:4] == [
         "Does it predict?",
         "What does r know?",
@@ -104,8 +104,8 @@ def test_every_figure_of_a_study_has_a_place():
 
 
 def test_help_is_given(capsys: pytest.CaptureFixture[str]):
-    wandb_dashboard.main(["-h"])
-    assert capsys.readouterr().out.startswith("usage: python -m gqn_probe.report.wandb_dashboard entity=ENTITY")
+    dashboard.main(["-h"])
+    assert capsys.readouterr().out.startswith("usage: python -m gqn_probe.tracking.dashboard entity=ENTITY")
 
 
 @pytest.mark.slow
@@ -133,19 +133,19 @@ def test_no_server_is_one_line():
 @pytest.mark.parametrize("arguments", [[], ["entity=a"], ["entity=a", "project="], ["entity=a", "project=b", "c=d"]])
 def test_bad_arguments_show_the_usage(arguments: list[str]):
     with pytest.raises(SystemExit, match=r"usage: .*entity=ENTITY"):
-        wandb_dashboard.main(arguments)
+        dashboard.main(arguments)
 
 
 def test_a_missing_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(sys.modules, "gqn_probe.report.wandb_panels", None)
-    monkeypatch.delattr("gqn_probe.report.wandb_panels")
+    monkeypatch.setitem(sys.modules, "gqn_probe.tracking.panels", None)
+    monkeypatch.delattr("gqn_probe.tracking.panels")
     with pytest.raises(ValueError, match=r"gqn-probe\[dashboard\]"):
-        wandb_dashboard.save_dashboard("a", "b")
+        dashboard.save_dashboard("a", "b")
 
 
 def _command(address: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     settings = {"WANDB_BASE_URL": address, "WANDB_API_KEY": KEY, "WANDB_HTTP_TIMEOUT": "60", "WANDB_SILENT": "true"}
-    command = [sys.executable, "-W", "error", "-m", "gqn_probe.report.wandb_dashboard", *arguments]
+    command = [sys.executable, "-W", "error", "-m", "gqn_probe.tracking.dashboard", *arguments]
     return subprocess.run(
         command, env=_environment() | settings, capture_output=True, text=True, timeout=300, check=False
     )

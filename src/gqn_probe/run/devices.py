@@ -1,0 +1,71 @@
+"""Processes of further devices: their number under torchrun, and the command line that Lightning starts them with."""
+
+import contextlib
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, open_dict, read_write
+
+from gqn_probe.run.job import is_first_process
+
+OTHER_ENDED = re.compile(
+    r"Connection (closed|reset) by peer|Broken pipe|remote process exited"
+)  # gloo's and NCCL's words
+
+
+def check_world_size(trainer: DictConfig) -> None:
+    """Refuse a number of processes, started by torchrun, that is not the number of devices.
+
+    Raises:
+        ValueError: they differ; names the command that is right.
+    """
+    world, devices, nodes = os.environ.get("WORLD_SIZE"), trainer.devices, trainer.num_nodes
+    if "TORCHELASTIC_RUN_ID" not in os.environ or world is None or devices in ("auto", -1, "-1"):
+        return
+    wanted = (len(devices) if isinstance(devices, Sequence) and not isinstance(devices, str) else int(devices)) * nodes
+    if int(world) != wanted:
+        local = os.environ.get("LOCAL_WORLD_SIZE", world)
+        if not is_first_process():
+            sys.exit(1)  # the first process speaks for all
+        raise ValueError(
+            f"torchrun started {world} processes for trainer.devices={devices} and trainer.num_nodes={nodes}: "
+            f"give train.py trainer.devices={local} trainer.num_nodes={int(world) // int(local)}"
+        )
+
+
+@contextlib.contextmanager
+def as_single_run() -> Iterator[None]:
+    """Make the processes that Lightning starts for further devices repeat this job alone.
+
+    Lightning starts them with the parent's command line. Under ``-m`` that is the whole sweep, so each would run
+    every job again; here they get the composed configuration and folder of the present job instead. Afterwards the
+    environment is as before, so that the next job of a sweep starts processes of its own.
+    """
+    config: Any = HydraConfig.get()
+    folder = config.runtime.output_dir
+    argv, run_folder, environment = sys.argv, config.run.dir, dict(os.environ)
+    composed = Path(folder) / ".hydra"
+    with read_write(config), open_dict(config):
+        config.run.dir = folder
+    sys.argv = [argv[0], "--config-path", str(composed), "--config-name", "config"]
+    try:
+        yield
+    except RuntimeError as error:
+        if OTHER_ENDED.search(str(error)):
+            raise ValueError("the process of another device ended; it says why itself, unless it was killed") from error
+        raise
+    finally:
+        sys.argv = argv
+        os.environ.clear()
+        os.environ.update(environment)
+        import torch
+
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+        with read_write(config), open_dict(config):
+            config.run.dir = run_folder

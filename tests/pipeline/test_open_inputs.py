@@ -1,0 +1,51 @@
+"""Checks of what a study is of, before it starts."""
+
+import pytest
+import torch
+from omegaconf import DictConfig
+
+from gqn_probe.pipeline import open_inputs
+from gqn_probe.run import job
+
+CHOICES = {"split": "test", "checkpoint": "pretrained", "cache": "cache"}
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ({"split": "validation"}, "split=validation is not known: use train or val or test"),
+        ({"split": None}, "split=None is not known"),
+        ({"checkpoint": None}, "checkpoint=null is not a path: name a file, or pretrained"),
+        ({"cache": None}, "cache=null is not a path: name a folder"),
+    ],
+)
+def test_an_invalid_choice_raises(choice, message):
+    with pytest.raises(ValueError, match=message):
+        open_inputs.check_choices(DictConfig(CHOICES | choice))
+
+
+@pytest.mark.parametrize(("gpus", "chosen"), [(0, "cpu"), (2, "cuda")])
+def test_device_is_chosen_or_taken_as_named(monkeypatch, gpus, chosen):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    assert open_inputs.choose_device("auto") == chosen
+    with monkeypatch.context() as sweep:
+        sweep.setattr(job, "number", lambda: 3)
+        assert open_inputs.choose_device("auto") == ("cuda:1" if gpus else "cpu")
+    assert open_inputs.choose_device("cpu") == "cpu"
+    if gpus:
+        assert open_inputs.choose_device("cuda:1") == "cuda:1"
+    for absent in ("cuda:2",) if gpus else ("cuda", "cuda:0"):
+        with pytest.raises(ValueError, match=f"device={absent} does not exist: PyTorch finds {gpus} GPUs; use"):
+            open_inputs.choose_device(absent)
+    for strange in ("gpu", None, "cuda:"):
+        with pytest.raises(ValueError, match=f"device={strange} is not known: use auto, cpu, cuda or cuda:N"):
+            open_inputs.choose_device(strange)
+
+
+def test_note_warns_of_scenes_that_training_may_have_seen(caplog):
+    assert open_inputs.split_notes("test") == open_inputs.split_notes("val") == []
+    for split in ("all", "train"):
+        (note,) = open_inputs.split_notes(split)
+        assert note.startswith(f"split={split} has objects that the network may have been trained on")
+        assert f"note: {note}" in caplog.messages
