@@ -1,5 +1,6 @@
 """Small valid files, their readers, and a way to damage them."""
 
+import collections
 import gzip
 import io
 import json
@@ -8,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import torch
 from PIL import Image
@@ -15,7 +17,7 @@ from safetensors.torch import save
 
 from gqn_probe.data import read_converted, read_tfrecord
 from gqn_probe.data.formats.camera_matrices import read_colmap, read_transforms
-from gqn_probe.data.formats.camera_table import read_camera_table
+from gqn_probe.data.formats.camera_table import read_camera_table, read_cameras
 from gqn_probe.data.formats.images import read_image
 from gqn_probe.data.store.store import Shard, checksum_of, read_index, write_shard
 from gqn_probe.data.store.store_reader import StoredScenes
@@ -40,9 +42,29 @@ def edited(content: bytes, edits: bytes) -> bytes:
 FRAMES, CAMERAS = np.zeros((2, 4, 4, 3), np.uint8), np.zeros((2, 5), np.float32)
 
 
-def _saved(*, legacy: bool) -> bytes:
+def _saved(*, legacy: bool, scenes: Any = ((FRAMES, CAMERAS),)) -> bytes:
     file = io.BytesIO()
-    torch.save([(FRAMES, CAMERAS)], file, _use_new_zipfile_serialization=not legacy)
+    content = scenes if hasattr(scenes, "_fields") else [*scenes]
+    torch.save(content, file, _use_new_zipfile_serialization=not legacy)
+    return file.getvalue()
+
+
+Scene = collections.namedtuple("Scene", ["frames", "cameras"])  # as torch-gqn defines it
+
+
+def _saved_named_tuple(make: Any) -> bytes:
+    """A file of torch-gqn: one named tuple, frames as JPEGs."""
+    frames = np.empty(2, object)
+    frames[:] = make.jpegs(2, 8)
+    return _saved(legacy=True, scenes=Scene(frames, CAMERAS))
+
+
+def _hdf5() -> bytes:
+    """A file of gqn-dataset-renderer, compressed as people compress them."""
+    file = io.BytesIO()
+    with h5py.File(file, "w") as content:
+        content.create_dataset("images", data=FRAMES[None], compression="gzip")
+        content["viewpoints"] = np.zeros((1, 2, 7), np.float32)
     return file.getvalue()
 
 
@@ -116,6 +138,7 @@ def _read_index(folder: Path, content: bytes) -> None:
 
 
 TABLE = b"scene,image,x,y,z,yaw,pitch\na,0.png,1,2,3,0.5,-0.5\na,1.png,1,2,3,1,0\n"
+CAMERA_ROWS = b"sep=;\nx;y;z;yaw;pitch\n1,5;2;3;45;-5\n"
 TRANSFORMS = json.dumps(
     {"w": 4, "fl_x": 4, "frames": [{"file_path": "a", "transform_matrix": [[1, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0]]}]}
 ).encode()
@@ -158,10 +181,14 @@ def targets(folder: Path, make: Any) -> dict[str, tuple[bytes, Callable[[bytes],
         "pt": (_saved(legacy=True), converted),
         "pt zip": (_saved(legacy=False), converted),
         "pt.gz": (gzip.compress(_saved(legacy=True)), converted),
+        "port's first layout": (_saved(legacy=True, scenes=[(FRAMES.transpose(0, 3, 1, 2), CAMERAS)]), converted),
+        "torch-gqn": (_saved_named_tuple(make), converted),
+        "hdf5": (_hdf5(), _written(folder, "a.h5", read_converted)),
         "npz": (_npz(), _written(folder, "a.npz", read_converted)),
         "shard": (_shard(folder, scenes), lambda content: _read_shard(folder, content)),
         "index": (INDEX, lambda content: _read_index(folder, content)),
         "table": (TABLE, lambda content: read_camera_table(content, "a.csv", angles="radians")),
+        "cameras": (CAMERA_ROWS, lambda content: read_cameras(content, "a.csv", angles="degrees")),
         "transforms": (TRANSFORMS, lambda content: read_transforms(content, "t.json", up="z")),
         "colmap": (b"1 1 0 0 0 0 0 0 1 a.png\n\n", lambda content: read_colmap(MODEL, content, "model", up="-y")),
         "colmap lens": (MODEL, lambda content: read_colmap(content, b"1 1 0 0 0 0 0 0 1 a\n\n", "model", up="-y")),

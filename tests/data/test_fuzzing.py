@@ -15,11 +15,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 EDITS = st.binary(max_size=60)  # one draw, which takes a third of the time of a list of tuples
-OF_SCENES = ("tfrecord", "record", "pt", "pt zip", "pt.gz", "npz", "shard", "index", "image")
-OF_CAMERAS, OF_WEIGHTS = ("table", "transforms", "colmap", "colmap lens"), ("ckpt", "older ckpt", "pickle", "weights")
+OF_PORTS = ("pt", "pt zip", "pt.gz", "port's first layout", "torch-gqn", "hdf5", "npz")
+OF_SCENES = ("tfrecord", "record", "shard", "index", "image")
+OF_CAMERAS = ("table", "cameras", "transforms", "colmap", "colmap lens")
+OF_WEIGHTS = ("ckpt", "older ckpt", "pickle", "weights", "settings")
 
 
-@pytest.mark.parametrize("name", [*OF_SCENES, *OF_CAMERAS, *OF_WEIGHTS, "settings"])
+@pytest.mark.parametrize("name", [*OF_SCENES, *OF_PORTS, *OF_CAMERAS, *OF_WEIGHTS])
 def test_only_value_errors_leave_a_reader(name: str, make: Any, tmp_path: Path) -> None:
     content, read = targets(tmp_path, make)[name]
     read(content)
