@@ -19,7 +19,8 @@ from gqn_probe.data import read_converted, read_tfrecord
 from gqn_probe.data.formats.camera_matrices import read_colmap, read_transforms
 from gqn_probe.data.formats.camera_table import read_camera_table, read_cameras
 from gqn_probe.data.formats.images import read_image
-from gqn_probe.data.store.store import Shard, checksum_of, read_index, write_shard
+from gqn_probe.data.store.shard_file import checksum_of, write_shard
+from gqn_probe.data.store.store_index import Shard, read_index
 from gqn_probe.data.store.store_reader import StoredScenes
 from gqn_probe.model import GQN, Generator, InputSpec, Tower, load_gqn
 from gqn_probe.types import Scenes

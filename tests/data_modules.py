@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Any
 
 from gqn_probe.data import SceneDataModule, dataset_files, prepared, shepard_metzler
-from gqn_probe.data.stimuli.scene_renderer import LENS
+from gqn_probe.data.stimuli.scene_renderer import DEFAULT_LENS
 
 
 def rendered(cache: Path, **changes: Any) -> SceneDataModule:
     settings = {"parts": 5, "size": 8, "views": 3, "train": 70, "val": 10, "test": 20, "background": "plain"}
     settings |= {"split_by": "shape", "online": False, "seed": 0, "batch_size": 8, "num_workers": 0}
-    settings |= {"camera_order": "cos_sin", "fraction": 1.0, "cache": str(cache), "lens": LENS._asdict()}
+    settings |= {"camera_order": "cos_sin", "fraction": 1.0, "cache": str(cache), "lens": DEFAULT_LENS._asdict()}
     return shepard_metzler(**settings | changes)
 
 

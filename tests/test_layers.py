@@ -34,8 +34,8 @@ PLANTS = {
     ),
     "Imports run downward between the rooms of data": (
         f"{PACKAGE}/data/stimuli/shapes.py",
-        "import gqn_probe.data.store.store",
-        "gqn_probe.data.stimuli.shapes -> gqn_probe.data.store.store",
+        "import gqn_probe.data.store.store_index",
+        "gqn_probe.data.stimuli.shapes -> gqn_probe.data.store.store_index",
     ),
     "Imports run downward between the rooms of analysis": (
         f"{PACKAGE}/analysis/inputs/view_selection.py",

@@ -21,7 +21,7 @@ from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.inputs.view_selection import view_orders
 from gqn_probe.analysis.protocols.voxels import read_voxels
 from gqn_probe.data.stimuli.camera_paths import azimuth_orbit, cameras_facing
-from gqn_probe.data.stimuli.scene_renderer import DISTANCE
+from gqn_probe.data.stimuli.scene_renderer import CAMERA_DISTANCE
 from gqn_probe.film import contact_sheet, save_film
 from gqn_probe.pipeline.open_inputs import open_study_inputs
 from gqn_probe.report import style
@@ -100,7 +100,7 @@ def imagine(inputs: StudyInputs, data: Any, found: dict[str, np.ndarray], shown:
     order = view_orders(len(inputs.scenes), scenes.views, seed)[chosen]
     phi = gqn.encode(to_unit(scenes.frames), inputs.encode_cameras(scenes.cameras))
     counts = [count for count, number in FRAMES.items() for _ in range(number)]
-    raw = cameras_facing(azimuth_orbit(len(counts), elevation=ELEVATION), DISTANCE)
+    raw = cameras_facing(azimuth_orbit(len(counts), elevation=ELEVATION), CAMERA_DISTANCE)
     truth = _bytes(to_unit(true_views(scenes, raw, find_renderer(data))))
     size = scenes.frames.shape[-2], scenes.frames.shape[-1]
     made: list[list[Frame]] = [[] for _ in chosen]

@@ -18,21 +18,21 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from gqn_probe.data.sources.rendered import Rendered
+from gqn_probe.data.sources.rendered import RenderedScenes
 from gqn_probe.data.stimuli.cameras import camera_basis
 from gqn_probe.data.stimuli.ray_caster import EDGE, face_light
-from gqn_probe.data.stimuli.scene_renderer import LENS, render_batch
+from gqn_probe.data.stimuli.scene_renderer import DEFAULT_LENS, render_batch
 from gqn_probe.data.store.store_builder import build_store
 from gqn_probe.types import Factors, Scenes
 
 SIZE, VIEWS, PARTS = 64, 16, 5
-OURS = Rendered(PARTS, SIZE, VIEWS, 1024, 0, 0, 0, "plain", "shape", LENS)
+OURS = RenderedScenes(PARTS, SIZE, VIEWS, 1024, 0, 0, 0, "plain", "shape", DEFAULT_LENS)
 
 
 def every_ray(factors: Factors, cameras: Tensor, chunk: int = 16) -> Tensor:
     """The plain slab test."""
     side = 2 * SIZE
-    line = ((torch.arange(side, device=cameras.device) + 0.5) / side * 2 - 1) * LENS.scale
+    line = ((torch.arange(side, device=cameras.device) + 0.5) / side * 2 - 1) * DEFAULT_LENS.scale
     light = face_light().to(cameras.device)
     images = []
     positions = factors.positions.repeat_interleave(cameras.shape[1], 0)

@@ -28,7 +28,7 @@ from torch.utils.data import DataLoader, Dataset
 from gqn_probe.data import read_tfrecord, render_scenes
 from gqn_probe.data.formats.deepmind import EncodedScenes, decode_scenes, parse_scene
 from gqn_probe.data.formats.tfrecord import read_records
-from gqn_probe.data.store.store import write_shard
+from gqn_probe.data.store.shard_file import write_shard
 from gqn_probe.data.store.store_reader import StoredScenes
 from gqn_probe.types import Scenes, to_unit
 

@@ -16,9 +16,9 @@ from PIL import Image
 from gqn_probe.data import read_tfrecord
 from gqn_probe.data.formats import remote as files
 from gqn_probe.data.prepare import choose_source, main, read_config
-from gqn_probe.data.sources.rendered import Rendered
-from gqn_probe.data.stimuli.scene_renderer import LENS
-from gqn_probe.data.store.store import read_index
+from gqn_probe.data.sources.rendered import RenderedScenes
+from gqn_probe.data.stimuli.scene_renderer import DEFAULT_LENS
+from gqn_probe.data.store.store_index import read_index
 
 
 def train_frames(store: Path) -> torch.Tensor:
@@ -180,11 +180,11 @@ def test_defaults_are_those_of_training() -> None:
     source, fraction = choose_source("shepard_metzler_4_to_8", {"lens.scale": 0.5, "val": 3})
     config = read_config("shepard_metzler") | read_config("shepard_metzler_4_to_8")
     assert fraction == 1
-    assert isinstance(source, Rendered)
+    assert isinstance(source, RenderedScenes)
     assert isinstance(source.parts, tuple)
     assert list(source.parts) == config["parts"] == [4, 5, 6, 7, 8]
     assert (source.size, source.train, source.val) == (config["size"], config["train"], 3)
-    assert source.lens == LENS._replace(scale=0.5)
+    assert source.lens == DEFAULT_LENS._replace(scale=0.5)
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

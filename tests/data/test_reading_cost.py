@@ -23,7 +23,7 @@ from PIL import Image
 from scripts import ENVIRONMENT, ROOT
 
 from gqn_probe.data.formats.deepmind import EncodedScenes
-from gqn_probe.data.store.store import write_shard
+from gqn_probe.data.store.shard_file import write_shard
 from gqn_probe.inert_pickle import MAGIC
 
 Files = dict[str, bytes]

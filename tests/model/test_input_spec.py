@@ -7,7 +7,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from gqn_probe.data.stimuli.scene_renderer import LENS
+from gqn_probe.data.stimuli.scene_renderer import DEFAULT_LENS
 from gqn_probe.model import GQN, InputSpec, load_gqn, save_weights
 from gqn_probe.model.checkpoint import RELEASED_ON
 
@@ -38,7 +38,7 @@ def test_files_of_before_load_without(tmp_path: Path, points_gqn: GQN) -> None:
 def test_bundled_and_released_weights_are_for_64_pixels_and_the_cosine_first() -> None:
     bundled = load_gqn("pretrained").input_spec
     assert bundled[:2] == RELEASED_ON[:2] == ((64, 64), "cos_sin")
-    assert bundled.lens == LENS
+    assert bundled.lens == DEFAULT_LENS
 
 
 @pytest.mark.parametrize(

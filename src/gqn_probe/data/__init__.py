@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from gqn_probe.data.datamodule import SceneDataModule
     from gqn_probe.data.factories import dataset_files, own, prepared, shepard_metzler
     from gqn_probe.data.formats.deepmind import read_tfrecord
-    from gqn_probe.data.formats.wohlert import read_converted
+    from gqn_probe.data.formats.ports import read_converted
     from gqn_probe.data.stimuli.cameras import encode_cameras
     from gqn_probe.data.stimuli.scene_renderer import render_scenes
 
@@ -25,7 +25,7 @@ __all__ = [
 HOMES = {
     "SceneDataModule": "datamodule",
     "encode_cameras": "stimuli.cameras",
-    "read_converted": "formats.wohlert",
+    "read_converted": "formats.ports",
     "read_tfrecord": "formats.deepmind",
     "render_scenes": "stimuli.scene_renderer",
 }

@@ -19,16 +19,22 @@ from jaxtyping import Float, Int
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
 
-from gqn_probe.data.loader import OnlineBatches, SameBatches, SceneBatches, SceneLoader, StoredBatches
-from gqn_probe.data.sources.rendered import Rendered
-from gqn_probe.data.sources.source import Piece, Share, Source, choose, fraction_of
+from gqn_probe.data.loader import (
+    FixedOrderSampler,
+    RenderedSceneBatches,
+    SceneBatchSampler,
+    SceneLoader,
+    StoredSceneBatches,
+)
+from gqn_probe.data.sources.rendered import RenderedScenes
+from gqn_probe.data.sources.source import Piece, Source, TrainFraction, check_choice, take_fraction
 from gqn_probe.data.stimuli.cameras import ORDERS, encode_cameras, lens_settings
 from gqn_probe.data.stimuli.counter_rng import scene_keys, uniform
 from gqn_probe.data.store.prepared_store import PreparedStore
-from gqn_probe.data.store.store import Index
 from gqn_probe.data.store.store_builder import build_store, remake_shard
+from gqn_probe.data.store.store_index import Index
 from gqn_probe.data.store.store_reader import StoredScenes
-from gqn_probe.data.workers import in_processes
+from gqn_probe.data.workers import worker_settings
 from gqn_probe.types import SPLITS, Batch, Lens, Scenes, Split
 
 log = logging.getLogger(__name__)
@@ -66,7 +72,7 @@ class SceneDataModule(LightningDataModule):
         super().__init__()
         if online and fraction != 1:
             raise ValueError(f"data.fraction={fraction} means nothing where scenes are new: set data.train")
-        choose("camera_order", camera_order, ORDERS)
+        check_choice("camera_order", camera_order, ORDERS)
         for name, value, least in (("batch_size", batch_size, 1), ("num_workers", num_workers, 0)):
             if value < least:
                 raise ValueError(f"data.{name}={value} must be {least} or more")
@@ -106,9 +112,9 @@ class SceneDataModule(LightningDataModule):
         return red / 255, green / 255, blue / 255
 
     @cached_property
-    def _share(self) -> Share:
+    def _share(self) -> TrainFraction:
         """The pieces to read, and how much of them."""
-        share = fraction_of(self.source, self.fraction)
+        share = take_fraction(self.source, self.fraction)
         return share._replace(pieces=[piece for piece in share.pieces if not (self.online and piece.split == "train")])
 
     def prepare_data(self) -> None:
@@ -148,7 +154,7 @@ class SceneDataModule(LightningDataModule):
 
     def _number(self, split: Split, stored: int) -> int:
         """Number of the split's stored scenes to use."""
-        limit = self.source.limit(split)
+        limit = self.source.scene_limit(split)
         usable = stored if limit is None else min(limit, stored)
         if split != "train" or self.fraction == 1 or not usable:
             return usable
@@ -158,7 +164,7 @@ class SceneDataModule(LightningDataModule):
 
     def _held_out(self) -> list[Split]:
         """The splits that the source does not have; those of rendered scenes are as large as was asked for."""
-        if isinstance(self.source, Rendered):
+        if isinstance(self.source, RenderedScenes):
             return []
         present = {piece.split for piece in self.source.pieces()}
         return [split for split in SPLITS[1:] if split not in present]
@@ -232,11 +238,13 @@ class SceneDataModule(LightningDataModule):
 
     def _loader(self, split: Split) -> SceneLoader:
         fresh = self.online and split == "train"
-        scenes = OnlineBatches(self._rendered) if fresh else StoredBatches(self.split(split), self.camera_order)
+        scenes = (
+            RenderedSceneBatches(self._rendered) if fresh else StoredSceneBatches(self.split(split), self.camera_order)
+        )
         world, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
-        workers = in_processes(self.num_workers)
-        kind = SameBatches if getattr(self.trainer, "overfit_batches", 0) else SceneBatches
-        train = split == "train" and kind is SceneBatches
+        workers = worker_settings(self.num_workers)
+        kind = FixedOrderSampler if getattr(self.trainer, "overfit_batches", 0) else SceneBatchSampler
+        train = split == "train" and kind is SceneBatchSampler
         share: dict[str, Any] = {"seed": self.seed, "rank": rank, "world": world}
         if self._window and train:
             share |= {"shards": torch.from_numpy(self.split(split).places.shards), "window": self._window}
@@ -258,8 +266,8 @@ class SceneDataModule(LightningDataModule):
         return Batch(scenes.frames, self.encode(scenes.cameras), batch.scenes)
 
     @property
-    def _rendered(self) -> Rendered:
-        if not isinstance(self.source, Rendered):
+    def _rendered(self) -> RenderedScenes:
+        if not isinstance(self.source, RenderedScenes):
             raise ValueError("only rendered scenes can be made online: use data=shepard_metzler")
         return self.source
 

@@ -5,14 +5,14 @@ from typing import Any, TypedDict, Unpack
 
 from gqn_probe.data.datamodule import SceneDataModule
 from gqn_probe.data.sources.own import OwnScenes
-from gqn_probe.data.sources.published import DatasetFiles, Kind, kept_frames
-from gqn_probe.data.sources.rendered import Rendered
+from gqn_probe.data.sources.published import Kind, PublishedScenes, kept_frames
+from gqn_probe.data.sources.rendered import RenderedScenes
 from gqn_probe.data.stimuli.cameras import make_lens
 from gqn_probe.data.stimuli.scene_renderer import check_parts
 from gqn_probe.data.store.prepared_store import PreparedStore
 
 
-class Serving(TypedDict):
+class LoaderSettings(TypedDict):
     """Settings of serving scenes, whatever their source; see ``SceneDataModule``."""
 
     seed: int
@@ -35,11 +35,11 @@ def shepard_metzler(
     online: bool,
     lens: Mapping[str, Any],
     cache: str,
-    **serving: Unpack[Serving],
+    **serving: Unpack[LoaderSettings],
 ) -> SceneDataModule:
     """Shepard-Metzler objects rendered by us: once, or anew for each batch (``online``)."""
     numbers = check_parts(parts)
-    source = Rendered(
+    source = RenderedScenes(
         numbers[0] if len(numbers) == 1 else numbers,
         size,
         views,
@@ -63,11 +63,11 @@ def dataset_files(
     frames: str | None,
     lens: Mapping[str, Any] | None,
     cache: str,
-    **serving: Unpack[Serving],
+    **serving: Unpack[LoaderSettings],
 ) -> SceneDataModule:
     """A published dataset in DeepMind's format or the PyTorch port's."""
     known = None if lens is None else make_lens(lens)
-    source = DatasetFiles(kind, root, name, size, frames or kept_frames(kind, size), known)
+    source = PublishedScenes(kind, root, name, size, frames or kept_frames(kind, size), known)
     return SceneDataModule(source=source, online=False, cache=cache, **serving)
 
 
@@ -81,7 +81,7 @@ def own(
     crop: str,
     background: str | None,
     cache: str,
-    **serving: Unpack[Serving],
+    **serving: Unpack[LoaderSettings],
 ) -> SceneDataModule:
     """Your images and cameras."""
     source = OwnScenes(root, size, make_lens(lens), angles, up, crop, background)
@@ -96,7 +96,7 @@ def prepared(
     cache: str,
     kept_gb: float,
     window: int,
-    **serving: Unpack[Serving],
+    **serving: Unpack[LoaderSettings],
 ) -> SceneDataModule:
     """A store made by ``python -m gqn_probe.data.prepare``."""
     source = PreparedStore(root, size, None if lens is None else make_lens(lens), cache, kept_gb, window)

@@ -12,14 +12,14 @@ from jaxtyping import Int
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, SequentialSampler
 
-from gqn_probe.data.sources.rendered import Rendered
+from gqn_probe.data.sources.rendered import RenderedScenes
 from gqn_probe.data.stimuli.cameras import encode_cameras
 from gqn_probe.data.stimuli.counter_rng import scene_keys
 from gqn_probe.data.store.store_reader import StoredScenes
 from gqn_probe.types import Batch
 
 
-class StoredBatches(Dataset):
+class StoredSceneBatches(Dataset):
     """Scenes of a store, a whole batch at a time; cameras encoded in the given order."""
 
     def __init__(self, scenes: StoredScenes, order: str) -> None:
@@ -33,10 +33,10 @@ class StoredBatches(Dataset):
         return Batch(scenes.frames, encode_cameras(scenes.cameras, self.order), self.scenes.rows[index])
 
 
-class OnlineBatches(Dataset):
+class RenderedSceneBatches(Dataset):
     """Scenes that are rendered once a batch is on its device; until then a batch is their ids and has no views."""
 
-    def __init__(self, source: Rendered) -> None:
+    def __init__(self, source: RenderedScenes) -> None:
         self.source = source
 
     def __len__(self) -> int:
@@ -48,7 +48,7 @@ class OnlineBatches(Dataset):
         return Batch(frames, torch.empty(len(ids), 0, 7), ids)
 
 
-class SceneBatches(DistributedSampler):
+class SceneBatchSampler(DistributedSampler):
     """Yields the rows of one batch at a time.
 
     Training drops what does not fill a batch on every rank; evaluation shows every scene, in order, and repeats the
@@ -119,7 +119,7 @@ class SceneBatches(DistributedSampler):
             yield share[batch * self.batch_size : (batch + 1) * self.batch_size]
 
 
-class SameBatches(SceneBatches, SequentialSampler):
+class FixedOrderSampler(SceneBatchSampler, SequentialSampler):
     """The same scenes in the same order in every epoch, for ``overfit_batches``.
 
     Lightning would put a sampler of single scenes in the place of any that is not sequential.
@@ -129,7 +129,7 @@ class SameBatches(SceneBatches, SequentialSampler):
 class SceneLoader(DataLoader):
     """A DataLoader of whole batches that knows how far into the epoch it is; Lightning stores and restores that."""
 
-    sampler: SceneBatches  # pyright: ignore[reportIncompatibleVariableOverride]
+    sampler: SceneBatchSampler  # pyright: ignore[reportIncompatibleVariableOverride]
     batch = 0
 
     def __iter__(self) -> Iterator:  # pyright: ignore[reportIncompatibleMethodOverride]

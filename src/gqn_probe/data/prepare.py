@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from gqn_probe.data.sources.source import Source
 
 CONF = Path(__file__).parents[3] / "conf/data"
-OWN = {"source": None, "out": None, "on_error": "stop", "workers": None}  # what only this command knows
-OF_TRAINING = ("_target_", "root", "kind", "cache", "batch_size", "num_workers", "camera_order")
+COMMAND_OPTIONS = {"source": None, "out": None, "on_error": "stop", "workers": None}  # what only this command knows
+TRAINING_SETTINGS = ("_target_", "root", "kind", "cache", "batch_size", "num_workers", "camera_order")
 HELP = """\
 usage: python -m gqn_probe.data.prepare source=SOURCE out=STORE [KEY=VALUE ...]
        python -m gqn_probe.data.prepare --verify out=STORE
@@ -43,7 +43,7 @@ Settings by kind of source (conf/data):
 class Options(NamedTuple):
     """Options of the command line."""
 
-    command: dict[str, Any]  # by the names of OWN
+    command: dict[str, Any]  # by the names of COMMAND_OPTIONS
     settings: dict[str, Any]  # of the source, as in conf/data; a dot leads into a group
 
 
@@ -53,14 +53,14 @@ def parse(arguments: Sequence[str]) -> Options:
     Raises:
         ValueError: naming the word and what may stand there.
     """
-    command, settings = dict(OWN), {}
+    command, settings = dict(COMMAND_OPTIONS), {}
     for word in arguments:
         key, equals, value = word.partition("=")
         if not equals or not key:
             raise ValueError(f"{word!r} is not understood: expected KEY=VALUE, or -h for help")
         if key in ("source", "out"):
             command[key] = value
-        elif key in OWN:
+        elif key in COMMAND_OPTIONS:
             command[key] = _value(word, value)
         else:
             settings[key] = _value(word, value)
@@ -109,21 +109,21 @@ def choose_source(source: str | None, settings: Mapping[str, Any]) -> "tuple[Sou
     if (CONF / f"{source}.yaml").exists() and "train" in read_config(source):
         kind = source
     else:
-        kind, where = _kind_of(source, settings.get("name"))
+        kind, where = _detect_kind(source, settings.get("name"))
     config = read_config(kind)
-    given = _nested(config | where, settings, source)
+    given = _apply_settings(config | where, settings, source)
     factory = getattr(factories, given.pop("_target_").rpartition(".")[2])
     module = factory(**given)
     return module.source, module.fraction
 
 
-def _kind_of(source: str, name: str | None) -> tuple[str, dict[str, str]]:
+def _detect_kind(source: str, name: str | None) -> tuple[str, dict[str, str]]:
     """The file of conf/data that describes a folder or URL, and the key in it for the place."""
-    from gqn_probe.data.formats.remote import file_sizes, file_versions, resolve
+    from gqn_probe.data.formats.remote import file_sizes, file_versions, resolve_root
     from gqn_probe.data.sources.own import COLMAP, TABLE, TRANSFORMS
     from gqn_probe.data.sources.published import SUFFIXES
 
-    root = resolve(source)
+    root = resolve_root(source)
     name = name or Path(root).name
     for folder in (root, f"{root}/{name}"):
         for kind, suffixes in SUFFIXES.items():
@@ -136,16 +136,16 @@ def _kind_of(source: str, name: str | None) -> tuple[str, dict[str, str]]:
     raise ValueError(f"source={source} holds no {TABLE}, {TRANSFORMS}, train/*.tfrecord or train/*.pt.gz")
 
 
-def _nested(config: dict[str, Any], settings: Mapping[str, Any], source: str) -> dict[str, Any]:
+def _apply_settings(config: dict[str, Any], settings: Mapping[str, Any], source: str) -> dict[str, Any]:
     """The configuration with these settings; a dot in a name leads into a group."""
     for name, value in settings.items():
         *groups, last = name.split(".")
         place = config
         for group in groups:
             place = place.get(group) if isinstance(place, dict) else None
-        if not isinstance(place, dict) or last not in place or name in OF_TRAINING:
-            known = [key for key in config if key not in OF_TRAINING]
-            close = get_close_matches(name, [*known, *OWN], n=1)
+        if not isinstance(place, dict) or last not in place or name in TRAINING_SETTINGS:
+            known = [key for key in config if key not in TRAINING_SETTINGS]
+            close = get_close_matches(name, [*known, *COMMAND_OPTIONS], n=1)
             hint = f"did you mean {close[0]}?" if close else f"it knows {', '.join(known)}"
             raise ValueError(f"{name}={value} means nothing for source={source}: {hint}")
         if isinstance(place[last], bool | int | float) and not isinstance(value, bool | int | float | list):
@@ -160,7 +160,7 @@ def help_text() -> str:
     for kind in ("shepard_metzler", "deepmind", "converted", "own"):
         content = (CONF / f"{kind}.yaml").read_text().splitlines()
         lines += [f"\n{kind}: {content[0].removeprefix('# ')}"]
-        lines += [f"  {line}" for line in content[1:] if line.partition(":")[0] not in OF_TRAINING]
+        lines += [f"  {line}" for line in content[1:] if line.partition(":")[0] not in TRAINING_SETTINGS]
     return "\n".join(lines)
 
 
@@ -170,9 +170,9 @@ def main(arguments: Sequence[str]) -> int:
         print(help_text())
         return 0
     # torch takes seconds to import: only once the command line has been read.
-    from gqn_probe.data.sources.source import fraction_of
-    from gqn_probe.data.store.store import read_index
+    from gqn_probe.data.sources.source import take_fraction
     from gqn_probe.data.store.store_builder import build_store, damaged_shards
+    from gqn_probe.data.store.store_index import read_index
 
     verify = "--verify" in arguments
     command, settings = parse([word for word in arguments if word != "--verify"])
@@ -181,7 +181,7 @@ def main(arguments: Sequence[str]) -> int:
     folder = Path(command["out"]).expanduser()
     if not verify:
         source, fraction = choose_source(command["source"], settings)
-        pieces = fraction_of(source, fraction).pieces
+        pieces = take_fraction(source, fraction).pieces
         skip = command["on_error"] == "skip"
         build_store(source, folder, pieces, workers=command["workers"], skip_unreadable=skip)
     index = read_index(folder)

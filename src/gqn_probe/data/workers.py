@@ -1,18 +1,18 @@
-"""Processes of a DataLoader, started in a way that works within the processes of every launcher and pool."""
+"""WorkerSettings of a DataLoader, started in a way that works within the processes of every launcher and pool."""
 
 import multiprocessing
 import sys
 from typing import TypedDict
 
 
-class Processes(TypedDict):
+class WorkerSettings(TypedDict):
     """Arguments of a DataLoader."""
 
     num_workers: int
     multiprocessing_context: str | None
 
 
-def in_processes(workers: int) -> Processes:
+def worker_settings(workers: int) -> WorkerSettings:
     """Arguments of a DataLoader that is to work in so many processes; 0 works in the present one.
 
     Where the present process may start none, as in a ``multiprocessing.Pool``, it works itself.

@@ -10,7 +10,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint, Timer
 from pytorch_lightning.loggers import WandbLogger
 
 from gqn_probe.data.datamodule import SceneDataModule
-from gqn_probe.data.sources.rendered import Rendered
+from gqn_probe.data.sources.rendered import RenderedScenes
 from gqn_probe.film import enlarged, save_film
 from gqn_probe.model import GQN, load_gqn, save_weights
 from gqn_probe.training.gqn_module import GQNModule, validation_metrics
@@ -41,7 +41,7 @@ def conclude(trainer: L.Trainer, module: GQNModule, data: SceneDataModule, folde
         metadata = {"steps": str(outcome.steps), "data": data.fingerprint("train"), **score(trainer, outcome)}
         save_weights(gqn, folder / "weights.safetensors", metadata)
         log.info("weights of step %d, the best of %d: %s", outcome.steps, last_step, folder / "weights.safetensors")
-        if isinstance(data.source, Rendered):  # others have no truth from a camera of our choice
+        if isinstance(data.source, RenderedScenes):  # others have no truth from a camera of our choice
             device = trainer.strategy.root_device  # from which Lightning has moved the network
             film(trainer, gqn.to(device), data, folder / "orbit.gif")
         say_if_time_was_up(trainer, folder)

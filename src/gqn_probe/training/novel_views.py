@@ -9,10 +9,10 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from gqn_probe.data.datamodule import SceneDataModule
-from gqn_probe.data.sources.rendered import Rendered
+from gqn_probe.data.sources.rendered import RenderedScenes
 from gqn_probe.data.stimuli.camera_paths import azimuth_orbit, cameras_facing
 from gqn_probe.data.stimuli.ray_caster import render_objects
-from gqn_probe.data.stimuli.scene_renderer import DISTANCE
+from gqn_probe.data.stimuli.scene_renderer import CAMERA_DISTANCE
 from gqn_probe.model import GQN
 from gqn_probe.progress import progress
 from gqn_probe.types import Render, Scenes, to_unit
@@ -23,7 +23,7 @@ ELEVATION = 25.0  # degrees
 def find_renderer(data: SceneDataModule) -> Render | None:
     """The renderer of the truth from any camera; None where scenes are photographs or others' renderings."""
     source = data.source
-    if not isinstance(source, Rendered):
+    if not isinstance(source, RenderedScenes):
         return None
     return partial(render_objects, lens=data.lens, size=source.size, background=source.background)
 
@@ -69,7 +69,7 @@ def predicted_views(
 
 def orbit_cameras(positions: int) -> Float[Tensor, "v 5"]:
     """Raw cameras at equal distances on one circle of the sphere on which training cameras lie."""
-    return cameras_facing(azimuth_orbit(positions, elevation=ELEVATION), DISTANCE)
+    return cameras_facing(azimuth_orbit(positions, elevation=ELEVATION), CAMERA_DISTANCE)
 
 
 @torch.no_grad()

@@ -15,11 +15,11 @@ from gqn_probe.analysis.inputs.view_selection import view_orders
 from gqn_probe.analysis.protocols.viewer_images import ViewerSettings, write_viewer
 from gqn_probe.data.stimuli.cameras import facing_origin
 from gqn_probe.data.stimuli.ray_caster import render_objects
-from gqn_probe.data.stimuli.scene_renderer import LENS
+from gqn_probe.data.stimuli.scene_renderer import DEFAULT_LENS
 from gqn_probe.types import Scenes, to_unit
 
 SETTINGS = ViewerSettings(objects=2, counts=[1, 3, 15], azimuths=4, elevations=[-40, 0, 40], samples=2, megabytes=1)
-RENDER = partial(render_objects, lens=LENS, size=16, background="plain")
+RENDER = partial(render_objects, lens=DEFAULT_LENS, size=16, background="plain")
 
 
 @pytest.fixture

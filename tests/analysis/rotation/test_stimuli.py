@@ -10,12 +10,12 @@ from gqn_probe.analysis.rotation.arms import arm_factors, four_armed, parse_arms
 from gqn_probe.analysis.rotation.mental_rotation import touches_border
 from gqn_probe.analysis.rotation.stimuli import POLE, mirrored, rotation_views, turned
 from gqn_probe.data.stimuli.ray_caster import render_objects
-from gqn_probe.data.stimuli.scene_renderer import LENS
+from gqn_probe.data.stimuli.scene_renderer import DEFAULT_LENS
 from gqn_probe.data.stimuli.shapes import shape_ids
 from gqn_probe.types import Factors
 
 ANGLES = (0.0, 90.0, 150.0)
-render = functools.partial(render_objects, lens=LENS, size=32)
+render = functools.partial(render_objects, lens=DEFAULT_LENS, size=32)
 
 
 def views_of(factors: Factors, elevation: float):

@@ -11,7 +11,7 @@ from gqn_probe.analysis.rotation.stimuli import mirrored, rotation_views
 from gqn_probe.analysis.rotation.trial_scores import d_prime, score_rows
 from gqn_probe.analysis.rotation.trials import Case, Scores, distance_trials, linear_trials
 from gqn_probe.data.stimuli.ray_caster import render_objects
-from gqn_probe.data.stimuli.scene_renderer import LENS
+from gqn_probe.data.stimuli.scene_renderer import DEFAULT_LENS
 from gqn_probe.results import Interval, Result
 
 ANGLES = (0.0, 60.0, 120.0, 180.0)
@@ -26,7 +26,7 @@ def objects():
 
 @pytest.fixture(scope="module")
 def views(objects):
-    render = functools.partial(render_objects, lens=LENS, size=8)
+    render = functools.partial(render_objects, lens=DEFAULT_LENS, size=8)
     where = {"axis": "depth", "elevation": 30.0, "angles": ANGLES, "context": 2, "cone": 20.0, "seed": 0}
     return rotation_views(objects, render, **where)
 

@@ -6,13 +6,13 @@ import torch
 from gqn_probe.data import render_scenes
 from gqn_probe.data.stimuli.cameras import camera_basis
 from gqn_probe.data.stimuli.ray_caster import EDGE, background_grey, face_light, render_objects
-from gqn_probe.data.stimuli.scene_renderer import DISTANCE, HUES, LENS
+from gqn_probe.data.stimuli.scene_renderer import CAMERA_DISTANCE, DEFAULT_LENS, HUES
 from gqn_probe.types import Lens, Scenes
 
 PERSPECTIVE = Lens("perspective", scale=0.35)
 
 
-def slab_test(scenes: Scenes, size: int, supersample: int = 2, lens: Lens = LENS) -> torch.Tensor:
+def slab_test(scenes: Scenes, size: int, supersample: int = 2, lens: Lens = DEFAULT_LENS) -> torch.Tensor:
     """Every ray against every cube in double precision, nearest hit wins."""
     assert scenes.factors is not None
     assert lens.scale is not None
@@ -42,7 +42,7 @@ def slab_test(scenes: Scenes, size: int, supersample: int = 2, lens: Lens = LENS
     return torch.stack(images).permute(0, 3, 1, 2).to(torch.uint8)
 
 
-@pytest.mark.parametrize("lens", [LENS, PERSPECTIVE], ids=lambda lens: lens.kind)
+@pytest.mark.parametrize("lens", [DEFAULT_LENS, PERSPECTIVE], ids=lambda lens: lens.kind)
 @pytest.mark.parametrize(("parts", "size"), [(1, 16), (5, 64), (7, 32), (12, 48)])
 def test_equals_the_slab_test(parts: int, size: int, lens: Lens) -> None:
     scenes = render_scenes(3, views=4, parts=parts, size=size, seed=5, lens=lens)
@@ -51,7 +51,7 @@ def test_equals_the_slab_test(parts: int, size: int, lens: Lens) -> None:
     assert different < 2e-4  # a ray may graze an edge within rounding
 
 
-@pytest.mark.parametrize("lens", [LENS, PERSPECTIVE._replace(scale=0.8)], ids=lambda lens: lens.kind)
+@pytest.mark.parametrize("lens", [DEFAULT_LENS, PERSPECTIVE._replace(scale=0.8)], ids=lambda lens: lens.kind)
 def test_a_camera_may_stand_near_and_look_past_the_object(lens: Lens) -> None:
     factors = render_scenes(2, views=1, seed=1, parts=8).factors
     assert factors is not None
@@ -70,7 +70,7 @@ def test_nearer_is_larger_in_perspective_alone() -> None:
     factors = render_scenes(1, views=1, parts=1).factors
     assert factors is not None
     cameras = torch.tensor([[[-3.0, 0, 0, 0, 0], [-1.5, 0, 0, 0, 0]]])
-    for lens, ratio in ((LENS, 1), (PERSPECTIVE, 2.875 / 1.375)):  # distances of the face that is seen
+    for lens, ratio in ((DEFAULT_LENS, 1), (PERSPECTIVE, 2.875 / 1.375)):  # distances of the face that is seen
         frames = render_objects(factors, cameras, lens=lens, size=256)
         area = (frames != background_grey(256, "plain")[:, None]).any(dim=2).sum(dim=(-1, -2))[0]
         assert abs((area[1] / area[0]).sqrt() - ratio) < 0.03
@@ -116,7 +116,7 @@ def test_equals_the_slab_test_along_the_axes_and_from_the_poles() -> None:
         [[0, 0, 3, 0, -quarter], [0, 0, -3, 1, quarter], [-3, 0, 0, 0, 0], [0, 3, 0, -quarter, 0]]
     ).expand(2, 4, 5)
     assert factors is not None
-    frames = render_objects(factors, cameras, lens=LENS, size=64)
+    frames = render_objects(factors, cameras, lens=DEFAULT_LENS, size=64)
     expected = slab_test(Scenes(frames, cameras, factors), 64)
     # Seen along an axis a ray may pass exactly between two cubes: those borders may fall to either.
     different = (frames.flatten(0, 1) != expected).any(dim=1).float().mean()
@@ -154,7 +154,7 @@ def test_the_object_is_in_the_frame_and_easy_to_see() -> None:
     share = seen.float().mean(dim=(2, 3))
     assert 0.01 < share.min() < share.max() < 0.3
     assert not seen[..., 0].any() | seen[..., -1].any() | seen[..., 0, :].any() | seen[..., -1, :].any()
-    torch.testing.assert_close(scenes.cameras[..., :3].norm(dim=-1), torch.full((100, 4), DISTANCE))
+    torch.testing.assert_close(scenes.cameras[..., :3].norm(dim=-1), torch.full((100, 4), CAMERA_DISTANCE))
 
 
 def test_a_gradient_background_gets_darker_downwards() -> None:

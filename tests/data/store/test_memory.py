@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from gqn_probe.data import render_scenes
-from gqn_probe.data.store.store import Index, write_shard
+from gqn_probe.data.store.shard_file import write_shard
+from gqn_probe.data.store.store_index import Index
 
 READ = """
 import sys

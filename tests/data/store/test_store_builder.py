@@ -19,19 +19,19 @@ import pytest
 import torch
 
 from gqn_probe.data.formats.tfrecord import raise_error
-from gqn_probe.data.sources.published import DatasetFiles
-from gqn_probe.data.sources.rendered import Piece, Rendered
-from gqn_probe.data.stimuli.scene_renderer import LENS
+from gqn_probe.data.sources.published import PublishedScenes
+from gqn_probe.data.sources.rendered import Piece, RenderedScenes
+from gqn_probe.data.stimuli.scene_renderer import DEFAULT_LENS
 from gqn_probe.data.store import store_builder as build
-from gqn_probe.data.store.store import read_index
 from gqn_probe.data.store.store_builder import build_store, damaged_shards
+from gqn_probe.data.store.store_index import read_index
 from gqn_probe.data.store.store_reader import StoredScenes
 from gqn_probe.types import Scenes
 
-SMALL = Rendered(2, 8, 2, 300, 0, 64, 0, "plain", "scene", LENS)
+SMALL = RenderedScenes(2, 8, 2, 300, 0, 64, 0, "plain", "scene", DEFAULT_LENS)
 
 
-class Counting(Rendered):
+class Counting(RenderedScenes):
     """Counts the pieces that are read, and fails at one."""
 
     reads: list[Piece]
@@ -113,7 +113,7 @@ def test_skipped_records_are_listed_with_file_and_offset(make: Any, tmp_path: Pa
     content = bytearray(make.records(make.scene(), make.scene(), make.scene()))
     content[len(content) // 2] ^= 1
     make.file(tmp_path / "cubes/train/1-of-1.tfrecord", bytes(content))
-    source = DatasetFiles("deepmind", str(tmp_path / "cubes"), "cubes", None, "jpeg")
+    source = PublishedScenes("deepmind", str(tmp_path / "cubes"), "cubes", None, "jpeg")
     with pytest.raises(ValueError, match="record 1 at byte"):
         build_store(source, tmp_path / "stop", source.pieces())
     index = build_store(source, tmp_path / "skip", source.pieces(), skip_unreadable=True)
@@ -125,7 +125,7 @@ def test_skipped_records_are_listed_with_file_and_offset(make: Any, tmp_path: Pa
 def test_files_of_which_nothing_is_readable_keep_all_their_reasons(make: Any, tmp_path: Path) -> None:
     broken = make.records(make.scene(cameras=np.full(15, np.nan)), make.scene(cameras=np.full(15, np.inf)))
     make.file(tmp_path / "cubes/train/1-of-1.tfrecord", broken)
-    source = DatasetFiles("deepmind", str(tmp_path / "cubes"), "cubes", None, "jpeg")
+    source = PublishedScenes("deepmind", str(tmp_path / "cubes"), "cubes", None, "jpeg")
     index = build_store(source, tmp_path / "store", source.pieces(), skip_unreadable=True)
     assert index.shards == ()
     assert all(reason in index.failed[0] for reason in ("record 0 at byte", "record 1 at byte", "no readable scene"))
@@ -134,7 +134,7 @@ def test_files_of_which_nothing_is_readable_keep_all_their_reasons(make: Any, tm
 def test_files_of_other_sizes_are_refused(make: Any, tmp_path: Path) -> None:
     for name, size in (("1-of-2", 16), ("2-of-2", 32)):
         make.file(tmp_path / f"cubes/train/{name}.tfrecord", make.records(make.scene(make.jpegs(3, size))))
-    source = DatasetFiles("deepmind", str(tmp_path / "cubes"), "cubes", None, "jpeg")
+    source = PublishedScenes("deepmind", str(tmp_path / "cubes"), "cubes", None, "jpeg")
     with pytest.raises(ValueError, match=r"has scenes of 3 views of 16x16, .* of 3 views of 32x32: set a size for all"):
         build_store(source, tmp_path / "store", source.pieces(), workers=0)
 
@@ -147,7 +147,7 @@ def test_a_shard_that_was_cut_short_is_made_again(tmp_path: Path) -> None:
     assert damaged_shards(tmp_path) == []
 
 
-class Killing(Rendered):
+class Killing(RenderedScenes):
     """Its reader is killed, as by a system that is out of memory."""
 
     def read(self, piece: Piece, on_error: Callable[[ValueError], None] = raise_error) -> Scenes:

@@ -12,9 +12,9 @@ from safetensors.torch import save_file
 
 from gqn_probe.data import read_tfrecord, render_scenes
 from gqn_probe.data.formats.deepmind import EncodedScenes, read_encoded
-from gqn_probe.data.store import store
 from gqn_probe.data.store import store_reader as stored_module
-from gqn_probe.data.store.store import Index, Shard, read_index, write_shard
+from gqn_probe.data.store.shard_file import checksum_of, write_shard
+from gqn_probe.data.store.store_index import Index, Shard, read_index
 from gqn_probe.data.store.store_reader import StoredScenes
 from gqn_probe.types import Scenes
 
@@ -142,7 +142,7 @@ def test_a_shard_that_promises_something_else_is_refused(
         } | content
     path = tmp_path / "train-0.safetensors"
     save_file({name: column for name, column in content.items() if column is not None}, path)
-    shard = Shard("train", "0", 1, path.stat().st_size, store.checksum_of(path))
+    shard = Shard("train", "0", 1, path.stat().st_size, checksum_of(path))
     with pytest.raises(ValueError, match=f"train-0.safetensors is damaged .*{reason}"):
         StoredScenes(tmp_path, [shard])[:1]
 
@@ -153,7 +153,7 @@ def test_a_header_of_garbage_is_refused(tmp_path: Path) -> None:
     ):
         path = tmp_path / f"train-{number}.safetensors"
         path.write_bytes(content)
-        shard = Shard("train", str(number), 1, len(content), store.checksum_of(path))
+        shard = Shard("train", str(number), 1, len(content), checksum_of(path))
         with pytest.raises(ValueError, match=rf"train-{number}.safetensors is damaged"):
             StoredScenes(tmp_path, [shard])[:1]
 

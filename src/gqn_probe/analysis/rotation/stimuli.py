@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gqn_probe.data.stimuli.cameras import camera_basis
 from gqn_probe.data.stimuli.counter_rng import scene_keys, uniform
-from gqn_probe.data.stimuli.scene_renderer import DISTANCE
+from gqn_probe.data.stimuli.scene_renderer import CAMERA_DISTANCE
 from gqn_probe.types import Factors, Render
 
 POLE = 89.99  # degrees: at the pole itself the azimuth would be lost
@@ -66,7 +66,7 @@ def ring_camera(azimuth: Float[Tensor, "*n"], elevation: Float[Tensor, "*n"]) ->
     around, up = azimuth.double().deg2rad(), elevation.double().deg2rad()
     x, y, z = up.cos() * around.cos(), up.cos() * around.sin(), up.sin()
     yaw = torch.atan2(-around.sin(), -around.cos())  # of the azimuth itself: at the pole x and y are rounding
-    return torch.stack([DISTANCE * x, DISTANCE * y, DISTANCE * z, yaw, -up], dim=-1).float()
+    return torch.stack([CAMERA_DISTANCE * x, CAMERA_DISTANCE * y, CAMERA_DISTANCE * z, yaw, -up], dim=-1).float()
 
 
 def rotation_views(

@@ -26,7 +26,7 @@ COLMAP_MODELS = {  # COLMAP's camera models: how many focal lengths come before 
 }
 
 
-class Posed(NamedTuple):
+class PosedViews(NamedTuple):
     """The views of one scene, and how their cameras see."""
 
     views: list[View]
@@ -34,7 +34,7 @@ class Posed(NamedTuple):
     half_height: float | None  # None also where the file does not say how high its images are
 
 
-def read_transforms(content: bytes, label: str, *, up: str) -> Posed:
+def read_transforms(content: bytes, label: str, *, up: str) -> PosedViews:
     """The views of a ``transforms.json``; paths of images as they stand there.
 
     Args:
@@ -58,7 +58,7 @@ def read_transforms(content: bytes, label: str, *, up: str) -> Posed:
     if not views:
         raise ValueError(f"{label} has no frames")
     try:
-        return Posed(views, *_field_of_view(document, label))
+        return PosedViews(views, *_field_of_view(document, label))
     except (TypeError, ZeroDivisionError) as error:
         raise ValueError(f"{label}: its lens cannot be read ({error})") from None
 
@@ -83,7 +83,7 @@ def _check_middle(middle: float | None, length: float | None, label: str) -> Non
         raise ValueError(f"{label}: the camera looks at pixel {middle} of {length}, not at the middle: crop the images")
 
 
-def read_colmap(cameras: bytes, images: bytes, label: str, *, up: str) -> Posed:
+def read_colmap(cameras: bytes, images: bytes, label: str, *, up: str) -> PosedViews:
     """The views of a COLMAP text model (``cameras.txt`` and ``images.txt``).
 
     Raises:
@@ -122,7 +122,7 @@ def read_colmap(cameras: bytes, images: bytes, label: str, *, up: str) -> Posed:
         views.append(View(name, raw_camera(axes, -rotation.T @ np.array(translation), where, up)))
     if not views:
         raise ValueError(f"{label}/images.txt has no images")
-    return Posed(views, *next(iter(lenses.values())))
+    return PosedViews(views, *next(iter(lenses.values())))
 
 
 def _lines(content: bytes) -> list[tuple[int, list[str]]]:
@@ -157,7 +157,7 @@ def raw_camera(axes: np.ndarray, position: np.ndarray, where: str, up: str) -> t
     Raises:
         ValueError: where the axes are no rotation, or the camera is rolled about its axis.
     """
-    turn = _upright(up)
+    turn = _rotation_to_z_up(up)
     axes, position = turn @ axes, turn @ position
     handed = axes * [1, 1, -1]
     if not (np.isfinite(axes).all() and np.isfinite(position).all()):
@@ -175,14 +175,14 @@ def raw_camera(axes: np.ndarray, position: np.ndarray, where: str, up: str) -> t
     return (*position.tolist(), yaw, pitch)
 
 
-def _upright(up: str) -> np.ndarray:
+def _rotation_to_z_up(up: str) -> np.ndarray:
     """The rotation that turns an axis to point up."""
     axis = UPS[up]
     second = np.roll(np.abs(axis), -1)
     return np.stack([np.cross(second, axis), second, axis])
 
 
-def joint_scale(scenes: Sequence[Posed], label: str, *, crop: str, aspect: float) -> float | None:
+def joint_scale(scenes: Sequence[PosedViews], label: str, *, crop: str, aspect: float) -> float | None:
     """Half the width at distance 1 of the frames that are made of the images; None where no file says it.
 
     Args:

@@ -54,7 +54,7 @@ def parse_scene(payload: bytes, label: str) -> EncodedScene:
     return EncodedScene(frames, cameras)
 
 
-def first_size(scene: EncodedScene, label: str) -> tuple[int, int]:
+def first_frame_size(scene: EncodedScene, label: str) -> tuple[int, int]:
     """Height and width of the first frame.
 
     Raises:
@@ -76,7 +76,7 @@ class EncodedScenes(NamedTuple):
     names: tuple[str, ...]  # file and record of each
 
 
-class Decoded(NamedTuple):
+class DecodedScenes(NamedTuple):
     """The scenes whose every frame can be decoded, both ways."""
 
     scenes: Scenes
@@ -105,7 +105,7 @@ def read_encoded(
     for name, label, payload in read_records(fetch(path), str(path), on_error):
         try:
             scene = parse_scene(payload, label)
-            views, size = views or len(scene.frames), size or first_size(scene, label)
+            views, size = views or len(scene.frames), size or first_frame_size(scene, label)
             if len(scene.frames) != views:
                 raise ValueError(f"{label}: expected {views} frames, got {len(scene.frames)}")
         except ValueError as error:
@@ -125,7 +125,7 @@ def read_encoded(
     return EncodedScenes([scene.frames for scene in scenes], cameras, labels, size, tuple(names))
 
 
-def decode_scenes(encoded: EncodedScenes, on_error: Callable[[ValueError], None] = raise_error) -> Decoded:
+def decode_scenes(encoded: EncodedScenes, on_error: Callable[[ValueError], None] = raise_error) -> DecodedScenes:
     """Decode every frame.
 
     Raises:
@@ -138,7 +138,7 @@ def decode_scenes(encoded: EncodedScenes, on_error: Callable[[ValueError], None]
         on_error(ValueError(f"{encoded.labels[scene]}: frame {bad.number % views} is damaged ({bad.reason})"))
     scenes = Scenes(rearrange(pixels, "(s v) c h w -> s v c h w", v=views), encoded.cameras, names=encoded.names)
     if not damaged:
-        return Decoded(scenes, encoded)
+        return DecodedScenes(scenes, encoded)
     kept = [scene for scene in range(len(scenes)) if scene not in damaged]
     if not kept:
         raise ValueError(f"{encoded.labels[0]} and all after it: no readable scene")
@@ -149,7 +149,7 @@ def decode_scenes(encoded: EncodedScenes, on_error: Callable[[ValueError], None]
         encoded.size,
         tuple(encoded.names[scene] for scene in kept),
     )
-    return Decoded(scenes[torch.tensor(kept, dtype=torch.int64)], encoded)
+    return DecodedScenes(scenes[torch.tensor(kept, dtype=torch.int64)], encoded)
 
 
 def read_tfrecord(

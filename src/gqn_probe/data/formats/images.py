@@ -8,7 +8,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from gqn_probe.data.formats.jpeg import most_bytes
+from gqn_probe.data.formats.jpeg import max_decoded_bytes
 from gqn_probe.data.formats.resize import resize_frames
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "TGA")  # none of which starts another program
@@ -35,7 +35,7 @@ def read_image(
         image = Image.open(BytesIO(content), formats=FORMATS)
         if image.width * image.height > MOST_PIXELS:
             raise ValueError(f"{label} has {image.width}x{image.height} pixels: the most is {MOST_PIXELS:,}")
-        if BYTES_A_PIXEL * image.width * image.height > most_bytes(len(content)):
+        if BYTES_A_PIXEL * image.width * image.height > max_decoded_bytes(len(content)):
             found = f"{image.width}x{image.height} pixels in {len(content):,} bytes"
             raise ValueError(f"{label} has {found}, which no picture has: resize it")
         image.load()

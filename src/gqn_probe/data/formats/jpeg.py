@@ -12,9 +12,9 @@ from einops import rearrange
 from jaxtyping import UInt8
 from torch import Tensor
 
-SMALL_BYTES = 64 << 20  # of pixels, which any file may hold
-LARGEST_RATIO = 64  # of pixels to JPEG beyond that: a frame of one colour has about 50
-RUN = 120  # images a thread decodes before it takes new ones
+FREE_BYTES = 64 << 20  # of pixels, which any file may hold
+MAX_RATIO = 64  # of pixels to JPEG beyond that: a frame of one colour has about 50
+IMAGES_A_THREAD = 120  # images a thread decodes before it takes new ones
 
 
 def jpeg_size(image: bytes) -> tuple[int, int]:
@@ -40,9 +40,9 @@ def check_size(image: bytes, height: int, width: int) -> None:
         raise ValueError(f"expected {height}x{width} pixels, got {found[0]}x{found[1]}")
 
 
-def most_bytes(encoded: int) -> int:
+def max_decoded_bytes(encoded: int) -> int:
     """Of pixels that so many encoded bytes may become."""
-    return SMALL_BYTES + LARGEST_RATIO * encoded
+    return FREE_BYTES + MAX_RATIO * encoded
 
 
 def check_memory(height: int, width: int, images: int, encoded: int) -> None:
@@ -52,20 +52,20 @@ def check_memory(height: int, width: int, images: int, encoded: int) -> None:
         ValueError: with both.
     """
     pixels = 3 * height * width * images
-    if pixels > most_bytes(encoded):
+    if pixels > max_decoded_bytes(encoded):
         raise ValueError(
             f"{images} frames of {height}x{width} would take {pixels:,} bytes, far more than {encoded:,} bytes can hold"
         )
 
 
-class Damaged(NamedTuple):
+class DamagedImage(NamedTuple):
     """An image that cannot be decoded, or has another size."""
 
     number: int
     reason: str
 
 
-def raise_damaged(damaged: Damaged) -> NoReturn:
+def raise_damaged(damaged: DamagedImage) -> NoReturn:
     """The default of what to do with one."""
     raise ValueError(f"image {damaged.number} is not a whole JPEG ({damaged.reason})")
 
@@ -74,27 +74,27 @@ def decode_jpegs(
     images: Sequence[bytes],
     height: int,
     width: int,
-    on_damaged: Callable[[Damaged], None] = raise_damaged,
+    on_damaged: Callable[[DamagedImage], None] = raise_damaged,
 ) -> UInt8[Tensor, "n 3 {height} {width}"]:
     """Decode images of one size, in parallel.
 
     Raises:
         ValueError: where one is damaged, unless ``on_damaged`` takes it.
     """
-    damaged: list[Damaged] = []
+    damaged: list[DamagedImage] = []
     frames = np.empty((len(images), 3, height, width), np.uint8)
 
     def decode(first: int) -> None:
-        pixels = np.empty((min(RUN, len(images) - first), height, width, 3), np.uint8)
-        for row, image in enumerate(images[first : first + RUN]):
+        pixels = np.empty((min(IMAGES_A_THREAD, len(images) - first), height, width, 3), np.uint8)
+        for row, image in enumerate(images[first : first + IMAGES_A_THREAD]):
             try:
                 _decode_into(pixels[row], image)
             except ValueError as error:
-                damaged.append(Damaged(first + row, str(error)))
+                damaged.append(DamagedImage(first + row, str(error)))
                 pixels[row] = 0
-        frames[first : first + RUN] = rearrange(pixels, "n h w c -> n c h w")
+        frames[first : first + IMAGES_A_THREAD] = rearrange(pixels, "n h w c -> n c h w")
 
-    runs, threads = range(0, len(images), RUN), torch.get_num_threads()
+    runs, threads = range(0, len(images), IMAGES_A_THREAD), torch.get_num_threads()
     list(map(decode, runs) if threads == 1 or len(runs) == 1 else _pool(threads).map(decode, runs))
     for bad in sorted(damaged):
         on_damaged(bad)

@@ -49,7 +49,7 @@ def fetch(path: str | Path) -> bytes:
     raise AssertionError("unreachable")
 
 
-def resolve(root: str) -> str:
+def resolve_root(root: str) -> str:
     """A URL as it is; a folder as an absolute path."""
     return root.rstrip("/") if "://" in root else str(Path(root).expanduser().absolute())
 

@@ -5,7 +5,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
 
-RESIZE = 2  # raise it when the same frames give others, so that no store is taken for them
+RESIZE_VERSION = 2  # raise it when the same frames give others, so that no store is taken for them
 AT_ONCE = 1000  # images, which take up to ten times their memory
 
 

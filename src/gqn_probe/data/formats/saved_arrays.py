@@ -12,10 +12,10 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from gqn_probe.data.formats.jpeg import most_bytes
+from gqn_probe.data.formats.jpeg import max_decoded_bytes
 from gqn_probe.inert_pickle import MAGIC, load_inert, refuse_name
 
-OPENINGS = (pickle.dumps(MAGIC, 2)[:-1], b"PK")  # of files of torch.save: the older format, and a zip
+MAGIC_BYTES = (pickle.dumps(MAGIC, 2)[:-1], b"PK")  # of files of torch.save: the older format, and a zip
 ARRAY_TYPES = {"u1": np.uint8, "f4": np.float32, "f8": np.float64, "O8": object}
 
 
@@ -99,10 +99,10 @@ def read_saved(content: bytes) -> Any:
     Raises:
         ValueError, or one of ``DAMAGE``: where it is something else, is damaged, or asks for too much memory.
     """
-    most = most_bytes(len(content))
+    most = max_decoded_bytes(len(content))
     if content[:2] == b"\x1f\x8b":
         with gzip.GzipFile(fileobj=BytesIO(content)) as file:
-            if not file.read(len(OPENINGS[0])).startswith(OPENINGS):
+            if not file.read(len(MAGIC_BYTES[0])).startswith(MAGIC_BYTES):
                 raise ValueError("it is nothing that torch.save writes")
             file.seek(0)
             content = file.read(most + 1)

@@ -18,20 +18,20 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from gqn_probe.data.formats.camera_matrices import UPS, Posed, joint_scale, read_colmap, read_transforms
+from gqn_probe.data.formats.camera_matrices import UPS, PosedViews, joint_scale, read_colmap, read_transforms
 from gqn_probe.data.formats.camera_table import ANGLES, CameraScene, View, read_camera_table
 from gqn_probe.data.formats.images import CROPS, check_color, read_image
-from gqn_probe.data.formats.remote import fetch, file_versions, local_version, resolve
-from gqn_probe.data.formats.resize import RESIZE
+from gqn_probe.data.formats.remote import fetch, file_versions, local_version, resolve_root
+from gqn_probe.data.formats.resize import RESIZE_VERSION
 from gqn_probe.data.formats.tfrecord import raise_error
-from gqn_probe.data.sources.source import SCENES_A_PIECE, Piece, check_size, choose
+from gqn_probe.data.sources.source import SCENES_A_PIECE, Piece, check_choice, check_size
 from gqn_probe.types import SPLITS, Lens, Scenes
 
 TABLE, TRANSFORMS, COLMAP = "cameras.csv", "transforms.json", "images.txt"
-IMAGES = 1  # raise it when the same files give other frames, so that no store is taken for them
+IMAGES_VERSION = 1  # raise it when the same files give other frames, so that stores of older versions are not reused
 
 
-def nearest(options: Mapping[str, str], wanted: str) -> str:
+def suggest_name(options: Mapping[str, str], wanted: str) -> str:
     """What to add to a message of something absent: what there is of nearly that name; empty where nothing is."""
     found = get_close_matches(wanted, options, n=1, cutoff=0.8)
     return f"; there is {options[found[0]]}" if found else ""
@@ -56,16 +56,17 @@ class OwnScenes:
 
     def __post_init__(self) -> None:
         check_size(self.size)
-        choose("angles", self.angles, ANGLES)
-        choose("up", self.up, tuple(UPS))
-        choose("crop", self.crop, CROPS)
+        check_choice("angles", self.angles, ANGLES)
+        check_choice("up", self.up, tuple(UPS))
+        check_choice("crop", self.crop, CROPS)
         check_color(self.background)
 
     def identity(self) -> dict:
         digest = hashlib.sha256(json.dumps([[*scene] for scene in self._scenes]).encode())
         digest.update(json.dumps(self._image_versions).encode())
-        settings = {"size": self.size, "crop": self.crop, "background": self.background, "images": [IMAGES, RESIZE]}
-        return {"kind": "own", "root": self._root} | settings | {"content": digest.hexdigest()[:16]}
+        settings = {"size": self.size, "crop": self.crop, "background": self.background}
+        versions = {"images": [IMAGES_VERSION, RESIZE_VERSION], "content": digest.hexdigest()[:16]}
+        return {"kind": "own", "root": self._root} | settings | versions
 
     def find_lens(self) -> Lens:
         """As set; where its scale is null, that of the files, if they say one."""
@@ -78,7 +79,7 @@ class OwnScenes:
 
     @cached_property
     def _root(self) -> str:
-        return resolve(self.root)
+        return resolve_root(self.root)
 
     @cached_property
     def _files(self) -> dict[str, str]:
@@ -94,7 +95,7 @@ class OwnScenes:
         return [f"{image} {local_version(f'{self._root}/{image}')}" for image in images]
 
     @cached_property
-    def _posed(self) -> dict[str, Posed]:
+    def _posed(self) -> dict[str, PosedViews]:
         """Scenes whose cameras are matrices, by folder; none where there is a table."""
         if TABLE in self._files:
             return {}
@@ -130,7 +131,7 @@ class OwnScenes:
                     both = f"scenes {seen[view.image]} and {scene.name}"
                     raise ValueError(f"{self.root}: {view.image} is in {both}: leave it in one")
                 if view.image not in self._files:
-                    hint = nearest({path.lower(): path for path in self._files}, view.image.lower())
+                    hint = suggest_name({path.lower(): path for path in self._files}, view.image.lower())
                     raise ValueError(f"{self.root}, scene {scene.name}: there is no image {view.image}{hint}")
         counts = {len(scene.views): scene.name for scene in scenes}
         if len(counts) != 1:
@@ -142,10 +143,10 @@ class OwnScenes:
         """Why there are no scenes."""
         if not self._files:
             return "is no folder, or an empty one"
-        hint = nearest({path.lower(): path for path in self._files if "/" not in path}, TABLE)
+        hint = suggest_name({path.lower(): path for path in self._files if "/" not in path}, TABLE)
         return f"has no {TABLE}, {TRANSFORMS} or COLMAP model ({COLMAP} and cameras.txt){hint}"
 
-    def _scene(self, folder: str, posed: Posed) -> CameraScene:
+    def _scene(self, folder: str, posed: PosedViews) -> CameraScene:
         """A scene of which cameras lie beside the images."""
         parts = PurePosixPath(folder).parts
         split = parts[0] if parts and parts[0] in SPLITS else "train"
@@ -162,7 +163,7 @@ class OwnScenes:
             inside = self._inside(path, f"{self.root}/{folder}")
             if inside in self._files:
                 return inside
-        hint = nearest({path.lower(): path for path in self._files}, tried[0].lower())
+        hint = suggest_name({path.lower(): path for path in self._files}, tried[0].lower())
         raise ValueError(f"{self.root}/{folder}: there is no image {image}{hint}")
 
     def _inside(self, path: str, label: str) -> str:
@@ -182,10 +183,10 @@ class OwnScenes:
         numbers = {split: sum(scene.split == split for scene in self._scenes) for split in SPLITS}
         return [Piece(split, f"{n:05d}") for split in SPLITS for n in range(math.ceil(numbers[split] / SCENES_A_PIECE))]
 
-    def weight(self, piece: Piece) -> int:
+    def relative_size(self, piece: Piece) -> int:
         return len(self._of(piece))
 
-    def limit(self, split: str) -> None:
+    def scene_limit(self, split: str) -> None:
         return None
 
     def read(self, piece: Piece, on_error: Callable[[ValueError], None] = raise_error) -> Scenes:

@@ -11,13 +11,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from gqn_probe.data.formats import wohlert
+from gqn_probe.data.formats import ports
 from gqn_probe.data.formats.deepmind import EncodedScenes, decode_scenes, read_encoded
-from gqn_probe.data.formats.remote import file_sizes, resolve
-from gqn_probe.data.formats.resize import RESIZE, resize_frames
+from gqn_probe.data.formats.ports import read_converted
+from gqn_probe.data.formats.remote import file_sizes, resolve_root
+from gqn_probe.data.formats.resize import RESIZE_VERSION, resize_frames
 from gqn_probe.data.formats.tfrecord import raise_error
-from gqn_probe.data.formats.wohlert import read_converted
-from gqn_probe.data.sources.source import Piece, check_size, choose
+from gqn_probe.data.sources.source import Piece, check_choice, check_size
 from gqn_probe.types import Lens, Scenes
 
 
@@ -28,7 +28,7 @@ class File(NamedTuple):
     size: int  # bytes
 
 
-class Published(NamedTuple):
+class DatasetFacts(NamedTuple):
     """Frame size, number of views and lens of a published dataset."""
 
     views: int | None
@@ -44,19 +44,19 @@ ROOM = Lens("perspective", scale=None, radius=1.0, box=(1.0, 1.0, 0.5))
 
 # github.com/google-deepmind/gqn-datasets
 DATASETS = {
-    "jaco": Published(11, 64, ROOM),
-    "mazes": Published(300, 84, ROOM),
-    "rooms_ring_camera": Published(10, 64, ROOM),
-    "rooms_free_camera_no_object_rotations": Published(10, 64, ROOM),
-    "rooms_free_camera_with_object_rotations": Published(10, 128, ROOM),
-    "shepard_metzler_5_parts": Published(15, 64, OBJECT),
-    "shepard_metzler_7_parts": Published(15, 64, OBJECT),
+    "jaco": DatasetFacts(11, 64, ROOM),
+    "mazes": DatasetFacts(300, 84, ROOM),
+    "rooms_ring_camera": DatasetFacts(10, 64, ROOM),
+    "rooms_free_camera_no_object_rotations": DatasetFacts(10, 64, ROOM),
+    "rooms_free_camera_with_object_rotations": DatasetFacts(10, 128, ROOM),
+    "shepard_metzler_5_parts": DatasetFacts(15, 64, OBJECT),
+    "shepard_metzler_7_parts": DatasetFacts(15, 64, OBJECT),
 }
 
 
 Kind = Literal["deepmind", "converted"]
 PUBLISHED_SPLITS = ("train", "test")
-SUFFIXES: dict[Kind, tuple[str, ...]] = {"deepmind": (".tfrecord",), "converted": wohlert.SUFFIXES}
+SUFFIXES: dict[Kind, tuple[str, ...]] = {"deepmind": (".tfrecord",), "converted": ports.SUFFIXES}
 
 
 def kept_frames(kind: Kind, size: int | None) -> str:
@@ -65,7 +65,7 @@ def kept_frames(kind: Kind, size: int | None) -> str:
 
 
 @dataclass(frozen=True)
-class DatasetFiles:
+class PublishedScenes:
     """A published dataset, in a folder or behind a URL: DeepMind's TFRecords or the PyTorch port's files.
 
     Each file of ROOT/{train,test} or ROOT/NAME/{train,test} is a piece.
@@ -80,7 +80,7 @@ class DatasetFiles:
 
     def __post_init__(self) -> None:
         check_size(self.size)
-        choose("frames", self.frames, ("raw", "jpeg"))
+        check_choice("frames", self.frames, ("raw", "jpeg"))
         if self.frames == "jpeg" and self.kind == "converted":
             raise ValueError("data.frames=jpeg: converted files hold no JPEG, use data.frames=raw")
         if self.frames == "jpeg" and self.size is not None:
@@ -98,14 +98,14 @@ class DatasetFiles:
             "size": self.size,
             "frames": self.frames,
         }
-        return settings | {"files": digest} | ({} if self.size is None else {"resize": RESIZE})
+        return settings | {"files": digest} | ({} if self.size is None else {"resize": RESIZE_VERSION})
 
     def find_lens(self) -> Lens:
         return self.lens or self._published.lens
 
     @property
-    def _published(self) -> Published:
-        return DATASETS.get(Path(self._folder).name, DATASETS.get(self.name, Published(None, None, OBJECT)))
+    def _published(self) -> DatasetFacts:
+        return DATASETS.get(Path(self._folder).name, DATASETS.get(self.name, DatasetFacts(None, None, OBJECT)))
 
     @property
     def _suffixes(self) -> tuple[str, ...]:
@@ -113,7 +113,7 @@ class DatasetFiles:
 
     @cached_property
     def _folder(self) -> str:
-        root = resolve(self.root)
+        root = resolve_root(self.root)
         for folder in (root, f"{root}/{self.name}"):
             if any(file_sizes(f"{folder}/{split}", self._suffixes) for split in PUBLISHED_SPLITS):
                 return folder
@@ -132,10 +132,10 @@ class DatasetFiles:
     def pieces(self) -> list[Piece]:
         return list(self._files)
 
-    def weight(self, piece: Piece) -> int:
+    def relative_size(self, piece: Piece) -> int:
         return self._files[piece].size
 
-    def limit(self, split: str) -> None:
+    def scene_limit(self, split: str) -> None:
         return None
 
     def read(self, piece: Piece, on_error: Callable[[ValueError], None] = raise_error) -> Scenes | EncodedScenes:

@@ -9,17 +9,17 @@ from jaxtyping import Int
 from torch import Tensor
 
 from gqn_probe.data.formats.tfrecord import raise_error
-from gqn_probe.data.sources.source import SCENES_A_PIECE, Piece, choose
+from gqn_probe.data.sources.source import SCENES_A_PIECE, Piece, check_choice
 from gqn_probe.data.stimuli.cameras import check_lens, lens_settings
 from gqn_probe.data.stimuli.ray_caster import BACKGROUNDS
 from gqn_probe.data.stimuli.scene_renderer import check_parts, render_batch
 from gqn_probe.types import Lens, Scenes
 
-RENDERER = 2  # raise it when the same settings give other images, so that no cache is taken for them
+RENDERER_VERSION = 2  # raise it when the same settings give other images, so that no cache is taken for them
 
 
 @dataclass(frozen=True)
-class Rendered:
+class RenderedScenes:
     """Settings of the renderer; ``split_by`` "shape" keeps every shape to one split."""
 
     parts: int | tuple[int, ...]  # cubes an object; of several numbers each is as likely
@@ -38,8 +38,8 @@ class Rendered:
         for name, least in {"size": 1, "views": 1, "train": 0, "val": 0, "test": 0}.items():
             if getattr(self, name) < least:
                 raise ValueError(f"data.{name}={getattr(self, name)} is too small: the least is {least}")
-        choose("background", self.background, tuple(BACKGROUNDS))
-        choose("split_by", self.split_by, ("shape", "scene"))
+        check_choice("background", self.background, tuple(BACKGROUNDS))
+        check_choice("split_by", self.split_by, ("shape", "scene"))
         if check_lens(self.lens).scale is None:
             raise ValueError("data.lens.scale=null cannot render: give half the width of the image")
 
@@ -47,7 +47,7 @@ class Rendered:
         names = ("parts", "size", "views", "seed", "background", "split_by")
         settings = {name: getattr(self, name) for name in names}
         settings |= {"parts": self.parts if isinstance(self.parts, int) else [*self.parts]}
-        return {"kind": "shepard_metzler", "renderer": RENDERER} | settings | {"lens": lens_settings(self.lens)}
+        return {"kind": "shepard_metzler", "renderer": RENDERER_VERSION} | settings | {"lens": lens_settings(self.lens)}
 
     def find_lens(self) -> Lens:
         return self.lens
@@ -56,13 +56,13 @@ class Rendered:
         return [
             Piece(split, f"{number:05d}")
             for split in ("train", "val", "test")
-            for number in range(math.ceil(self.limit(split) / SCENES_A_PIECE))
+            for number in range(math.ceil(self.scene_limit(split) / SCENES_A_PIECE))
         ]
 
-    def weight(self, piece: Piece) -> int:
-        return min(SCENES_A_PIECE, self.limit(piece.split) - int(piece.name) * SCENES_A_PIECE)
+    def relative_size(self, piece: Piece) -> int:
+        return min(SCENES_A_PIECE, self.scene_limit(piece.split) - int(piece.name) * SCENES_A_PIECE)
 
-    def limit(self, split: str) -> int:
+    def scene_limit(self, split: str) -> int:
         return {"train": self.train, "val": self.val, "test": self.test}[split]
 
     def read(self, piece: Piece, on_error: Callable[[ValueError], None] = raise_error) -> Scenes:

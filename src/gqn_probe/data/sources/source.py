@@ -38,11 +38,11 @@ class Source(Protocol):
         """All there is to read, training first."""
         ...
 
-    def weight(self, piece: Piece) -> float:
+    def relative_size(self, piece: Piece) -> float:
         """Size of a piece: its number of scenes where that is known before it is read, else its bytes."""
         ...
 
-    def limit(self, split: str) -> int | None:
+    def scene_limit(self, split: str) -> int | None:
         """Number of the split's scenes to use; None for all."""
         ...
 
@@ -55,7 +55,7 @@ class Source(Protocol):
         ...
 
 
-class Share(NamedTuple):
+class TrainFraction(NamedTuple):
     """A fraction of the training pieces."""
 
     pieces: list[Piece]  # training first, then all of the other splits
@@ -63,7 +63,7 @@ class Share(NamedTuple):
     part: float  # of all training scenes that lie in these pieces, in 0..1
 
 
-def fraction_of(source: Source, fraction: float) -> Share:
+def take_fraction(source: Source, fraction: float) -> TrainFraction:
     """The first pieces that hold ``fraction`` of the training scenes, and all pieces of other splits.
 
     Pieces may be of very different size, so their weights are added up, not their number.
@@ -77,14 +77,14 @@ def fraction_of(source: Source, fraction: float) -> Share:
     train = [piece for piece in pieces if piece.split == "train"]
     others = [piece for piece in pieces if piece.split != "train"]
     if fraction == 1 or not train:
-        return Share(train + others, 1.0, 1.0)
-    weights = [source.weight(piece) for piece in train]
+        return TrainFraction(train + others, 1.0, 1.0)
+    weights = [source.relative_size(piece) for piece in train]
     total, taken, count = math.fsum(weights), 0.0, 0
     if not total:
-        return Share(train + others, 1.0, 1.0)
+        return TrainFraction(train + others, 1.0, 1.0)
     while taken < fraction * total * (1 - SHORTFALL):
         taken, count = taken + weights[count], count + 1
-    return Share(train[:count] + others, min(1.0, fraction * total / taken), taken / total)
+    return TrainFraction(train[:count] + others, min(1.0, fraction * total / taken), taken / total)
 
 
 def check_size(size: int | None) -> None:
@@ -97,7 +97,7 @@ def check_size(size: int | None) -> None:
         raise ValueError(f"data.size={size} is no number of pixels: give at least 1, or null for the source's own")
 
 
-def choose(setting: str, value: str, choices: Sequence[str]) -> None:
+def check_choice(setting: str, value: str, choices: Sequence[str]) -> None:
     """Refuse a setting that is none of its choices.
 
     Raises:

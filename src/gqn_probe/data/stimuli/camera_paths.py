@@ -9,20 +9,22 @@ from torch import Tensor
 
 from gqn_probe.data.stimuli.cameras import camera_basis, facing_origin
 
-USUAL, STEEPEST = 25.0, 80.0  # degrees of elevation: of an orbit that nobody chose, and up to which one swings
-DEGREES, SHARE = 5.0, 0.1  # by which cameras may turn or rise beyond those that are known, and of the distance
+DEFAULT_ELEVATION = 25.0  # of an azimuth orbit, degrees
+MAX_ELEVATION = 80.0  # of an elevation orbit, degrees
+ANGLE_SLACK = 5.0  # degrees by which elevation and gaze may exceed those of the known cameras
+DISTANCE_SLACK = 0.1  # the same for the distance, as a fraction of it
 
 
 def azimuth_orbit(positions: int, *, elevation: float) -> Float[Tensor, "v 3"]:
     """Directions from the middle, around the vertical axis, all ``elevation`` degrees above the horizon."""
-    around = _turn(positions)
+    around = _full_turn(positions)
     return _direction(around, torch.full_like(around, math.radians(elevation)))
 
 
 def elevation_orbit(positions: int, *, azimuth: float, low: float, high: float) -> Float[Tensor, "v 3"]:
     """Directions that swing between two elevations and back, at one azimuth; degrees."""
     middle, swing = math.radians(low + high) / 2, math.radians(high - low) / 2
-    up = middle + swing * _turn(positions).sin()
+    up = middle + swing * _full_turn(positions).sin()
     return _direction(torch.full_like(up, math.radians(azimuth)), up)
 
 
@@ -35,7 +37,7 @@ def great_circle(positions: int, *, azimuth: float, inclination: float) -> Float
     first = torch.tensor([math.cos(start), math.sin(start), 0.0])
     flat = torch.tensor([-math.sin(start), math.cos(start), 0.0])
     second = math.cos(tilt) * flat + math.sin(tilt) * torch.tensor([0.0, 0.0, 1.0])
-    around = _turn(positions)[:, None]
+    around = _full_turn(positions)[:, None]
     return around.cos() * first + around.sin() * second
 
 
@@ -62,8 +64,8 @@ def orbit_path(
     """
     distance = (given[:, :3] - centre).norm(dim=1)
     height = _elevation(given, centre)
-    low, high = max(float(height.min()), -STEEPEST), min(float(height.max()), STEEPEST)
-    level = min(max(USUAL, low), high) if elevation is None else elevation
+    low, high = max(float(height.min()), -MAX_ELEVATION), min(float(height.max()), MAX_ELEVATION)
+    level = min(max(DEFAULT_ELEVATION, low), high) if elevation is None else elevation
     orbits = {
         "azimuth": lambda: azimuth_orbit(positions, elevation=level),
         "elevation": lambda: elevation_orbit(positions, azimuth=azimuth, low=low, high=high),
@@ -80,11 +82,11 @@ def check_cameras(path: Float[Tensor, "v 5"], known: Float[Tensor, "n 5"], centr
     Raises:
         ValueError: names the first camera that is too near, too far, too high, too low or looks elsewhere.
     """
-    asked, given = _measures(path, centre), _measures(known, centre)
+    asked, given = _viewing_geometry(path, centre), _viewing_geometry(known, centre)
     for name, values in asked.items():
         unit = "" if name == "distance" else "°"
         low, high = float(given[name].min()), float(given[name].max())
-        slack = SHARE * high if name == "distance" else DEGREES
+        slack = DISTANCE_SLACK * high if name == "distance" else ANGLE_SLACK
         wrong = ((values < low - slack) | (values > high + slack)).nonzero()[:, 0].tolist()
         if wrong:
             raise ValueError(
@@ -93,7 +95,7 @@ def check_cameras(path: Float[Tensor, "v 5"], known: Float[Tensor, "n 5"], centr
             )
 
 
-def _measures(raw: Float[Tensor, "n 5"], centre: Float[Tensor, "3"]) -> dict[str, Float[Tensor, " n"]]:
+def _viewing_geometry(raw: Float[Tensor, "n 5"], centre: Float[Tensor, "3"]) -> dict[str, Float[Tensor, " n"]]:
     """Of raw cameras: distance from the middle, elevation above it and how far off it they look, in degrees."""
     offset = raw[:, :3] - centre
     distance = offset.norm(dim=1)
@@ -116,7 +118,7 @@ def cameras_facing(
     return torch.cat([raw[..., :3] + torch.tensor(centre), raw[..., 3:]], dim=-1)
 
 
-def _turn(positions: int) -> Float[Tensor, " v"]:
+def _full_turn(positions: int) -> Float[Tensor, " v"]:
     return 2 * math.pi * torch.arange(positions) / positions
 
 

@@ -23,7 +23,7 @@ EDGE = 0.25  # of a cube, in world units
 AMBIENT = 0.45
 LIGHT = (0.35, 0.55, 0.76)  # towards the light; three different numbers, so that all six faces differ
 BACKGROUNDS = {"plain": (0.83, 0.83), "gradient": (0.94, 0.66)}  # grey at the top and at the bottom
-CHUNK = {"cpu": 32}  # images rendered at once: as many as the cache holds; 1024 on other devices
+IMAGES_AT_ONCE = {"cpu": 32}  # images rendered at once: as many as the cache holds; 1024 on other devices
 NEAR = 1e-3  # the least depth that is projected, and distance from the axis that is more than rounding
 
 
@@ -94,13 +94,13 @@ def render_objects(
     images = torch.empty(*cameras.shape[:2], 3, size, size, dtype=torch.uint8, device=cameras.device)
     for parts in factors.parts.unique().tolist():
         rows = (factors.parts == parts).nonzero()[:, 0].to(cameras.device)
-        for row in rows.split(max(1, CHUNK.get(cameras.device.type, 1024) // views)):
+        for row in rows.split(max(1, IMAGES_AT_ONCE.get(cameras.device.type, 1024) // views)):
             positions, colors = (
                 repeat(column[row, :parts], "s n a -> (s v) n a", v=views)
                 for column in (factors.positions, factors.colors)
             )
             pixel = lens.scale / (size * supersample / 2)
-            rays = _cast(positions, colors, cameras[row].flatten(0, 1), lens, pixel, greys)
+            rays = _cast_rays(positions, colors, cameras[row].flatten(0, 1), lens, pixel, greys)
             rays = rearrange(rays, "s (h i) (w j) -> i j s h w", i=supersample, j=supersample)
             sums = unpack(sum((ray for line in rays for ray in line), start=torch.zeros_like(rays[0, 0])))
             means = ((sums + supersample**2 // 2).float() / supersample**2).to(torch.uint8)  # to the nearest
@@ -108,7 +108,7 @@ def render_objects(
     return images
 
 
-def _cast(
+def _cast_rays(
     positions: Float[Tensor, "s n 3"],
     colors: Float[Tensor, "s n 3"],
     cameras: Float[Tensor, "s 5"],
@@ -124,17 +124,17 @@ def _cast(
     """
     device, side = positions.device, len(greys)
     basis = camera_basis(cameras)
-    basis = basis._replace(forward=_off_axes(basis.forward))
+    basis = basis._replace(forward=_without_zeros(basis.forward))
     # Positions seen from where rays come from: the camera, or the plane through the origin that it looks at.
     if lens.kind == "perspective":
         positions = positions - cameras[:, None, :3]
         distance, faces_low = positions.abs().sum(dim=-1), positions > 0
-        rectangles = _around_corners(positions, basis, pixel, side)
+        rectangles = _perspective_rectangles(positions, basis, pixel, side)
     else:
-        positions = positions - _beside_axis(cameras, basis)[:, None]
+        positions = positions - _lateral_offset(cameras, basis)[:, None]
         distance = torch.einsum("sna,sa->sn", positions, basis.forward)
         faces_low = (basis.forward > 0)[:, None]
-        rectangles = _around_middle(positions, basis, pixel, side)
+        rectangles = _orthographic_rectangles(positions, basis, pixel, side)
 
     farthest_first = distance.argsort(dim=1, descending=True)
     positions = positions.take_along_dim(farthest_first[..., None], dim=1)
@@ -147,13 +147,14 @@ def _cast(
     shades = shades.take_along_dim(farthest_first[..., None], dim=1)
 
     canvas = repeat(greys, "h -> s (h w)", s=len(cameras), w=side).clone()
+    slabs_of = _perspective_slabs if lens.kind == "perspective" else _orthographic_slabs
     for cube in range(positions.shape[1]):
         row = top[:, cube, None] + torch.arange(rectangles.tall, device=device)
         column = left[:, cube, None] + torch.arange(rectangles.wide, device=device)
         index = rearrange(row * side, "s h -> s h 1") + rearrange(column, "s w -> s 1 w")
         x = rearrange((column.float() + 0.5 - side / 2) * pixel, "s w -> s 1 w")
         y = rearrange((side / 2 - row.float() - 0.5) * pixel, "s h -> s 1 h")
-        slabs = (_central_slabs if lens.kind == "perspective" else _parallel_slabs)(positions[:, cube], basis, x, y)
+        slabs = slabs_of(positions[:, cube], basis, x, y)
 
         x_enter, y_enter, z_enter = slabs.enter.unbind(dim=1)
         enter_yz = torch.maximum(y_enter, z_enter)
@@ -169,13 +170,13 @@ def _cast(
     return rearrange(canvas, "s (h w) -> s h w", h=side)
 
 
-def _off_axes(direction: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+def _without_zeros(direction: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     """Directions without a zero, so that they can be divided by."""
     tiny = torch.full_like(direction, 1e-6)
     return torch.where(direction.abs() < tiny, tiny.copysign(direction), direction)
 
 
-def _beside_axis(cameras: Float[Tensor, "s 5"], basis: Basis) -> Float[Tensor, "s 3"]:
+def _lateral_offset(cameras: Float[Tensor, "s 5"], basis: Basis) -> Float[Tensor, "s 3"]:
     """Distance of the camera's axis from the origin: exactly zero for a camera that faces it."""
     position = cameras[:, :3]
     across, along = ((position * axis).sum(dim=-1, keepdim=True) for axis in (basis.right, basis.up))
@@ -183,7 +184,7 @@ def _beside_axis(cameras: Float[Tensor, "s 5"], basis: Basis) -> Float[Tensor, "
     return torch.where(offset.norm(dim=-1, keepdim=True) < NEAR, torch.zeros_like(offset), offset)
 
 
-def _around_middle(positions: Float[Tensor, "s n 3"], basis: Basis, pixel: float, side: int) -> Rectangles:
+def _orthographic_rectangles(positions: Float[Tensor, "s n 3"], basis: Basis, pixel: float, side: int) -> Rectangles:
     """Pixels whose parallel rays can meet a cube: without roll, at most √2 edges wide and √3 tall. Row 0 is the top."""
     wide = min(side, math.ceil(EDGE * math.sqrt(2) / pixel) + 2)
     tall = min(side, math.ceil(EDGE * math.sqrt(3) / pixel) + 2)
@@ -194,7 +195,7 @@ def _around_middle(positions: Float[Tensor, "s n 3"], basis: Basis, pixel: float
     return Rectangles(top, left, tall, wide)
 
 
-def _around_corners(positions: Float[Tensor, "s n 3"], basis: Basis, pixel: float, side: int) -> Rectangles:
+def _perspective_rectangles(positions: Float[Tensor, "s n 3"], basis: Basis, pixel: float, side: int) -> Rectangles:
     """Pixels whose rays through the camera can meet a cube: around the pictures of its corners."""
     corners = EDGE / 2 * torch.tensor(list(product((-1.0, 1.0), repeat=3)), device=positions.device)
     corners = rearrange(positions, "s n a -> s n 1 a") + corners
@@ -207,7 +208,7 @@ def _around_corners(positions: Float[Tensor, "s n 3"], basis: Basis, pixel: floa
     return Rectangles(top, left, tall, wide)
 
 
-def _parallel_slabs(
+def _orthographic_slabs(
     position: Float[Tensor, "s 3"], basis: Basis, x: Float[Tensor, "s 1 w"], y: Float[Tensor, "s 1 h"]
 ) -> Slabs:
     """For rays that start at ``right * x + up * y`` and all go forward.
@@ -221,11 +222,11 @@ def _parallel_slabs(
     return Slabs(by_column + (by_row - reach), by_column + (by_row + reach))
 
 
-def _central_slabs(
+def _perspective_slabs(
     position: Float[Tensor, "s 3"], basis: Basis, x: Float[Tensor, "s 1 w"], y: Float[Tensor, "s 1 h"]
 ) -> Slabs:
     """For rays that start at the camera and go along ``forward + right * x + up * y``."""
     by_column = rearrange(basis.forward[..., None] + basis.right[..., None] * x, "s a w -> s a 1 w")
-    direction = _off_axes(by_column + rearrange(basis.up[..., None] * y, "s a h -> s a h 1"))
+    direction = _without_zeros(by_column + rearrange(basis.up[..., None] * y, "s a h -> s a h 1"))
     middle, reach = position[..., None, None] / direction, EDGE / 2 / direction.abs()
     return Slabs(middle - reach, middle + reach)

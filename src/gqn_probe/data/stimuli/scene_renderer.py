@@ -19,9 +19,9 @@ from gqn_probe.data.stimuli.ray_caster import EDGE, render_objects
 from gqn_probe.data.stimuli.shapes import ShapeIds, draw_shapes
 from gqn_probe.types import Factors, Lens, Scenes
 
-DISTANCE = 3.0  # of the camera from the object's middle
+CAMERA_DISTANCE = 3.0  # of the camera from the object's middle
 HUES = tuple(hsv_to_rgb(i / 10, 1.0, 1.0) for i in range(10))
-LENS = Lens("orthographic", scale=0.8, radius=0.8)  # cubes of one size, however many an object has
+DEFAULT_LENS = Lens("orthographic", scale=0.8, radius=0.8)  # cubes of one size, however many an object has
 
 
 def check_parts(parts: int | Sequence[int]) -> tuple[int, ...]:
@@ -69,13 +69,13 @@ def render_batch(
     stream: str = "",
     split: str | None = None,
     background: str = "plain",
-    lens: Lens = LENS,
+    lens: Lens = DEFAULT_LENS,
 ) -> Scenes:
     """The scenes with these ids, rendered, and left, where the ids are; as ``render_scenes``."""
     keys = scene_keys(scenes, seed=seed, stream=stream)
     factors = draw_factors(keys, check_parts(parts), split)
     draws = rearrange(uniform(mix(keys + 3), 2 * views), "s (v two) -> s v two", two=2)
-    cameras = sphere_cameras(draws, DISTANCE).float()
+    cameras = sphere_cameras(draws, CAMERA_DISTANCE).float()
     frames = render_objects(factors, cameras, lens=lens, size=size, background=background)
     return Scenes(frames, cameras, factors)
 
@@ -120,7 +120,7 @@ def render_scenes(
         stream=stream,
         split=split,
         background=background,
-        lens=check_lens(lens or LENS),
+        lens=check_lens(lens or DEFAULT_LENS),
     )
     factors = rendered.factors and Factors(*(column.cpu() for column in vars(rendered.factors).values()))
     return Scenes(rendered.frames.cpu(), rendered.cameras.cpu(), factors)

@@ -1,30 +1,89 @@
-"""A complete store as a source of scenes: a folder, or a URL whose shards are fetched as they are read."""
+"""A finished store as a source of scenes: a folder, or a URL whose shards are downloaded when they are first read."""
 
 import hashlib
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from gqn_probe.data.formats.remote import resolve
+from filelock import FileLock
+
+from gqn_probe.atomic_io import atomic_write
+from gqn_probe.data.formats.remote import fetch, resolve_root
 from gqn_probe.data.formats.tfrecord import raise_error
 from gqn_probe.data.sources.source import Piece, check_size
 from gqn_probe.data.stimuli.cameras import make_lens
-from gqn_probe.data.store.remote_shards import RemoteShards
-from gqn_probe.data.store.store import Index, Shard, read_index
+from gqn_probe.data.store.shard_file import checksum_of
+from gqn_probe.data.store.store_index import Index, Shard, read_index
 from gqn_probe.types import Lens, Scenes
+
+LOCKS = 64  # lock files, so that processes which download different shards rarely wait for each other
+
+
+@dataclass(frozen=True)
+class RemoteShards:
+    """Download cache of the store at the URL ``root``: ``folder`` holds at most ``max_bytes`` of its shards.
+
+    Any number of processes may share the folder; a deleted shard stays readable in processes that have mapped it.
+    """
+
+    root: str
+    folder: Path
+    max_bytes: int
+
+    def index(self) -> Index:
+        """Download and read the index.
+
+        Raises:
+            ValueError: the URL, which the message names, cannot be read or holds no index.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._write("index.json")
+        return read_index(self.folder)
+
+    def fetch(self, shard: Shard) -> None:
+        """Download a shard unless an undamaged copy exists; the oldest other shards are deleted to make room.
+
+        Raises:
+            ValueError: every attempt to read the URL, which the message names, failed.
+        """
+        with FileLock(self.folder / f"fetch-{zlib.crc32(shard.file.encode()) % LOCKS:02d}.lock"):
+            path = self.folder / shard.file
+            if shard.size_on_disk(self.folder) == shard.bytes and checksum_of(path) == shard.crc32c:
+                return
+            for oldest in self._oldest_beyond(self.max_bytes - shard.bytes):
+                oldest.unlink(missing_ok=True)
+            self._write(shard.file)
+
+    def _write(self, name: str) -> None:
+        with atomic_write(self.folder / name) as draft:
+            draft.write_bytes(fetch(f"{self.root}/{name}"))
+
+    def _oldest_beyond(self, room: int) -> Iterator[Path]:
+        """Yield the oldest shards, those to delete so that the others fit into ``room`` bytes."""
+        found = []
+        for path in self.folder.glob("*.safetensors"):
+            with suppress(FileNotFoundError):  # which another process has just removed
+                stat = path.stat()
+                found.append((stat.st_mtime_ns, stat.st_size, path))
+        for _, size, path in sorted(found, reverse=True):
+            room -= size
+            if room < 0:
+                yield path
 
 
 @dataclass(frozen=True)
 class PreparedStore:
-    """What ``python -m gqn_probe.data.prepare`` made; nothing is ever added to it."""
+    """Store that ``python -m gqn_probe.data.prepare`` made; it is only read."""
 
     root: str  # a folder, or a URL that fsspec opens
     size: int | None  # resize frames to it as they are read
-    lens: Lens | None  # None for that of the source
-    cache: str  # folder of folders for shards that are fetched
-    kept_gb: float  # of fetched shards, on disk
-    window: int  # of a URL: scenes that are shuffled together, shard after shard
+    lens: Lens | None  # None for that in the index
+    cache: str  # folder below which downloaded shards are kept
+    kept_gb: float  # of downloaded shards, on disk
+    window: int  # of a URL: length of the shuffle buffer, in scenes
 
     def __post_init__(self) -> None:
         check_size(self.size)
@@ -34,21 +93,21 @@ class PreparedStore:
 
     @cached_property
     def remote(self) -> RemoteShards | None:
-        """What fetches shards; None for a folder."""
+        """Download cache of a store behind a URL; None for a folder."""
         if "://" not in self.root:
             return None
-        root = resolve(self.root)
+        root = resolve_root(self.root)
         name = hashlib.sha256(root.encode()).hexdigest()[:16]
         return RemoteShards(root, Path(self.cache) / f"fetched-{name}", round(self.kept_gb * 1e9))
 
     @property
     def remake(self) -> Callable[[Shard], None] | None:
-        """What makes a shard that is not there, or damaged, whole."""
+        """Function that replaces a missing or damaged shard; None for a folder."""
         return self.remote and self.remote.fetch
 
     @property
     def folder(self) -> Path:
-        """Where shards are read from."""
+        """Local folder that shards are read from."""
         return Path(self.root).expanduser() if self.remote is None else self.remote.folder
 
     @cached_property
@@ -68,14 +127,14 @@ class PreparedStore:
     def pieces(self) -> list[Piece]:
         return [Piece(shard.split, shard.piece) for shard in sorted(self.index.shards, key=lambda shard: shard.file)]
 
-    def weight(self, piece: Piece) -> int:
+    def relative_size(self, piece: Piece) -> int:
         return self._scenes[piece]
 
     @cached_property
     def _scenes(self) -> dict[Piece, int]:
         return {Piece(shard.split, shard.piece): shard.scenes for shard in self.index.shards}
 
-    def limit(self, split: str) -> None:
+    def scene_limit(self, split: str) -> None:
         return None
 
     def read(self, piece: Piece, on_error: Callable[[ValueError], None] = raise_error) -> Scenes:

@@ -1,43 +1,97 @@
-"""Map one shard of a store into memory: a safetensors file, checked against the index before anything is used.
+"""Shards of a store as safetensors files: written atomically, and memory-mapped after a check against the index.
 
-Format: 8 bytes of header length, a JSON header with dtype, shape and place of each column, the data
+Format: 8 bytes of header length, a JSON header with dtype, shape and offsets of each column, the data
 (github.com/huggingface/safetensors).
 """
 
 import json
 import math
 import mmap
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import NamedTuple
 
+import google_crc32c
 import numpy as np
+import torch
+from einops import rearrange
+from torch import Tensor
 
+from gqn_probe.atomic_io import write_tensors
+from gqn_probe.data.formats.deepmind import EncodedScenes
 from gqn_probe.data.formats.jpeg import check_memory
-from gqn_probe.data.store.store import Shard, checksum_of
+from gqn_probe.data.store.store_index import Shard
+from gqn_probe.types import Factors, Scenes
 
 DTYPES = {"U8": np.uint8, "F32": np.float32, "I64": np.int64}
 LONGEST_HEADER = 100 << 20  # as safetensors itself allows
-STORED = {"frames": ("U8", 5), "cameras": ("F32", 3), "jpeg": ("U8", 1), "ends": ("I64", 2), "size": ("I64", 1)}
-OF_JPEGS = ("jpeg", "ends", "size")
+# Type and number of axes of each column.
+COLUMN_TYPES = {"frames": ("U8", 5), "cameras": ("F32", 3), "jpeg": ("U8", 1), "ends": ("I64", 2), "size": ("I64", 1)}
+JPEG_COLUMNS = ("jpeg", "ends", "size")
 
 
-class Mapped(NamedTuple):
-    """A shard in memory."""
+def write_shard(folder: Path, split: str, piece: str, scenes: Scenes | EncodedScenes) -> Shard:
+    """Write one shard atomically, and return its index entry.
+
+    Raises:
+        ValueError: the file cannot be written, for example because the disk is full.
+    """
+    size = scenes.size if isinstance(scenes, EncodedScenes) else scenes.frames.shape[-2:]
+    shard = Shard(split, piece, len(scenes.cameras), 0, "", shape=(scenes.cameras.shape[1], *size))
+    path = folder / shard.file
+    try:
+        write_tensors(path, _columns_of(scenes), {} if scenes.names is None else {"names": json.dumps(scenes.names)})
+        return replace(shard, bytes=path.stat().st_size, crc32c=checksum_of(path))
+    except OSError as error:
+        raise ValueError(f"cannot write {path}: {error}") from None
+
+
+def _columns_of(scenes: Scenes | EncodedScenes) -> dict[str, Tensor]:
+    """Return the columns of a shard: raw frames, or concatenated JPEGs with the offset at which each ends."""
+    if isinstance(scenes, EncodedScenes):
+        images = [frame for frames in scenes.frames for frame in frames]
+        ends = torch.tensor([len(image) for image in images]).cumsum(0)
+        return {
+            "jpeg": torch.frombuffer(bytearray(b"".join(images)), dtype=torch.uint8),
+            "ends": rearrange(ends, "(s v) -> s v", s=len(scenes.frames)),
+            "size": torch.tensor(scenes.size),
+            "cameras": scenes.cameras,
+        }
+    columns = {"frames": scenes.frames, "cameras": scenes.cameras}
+    if scenes.factors is not None:
+        columns |= {f"factors.{f.name}": getattr(scenes.factors, f.name) for f in fields(Factors)}
+    return {name: column.contiguous() for name, column in columns.items()}
+
+
+def checksum_of(path: Path) -> str:
+    """Return the CRC-32C of a file, in hex."""
+    checksum = google_crc32c.Checksum()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            checksum.update(block)
+    return checksum.digest().hex()
+
+
+class MappedShard(NamedTuple):
+    """Memory-mapped columns of a shard."""
 
     columns: dict[str, np.ndarray]
     names: tuple[str, ...]  # of its scenes
     memory: mmap.mmap
 
 
-def map_shard(folder: Path, shard: Shard, *, check: bool) -> Mapped:
-    """Map the columns of a shard; with ``check``, its checksum is compared first, which reads it once.
+def map_shard(folder: Path, shard: Shard, *, check: bool) -> MappedShard:
+    """Map the columns of a shard into memory.
+
+    Args:
+        check: compare the checksum of the file with the index first, which reads the file once.
 
     Raises:
-        ValueError: naming the file, where it is not what the index describes, or no shard.
+        ValueError: the file is not a shard, or not the one that the index describes; the message names it.
     """
     path = folder / shard.file
     try:
-        found = shard.size_in(folder)
+        found = shard.size_on_disk(folder)
         if found != shard.bytes:
             raise ValueError(f"it has {found} bytes where the index says {shard.bytes}")
         if check and checksum_of(path) != shard.crc32c:
@@ -52,11 +106,11 @@ def map_shard(folder: Path, shard: Shard, *, check: bool) -> Mapped:
             raise ValueError(f"it has not one name for each of {shard.scenes} scenes")
     except (ValueError, TypeError, KeyError, AttributeError, OSError, RecursionError) as error:
         raise ValueError(f"{path} is damaged ({error}): delete it and prepare the store again") from None
-    return Mapped(columns, tuple(names), memory)
+    return MappedShard(columns, tuple(names), memory)
 
 
 def _columns(memory: mmap.mmap) -> tuple[dict[str, np.ndarray], dict]:
-    """Each column as an array over the file, and the file's metadata."""
+    """Return each column as an array over the mapped file, and the metadata of the file."""
     length = int.from_bytes(memory[:8], "little")
     if length > min(len(memory) - 8, LONGEST_HEADER):
         raise ValueError("its header is longer than the file")
@@ -68,18 +122,18 @@ def _columns(memory: mmap.mmap) -> tuple[dict[str, np.ndarray], dict]:
             raise ValueError(f"column {name} is of type {entry['dtype']}, not {', '.join(DTYPES)}")
         dtype, (low, high), shape = np.dtype(DTYPES[entry["dtype"]]), entry["data_offsets"], entry["shape"]
         if not all(isinstance(number, int) and number >= 0 for number in (low, high, *shape)):
-            raise ValueError(f"column {name} has no place in it")
+            raise ValueError(f"column {name} has offsets that are no positive integers")
         if high > len(memory) - 8 - length or math.prod(shape) * dtype.itemsize != high - low:
-            raise ValueError(f"column {name} does not fit its place")
+            raise ValueError(f"column {name} does not match its offsets")
         columns[name] = np.frombuffer(memory, dtype, math.prod(shape), 8 + length + low).reshape(shape)
     return columns, metadata
 
 
 def _check_columns(columns: dict[str, np.ndarray], shard: Shard) -> None:
-    """Refuse what the index does not promise."""
-    needed = ("cameras", "frames") if "frames" in columns else ("cameras", *OF_JPEGS)
+    """Raise ValueError unless the columns have the types and shapes that the index entry says."""
+    needed = ("cameras", "frames") if "frames" in columns else ("cameras", *JPEG_COLUMNS)
     for name in needed:
-        dtype, axes = STORED[name]
+        dtype, axes = COLUMN_TYPES[name]
         if name not in columns:
             raise ValueError(f"it has no column {name}")
         column = columns[name]

@@ -15,8 +15,9 @@ from gqn_probe.atomic_io import remove_temporary_files
 from gqn_probe.data.formats.tfrecord import raise_error
 from gqn_probe.data.sources.source import Piece, Source
 from gqn_probe.data.stimuli.cameras import lens_settings
-from gqn_probe.data.store.store import DamagedIndexError, Index, Shard, checksum_of, read_index, write_shard
-from gqn_probe.data.workers import in_processes
+from gqn_probe.data.store.shard_file import checksum_of, write_shard
+from gqn_probe.data.store.store_index import DamagedIndexError, Index, Shard, read_index
+from gqn_probe.data.workers import worker_settings
 from gqn_probe.progress import progress
 
 log = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ def build_store(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(*[DamagedIndexError] if cache else ()):
-            index = _open(source, folder)
+            index = _read_or_start_index(source, folder)
             if not _missing(index, folder, pieces):
                 return index  # without a lock: the folder may be read-only
         lock = FileLock(folder / "lock").acquire()
@@ -56,22 +57,22 @@ def build_store(
     with lock:
         remove_temporary_files(folder)
         try:
-            index = _open(source, folder)
+            index = _read_or_start_index(source, folder)
         except DamagedIndexError:
             if not cache:
                 raise
             log.warning("%s is damaged, and is made again", folder / "index.json")
-            index = _new(source)
+            index = _empty_index(source)
         missing = _missing(index, folder, pieces)
         for shard in index.shards:
-            if shard.size_in(folder) not in (0, shard.bytes):
+            if shard.size_on_disk(folder) not in (0, shard.bytes):
                 log.warning("%s is damaged, and is made again", folder / shard.file)
         shards = {(shard.split, shard.piece): shard for shard in index.shards}
         failed: list[str] = []
         written = time.monotonic()
         try:
             with progress("preparing scenes", len(missing), "shards") as advance:
-                for outcome in outcomes(Writing(source, folder, missing, skip_unreadable), workers):
+                for outcome in write_shards(ShardWriter(source, folder, missing, skip_unreadable), workers):
                     match outcome:
                         case Shard():
                             _check_shape(outcome, next(iter(shards.values()), outcome))
@@ -91,14 +92,14 @@ def build_store(
     return index
 
 
-def _open(source: Source, folder: Path) -> Index:
-    index = read_index(folder) if (folder / "index.json").exists() else _new(source)
+def _read_or_start_index(source: Source, folder: Path) -> Index:
+    index = read_index(folder) if (folder / "index.json").exists() else _empty_index(source)
     if index.source != source.identity():
         raise ValueError(f"{folder} holds {index.source}, not {source.identity()}: choose another folder")
     return index
 
 
-def _new(source: Source) -> Index:
+def _empty_index(source: Source) -> Index:
     return Index(source.identity(), lens=lens_settings(source.find_lens()))
 
 
@@ -112,7 +113,7 @@ def remake_shard(source: Source, folder: Path, shard: Shard) -> None:
         if _damage(folder, shard) is None:
             return
         log.warning("%s is damaged, and is made again", folder / shard.file)
-        made = Writing(source, folder, [Piece(shard.split, shard.piece)], skip_unreadable=bool(shard.unreadable))[0]
+        made = ShardWriter(source, folder, [Piece(shard.split, shard.piece)], skip_unreadable=bool(shard.unreadable))[0]
         if isinstance(made, ValueError):
             raise made
         if not isinstance(made, Shard) or made.crc32c != shard.crc32c:
@@ -120,7 +121,7 @@ def remake_shard(source: Source, folder: Path, shard: Shard) -> None:
 
 
 def _missing(index: Index, folder: Path, pieces: Sequence[Piece]) -> list[Piece]:
-    present = {(shard.split, shard.piece) for shard in index.shards if shard.size_in(folder) == shard.bytes}
+    present = {(shard.split, shard.piece) for shard in index.shards if shard.size_on_disk(folder) == shard.bytes}
     return [piece for piece in pieces if piece not in present]
 
 
@@ -131,7 +132,7 @@ def _check_shape(shard: Shard, first: Shard) -> None:
 
 
 @dataclass(frozen=True)
-class Writing(Dataset[Shard | str | ValueError]):
+class ShardWriter(Dataset[Shard | str | ValueError]):
     """Pieces that become shards as they are asked for, each on its own."""
 
     source: Source
@@ -160,7 +161,7 @@ class Writing(Dataset[Shard | str | ValueError]):
         return replace(shard, unreadable=tuple(map(str, unreadable)))
 
 
-def outcomes(writing: Writing, workers: int | None) -> Iterator[Shard | str | ValueError]:
+def write_shards(writing: ShardWriter, workers: int | None) -> Iterator[Shard | str | ValueError]:
     """Yield the outcomes of the pieces, in any order; those not begun are left alone where no more is asked for.
 
     In processes, because decoding and parsing hold the GIL too often for threads.
@@ -168,7 +169,7 @@ def outcomes(writing: Writing, workers: int | None) -> Iterator[Shard | str | Va
     own = torch.Generator()  # a DataLoader draws a seed, which must not come from the caller's random numbers
     workers = min(torch.get_num_threads() if workers is None else workers, len(writing))
     try:
-        yield from DataLoader(writing, batch_size=None, in_order=False, generator=own, **in_processes(workers))
+        yield from DataLoader(writing, batch_size=None, in_order=False, generator=own, **worker_settings(workers))
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
@@ -196,6 +197,6 @@ def _damage(folder: Path, shard: Shard) -> str | None:
     path = folder / shard.file
     if not path.exists():
         return f"{path} is missing"
-    if (found := shard.size_in(folder)) != shard.bytes:
+    if (found := shard.size_on_disk(folder)) != shard.bytes:
         return f"{path} has {found} bytes where the index says {shard.bytes}"
     return None if checksum_of(path) == shard.crc32c else f"{path} has another checksum than the index says"

@@ -18,18 +18,18 @@ from torch import Tensor
 
 from gqn_probe.data.formats.jpeg import decode_jpegs
 from gqn_probe.data.formats.resize import resize_frames
-from gqn_probe.data.store.shard_file import OF_JPEGS, Mapped, map_shard
-from gqn_probe.data.store.store import Shard
+from gqn_probe.data.store.shard_file import JPEG_COLUMNS, MappedShard, map_shard
+from gqn_probe.data.store.store_index import Shard
 from gqn_probe.types import Factors, Scenes
 
 READ_BYTES = 16 << 20  # how much is read before its memory is returned; the kernel maps up to 20 times as much
 KEPT_BYTES = 256 << 20  # shards of this size together stay in memory: it takes time to map them again
 OPEN_SHARDS = 256  # each takes a file descriptor, of which a process may have no more than 1024
-Remake = Callable[[Shard], None]
+RemakeShard = Callable[[Shard], None]
 
 
-class Places(NamedTuple):
-    """Places of rows: number of the shard, and row in it."""
+class ShardPlaces(NamedTuple):
+    """Place of each row in the store: the number of its shard, and its row in that shard."""
 
     shards: Int[np.ndarray, " s"]
     rows: Int[np.ndarray, " s"]
@@ -38,20 +38,20 @@ class Places(NamedTuple):
 class ShardRows(NamedTuple):
     """The rows asked for that lie in one shard: places among those asked for, and rows in the shard."""
 
-    shard: Mapped
+    shard: MappedShard
     places: list[int]
     rows: list[int]
 
 
-class OpenShards:
+class MappedShards:
     """The shards of a store that are mapped; few at a time, and little of them in memory. Each is checked once.
 
     ``remake``, where there is one, makes a damaged shard again.
     """
 
-    def __init__(self, folder: Path, shards: Sequence[Shard], remake: Remake | None = None) -> None:
+    def __init__(self, folder: Path, shards: Sequence[Shard], remake: RemakeShard | None = None) -> None:
         self.folder, self.shards, self.remake = folder, tuple(shards), remake
-        self._maps: dict[int, Mapped] = {}  # by number of the shard; the last used comes last
+        self._maps: dict[int, MappedShard] = {}  # by number of the shard; the last used comes last
         self._checked: set[int] = set()
         self._touched: set[int] = set()
         self._read = 0
@@ -59,7 +59,7 @@ class OpenShards:
     def __getstate__(self) -> dict:
         return self.__dict__ | {"_maps": {}, "_touched": set()}  # workers that are spawned map the files themselves
 
-    def __getitem__(self, number: int) -> Mapped:
+    def __getitem__(self, number: int) -> MappedShard:
         mapped = self._maps.pop(number, None)
         if mapped is None:
             mapped = self._map(self.shards[number], check=number not in self._checked)
@@ -72,7 +72,7 @@ class OpenShards:
             self._touched.discard(oldest)
         return mapped
 
-    def _map(self, shard: Shard, check: bool) -> Mapped:
+    def _map(self, shard: Shard, check: bool) -> MappedShard:
         try:
             return map_shard(self.folder, shard, check=check)
         except ValueError:
@@ -101,8 +101,8 @@ class StoredScenes:
         *,
         size: int | None = None,
         rows: Int[Tensor, " s"] | None = None,
-        opened: OpenShards | None = None,
-        remake: Remake | None = None,
+        opened: MappedShards | None = None,
+        remake: RemakeShard | None = None,
     ) -> None:
         """All scenes of some shards, or the given rows of them, in their order.
 
@@ -114,7 +114,7 @@ class StoredScenes:
         self.folder, self.shards, self.size = folder, tuple(shards), size
         self._starts = np.cumsum([0] + [shard.scenes for shard in shards])
         self.rows = torch.arange(int(self._starts[-1])) if rows is None else rows
-        self._opened = opened or OpenShards(folder, shards, remake)
+        self._opened = opened or MappedShards(folder, shards, remake)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -167,8 +167,8 @@ class StoredScenes:
         return self._opened[int(self.places.shards[0])].columns["cameras"].shape[1] if len(self) else 0
 
     @property
-    def places(self) -> Places:
-        """Places of the rows."""
+    def places(self) -> ShardPlaces:
+        """Place of each row in the store."""
         return self._places(self.rows)
 
     @property
@@ -178,9 +178,9 @@ class StoredScenes:
         pieces = np.array([zlib.crc32(f"{shard.split}-{shard.piece}".encode()) for shard in self.shards])
         return torch.from_numpy((pieces[shards] << 24) + rows)
 
-    def _places(self, rows: Int[Tensor, " s"]) -> Places:
+    def _places(self, rows: Int[Tensor, " s"]) -> ShardPlaces:
         shards = np.searchsorted(self._starts, rows.numpy(), side="right") - 1
-        return Places(shards, rows.numpy() - self._starts[shards])
+        return ShardPlaces(shards, rows.numpy() - self._starts[shards])
 
     def _by_shard(self, rows: Int[Tensor, " s"]) -> Iterator[ShardRows]:
         """Yield the rows of one shard after the other, so that few need to be open."""
@@ -203,7 +203,7 @@ class StoredScenes:
         gathered: dict[str, np.ndarray] = {}
         for shard, places, own_rows in self._by_shard(rows):
             for name, column in shard.columns.items():
-                if name in OF_JPEGS or not name.startswith(prefix):
+                if name in JPEG_COLUMNS or not name.startswith(prefix):
                     continue
                 if name not in gathered:
                     gathered[name] = np.empty((len(rows), *column.shape[1:]), column.dtype)

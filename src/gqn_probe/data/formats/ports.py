@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from einops import rearrange
 
-from gqn_probe.data.formats.jpeg import check_memory, decode_jpegs, jpeg_size, most_bytes
+from gqn_probe.data.formats.jpeg import check_memory, decode_jpegs, jpeg_size, max_decoded_bytes
 from gqn_probe.data.formats.remote import fetch
 from gqn_probe.data.formats.saved_arrays import Array, read_saved
 from gqn_probe.inert_pickle import DAMAGE
@@ -45,7 +45,7 @@ def read_converted(path: str | Path) -> Scenes:
         raise ValueError(f"{path} is damaged or no file of scenes: {error}") from None
     except ValueError as error:
         raise ValueError(f"{path} cannot be read: {error}") from None
-    scenes, left = [], most_bytes(len(content))
+    scenes, left = [], max_decoded_bytes(len(content))
     for number, arrays in enumerate(found):
         scene = _checked(arrays, f"{path}, scene {number}")
         left -= max(scene.frames.nbytes, arrays.frames.nbytes)
@@ -78,7 +78,7 @@ def _read_npz(content: bytes) -> list[SceneArrays]:
     """The scenes of an archive with the arrays ``frames`` and ``cameras``."""
     with zipfile.ZipFile(BytesIO(content)) as archive:
         size = sum(entry.file_size for entry in archive.infolist())
-    if size > most_bytes(len(content)):
+    if size > max_decoded_bytes(len(content)):
         raise ValueError(f"it unpacks to {size:,} bytes, which no images do")
     with np.load(BytesIO(content), allow_pickle=False) as arrays:
         absent = {"frames", "cameras"} - {*arrays.files}
@@ -100,7 +100,7 @@ def _read_hdf5(content: bytes) -> list[SceneArrays]:
         if len(columns) < len(named):
             raise ValueError("images and viewpoints are no arrays")
         size = sum(column.nbytes for column in columns)
-        if size > most_bytes(len(content)):
+        if size > max_decoded_bytes(len(content)):
             raise ValueError(f"it unpacks to {size:,} bytes, which no images do")
         frames, viewpoints = (np.asarray(column) for column in columns)
     if viewpoints.ndim != 3 or viewpoints.shape[2] != 7:

@@ -9,9 +9,10 @@ from jaxtyping import Int
 from torch import Tensor
 
 from gqn_probe.data import SceneDataModule, render_scenes
-from gqn_probe.data.loader import SceneBatches, SceneLoader
-from gqn_probe.data.store import remote_shards
-from gqn_probe.data.store.store import Index, write_shard
+from gqn_probe.data.loader import SceneBatchSampler, SceneLoader
+from gqn_probe.data.store import prepared_store
+from gqn_probe.data.store.shard_file import write_shard
+from gqn_probe.data.store.store_index import Index
 
 SHARDS, SCENES = 20, 6
 
@@ -37,7 +38,7 @@ def fetched(bucket: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(path.rpartition("/")[2])
         return bucket.joinpath(names[-1]).read_bytes()
 
-    monkeypatch.setattr(remote_shards, "fetch", fetch)
+    monkeypatch.setattr(prepared_store, "fetch", fetch)
     return names
 
 
@@ -72,7 +73,7 @@ def test_ranks_read_shards_of_their_own_and_a_scene_is_late_by_less_than_the_win
 
     def rows(rank: int, window: int) -> Int[Tensor, " s"]:
         settings = {"seed": 0, "train": True, "rank": rank, "world": 2, "shards": shards, "window": window}
-        return torch.cat(list(SceneBatches(len(shards), 5, **settings)))  # pyright: ignore[reportArgumentType]
+        return torch.cat(list(SceneBatchSampler(len(shards), 5, **settings)))  # pyright: ignore[reportArgumentType]
 
     first, second = rows(0, 12), rows(1, 12)
     assert sorted(torch.cat([first, second]).tolist()) == list(range(len(shards)))
