@@ -1,6 +1,6 @@
-"""The LightningDataModule: makes sure that the scenes are in a store, then serves batches of them.
+"""The LightningDataModule: prepares a store of the source's scenes, then loads batches from it.
 
-Every source goes through the same store, so that reading never depends on where scenes came from.
+Every source goes through a store, so that loading does not depend on where scenes came from.
 """
 
 import functools
@@ -19,13 +19,7 @@ from jaxtyping import Float, Int
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
 
-from gqn_probe.data.loader import (
-    FixedOrderSampler,
-    RenderedSceneBatches,
-    SceneBatchSampler,
-    SceneLoader,
-    StoredSceneBatches,
-)
+from gqn_probe.data.loader import FixedOrderSampler, RenderedBatches, SceneBatchSampler, SceneLoader, StoredBatches
 from gqn_probe.data.sources.rendered import RenderedScenes
 from gqn_probe.data.sources.source import Piece, Source, TrainFraction, check_choice, take_fraction
 from gqn_probe.data.stimuli.cameras import ORDERS, encode_cameras, lens_settings
@@ -40,21 +34,21 @@ from gqn_probe.types import SPLITS, Batch, Lens, Scenes, Split
 log = logging.getLogger(__name__)
 
 BACKGROUND_FRAMES = 320
-HELD_OUT = 0.05  # of the training scenes, for each split that a source does not have
+HELD_OUT = 0.05  # of the training scenes, for each split that the source lacks
 
 
 class SceneDataModule(LightningDataModule):
     """Scenes of one source in the splits "train", "val" and "test".
 
-    Where the source has no validation or test split, each training scene is held out for it with a chance of 5 %, and
-    at least one is; by shape where shapes are known. A scene's lot depends on its piece and its place in it alone.
+    If the source lacks a validation or test split, 5 % of the training scenes on average, and at least one, are held
+    out for it (whole shapes, if shapes are known). The choice depends on a scene's piece and its row in it alone.
 
     Args:
-        online: render training scenes for each batch on the training device; each epoch has new ones.
-        fraction: how much of the training split to use, in 0..1 of its scenes; files beyond it are not read.
-        batch_size: scenes of a batch, on all devices together.
-        seed: decides the order of batches.
-        cache: folder for stores of scenes.
+        online: render training scenes batch by batch on the training device, new ones in each epoch.
+        fraction: of the training scenes to use, in (0, 1]; files beyond it are not read.
+        batch_size: scenes of a batch on all devices together.
+        seed: of the order of scenes.
+        cache: folder below which stores of scenes are kept.
     """
 
     def __init__(
@@ -93,11 +87,11 @@ class SceneDataModule(LightningDataModule):
 
     @property
     def lens(self) -> Lens:
-        """The lens of all cameras, with the place of the scenes in the world."""
+        """Lens of all cameras, and position of the scenes in the world."""
         return self.source.find_lens()
 
     def background(self) -> tuple[float, float, float]:
-        """The commonest colour: the median of each channel, in 0..1, over some 320 frames of training scenes."""
+        """Return the median colour (RGB in 0..1) of some 320 training frames, taken for the background."""
         return self._background
 
     @cached_property
@@ -112,68 +106,65 @@ class SceneDataModule(LightningDataModule):
         return red / 255, green / 255, blue / 255
 
     @cached_property
-    def _share(self) -> TrainFraction:
-        """The pieces to read, and how much of them."""
-        share = take_fraction(self.source, self.fraction)
-        return share._replace(pieces=[piece for piece in share.pieces if not (self.online and piece.split == "train")])
+    def _fraction(self) -> TrainFraction:
+        """Pieces to read, and the fraction of their scenes to use."""
+        taken = take_fraction(self.source, self.fraction)
+        return taken._replace(pieces=[piece for piece in taken.pieces if not (self.online and piece.split == "train")])
 
     def prepare_data(self) -> None:
-        """Render, read or convert what the store lacks."""
-        self._index(self._share.pieces)
+        """Add the missing pieces to the store."""
+        self._prepared_index(self._fraction.pieces)
 
-    def _index(self, pieces: Sequence[Piece]) -> Index:
-        """The index of a store that holds these pieces."""
+    def _prepared_index(self, pieces: Sequence[Piece]) -> Index:
+        """Return the index of the store after making sure that it holds ``pieces``."""
         if isinstance(self.source, PreparedStore):
             return self.source.index
         return build_store(self.source, self.folder, pieces, cache=True)
 
     def setup(self, stage: str | None = None) -> None:
-        """Open the store, which is prepared first where it has to be."""
+        """Open all splits of the store, which is prepared first if necessary."""
         self._open(SPLITS)
 
     def _open(self, splits: Sequence[Split]) -> None:
-        """Open these splits, each without the others; only training and what is held out from it need each other."""
-        held_out = self._held_out()
+        """Open ``splits`` and no others, except that the training split is opened with those held out from it."""
+        held_out = self._missing_splits()
         together = {"train", *held_out}
         needed = {*splits} if together.isdisjoint(splits) else {*splits, *together}
         wanted: list[Split] = [split for split in SPLITS if split in needed and split not in self._splits]
         if not wanted:
             return
-        pieces = [piece for piece in self._share.pieces if piece.split in wanted]
-        index = self._index(pieces)
+        pieces = [piece for piece in self._fraction.pieces if piece.split in wanted]
+        index = self._prepared_index(pieces)
         prepared = self.source if isinstance(self.source, PreparedStore) else None
         remake = prepared.remake if prepared else functools.partial(remake_shard, self.source, self.folder)
         shards = {(shard.split, shard.piece): shard for shard in index.shards}
         for split in wanted:
             own = [shards[piece] for piece in pieces if piece.split == split]
             stored = StoredScenes(self.folder, own, size=prepared and prepared.size, remake=remake)
-            self._splits[split] = stored.select(slice(self._number(split, len(stored))))
+            self._splits[split] = stored.select(slice(self._scenes_to_use(split, len(stored))))
         for split in held_out:
             if split in wanted:
                 self._hold_out(split)
 
-    def _number(self, split: Split, stored: int) -> int:
-        """Number of the split's stored scenes to use."""
+    def _scenes_to_use(self, split: Split, stored: int) -> int:
+        """Return how many of the ``stored`` scenes of a split to use."""
         limit = self.source.scene_limit(split)
         usable = stored if limit is None else min(limit, stored)
         if split != "train" or self.fraction == 1 or not usable:
             return usable
-        number = max(1, math.ceil(self._share.kept * usable - 1e-6))
-        log.info("training on %d of about %d scenes (data.fraction)", number, round(usable / self._share.part))
+        number = max(1, math.ceil(self._fraction.kept * usable - 1e-6))
+        log.info("training on %d of about %d scenes (data.fraction)", number, round(usable / self._fraction.part))
         return number
 
-    def _held_out(self) -> list[Split]:
-        """The splits that the source does not have; those of rendered scenes are as large as was asked for."""
+    def _missing_splits(self) -> list[Split]:
+        """Return the splits that the source lacks; rendered scenes have every split, of the size that was set."""
         if isinstance(self.source, RenderedScenes):
             return []
         present = {piece.split for piece in self.source.pieces()}
         return [split for split in SPLITS[1:] if split not in present]
 
     def _hold_out(self, split: Split) -> None:
-        """Move scenes, or whole shapes where they are known, from training to a split that the source does not have.
-
-        Training keeps at least one.
-        """
+        """Move about 5 % of the training scenes (whole shapes, if known) to ``split``; at least one stays."""
         train = self._splits["train"]
         if not len(train):
             return
@@ -189,12 +180,12 @@ class SceneDataModule(LightningDataModule):
         log.info("%d of %d training scenes are held out as split %r", int(held.sum()), len(train), split)
 
     def split(self, split: Split | Literal["all"]) -> StoredScenes:
-        """The scenes of a split, in the store; ``rows`` are the ids by which batches name them.
+        """Return the stored scenes of a split, whose ``rows`` are the ids in ``Batch.scenes``.
 
         "all" is every scene of the store, for a network that was trained on none of them.
 
         Raises:
-            ValueError: where it is empty.
+            ValueError: the split is empty.
         """
         if split == "all":
             self._open(SPLITS)
@@ -205,28 +196,28 @@ class SceneDataModule(LightningDataModule):
         return self._splits[split]
 
     def scenes(self, split: Split, limit: int | None = None) -> Scenes:
-        """The first ``limit`` scenes of a split in memory, frames as bytes; all for None."""
+        """Read the first ``limit`` scenes of a split into memory; all for None."""
         if self.online and split == "train":
             return self._render(torch.arange(self._rendered.train)[:limit])
         return self.split(split)[:limit]
 
     def encode(self, raw: Float[Tensor, "*n 5"]) -> Float[Tensor, "*n 7"]:
-        """Raw cameras to what the network sees, in the configured order."""
+        """Encode raw cameras for the network, in the configured order."""
         return encode_cameras(raw, self.camera_order)
 
     def train_dataloader(self) -> SceneLoader:
-        """Batches in an order that seed and epoch decide; each rank has its own scenes."""
+        """Return batches in an order set by seed and epoch; every rank has scenes of its own."""
         return self._loader("train")
 
     def val_dataloader(self) -> SceneLoader:
-        """Batches in the order of the scenes."""
+        """Return batches in the order of the store."""
         return self._loader("val")
 
     def batch_on_each(self, devices: int) -> int:
-        """Scenes of a batch on each of some devices, which share it evenly.
+        """Return the batch size of each of ``devices``.
 
         Raises:
-            ValueError: they cannot.
+            ValueError: ``batch_size`` is no multiple of their number.
         """
         if self.batch_size % devices:
             less, more = self.batch_size // devices * devices, -(-self.batch_size // devices) * devices
@@ -238,28 +229,26 @@ class SceneDataModule(LightningDataModule):
 
     def _loader(self, split: Split) -> SceneLoader:
         fresh = self.online and split == "train"
-        scenes = (
-            RenderedSceneBatches(self._rendered) if fresh else StoredSceneBatches(self.split(split), self.camera_order)
-        )
+        scenes = RenderedBatches(self._rendered) if fresh else StoredBatches(self.split(split), self.camera_order)
         world, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
         workers = worker_settings(self.num_workers)
         kind = FixedOrderSampler if getattr(self.trainer, "overfit_batches", 0) else SceneBatchSampler
         train = split == "train" and kind is SceneBatchSampler
-        share: dict[str, Any] = {"seed": self.seed, "rank": rank, "world": world}
+        order: dict[str, Any] = {"seed": self.seed, "rank": rank, "world": world}
         if self._window and train:
-            share |= {"shards": torch.from_numpy(self.split(split).places.shards), "window": self._window}
-        batches = kind(len(scenes), self.batch_on_each(world), train=train, fresh=fresh and train, **share)
+            order |= {"shards": torch.from_numpy(self.split(split).places.shards), "window": self._window}
+        sampler = kind(len(scenes), self.batch_on_each(world), train=train, fresh=fresh and train, **order)
         return SceneLoader(
             scenes,
             batch_size=None,
-            sampler=batches,
+            sampler=sampler,
             persistent_workers=workers["num_workers"] > 0,
             pin_memory=torch.cuda.is_available(),
             **workers,
         )
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Render the batches that are made online."""
+        """Render the scenes of a batch that has ids only."""
         if batch.frames.shape[1]:
             return batch
         scenes = self._render(batch.scenes)
@@ -275,7 +264,7 @@ class SceneDataModule(LightningDataModule):
         return self._rendered.render(ids, "train")
 
     def fingerprint(self, split: Split | Literal["all"]) -> str:
-        """Identifies the content of a split, in hex: the checksums of its shards and the rows taken from them."""
+        """Return a hash (hex) of the content of a split: checksums of its shards, and the rows taken from them."""
         if self.online and split == "train":
             return _digest(self.source.identity())
         chosen = self.split(split)
@@ -284,7 +273,7 @@ class SceneDataModule(LightningDataModule):
         return _digest([chosen.rows.tolist(), shards, *resized])
 
     def provenance(self) -> dict:
-        """Provenance of the data: the source, and of each split its size, content and, if known, shapes."""
+        """Return the provenance of the data: its source, and size, fingerprint and known shapes of each split."""
         self.setup()
         splits = {}
         for split in SPLITS:

@@ -19,7 +19,7 @@ from gqn_probe.data.store.store_reader import StoredScenes
 from gqn_probe.types import Batch
 
 
-class StoredSceneBatches(Dataset):
+class StoredBatches(Dataset):
     """Scenes of a store, a whole batch at a time; cameras encoded in the given order."""
 
     def __init__(self, scenes: StoredScenes, order: str) -> None:
@@ -33,7 +33,7 @@ class StoredSceneBatches(Dataset):
         return Batch(scenes.frames, encode_cameras(scenes.cameras, self.order), self.scenes.rows[index])
 
 
-class RenderedSceneBatches(Dataset):
+class RenderedBatches(Dataset):
     """Scenes that are rendered once a batch is on its device; until then a batch is their ids and has no views."""
 
     def __init__(self, source: RenderedScenes) -> None:
