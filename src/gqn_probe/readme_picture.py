@@ -19,7 +19,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.inputs.view_selection import view_orders
-from gqn_probe.analysis.protocols.voxels import read_voxels
+from gqn_probe.analysis.protocols.voxels import decode_voxels
 from gqn_probe.data.stimuli.camera_paths import azimuth_orbit, cameras_facing
 from gqn_probe.data.stimuli.scene_renderer import CAMERA_DISTANCE
 from gqn_probe.film import contact_sheet, save_film
@@ -82,7 +82,7 @@ def make_picture(overrides: Sequence[str], path: Path, shown: Sequence[int] = SH
     job.setup_job(cfg.seed)
     settings = job.instantiate(cfg.probe)
     inputs = open_study_inputs(cfg, settings.objects)
-    found = read_voxels({"r": inputs}, list(FRAMES), strengths=settings.strengths, seed=settings.seed)
+    found = decode_voxels({"r": inputs}, list(FRAMES), strengths=settings.strengths, seed=settings.seed)
     film = imagine(inputs, job.instantiate(cfg.data), found, shown, seed=settings.seed)
     pictures = draw(film)
     save_film(

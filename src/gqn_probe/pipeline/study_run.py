@@ -9,7 +9,7 @@ import numpy as np
 from omegaconf import DictConfig
 
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
-from gqn_probe.analysis.protocols.jobs import is_done, job_note
+from gqn_probe.analysis.protocols.jobs import is_done, job_metadata
 from gqn_probe.analysis.protocols.study import run_study
 from gqn_probe.analysis.protocols.study_settings import StudySettings
 from gqn_probe.analysis.protocols.viewer_images import write_viewer
@@ -55,7 +55,7 @@ def plan_counts(cfg: DictConfig, folder: Path) -> list[CountJob]:
 
 def unfinished(jobs: Sequence[CountJob], study_inputs: StudyInputs, settings: StudySettings) -> list[CountJob]:
     """Return the jobs left to do: not those that an earlier run finished with the same weights, data and settings."""
-    note = job_note(study_inputs, settings)
+    note = job_metadata(study_inputs, settings)
     done = [each for each in jobs if is_done(each.folder, each.count, note)]
     for each in done:
         log.info("context=%d is done already: %s", each.count, each.folder)
@@ -103,7 +103,7 @@ def finish_study(
 
 def write_viewer_files(cfg: DictConfig, study_inputs: StudyInputs, settings: StudySettings, folder: Path) -> None:
     """Write the images of the report's viewer and the decoded cubes, unless ``viewer=null`` or r predicts no images."""
-    if cfg.get("viewer") is None or not study_inputs.draws:
+    if cfg.get("viewer") is None or not study_inputs.predicts_images:
         return
     wanted = job.instantiate(cfg.viewer)
     shown = {"counts": wanted.counts, "objects": wanted.objects}

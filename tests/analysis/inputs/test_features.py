@@ -107,7 +107,7 @@ def test_a_damaged_cache_is_made_again_with_one_warning(
     (path,) = study_inputs.cache.glob("*/pooled.npy")
     content = bytearray(path.read_bytes())
     content[-3] ^= 64
-    monkeypatch.setattr(features, "CHECKED", set())  # another process
+    monkeypatch.setattr(features, "VERIFIED", set())  # another process
     if damage == "no checksum":
         path.with_suffix(".crc32").unlink()
     else:

@@ -12,10 +12,10 @@ from sklearn.linear_model import Ridge as TheirRidge
 from torch.nn.functional import one_hot
 
 from gqn_probe.analysis.probes import dataset as dataset_module
-from gqn_probe.analysis.probes import linear, ridge, standard
-from gqn_probe.analysis.probes.dataset import ProbeDataset, along_axes
-from gqn_probe.analysis.probes.evaluation import ProbeResult, best
-from gqn_probe.analysis.probes.knn import NearestMean, Neighbours
+from gqn_probe.analysis.probes import linear, ridge, standardization
+from gqn_probe.analysis.probes.dataset import ProbeDataset, to_principal_axes
+from gqn_probe.analysis.probes.evaluation import ProbeResult, select_strength
+from gqn_probe.analysis.probes.knn import NearestMean, NearestNeighbours
 from gqn_probe.analysis.probes.linear import Linear, code_lengths
 from gqn_probe.analysis.probes.ridge import (
     Block,
@@ -28,7 +28,7 @@ from gqn_probe.analysis.probes.ridge import (
     tally,
     tally_direction,
 )
-from gqn_probe.analysis.probes.standard import moments
+from gqn_probe.analysis.probes.standardization import column_moments
 from gqn_probe.analysis.questions.splits import Split, rows_of, split_groups
 
 CONF = Path(__file__).parents[3] / "conf"
@@ -53,7 +53,7 @@ def test_ridge_is_scikit_learns(objects: int) -> None:
     dataset = _case(noise=1.0, objects=objects)
     dataset = dataset._replace(features=torch.cat([dataset.features, torch.randn(len(dataset.features), 20)], dim=1))
     targets = torch.stack([VALUES[dataset.labels], dataset.features[:, 0] ** 2], dim=1)
-    dataset = along_axes(dataset._replace(test_features=dataset.features))
+    dataset = to_principal_axes(dataset._replace(test_features=dataset.features))
     fit, rows = fit_ridge(dataset, targets, (0.1,)), dataset.features
     train = dataset.split.train
     theirs = TheirRidge(alpha=0.1 * len(train)).fit(rows[train], targets[train])
@@ -71,7 +71,7 @@ def test_ridge_chooses_its_strength_on_validation_rows() -> None:
 
 
 def test_the_most_accurate_strength_is_chosen_and_of_equals_the_one_of_least_loss() -> None:
-    assert best(torch.tensor([0.8, 0.9, 0.9]), torch.tensor([0.1, 3.0, 2.0])) == 2
+    assert select_strength(torch.tensor([0.8, 0.9, 0.9]), torch.tensor([0.1, 3.0, 2.0])) == 2
 
 
 @pytest.mark.slow
@@ -92,7 +92,7 @@ def test_the_default_linear_probe_has_converged() -> None:
 
 
 def test_neighbours_vote() -> None:
-    probe = Neighbours(neighbours=(1, 5), largest=1000)
+    probe = NearestNeighbours(neighbours=(1, 5), largest=1000)
     result = probe.evaluate([_case(noise=0.01)], VALUES, "cpu")[0]
     assert _right(result) == 1
     assert result.train is None
@@ -108,7 +108,7 @@ def test_code_is_short_for_what_is_easy_and_no_shorter_than_uniform_for_noise() 
 
 @pytest.mark.parametrize("strength", [1e-2, 1e-5])
 def test_linear_comes_to_scikit_learns_optimum(strength: float) -> None:
-    dataset = along_axes(_case(noise=2.0))
+    dataset = to_principal_axes(_case(noise=2.0))
     train = dataset.split.train
     fit = Linear(epochs=100, l2=(1e-1, strength)).fit(dataset, 4)
     rows, labels = dataset.features[train], dataset.labels[train]
@@ -134,8 +134,11 @@ def test_a_nearly_dead_unit_is_not_blown_up() -> None:
 
 
 def test_a_constant_column_is_left_out() -> None:
-    assert moments(torch.tensor([[7.0, 1.0], [7.0, 2.0]]), torch.arange(2))[1].tolist() == [math.inf, 0.5]
-    assert moments(torch.tensor([[1.0, 10.0], [2.0, 30.0]]), torch.arange(2), "column")[1].tolist() == [0.5, 10.0]
+    assert column_moments(torch.tensor([[7.0, 1.0], [7.0, 2.0]]), torch.arange(2))[1].tolist() == [math.inf, 0.5]
+    assert column_moments(torch.tensor([[1.0, 10.0], [2.0, 30.0]]), torch.arange(2), "column")[1].tolist() == [
+        0.5,
+        10.0,
+    ]
 
 
 def test_kernel_ridge_leaves_out_rows_exactly_and_keeps_targets_apart() -> None:
@@ -164,7 +167,7 @@ def test_ridge_of_features_is_that_of_rows_and_streamed_probes_are_those_in_memo
     train, strengths = torch.randperm(90)[:60], (1e-3, 1e-1, 10.0)
     whole = KernelRidge(linear_kernel(rows.double()), train, strengths).predict(*asked)
     monkeypatch.setattr(ridge, "NUMBERS", 7 * 12)
-    for module in (ridge, standard, dataset_module, linear):
+    for module in (ridge, standardization, dataset_module, linear):
         monkeypatch.setattr(module, "CHUNK", 7)
     for ours, theirs in zip(PrimalRidge(rows, train, strengths).predict(*asked), whole, strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-6)
@@ -174,7 +177,7 @@ def test_ridge_of_features_is_that_of_rows_and_streamed_probes_are_those_in_memo
     for probe, tolerance in ((Linear(epochs=60, l2=(1e-3, 1e-1)), 1e-4), (Ridge(l2=(1e-3, 1e-1)), 1e-6)):
         in_memory = probe.evaluate([case], VALUES, "cpu")[0]
         with monkeypatch.context() as few:
-            for module in (ridge, standard, dataset_module, linear):
+            for module in (ridge, standardization, dataset_module, linear):
                 few.setattr(module, "CHUNK", 7)
             streamed = probe.evaluate([case._replace(scratch=tmp_path)], VALUES, "cpu")[0]
         assert streamed.setting == in_memory.setting

@@ -17,7 +17,7 @@ COUNTS = torch.tensor([2, 4, 7])
 
 def _readings(labels: list[int], predicted: list[int]) -> Predictions:
     logits = torch.nn.functional.one_hot(torch.tensor(predicted), 3).float() * 2
-    return Predictions.of(torch.arange(len(labels)), torch.tensor(labels), logits)
+    return Predictions.from_logits(torch.arange(len(labels)), torch.tensor(labels), logits)
 
 
 def test_errors_are_in_counts() -> None:
@@ -41,7 +41,7 @@ def test_confusion_has_true_counts_as_rows() -> None:
 
 def test_adjacent_area_agrees_with_scikit_learn() -> None:
     labels = torch.randint(3, (200,))
-    predictions = Predictions.of(
+    predictions = Predictions.from_logits(
         torch.arange(200), labels, torch.randn(200, 3) + torch.nn.functional.one_hot(labels, 3)
     )
     low = labels < 2

@@ -6,7 +6,7 @@ from sklearn.linear_model import LogisticRegression
 
 from gqn_probe.analysis.probes.dataset import ProbeDataset
 from gqn_probe.analysis.probes.probe_fit import ProbeSettings, RowStream, fit_probes
-from gqn_probe.analysis.probes.standard import moments, principal_axes
+from gqn_probe.analysis.probes.standardization import column_moments, principal_axes
 from gqn_probe.analysis.questions.splits import Split
 
 SETTINGS = ProbeSettings(epochs=8, batch_size=32, learning_rate=0.1, l2=(1e-3, 1e-1))
@@ -72,7 +72,7 @@ def test_standardisation_sees_training_rows_alone() -> None:
     spoiled = dataset.features.clone()
     spoiled[dataset.split.validation] = 1e6
     for ours, theirs in zip(
-        moments(spoiled, dataset.split.train), moments(dataset.features, dataset.split.train), strict=True
+        column_moments(spoiled, dataset.split.train), column_moments(dataset.features, dataset.split.train), strict=True
     ):
         torch.testing.assert_close(ours, theirs)
 

@@ -24,7 +24,7 @@ OBJECTS = 100
 @pytest.fixture(autouse=True)
 def _no_tally(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is planted is r, not the views that it would be a sum of."""
-    monkeypatch.setattr("gqn_probe.analysis.protocols.count_probe.TALLIED", ())
+    monkeypatch.setattr("gqn_probe.analysis.protocols.count_probe.TALLY_CONTROLS", ())
 
 
 def _study(r: Tensor, planted: Planted, settings: StudySettings, folder: Path, *controls: str) -> Outcome:

@@ -25,10 +25,10 @@ def inputs(study_inputs: StudyInputs, settings: StudySettings, tmp_path: Path) -
 def test_sums_along_the_axes_are_the_sums_turned(inputs: ProbeInputs, study_inputs: StudyInputs) -> None:
     rows = inputs.dataset("whole", "none", 0).features.unflatten(0, (24, 3))
     assert rows.shape == (24, 3, 20)
-    whole = torch.stack([inputs.whole_rows("whole", column) for column in range(3)], dim=1)
+    whole = torch.stack([inputs.unreduced_rows("whole", column) for column in range(3)], dim=1)
     assert whole.shape[2] > 20
     torch.testing.assert_close(whole[:, 1], context_rows(study_inputs, "whole", nested(24, 6, 3, 0)))
-    assert 0.5 < inputs.kept["whole"] <= 1
+    assert 0.5 < inputs.retained["whole"] <= 1
     # a rotation of most of the length: products of rows are nearly what they were
     products, reduced = (torch.einsum("ski,tki->kst", each, each) for each in (whole, rows))
     assert float((products - reduced).norm() / products.norm()) < 0.1
@@ -37,7 +37,7 @@ def test_sums_along_the_axes_are_the_sums_turned(inputs: ProbeInputs, study_inpu
 def test_norms_are_of_every_number(inputs: ProbeInputs) -> None:
     found = inputs.dataset("whole", "norm", 0)
     assert found.scaling == "column"
-    whole = torch.stack([inputs.whole_rows("whole", column) for column in range(3)], dim=1)
+    whole = torch.stack([inputs.unreduced_rows("whole", column) for column in range(3)], dim=1)
     expected = TRANSFORMS["norm"](whole, torch.tensor(COUNTS), torch.Generator())
     torch.testing.assert_close(found.features, expected.flatten(0, 1))
 

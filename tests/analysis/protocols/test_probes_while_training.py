@@ -5,7 +5,7 @@ import torch
 from fitting import fit
 from tiny import tiny_module
 
-from gqn_probe.analysis.protocols.probes_while_training import ProbesWhileTraining, what_is_known
+from gqn_probe.analysis.protocols.probes_while_training import ProbesWhileTraining, probe_scores
 from gqn_probe.data import render_scenes
 
 STRENGTHS = (1e-6, 1e-2, 1e2)
@@ -18,12 +18,12 @@ def test_what_codes_hold_is_read_and_no_more():
     noise = 0.01 * torch.rand(60, 5, 4, generator=torch.Generator().manual_seed(0))
     ones = torch.ones(60, 5, 1)
     phi = torch.cat([colors[:, None].expand(-1, 5, -1), ones, noise], dim=2)
-    known = what_is_known(phi, scenes, [2, 5], ["color", "occupancy"], STRENGTHS)
+    known = probe_scores(phi, scenes, [2, 5], ["color", "occupancy"], STRENGTHS)
     assert known["color/linear/context_2"] > 0.99
     assert known["color/nearest/context_5"] > 0.5
     assert known["occupancy/linear/context_5"] < 0.1
     assert known["count/linear"] == known["count/nearest"] == 1.0
-    nothing = what_is_known(noise / noise.sum(dim=1, keepdim=True), scenes, [5], ["color"], STRENGTHS)
+    nothing = probe_scores(noise / noise.sum(dim=1, keepdim=True), scenes, [5], ["color"], STRENGTHS)
     assert nothing.keys() == {"color/linear/context_5", "color/nearest/context_5"}
     assert nothing["color/linear/context_5"] < 0.1
 

@@ -17,7 +17,7 @@ from scripts import ROOT
 
 from gqn_probe.analysis import StudyInputs, StudySettings, run_count, run_study
 from gqn_probe.analysis.inputs.view_selection import original_task
-from gqn_probe.analysis.probes.knn import Neighbours
+from gqn_probe.analysis.probes.knn import NearestNeighbours
 from gqn_probe.analysis.probes.linear import Linear
 from gqn_probe.analysis.probes.perceptron import Perceptron
 from gqn_probe.analysis.probes.ridge import Ridge
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.slow  # a study each
 PROBES = {
     "linear": Linear(epochs=3, l2=(1e-3,)),
     "ridge": Ridge(l2=(1e-2,)),
-    "knn": Neighbours(neighbours=(1, 3), largest=100),
+    "knn": NearestNeighbours(neighbours=(1, 3), largest=100),
     "mlp": Perceptron(epochs=2, batch_size=32, learning_rate=1e-3, l2=(0.0,), hidden=8, standardize=False),
 }
 Run = Callable[..., Path]

@@ -15,7 +15,7 @@ from gqn_probe.analysis.inputs.view_selection import nested_task
 from gqn_probe.analysis.probes.linear import Linear
 from gqn_probe.analysis.probes.perceptron import Perceptron
 from gqn_probe.analysis.protocols import jobs as jobs_module
-from gqn_probe.analysis.protocols.jobs import is_done, job_note
+from gqn_probe.analysis.protocols.jobs import is_done, job_metadata
 from gqn_probe.data.store.store_reader import scene_names
 from gqn_probe.types import to_unit
 
@@ -106,12 +106,12 @@ def test_a_job_is_done_until_what_it_depends_on_changes(
     study_inputs: StudyInputs, quick: StudySettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = run_count(study_inputs, 2, quick, tmp_path)
-    assert is_done(folder, 2, job_note(study_inputs, quick))
-    assert not is_done(folder, 3, job_note(study_inputs, quick))
-    assert not is_done(folder, 2, job_note(study_inputs, replace(quick, reconstruct=2)))
-    assert not is_done(folder, 2, job_note(study_inputs.untrained(3), quick))
+    assert is_done(folder, 2, job_metadata(study_inputs, quick))
+    assert not is_done(folder, 3, job_metadata(study_inputs, quick))
+    assert not is_done(folder, 2, job_metadata(study_inputs, replace(quick, reconstruct=2)))
+    assert not is_done(folder, 2, job_metadata(study_inputs.untrained(3), quick))
     monkeypatch.setattr(jobs_module, "code_fingerprint", lambda: "other code")
-    assert not is_done(folder, 2, job_note(study_inputs, quick))
+    assert not is_done(folder, 2, job_metadata(study_inputs, quick))
 
 
 def test_one_count_has_predictions_but_no_classifier(

@@ -2,7 +2,7 @@
 
 from gqn_probe.analysis.statistics.headline import (
     CountEvidence,
-    Told,
+    TargetChange,
     count_answer,
     images_answer,
     training_answer,
@@ -97,9 +97,9 @@ def test_direction_that_is_guessed_is_said_not_to_be_shown() -> None:
 
 
 TOLD = [
-    Told("second_moments", "r2", 0.25, 0.81, Interval(0.56, 0.5, 0.62), Interval(0.4, 0.3, 0.5)),
-    Told("shape", "accuracy", 0.5, 0.48, Interval(-0.02, -0.1, 0.06), Interval(-0.2, -0.3, -0.1)),
-    Told("direction", "r2", 0.9, 0.8, Interval(-0.1, -0.12, -0.08), None),
+    TargetChange("second_moments", "r2", 0.25, 0.81, Interval(0.56, 0.5, 0.62), Interval(0.4, 0.3, 0.5)),
+    TargetChange("shape", "accuracy", 0.5, 0.48, Interval(-0.02, -0.1, 0.06), Interval(-0.2, -0.3, -0.1)),
+    TargetChange("direction", "r2", 0.9, 0.8, Interval(-0.1, -0.12, -0.08), None),
 ]
 
 
@@ -118,7 +118,8 @@ def test_what_images_add_is_what_rises() -> None:
 def test_the_largest_changes_are_told_in_numbers_and_the_others_named() -> None:
     rises = {"shape": 0.5, "color": 0.1, "occupancy": 0.4, "parts": 0.3, "color_where": 0.2}
     told = [
-        Told(target, "r2", 0.2, 0.2 + rise, Interval(rise, rise - 0.05, rise + 0.05)) for target, rise in rises.items()
+        TargetChange(target, "r2", 0.2, 0.2 + rise, Interval(rise, rise - 0.05, rise + 0.05))
+        for target, rise in rises.items()
     ]
     text = images_answer("whole", (2, 15), told).text
     assert text.endswith(

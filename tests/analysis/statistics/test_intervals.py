@@ -7,21 +7,21 @@ from scipy.stats import binomtest, kstest, norm, ttest_1samp
 
 from gqn_probe.analysis.inputs.view_selection import incoherent, mixing_groups
 from gqn_probe.analysis.statistics.intervals import (
-    UnitSums,
-    combination,
-    correlation_within,
+    ClusterSums,
+    cluster_sums,
+    intraclass_correlation,
+    linear_combination,
     mean_interval,
+    proportion_difference,
+    proportion_interval,
     r2_interval,
-    share_difference,
-    share_interval,
-    unit_sums,
 )
 from gqn_probe.analysis.statistics.permutations import WithinObjectPermutations
 
 
-def _units(sums: list[float] | np.ndarray | torch.Tensor, rows: float) -> UnitSums:
+def _units(sums: list[float] | np.ndarray | torch.Tensor, rows: float) -> ClusterSums:
     sums = torch.as_tensor(sums, dtype=torch.float64)
-    return UnitSums(sums, torch.full_like(sums, rows))
+    return ClusterSums(sums, torch.full_like(sums, rows))
 
 
 def test_a_mean_has_the_t_interval() -> None:
@@ -34,36 +34,36 @@ def test_independent_rows_have_wilsons_interval() -> None:
     right = torch.zeros(4000)
     right[:3000] = 1
     theirs = binomtest(3000, 4000).proportion_ci(method="wilson")
-    assert share_interval(_units(right, 1.0))[1:] == pytest.approx((theirs.low, theirs.high), abs=1e-3)
+    assert proportion_interval(_units(right, 1.0))[1:] == pytest.approx((theirs.low, theirs.high), abs=1e-3)
 
 
 def test_rows_of_an_object_move_together() -> None:
-    found = share_interval(_units([0.0, 10.0] * 20, 10.0))  # 40 objects of ten rows each, all right or all wrong
+    found = proportion_interval(_units([0.0, 10.0] * 20, 10.0))  # 40 objects of ten rows each, all right or all wrong
     assert found.value == 0.5
     assert found.high - found.low == pytest.approx(2 * 2.02 * 0.5 / 40**0.5, rel=0.1)
 
 
 def test_no_error_in_few_objects_is_no_certainty() -> None:
-    found = share_interval(_units([14.0] * 6, 14.0))
+    found = proportion_interval(_units([14.0] * 6, 14.0))
     assert found.high == pytest.approx(1)
     assert found.low < 0.6
-    assert share_difference(_units([14.0] * 6, 14.0), _units([14.0] * 6, 14.0)).low < -0.3
+    assert proportion_difference(_units([14.0] * 6, 14.0), _units([14.0] * 6, 14.0)).low < -0.3
 
 
 def test_paired_differences_are_narrow_where_objects_differ() -> None:
     """Objects differ a lot, and each loses one row in ten: unpaired intervals would overlap by far."""
     full = torch.tensor([9.0] * 20 + [4.0] * 20)
-    found = share_difference(_units(full - 1, 10.0), _units(full, 10.0))
+    found = proportion_difference(_units(full - 1, 10.0), _units(full, 10.0))
     assert found.value == pytest.approx(-0.1)
     assert -0.13 < found.low <= found.high < -0.07
-    assert combination((_units(full - 1, 10.0), _units(full, 10.0)), (1, -1))[1:] == pytest.approx((-0.1, -0.1))
+    assert linear_combination((_units(full - 1, 10.0), _units(full, 10.0)), (1, -1))[1:] == pytest.approx((-0.1, -0.1))
 
 
 def test_few_encoders_widen_an_interval() -> None:
     right = torch.tensor([8.0, 8.0, 5.0, 5.0, 2.0, 2.0] * 10)
     alone = _units(right, 10.0)
     crossed = alone._replace(encoder=torch.tensor([0, 0, 1, 1, 2, 2] * 10))
-    assert np.ptp(share_interval(crossed)[1:]) > 3 * np.ptp(share_interval(alone)[1:])
+    assert np.ptp(proportion_interval(crossed)[1:]) > 3 * np.ptp(proportion_interval(alone)[1:])
 
 
 @pytest.mark.slow
@@ -78,7 +78,7 @@ def test_coverage_of_shares(accuracy: float, objects: int) -> None:
             if spread:
                 weight = 1 / spread - 1
                 easy = random.beta(accuracy * weight, (1 - accuracy) * weight, objects)
-            found = share_interval(_units(random.binomial(14, easy), 14.0))
+            found = proportion_interval(_units(random.binomial(14, easy), 14.0))
             held.append(found.low <= accuracy <= found.high)
     assert 0.92 <= np.mean(held) <= 0.98
 
@@ -91,7 +91,7 @@ def test_coverage_of_differences(accuracy: float, objects: int) -> None:
     for _ in range(1000):
         easy = random.beta(9 * accuracy, 9 * (1 - accuracy), objects)
         first, second = (random.binomial(14, share * easy) for share in (1.0, 0.95))
-        found = share_difference(_units(first, 14.0), _units(second, 14.0))
+        found = proportion_difference(_units(first, 14.0), _units(second, 14.0))
         held.append(found.low <= 0.05 * accuracy <= found.high)
     assert 0.92 <= np.mean(held) <= 0.98
 
@@ -108,8 +108,8 @@ def test_coverage_of_r2_and_its_differences(told: float, objects: int) -> None:
         noise = random.normal(size=(objects, 6))
         missed = [((1 - share) ** 0.5 * noise * random.gamma(4, 1 / 20**0.5, (objects, 1))) for share in (told, more)]
         deviations = torch.from_numpy((values**2).sum(axis=1))
-        worse, better = (UnitSums(torch.from_numpy((each**2).sum(axis=1)), deviations) for each in missed)
-        found, difference = r2_interval(worse), combination((worse, better), (1, -1))
+        worse, better = (ClusterSums(torch.from_numpy((each**2).sum(axis=1)), deviations) for each in missed)
+        found, difference = r2_interval(worse), linear_combination((worse, better), (1, -1))
         held.append(found.low <= told <= found.high)
         apart.append(difference.low <= more - told <= difference.high)
     assert 0.92 <= np.mean(held) <= 0.98
@@ -120,11 +120,11 @@ STRATA = torch.arange(14).repeat(20 * 15)  # counts of 15 objects in each of 20 
 GROUPS = torch.arange(20).repeat_interleave(15 * 14)
 
 
-def _read(margins: np.ndarray) -> UnitSums:
+def _read(margins: np.ndarray) -> ClusterSums:
     """Rows that are right where their margin is above 0."""
     flat = torch.from_numpy(margins).flatten()
-    found = unit_sums((flat > 0).double(), GROUPS, 20)
-    return found._replace(alike=correlation_within(flat, GROUPS, STRATA)) if (flat > 0).all() else found
+    found = cluster_sums((flat > 0).double(), GROUPS, 20)
+    return found._replace(icc=intraclass_correlation(flat, GROUPS, STRATA)) if (flat > 0).all() else found
 
 
 def _margins(random: np.random.Generator, of_group: float) -> np.ndarray:
@@ -137,7 +137,7 @@ def _margins(random: np.random.Generator, of_group: float) -> np.ndarray:
 def test_margins_tell_how_much_rows_without_an_error_tell() -> None:
     random = np.random.default_rng(0)
     for of_group, low, high in ((0.0, 0.997, 0.9995), (0.2, 0.92, 0.99), (0.9, 0.8, 0.87)):
-        found = share_interval(_read(_margins(random, of_group) + 9.0))
+        found = proportion_interval(_read(_margins(random, of_group) + 9.0))
         assert low < found.low < high
         assert found.high == pytest.approx(1)
 
@@ -151,7 +151,7 @@ def test_coverage_of_transfer(transfer: float, of_group: float) -> None:
     for _ in range(400):
         shared, *own = (_margins(random, of_group) for _ in range(3))
         read = [_read((shared + each) / 2**0.5 + norm.ppf(p)) for each, p in zip(own, (transfer, 0.999), strict=True)]
-        found = share_difference(*read)
+        found = proportion_difference(*read)
         held.append(found.low <= transfer - 0.999 <= found.high)
         widths.append(found.high - found.low)
     # Above .98 where errors are too few to say how much rows have in common; short of .92 where groups that are few
@@ -171,7 +171,7 @@ def test_intervals_of_mixtures_hold_what_they_should() -> None:
         values = torch.stack([0.5 + ease[rows].mean(dim=1) for rows in members], dim=1)
         for name, own in (("object", torch.arange(objects)), ("group", groups)):
             units = own.repeat_interleave(len(counts))
-            found = mean_interval(unit_sums(values.flatten(), units, int(own.max()) + 1))
+            found = mean_interval(cluster_sums(values.flatten(), units, int(own.max()) + 1))
             held[name] += found.low <= 0.5 <= found.high
     assert held["group"] >= 53
     assert held["object"] < held["group"] - 5, held

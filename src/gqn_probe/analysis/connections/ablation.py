@@ -17,7 +17,7 @@ from torch import Tensor
 from gqn_probe.analysis.probes.ridge import Block, KernelRidge
 from gqn_probe.analysis.questions.splits import folds_of, rows_of, split_groups
 from gqn_probe.analysis.questions.targets import Classes, Values
-from gqn_probe.analysis.statistics.intervals import r2_interval, share_interval, unit_sums
+from gqn_probe.analysis.statistics.intervals import cluster_sums, proportion_interval, r2_interval
 from gqn_probe.results import Interval
 
 UNITS = ("channel", "position")
@@ -104,7 +104,7 @@ def read_counts(
         ridge = KernelRidge(kernel, train, strengths)
         read = ridge.predict(known[labels][:, None], [Block(0, 1)]).values[test]
         right[test] = ((read - known).abs().argmin(dim=1) == labels[test]).float()
-    return share_interval(unit_sums(right, torch.arange(objects).repeat_interleave(len(counts)), objects))
+    return proportion_interval(cluster_sums(right, torch.arange(objects).repeat_interleave(len(counts)), objects))
 
 
 def read_target(
@@ -129,8 +129,8 @@ def read_target(
         else:
             missed[test] = (read - columns[test]).square().sum(dim=1).float()
             whole[test] = (columns[test] - columns[train].mean(dim=0)).square().sum(dim=1)
-    sums = unit_sums(missed[asked], asked, len(objects))._replace(rows=whole.double())
-    return ("accuracy", share_interval(sums)) if classes else ("r2", r2_interval(sums))
+    sums = cluster_sums(missed[asked], asked, len(objects))._replace(rows=whole.double())
+    return ("accuracy", proportion_interval(sums)) if classes else ("r2", r2_interval(sums))
 
 
 def variance_of(rows: Float[Tensor, "n unit f"]) -> Float[Tensor, " unit"]:

@@ -27,7 +27,7 @@ from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.inputs.view_selection import nested, nested_task, sum_views
 from gqn_probe.analysis.probes.ridge import linear_kernel
 from gqn_probe.analysis.questions.targets import TARGETS, Classes, Values
-from gqn_probe.analysis.statistics.intervals import UnitSums, combination
+from gqn_probe.analysis.statistics.intervals import ClusterSums, linear_combination
 from gqn_probe.atomic_io import write_arrays
 from gqn_probe.context_range import parse_counts
 from gqn_probe.progress import progress
@@ -117,7 +117,7 @@ class Connections:
         everything = [Ablation("", "none", 0.0, torch.arange(0))]
         everything += ablations(rankings, variance_of(rows), self.shares, self.seed)
         task = nested_task(len(scenes), scenes.views, counts[-1], self.seed)
-        before: UnitSums | None = None
+        before: ClusterSums | None = None
         with progress("ablating", len(everything), "ablations") as advance:
             for each in everything:
                 control = f"{each.ranking} {each.kind}".strip()
@@ -134,7 +134,7 @@ class Connections:
                 r = _as_maps(left, self.unit, shape)
                 errors = self._errors(study_inputs, r, task.query)
                 before = before or errors
-                change = combination((errors, before), (1, -1))
+                change = linear_combination((errors, before), (1, -1))
                 yield _row("prediction", self.unit, control, RMSE, change, common, count=counts[-1])
                 advance(1)
 
@@ -149,7 +149,7 @@ class Connections:
         return found
 
     @torch.no_grad()
-    def _errors(self, study_inputs: StudyInputs, r: Float[Tensor, "s d y x"], query: Tensor) -> UnitSums:
+    def _errors(self, study_inputs: StudyInputs, r: Float[Tensor, "s d y x"], query: Tensor) -> ClusterSums:
         """Root mean squared error of each query, grey levels, predicted from r with the prior's means."""
         gqn, device = study_inputs.gqn.to(study_inputs.device), study_inputs.device
         some = study_inputs.scenes[: self.predicted]
@@ -162,7 +162,7 @@ class Connections:
             image = gqn.sample_from(r[part].to(device), cameras[part].to(device), deterministic=True, size=size)
             gap = image.clamp(0, 1).float().cpu() - truth[part]
             errors.append(255 * gap.square().mean(dim=(1, 2, 3)).sqrt())
-        return UnitSums(torch.cat(errors).double(), torch.ones(len(some), dtype=torch.float64))
+        return ClusterSums(torch.cat(errors).double(), torch.ones(len(some), dtype=torch.float64))
 
     def _answers(self, rows: Sequence[Result], counts: Sequence[int]) -> Iterator[Answer]:
         shares = [r for r in rows if r.metric == SHARE and r.count == counts[-1] and r.probe == "generation"]

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.inputs.view_selection import Task, sum_views
-from gqn_probe.analysis.statistics.intervals import UnitSums, mean_interval
+from gqn_probe.analysis.statistics.intervals import ClusterSums, mean_interval
 from gqn_probe.model import GQN
 from gqn_probe.model.conditioning import SCALE, Given
 from gqn_probe.model.conv_lstm import Core, State
@@ -132,7 +132,7 @@ class Shares:
             own, whole = torch.cat(parts), torch.cat(self.products[core, step, "all", "gates"])
             for gate, sums, total in zip(GATES, own.unbind(1), whole.unbind(1), strict=True):
                 if float(total.sum()) > 0:
-                    found = mean_interval(UnitSums(sums, total))
+                    found = mean_interval(ClusterSums(sums, total))
                     case = (gate, name, f"step {step + 1}", core)
                     yield Result.pooled(case, SHARE, found, n=len(sums), count=count, split="")
 

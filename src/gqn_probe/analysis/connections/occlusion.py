@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.inputs.view_selection import Selection, Task, sum_views
-from gqn_probe.analysis.statistics.intervals import mean_interval, unit_sums
+from gqn_probe.analysis.statistics.intervals import cluster_sums, mean_interval
 from gqn_probe.progress import progress
 from gqn_probe.results import Result
 from gqn_probe.types import to_unit
@@ -81,7 +81,7 @@ def occlusion_rows(found: Occlusion, count: int) -> Iterator[Result]:
     for low, high in pairwise(ANGLES):
         there = (found.angle >= low) & (found.angle < high + (high == ANGLES[-1]))
         if int(there.any(dim=1).sum()) > 2:
-            mean = mean_interval(unit_sums(found.change[there], units[there], scenes))
+            mean = mean_interval(cluster_sums(found.change[there], units[there], scenes))
             case = ("prediction", "view", f"{low} to {high}", "occlusion")
             yield Result.pooled(case, CHANGE, mean, n=int(there.sum()), count=count, split="")
     if found.change.shape[1] < 3:
@@ -91,7 +91,7 @@ def occlusion_rows(found: Occlusion, count: int) -> Iterator[Result]:
     first, second = (each - each.mean(dim=1, keepdim=True) for each in ranks)
     kept = (first * second).sum(dim=1) / (first.norm(dim=1) * second.norm(dim=1))
     kept = torch.where(found.change.amax(dim=1) > found.change.amin(dim=1), kept, torch.zeros_like(kept))
-    mean = mean_interval(unit_sums(kept, torch.arange(scenes), scenes))
+    mean = mean_interval(cluster_sums(kept, torch.arange(scenes), scenes))
     yield Result.pooled(("prediction", "view", "angle", "occlusion"), RANKED, mean, n=scenes, count=count, split="")
 
 

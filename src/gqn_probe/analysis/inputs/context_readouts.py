@@ -18,7 +18,7 @@ from gqn_probe.model import Trace
 from gqn_probe.types import to_unit
 
 BATCH = 16  # scenes traced at a time
-FULL = "representation"  # the read-out that the job of a count has stored already
+REPRESENTATION = "representation"  # the read-out that the job of a count has stored already
 READER = "reader."
 STATES = ("hidden", "canvas", "prior_mean", "prior_std", "posterior_mean", "posterior_std")
 
@@ -65,7 +65,7 @@ def context_rows(study_inputs: StudyInputs, name: str, selection: Selection) -> 
 
 def view_features(study_inputs: StudyInputs, name: str) -> Float[Tensor, "s v f"]:
     """A read-out of every view, flattened; memory-mapped."""
-    stored = FULL if name == "whole" else name
+    stored = REPRESENTATION if name == "whole" else name
     return study_inputs.features((stored,))[stored].flatten(start_dim=2)
 
 
@@ -94,11 +94,11 @@ def generator_rows(study_inputs: StudyInputs, names: Sequence[str], task: Task) 
         cameras = study_inputs.encode_cameras(scenes.cameras[part, task.query[part]]).to(device)
         trace = gqn.trace(representation, frames, cameras)
         for name in names:
-            rows[name].append(_read(trace, name).float().cpu())
+            rows[name].append(_trace_readout(trace, name).float().cpu())
     return {name: torch.cat(parts) for name, parts in rows.items()}
 
 
-def _read(trace: Trace, name: str) -> Float[Tensor, "b f"]:
+def _trace_readout(trace: Trace, name: str) -> Float[Tensor, "b f"]:
     if name == "kl":
         return trace.kl
     if name.startswith(READER):

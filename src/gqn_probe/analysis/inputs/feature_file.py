@@ -27,7 +27,7 @@ from gqn_probe.model import GQN
 FEATURES, NAMES = "features", "names"
 WHOLE = "whole"  # the read-out whose sum stands in for r
 ALIASES = (WHOLE, "pooled", "representation")  # what jobs and analyses call it
-FEWEST = 4  # scenes: fewer have no RDM, and no split
+MIN_SCENES = 4  # scenes: fewer have no RDM, and no split
 READ_SCENES = 256  # at a time
 
 
@@ -78,8 +78,8 @@ def read_names(path: str | Path) -> tuple[str, ...]:
     Raises:
         ValueError: see ``read_features``.
     """
-    with _opened(Path(path)) as (arrays, names):
-        _check(Path(path), arrays, names)
+    with _open(Path(path)) as (arrays, names):
+        _validate(Path(path), arrays, names)
         return names
 
 
@@ -91,8 +91,8 @@ def read_features(path: str | Path, wanted: Sequence[str] | None = None, *, has_
             numbers that are not finite.
     """
     path = Path(path)
-    with _opened(path) as (arrays, names):
-        main = _check(path, arrays, names)
+    with _open(path) as (arrays, names):
+        main = _validate(path, arrays, names)
         places = {name: place for place, name in enumerate(names)}
         rows = np.array([places[name] for name in (names if wanted is None else wanted)], dtype=np.int64)
         found = {WHOLE: _rows(arrays[main], rows, f"{path}: {main}")}
@@ -110,15 +110,15 @@ def shared_scenes(path: str | Path, scenes: Sequence[str], most: int) -> Int[Ten
     """
     known = {*read_names(path)}
     rows = [row for row, name in enumerate(scenes) if name in known]
-    if len(rows) < FEWEST:
+    if len(rows) < MIN_SCENES:
         raise ValueError(
-            f"features={path} shares {len(rows)} names with the scenes, at least {FEWEST} are needed: it has "
+            f"features={path} shares {len(rows)} names with the scenes, at least {MIN_SCENES} are needed: it has "
             f"{', '.join(sorted(known)[:3])}, ..., the scenes are {', '.join(scenes[:3])}, ..."
         )
     return torch.tensor(rows[:most])
 
 
-def _check(path: Path, arrays: Mapping[str, Any], names: Sequence[str]) -> str:
+def _validate(path: Path, arrays: Mapping[str, Any], names: Sequence[str]) -> str:
     """The name of the array that is summed, once everything fits."""
     if not arrays:
         raise ValueError(f"features={path} holds no numbers: save an array of scenes, views and numbers as {FEATURES}")
@@ -166,7 +166,7 @@ def _rows(array: Any, rows: Int[np.ndarray, " s"], where: str) -> Float[Tensor, 
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[dict[str, Any], tuple[str, ...]]]:
+def _open(path: Path) -> Iterator[tuple[dict[str, Any], tuple[str, ...]]]:
     """Arrays by name, of which slices are read on demand, and the names of scenes."""
     openers: dict[str, Callable[[Path], Any]] = {
         ".npz": _npz,
@@ -180,7 +180,7 @@ def _opened(path: Path) -> Iterator[tuple[dict[str, Any], tuple[str, ...]]]:
         raise ValueError(f"features={path} is not there: name a file of features")
     try:
         with openers[path.suffix](path) as (arrays, names):
-            yield arrays, names or _lines(path.with_suffix(".txt"))
+            yield arrays, names or _read_lines(path.with_suffix(".txt"))
     except (OSError, BadZipFile, SafetensorError, KeyError, UnicodeDecodeError) as error:
         raise ValueError(f"features={path} cannot be read: {error}") from error
 
@@ -192,7 +192,7 @@ def _npz(path: Path) -> Iterator[tuple[dict[str, Any], tuple[str, ...]]]:
             arrays = {name: file[name] for name in file.files}
     except ValueError as error:  # no zip, or objects, which NumPy keeps as pickle
         raise ValueError(f"features={path} cannot be read: {error}") from error
-    names = _texts(arrays.pop(NAMES, ()))
+    names = _as_strings(arrays.pop(NAMES, ()))
     yield arrays, names
 
 
@@ -204,7 +204,7 @@ def _hdf5(path: Path) -> Iterator[tuple[dict[str, Any], tuple[str, ...]]]:
 
     with h5py.File(path, "r") as file:
         found = {name: value for name, value in file.items() if isinstance(value, h5py.Dataset)}
-        names = _texts(found.pop(NAMES)[()]) if NAMES in found else ()
+        names = _as_strings(found.pop(NAMES)[()]) if NAMES in found else ()
         yield found, names
 
 
@@ -231,11 +231,11 @@ def _safetensors(path: Path) -> Iterator[tuple[dict[str, Any], tuple[str, ...]]]
         yield {name: _Slices(file, name) for name in file.keys()}, names  # noqa: SIM118  (no mapping)
 
 
-def _lines(path: Path) -> tuple[str, ...]:
+def _read_lines(path: Path) -> tuple[str, ...]:
     lines = path.read_text("utf-8-sig").splitlines() if path.is_file() else []
     return tuple(line.strip() for line in lines if line.strip())
 
 
-def _texts(value: Any) -> tuple[str, ...]:
+def _as_strings(value: Any) -> tuple[str, ...]:
     each = np.ravel(np.asarray(value)).tolist()
     return tuple((text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)).strip() for text in each)

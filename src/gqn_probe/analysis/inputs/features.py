@@ -35,7 +35,7 @@ from gqn_probe.types import to_unit
 log = logging.getLogger(__name__)
 BLOCK = 256  # scenes that a job encodes before it looks for the next; a multiple of those of a batch
 READ_BYTES = 1 << 22
-CHECKED: set[tuple[str, int, int]] = set()  # files of this process whose checksum was right
+VERIFIED: set[tuple[str, int, int]] = set()  # files of this process whose checksum was right
 LAYOUT = 2  # raised when read-outs of the same name come to hold other numbers
 
 
@@ -77,16 +77,16 @@ def extract_features(
     home.mkdir(parents=True, exist_ok=True)
     if not (home / "scenes.json").exists():  # which row is which
         write_text(home / "scenes.json", json.dumps(scene_names(scenes)))
-    encoding = Encoding(network, scenes, encode_cameras, batch_size, device)
+    encoder = FeatureEncoder(network, scenes, encode_cameras, batch_size, device)
     names = tuple(dict.fromkeys(readouts))
     parts = home / f"parts-{zlib.crc32(' '.join(names).encode()):08x}"
     if len(scenes) > BLOCK:
-        _encode_together(encoding, names, home, parts)
+        _encode_together(encoder, names, home, parts)
     with FileLock(home / "lock"):
-        missing = [name for name in names if not _is_whole(home / f"{name}.npy")]
+        missing = [name for name in names if not _is_intact(home / f"{name}.npy")]
         if missing:
             remove_temporary_files(home)
-            encoding.write(missing, 0, len(scenes), home, parts)
+            encoder.write(missing, 0, len(scenes), home, parts)
         shutil.rmtree(parts, ignore_errors=True)
     # copy-on-write, because torch refuses read-only arrays
     arrays = {name: torch.from_numpy(np.load(home / f"{name}.npy", mmap_mode="c")) for name in readouts}
@@ -107,19 +107,19 @@ def network_fingerprint(network: Network) -> str:
     return weights_fingerprint(network) if isinstance(network, GQN) else network.fingerprint
 
 
-def _is_whole(path: Path) -> bool:
+def _is_intact(path: Path) -> bool:
     """Whether a file is there and as it was written; once a process, since reading all of it takes a while."""
     if not path.exists():
         return False
     stat = path.stat()
     known = (str(path), stat.st_mtime_ns, stat.st_size)
-    if known not in CHECKED:
+    if known not in VERIFIED:
         noted = _checksum_file(path)
         if not noted.exists() or noted.read_text() != _checksum(path):
             log.warning("%s is damaged, and is made again", path)
             path.unlink()
             return False
-        CHECKED.add(known)
+        VERIFIED.add(known)
     return True
 
 
@@ -136,7 +136,7 @@ def _checksum(path: Path) -> str:
 
 
 @dataclass(frozen=True)
-class Encoding:
+class FeatureEncoder:
     """A network, and the scenes that it looks at."""
 
     network: Network
@@ -182,15 +182,15 @@ class Encoding:
 def _stored(names: Sequence[str], first: int, parts: Path | None) -> list[tuple[dict[str, np.ndarray], int]]:
     """The block that begins at a scene, where it was encoded already and is whole."""
     paths = {name: parts / f"{first:08d}" / f"{name}.npy" for name in names} if parts is not None else {}
-    if not paths or not all(map(_is_whole, paths.values())):
+    if not paths or not all(map(_is_intact, paths.values())):
         return []
     return [({name: np.load(path, mmap_mode="r") for name, path in paths.items()}, first)]
 
 
-def _encode_together(encoding: Encoding, names: Sequence[str], home: Path, parts: Path) -> None:
+def _encode_together(encoder: FeatureEncoder, names: Sequence[str], home: Path, parts: Path) -> None:
     """Encode what is missing in blocks, which the jobs of a sweep share."""
     with FileLock(home / "lock"):
-        missing = [name for name in names if not _is_whole(home / f"{name}.npy")]
+        missing = [name for name in names if not _is_intact(home / f"{name}.npy")]
 
     def folder(block: int) -> Path:
         return parts / f"{block * BLOCK:08d}"
@@ -202,10 +202,10 @@ def _encode_together(encoding: Encoding, names: Sequence[str], home: Path, parts
         folder(block).mkdir(parents=True, exist_ok=True)
         remove_temporary_files(folder(block))
         start = block * BLOCK
-        encoding.write(missing, start, min(start + BLOCK, len(encoding.scenes)), folder(block))
+        encoder.write(missing, start, min(start + BLOCK, len(encoder.scenes)), folder(block))
 
     # the locks stay: a job may still wait for one when another has joined the blocks and removed them
-    share_blocks(math.ceil(len(encoding.scenes) / BLOCK), home / "locks", is_done=is_done, do=do)
+    share_blocks(math.ceil(len(encoder.scenes) / BLOCK), home / "locks", is_done=is_done, do=do)
 
 
 def _reserved(path: Path, shape: tuple[int, ...]) -> np.memmap:

@@ -46,7 +46,7 @@ class StudyInputs:
         return self.network
 
     @property
-    def draws(self) -> bool:
+    def predicts_images(self) -> bool:
         """Whether views can be predicted: features of a file cannot be drawn from."""
         return not isinstance(self.network, FeatureFile)
 

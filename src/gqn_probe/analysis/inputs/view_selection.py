@@ -45,19 +45,19 @@ def mixing_groups(scenes: int, largest: int, seed: int) -> Int[Tensor, " s"]:
 def nested(scenes: int, views: int, count: int, seed: int, groups: Int[Tensor, " s"] | None = None) -> Selection:
     """Each count adds one view to the last."""
     chosen = view_orders(scenes, views, seed)[:, :count]
-    return Selection(_own(chosen), chosen)
+    return Selection(_own_scenes(chosen), chosen)
 
 
 def independent(scenes: int, views: int, count: int, seed: int, groups: Int[Tensor, " s"] | None = None) -> Selection:
     """Views drawn anew for every count."""
     chosen = view_orders(scenes, views, seed, f"independent {count}")[:, :count]
-    return Selection(_own(chosen), chosen)
+    return Selection(_own_scenes(chosen), chosen)
 
 
 def repeated(scenes: int, views: int, count: int, seed: int, groups: Int[Tensor, " s"] | None = None) -> Selection:
     """One view again and again: the count without any information."""
     chosen = view_orders(scenes, views, seed)[:, :1].expand(scenes, count)
-    return Selection(_own(chosen), chosen)
+    return Selection(_own_scenes(chosen), chosen)
 
 
 def incoherent(scenes: int, views: int, count: int, seed: int, groups: Int[Tensor, " s"]) -> Selection:
@@ -112,13 +112,13 @@ def original_task(scenes: int, views: int, count: int, seed: int) -> Task:
         raise ValueError(f"context={count} leaves no context: the original study counts the query, so begin at 2")
     drawn = independent(scenes, min(views, ORIGINAL_VIEWS), count, seed).views
     context = drawn[:, :-1]
-    return Task(Selection(_own(context), context), drawn[:, -1], query_seen=False)
+    return Task(Selection(_own_scenes(context), context), drawn[:, -1], query_seen=False)
 
 
 TASKS = {"study": nested_task, "original": original_task}
 
 
-def _own(chosen: Int[Tensor, "s i"]) -> Int[Tensor, "s i"]:
+def _own_scenes(chosen: Int[Tensor, "s i"]) -> Int[Tensor, "s i"]:
     return torch.arange(len(chosen))[:, None].expand_as(chosen)
 
 

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gqn_probe.analysis.probes.standard import CHUNK, Scaling, moments, principal_axes
+from gqn_probe.analysis.probes.standardization import CHUNK, Scaling, column_moments, principal_axes
 from gqn_probe.analysis.questions.splits import Split
 from gqn_probe.atomic_io import reserve
 
@@ -35,7 +35,7 @@ class ProbeDataset(NamedTuple):
     groups: Int[Tensor, " n"]  # the object of each row: what is split and resampled as a whole
     split: Split  # of rows
     test_features: Float[Tensor, "n f"]  # what test rows are read from; other than ``features`` for transfer alone
-    scaling: Scaling = "common"  # how columns are scaled, see ``standard.py``
+    scaling: Scaling = "common"  # how columns are scaled, see ``standardization.py``
     squares: Float[Tensor, " f"] | None = None  # of columns over training rows, once they are their principal axes
     scratch: Path | None = None  # folder for copies of rows that are too many for memory; None keeps them there
 
@@ -45,7 +45,7 @@ class ProbeDataset(NamedTuple):
 
 
 @lru_cache(maxsize=1)  # several probes in turn read one dataset
-def along_axes(dataset: ProbeDataset) -> ProbeDataset:
+def to_principal_axes(dataset: ProbeDataset) -> ProbeDataset:
     """The dataset with standardised rows along the principal axes of its training rows: the same models and penalties.
 
     The length of a sum of views dwarfs every other direction, and lies along no single feature. Along these axes ridge
@@ -54,7 +54,7 @@ def along_axes(dataset: ProbeDataset) -> ProbeDataset:
     """
     if dataset.squares is not None:
         return dataset
-    mean, scale = moments(dataset.features, dataset.split.train, dataset.scaling)
+    mean, scale = column_moments(dataset.features, dataset.split.train, dataset.scaling)
     squares, axes = principal_axes((dataset.features[part] - mean) / scale for part in dataset.split.train.split(CHUNK))
 
     def along(rows: Float[Tensor, "n f"]) -> Float[Tensor, "n f"]:

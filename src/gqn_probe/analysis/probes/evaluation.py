@@ -44,7 +44,7 @@ class Probe(Protocol):
     ) -> list[ProbeResult]: ...
 
 
-def best(accuracy: Float[Tensor, " m"], loss: Float[Tensor, " m"]) -> int:
+def select_strength(accuracy: Float[Tensor, " m"], loss: Float[Tensor, " m"]) -> int:
     """The most accurate, and of several the one of least loss.
 
     Loss alone would follow a few rows far out, which a sharp probe misses by many nats: it then prefers one so blunt
@@ -53,7 +53,7 @@ def best(accuracy: Float[Tensor, " m"], loss: Float[Tensor, " m"]) -> int:
     return int(loss.masked_fill(accuracy < accuracy.max(), torch.inf).argmin())
 
 
-def read_parts(
+def evaluate_splits(
     dataset: ProbeDataset,
     logits: Logits,
     values: Float[Tensor, " k"],
@@ -65,7 +65,7 @@ def read_parts(
     """Read every part of a dataset in chunks of rows; of all but the test rows, scores are enough."""
 
     def predictions(features: Float[Tensor, "n f"], rows: Int[Tensor, " a"]) -> Predictions:
-        return Predictions.of(dataset.groups[rows], dataset.labels[rows], logits(features[rows]))
+        return Predictions.from_logits(dataset.groups[rows], dataset.labels[rows], logits(features[rows]))
 
     def scores(rows: Int[Tensor, " a"]) -> Float[Tensor, " metric"]:
         parts = [row_scores(predictions(dataset.features, part), values).sum(dim=0) for part in rows.split(CHUNK)]
@@ -76,14 +76,14 @@ def read_parts(
         setting=setting,
         train=scores(dataset.split.train) if train else None,
         validation=scores(dataset.split.validation),
-        test=Predictions.together(
+        test=Predictions.concatenate(
             [predictions(dataset.test_features, part) for part in dataset.split.test.split(CHUNK)]
         ),
         curves=curves,
     )
 
 
-def by_case(probe: str, results: Sequence[ProbeResult]) -> dict[CaseName, list[ProbeResult]]:
+def group_by_case(probe: str, results: Sequence[ProbeResult]) -> dict[CaseName, list[ProbeResult]]:
     """The results of one probe, all seeds of a case together."""
     groups: dict[CaseName, list[ProbeResult]] = {}
     for result in results:

@@ -9,14 +9,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from gqn_probe.analysis.probes.dataset import ProbeDataset, along_axes
-from gqn_probe.analysis.probes.evaluation import CHUNK, ProbeResult, read_parts
+from gqn_probe.analysis.probes.dataset import ProbeDataset, to_principal_axes
+from gqn_probe.analysis.probes.evaluation import CHUNK, ProbeResult, evaluate_splits
 
 BLOCK = 1024  # rows compared at a time
 
 
 @dataclass(frozen=True)
-class Neighbours:
+class NearestNeighbours:
     """The vote of the nearest training rows; Euclidean, on standardised rows."""
 
     neighbours: Sequence[int]  # numbers of voters, of which validation rows choose one
@@ -26,7 +26,7 @@ class Neighbours:
         return [self._evaluate(dataset, values) for dataset in datasets]
 
     def _evaluate(self, dataset: ProbeDataset, values: Float[Tensor, " k"]) -> ProbeResult:
-        dataset = along_axes(dataset)  # a rotation, which keeps distances
+        dataset = to_principal_axes(dataset)  # a rotation, which keeps distances
         generator = torch.Generator().manual_seed(dataset.seed)
         known = dataset.split.train[torch.randperm(len(dataset.split.train), generator=generator)[: self.largest]]
         reference, labels = dataset.features[known], dataset.labels[known]
@@ -46,7 +46,7 @@ class Neighbours:
         truth = dataset.labels[held]
         right = [(_votes(found[:, :n], len(values)).argmax(dim=1) == truth).sum() for n in self.neighbours]
         voters = self.neighbours[int(torch.stack(right).argmax())]
-        return read_parts(dataset, partial(logits, voters=voters), values, voters, None, train=False)
+        return evaluate_splits(dataset, partial(logits, voters=voters), values, voters, None, train=False)
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class NearestMean:
         def logits(features: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
             return self.sharpness * normalize(features, dim=1) @ directions.T
 
-        return read_parts(dataset, logits, values, self.sharpness, None)
+        return evaluate_splits(dataset, logits, values, self.sharpness, None)
 
 
 def _votes(labels: Int[Tensor, "n v"], classes: int) -> Float[Tensor, "n k"]:

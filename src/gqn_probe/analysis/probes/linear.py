@@ -21,9 +21,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gqn_probe.analysis.probes.dataset import ProbeDataset, along_axes
-from gqn_probe.analysis.probes.evaluation import Curves, ProbeResult, best, read_parts
-from gqn_probe.analysis.probes.standard import CHUNK
+from gqn_probe.analysis.probes.dataset import ProbeDataset, to_principal_axes
+from gqn_probe.analysis.probes.evaluation import Curves, ProbeResult, evaluate_splits, select_strength
+from gqn_probe.analysis.probes.standardization import CHUNK
 
 MEMORY = 10  # steps that L-BFGS remembers
 CONVERGED = 3e-4  # length of the gradient in units of the bound
@@ -46,12 +46,12 @@ class Linear:
             raise ValueError(f"l2 of a probe needs one or more strengths of at least 0, got {list(self.l2)}")
 
     def evaluate(self, datasets: Sequence[ProbeDataset], values: Float[Tensor, " k"], device: str) -> list[ProbeResult]:
-        return [self._evaluate(along_axes(dataset), values, device) for dataset in datasets]
+        return [self._evaluate(to_principal_axes(dataset), values, device) for dataset in datasets]
 
     def _evaluate(self, dataset: ProbeDataset, values: Float[Tensor, " k"], device: str) -> ProbeResult:
         fit = self.fit(dataset, len(values), device)
-        chosen = best(fit.accuracy, fit.loss)
-        return read_parts(
+        chosen = select_strength(fit.accuracy, fit.loss)
+        return evaluate_splits(
             dataset, partial(fit.logits, chosen), values, self.l2[chosen], self._curves(fit, chosen, dataset)
         )
 
@@ -59,7 +59,7 @@ class Linear:
         """All strengths on the training rows of a dataset along its axes, scored on its validation rows."""
         assert dataset.squares is not None, "a dataset along its axes"
         objective = Objective(TrainingRows(dataset, device), classes, dataset.squares.to(device), self.l2)
-        path, scores = descend(objective, self.epochs)
+        path, scores = minimize_lbfgs(objective, self.epochs)
         loss, accuracy = _validation_scores(path[-1].cpu(), dataset)
         return LinearFit(path[-1].cpu(), accuracy, loss, path.cpu(), scores.cpu())
 
@@ -94,13 +94,13 @@ class TrainingRows:
     def __init__(self, dataset: ProbeDataset, device: str) -> None:
         self.dataset, self.device = dataset, device
         self.chunks = dataset.split.train.split(CHUNK)
-        self.kept = None if dataset.scratch is not None else [self._read(chunk) for chunk in self.chunks]
+        self.in_memory = None if dataset.scratch is not None else [self._read(chunk) for chunk in self.chunks]
 
     def __len__(self) -> int:
         return len(self.dataset.split.train)
 
     def __iter__(self) -> Iterator[tuple[Float[Tensor, "n e"], Int[Tensor, " n"]]]:
-        return iter(self.kept) if self.kept is not None else map(self._read, self.chunks)
+        return iter(self.in_memory) if self.in_memory is not None else map(self._read, self.chunks)
 
     def _read(self, chunk: Int[Tensor, " n"]) -> tuple[Float[Tensor, "n e"], Int[Tensor, " n"]]:
         rows = _with_one(self.dataset.features[chunk].to(self.device))
@@ -154,7 +154,9 @@ class Evaluation(NamedTuple):
     scores: Float[Tensor, "2 a"]  # loss in nats and accuracy
 
 
-def descend(objective: Objective, epochs: int) -> tuple[Float[Tensor, "epoch m k e"], Float[Tensor, "epoch 2 m"]]:
+def minimize_lbfgs(
+    objective: Objective, epochs: int
+) -> tuple[Float[Tensor, "epoch m k e"], Float[Tensor, "epoch 2 m"]]:
     """Weights and training scores after each epoch; before the first all weights are 0."""
     which = torch.arange(len(objective.penalty), device=objective.penalty.device)
     here = objective.penalty.new_zeros(len(which), objective.classes, objective.penalty.shape[1])
@@ -181,7 +183,7 @@ def descend(objective: Objective, epochs: int) -> tuple[Float[Tensor, "epoch m k
         path[epoch, which], scores[epoch, :, which] = objective.weights(here, which), now.scores
         ended[which] = epoch
         memory[:, -1] = now.gradient.flatten(1)
-        ahead = torch.where(lower, -_newton(memory, slot).view_as(here), ahead)
+        ahead = torch.where(lower, -_lbfgs_product(memory, slot).view_as(here), ahead)
         share = torch.where(lower, 1.0, 0.3 * share)
         moving = (memory[:, -1].norm(dim=1) > CONVERGED) & (share.flatten() > SHORTEST)
         if not moving.all():
@@ -194,7 +196,7 @@ def descend(objective: Objective, epochs: int) -> tuple[Float[Tensor, "epoch m k
     return path[reached, every], scores.transpose(1, 2)[reached, every].transpose(1, 2)
 
 
-def _newton(memory: Float[Tensor, "a v w"], newest: int) -> Float[Tensor, "a w"]:
+def _lbfgs_product(memory: Float[Tensor, "a v w"], newest: int) -> Float[Tensor, "a w"]:
     """The gradient times the inverse Hessian that remembered steps tell (Nocedal & Wright 2006, algorithm 7.4).
 
     All of it is a sum of the remembered vectors, found from their products with each other; a step that was not taken
@@ -248,7 +250,7 @@ def code_lengths(dataset: ProbeDataset, probe: Linear, *, classes: int, device: 
     ends = _block_ends(dataset.groups, train)
     bits = [torch.full((ends[0],), math.log2(classes))]
     for known, upto in pairwise(ends):
-        grown = along_axes(dataset._replace(split=dataset.split._replace(train=rows[:known])))
+        grown = to_principal_axes(dataset._replace(split=dataset.split._replace(train=rows[:known])))
         fit = probe.fit(grown, classes, device)
         coded, chosen = rows[known:upto], int(fit.loss.argmin())
         for part in coded.split(CHUNK):

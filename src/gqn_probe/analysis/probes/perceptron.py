@@ -10,8 +10,8 @@ from functools import partial
 from jaxtyping import Float
 from torch import Tensor
 
-from gqn_probe.analysis.probes.dataset import ProbeDataset, along_axes
-from gqn_probe.analysis.probes.evaluation import Curves, ProbeResult, best, read_parts
+from gqn_probe.analysis.probes.dataset import ProbeDataset, to_principal_axes
+from gqn_probe.analysis.probes.evaluation import Curves, ProbeResult, evaluate_splits, select_strength
 from gqn_probe.analysis.probes.probe_fit import ProbeSettings, fit_probes
 from gqn_probe.analysis.questions.splits import approximate_train_rows
 
@@ -47,12 +47,12 @@ class Perceptron(ProbeSettings):
         self, datasets: Sequence[ProbeDataset], values: Float[Tensor, " k"], device: str
     ) -> list[ProbeResult]:
         if self.standardize:
-            datasets = [along_axes(dataset) for dataset in datasets]
+            datasets = [to_principal_axes(dataset) for dataset in datasets]
         rows = self.rows_an_epoch(len(datasets[0].labels))
         fitted = fit_probes(datasets, self, classes=len(values), rows=rows, device=device)
         results = []
         for i, dataset in enumerate(datasets):
-            chosen = best(fitted.curves.validation_accuracy[-1, i], fitted.curves.validation_loss[-1, i])
+            chosen = select_strength(fitted.curves.validation_accuracy[-1, i], fitted.curves.validation_loss[-1, i])
             curves = Curves(*(column[:, i, chosen] for column in fitted.curves))
-            results.append(read_parts(dataset, partial(fitted.logits, i, chosen), values, self.l2[chosen], curves))
+            results.append(evaluate_splits(dataset, partial(fitted.logits, i, chosen), values, self.l2[chosen], curves))
         return results

@@ -20,7 +20,9 @@ class Predictions(NamedTuple):
     margin: Float[Tensor, " n"]  # nats by which the label is likelier than any other class
 
     @classmethod
-    def of(cls, groups: Int[Tensor, " n"], labels: Int[Tensor, " n"], logits: Float[Tensor, "n k"]) -> "Predictions":
+    def from_logits(
+        cls, groups: Int[Tensor, " n"], labels: Int[Tensor, " n"], logits: Float[Tensor, "n k"]
+    ) -> "Predictions":
         log_probability = logits.log_softmax(dim=-1)
         own = log_probability.gather(1, labels[:, None])
         others = log_probability.scatter(1, labels[:, None], -torch.inf).amax(dim=1)
@@ -31,7 +33,7 @@ class Predictions(NamedTuple):
         return self._replace(log_probability=self.log_probability[:, :0])
 
     @classmethod
-    def together(cls, predictions: "list[Predictions]") -> "Predictions":
+    def concatenate(cls, predictions: "list[Predictions]") -> "Predictions":
         """The predictions of all seeds as one."""
         return cls(*(torch.cat(columns) for columns in zip(*predictions, strict=True)))
 

@@ -20,9 +20,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gqn_probe.analysis.probes.dataset import ProbeDataset, along_axes
-from gqn_probe.analysis.probes.evaluation import ProbeResult, read_parts
-from gqn_probe.analysis.probes.standard import CHUNK
+from gqn_probe.analysis.probes.dataset import ProbeDataset, to_principal_axes
+from gqn_probe.analysis.probes.evaluation import ProbeResult, evaluate_splits
+from gqn_probe.analysis.probes.standardization import CHUNK
 
 LEAST = 1e-12  # strength, for equations that would be singular
 TALLY_STRENGTHS = (1e-8, 1e-6, 1e-4, 1e-2, 1.0)  # times the number of views and their mean square
@@ -42,13 +42,13 @@ class Ridge:
         return [self._evaluate(dataset, values) for dataset in datasets]
 
     def _evaluate(self, dataset: ProbeDataset, values: Float[Tensor, " k"]) -> ProbeResult:
-        dataset = along_axes(dataset)
+        dataset = to_principal_axes(dataset)
         fit = fit_ridge(dataset, values[dataset.labels][:, None], self.l2)
 
         def logits(features: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
             return -0.5 * (fit.predict(features) - values) ** 2 / fit.spread  # of a Gaussian about the prediction
 
-        return read_parts(dataset, logits, values, fit.strength, None)
+        return evaluate_splits(dataset, logits, values, fit.strength, None)
 
 
 class RidgeFit(NamedTuple):

@@ -14,7 +14,7 @@ from torch import Tensor
 from gqn_probe.analysis.inputs.context_readouts import check_inputs
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.inputs.view_selection import TASKS, Selection, sum_views
-from gqn_probe.analysis.protocols.jobs import job_note
+from gqn_probe.analysis.protocols.jobs import job_metadata
 from gqn_probe.analysis.protocols.study_settings import StudySettings
 from gqn_probe.analysis.protocols.uncertainty import draw_samples, likelihood_scores, sample_scores
 from gqn_probe.atomic_io import write_arrays, write_csv, write_tensors, write_text
@@ -46,7 +46,7 @@ def run_count(study_inputs: StudyInputs, count: int, settings: StudySettings, fo
         ValueError: the scenes have not enough views for the count, or an input is unknown.
     """
     study_inputs.check(count)
-    settings = settings.that_fit(study_inputs.network)
+    settings = settings.supported_by(study_inputs.network)
     check_inputs(study_inputs.network, settings.inputs)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "job.json").unlink(missing_ok=True)  # of an earlier run in this folder
@@ -57,9 +57,9 @@ def run_count(study_inputs: StudyInputs, count: int, settings: StudySettings, fo
     seen = torch.zeros(len(scenes), scenes.views, dtype=torch.bool).scatter_(1, selection.views, True)
     content = {"representation": pooled, "views": seen, "scenes": torch.arange(len(scenes))}
     write_tensors(folder / "representation.safetensors", content, {"names": json.dumps(scene_names(scenes))})
-    if study_inputs.draws:
+    if study_inputs.predicts_images:
         _reconstruct(study_inputs, count, settings, folder)
-    write_text(folder / "job.json", json.dumps({"count": count, **job_note(study_inputs, settings)}))
+    write_text(folder / "job.json", json.dumps({"count": count, **job_metadata(study_inputs, settings)}))
     return folder
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gqn_probe.analysis.inputs.context_readouts import is_sum
 from gqn_probe.analysis.probes.dataset import CaseName, ProbeDataset
-from gqn_probe.analysis.probes.evaluation import ProbeResult, by_case
+from gqn_probe.analysis.probes.evaluation import ProbeResult, group_by_case
 from gqn_probe.analysis.probes.linear import Linear, code_lengths
 from gqn_probe.analysis.probes.perceptron import Perceptron
 from gqn_probe.analysis.probes.predictions import Predictions
@@ -18,28 +18,29 @@ from gqn_probe.analysis.protocols.decoding import LINEAR, Source, TargetDecoder
 from gqn_probe.analysis.protocols.probe_inputs import ProbeInputs
 from gqn_probe.analysis.protocols.study_settings import HEADLINE, StudySettings
 from gqn_probe.analysis.questions.splits import Split, split_groups
-from gqn_probe.analysis.statistics.geometry import COMPARED, similarity_rows
+from gqn_probe.analysis.statistics.geometry import MAX_OBJECTS, similarity_rows
 from gqn_probe.analysis.statistics.headline import CountEvidence, count_answer
-from gqn_probe.analysis.statistics.intervals import UnitSums, mean_interval, share_interval, unit_sums
+from gqn_probe.analysis.statistics.intervals import ClusterSums, cluster_sums, mean_interval, proportion_interval
 from gqn_probe.analysis.statistics.permutations import WithinObjectPermutations
 from gqn_probe.analysis.statistics.scores import (
     confusion_rows,
+    correct_by_unit,
     curve_rows,
     paired_difference,
     pooled_rows,
-    right_of_units,
     seed_rows,
 )
 from gqn_probe.analysis.statistics.setting_differences import object_rows
 from gqn_probe.progress import progress
 from gqn_probe.results import Interval, ObjectScore, Outcome, Result
 
-OF_COUNTS = ("mean_absolute_error", "within_one", "spearman", "adjacent_auc")  # not of other labels
-FEW = 50  # objects, below which a study is a trial run
+COUNT_METRICS = ("mean_absolute_error", "within_one", "spearman", "adjacent_auc")  # not of other labels
+FEW_OBJECTS = 50  # objects, below which a study is a trial run
 TALLY = "tally"
 DIRECTION_PROBE = "nearest_mean"  # beside the headline's: it reads nothing but directions
-CODED = ("none", "norm", "direction", "untrained", "shuffled", "control_task")  # controls of the description length
-TALLIED = ("none", "repeated", "incoherent", "independent", "untrained")  # controls whose sums are tallied
+# of which the description length is found
+MDL_CONTROLS = ("none", "norm", "direction", "untrained", "shuffled", "control_task")
+TALLY_CONTROLS = ("none", "repeated", "incoherent", "independent", "untrained")  # controls whose sums are tallied
 CONVENTION = "A count is the number of context images that r is formed from; the query is not counted."
 
 
@@ -68,17 +69,17 @@ class CountProbe:
     def outcome(self) -> Outcome:
         """Everything, as rows and sentences."""
         given, columns = self.settings.inputs[0], range(len(self.counts))
-        rows = torch.stack([self.inputs.whole_rows(given, column)[:COMPARED] for column in columns], dim=1)
+        rows = torch.stack([self.inputs.unreduced_rows(given, column)[:MAX_OBJECTS] for column in columns], dim=1)
         similarity = list(similarity_rows(rows, self.inputs.counts))
         outcome = Outcome([], [], [], similarity, {}, "", CONVENTION, self.notes)
-        if len(self.objects) < FEW:
+        if len(self.objects) < FEW_OBJECTS:
             self.notes.append(
                 f"{len(self.objects)} objects are few: intervals are rough, and every probe has little to learn from."
             )
         for datasets in self._memory_bounded_batches(self._cases()):
             results = self._evaluate(datasets)
-            for probe_name, probe in self.settings.kept.items():
-                for name, members in by_case(probe_name, results[probe_name]).items():
+            for probe_name, probe in self.settings.active_probes.items():
+                for name, members in group_by_case(probe_name, results[probe_name]).items():
                     self._add(outcome, name, members)
                 if isinstance(probe, Linear):
                     outcome.results.extend(self._description_lengths(probe_name, probe, datasets))
@@ -88,10 +89,10 @@ class CountProbe:
         outcome.results.extend(self._selectivity())
         decoder = TargetDecoder(self.inputs, self.settings)
         outcome.results.extend(decoder.rows(self.notes))
-        for name, kept in self.inputs.kept.items():
+        for name, share in self.inputs.retained.items():
             self.notes.append(
                 f"Count probes see {name} along the {self.settings.axes} leading axes of its views, "
-                f"which hold {kept:.2%} of their squared length; targets are decoded from all numbers."
+                f"which hold {share:.2%} of their squared length; targets are decoded from all numbers."
             )
         evidence = self._evidence()
         answers = [count_answer(evidence), *decoder.answers()]
@@ -104,7 +105,8 @@ class CountProbe:
 
     def _memory_bounded_batches(self, cases: Iterator[list[ProbeDataset]]) -> Iterator[list[ProbeDataset]]:
         """All cases together, unless their rows' numbers and predictions would not fit into memory."""
-        predicted = 0.2 * (4 * len(self.counts) + 24) * len(self.settings.kept)  # bytes a row, of which a fifth is read
+        # bytes a row, of which each probe predicts a fifth
+        predicted = 0.2 * (4 * len(self.counts) + 24) * len(self.settings.active_probes)
         of_dataset = (16 + predicted) * len(self.objects) * len(self.counts)
         batch: list[ProbeDataset] = []
         for case in cases:
@@ -132,18 +134,18 @@ class CountProbe:
         """Every dataset by every probe; dataset by dataset, so that its axes are found once for all probes."""
         results: dict[str, list[ProbeResult]] = {}
         values, device = self.counts.float(), self.inputs.study_inputs.device
-        for name, probe in self.settings.kept.items():  # a perceptron trains on all datasets side by side
+        for name, probe in self.settings.active_probes.items():  # a perceptron trains on all datasets side by side
             results[name] = probe.evaluate(datasets, values, device) if isinstance(probe, Perceptron) else []
         with progress("fitting probes", len(datasets), "data sets") as advance:
             for dataset in datasets:
-                for name, probe in self.settings.kept.items():
-                    meaningless = isinstance(probe, Ridge) and self._of_objects(dataset.control)
+                for name, probe in self.settings.active_probes.items():
+                    meaningless = isinstance(probe, Ridge) and self._has_object_labels(dataset.control)
                     if not isinstance(probe, Perceptron) and not meaningless:
                         results[name] += probe.evaluate([dataset], values, device)
                 advance(1)
         return results
 
-    def _of_objects(self, control: str) -> bool:
+    def _has_object_labels(self, control: str) -> bool:
         """Whether labels are of objects, not of counts: then no regression has a meaning."""
         return self.settings.control[control].labels == "object_label"
 
@@ -156,13 +158,13 @@ class CountProbe:
 
     def _add(self, outcome: Outcome, name: CaseName, members: Sequence[ProbeResult]) -> None:
         """The rows of one probe under one control, all seeds."""
-        tested = Predictions.together([member.test for member in members])
+        tested = Predictions.concatenate([member.test for member in members])
         encoders = [self._encoder(name.control, each.dataset.seed, len(each.test.labels)) for each in members]
         encoder = None if encoders[0] is None else torch.cat([each for each in encoders if each is not None])
         rows = [*pooled_rows(name, tested, self.counts, self._units(name.control), self.permutations, encoder)]
         rows += [row for member in members for row in seed_rows(name, member, self.counts)]
-        if self._of_objects(name.control):
-            rows = [row for row in rows if row.count is None and row.metric not in OF_COUNTS]
+        if self._has_object_labels(name.control):
+            rows = [row for row in rows if row.count is None and row.metric not in COUNT_METRICS]
         else:
             outcome.confusion.extend(confusion_rows(name, tested, self.inputs.counts))
         outcome.results.extend(rows)
@@ -171,9 +173,11 @@ class CountProbe:
 
     def _tally_rows(self) -> Iterator[Result]:
         """Of every sum, what the label-free tally reads."""
-        wanted = [(given, name) for name in TALLIED if name in self.settings.chosen for given in self.settings.inputs]
+        wanted = [
+            (given, name) for name in TALLY_CONTROLS if name in self.settings.chosen for given in self.settings.inputs
+        ]
         for given, name in wanted:
-            if not (is_sum(self.inputs.study_inputs.network, given) and self.inputs.is_of_view(given)):
+            if not (is_sum(self.inputs.study_inputs.network, given) and self.inputs.is_view_readout(given)):
                 continue
             parts, encoders = [], []
             for seed in self.inputs.seeds(name):
@@ -184,10 +188,10 @@ class CountProbe:
                 direction = tally_direction(known, held)
                 rows = dataset.split.test
                 logits = tally(dataset.test_features[rows], direction, self.counts.float())
-                parts.append(Predictions.of(dataset.groups[rows], dataset.labels[rows], logits))
+                parts.append(Predictions.from_logits(dataset.groups[rows], dataset.labels[rows], logits))
                 encoders.append(self._encoder(name, seed, len(rows)))
             case = CaseName("count", given, name, TALLY)
-            tested = Predictions.together(parts)
+            tested = Predictions.concatenate(parts)
             encoder = None if encoders[0] is None else torch.cat([each for each in encoders if each is not None])
             for row in pooled_rows(case, tested, self.counts, self._units(name), self.permutations, encoder):
                 if row.metric not in ("loss", "adjacent_auc"):  # it says a number, not how likely each is
@@ -200,7 +204,7 @@ class CountProbe:
         """Bits a label by prequential code of the first input's training rows, all seeds together."""
         groups: dict[CaseName, list[ProbeDataset]] = defaultdict(list)
         for dataset in datasets:
-            if dataset.input == self.settings.inputs[0] and dataset.control in CODED:
+            if dataset.input == self.settings.inputs[0] and dataset.control in MDL_CONTROLS:
                 groups[dataset.case(probe_name)].append(dataset)
         for name, members in groups.items():
             bits, owners = [], []
@@ -210,13 +214,13 @@ class CountProbe:
                     code_lengths(dataset, probe, classes=len(self.counts), device=self.inputs.study_inputs.device)
                 )
                 owners.append(self._units(name.control)[dataset.groups[train].sort(stable=True).values])
-            found = mean_interval(unit_sums(torch.cat(bits), torch.cat(owners), len(self.objects)))
+            found = mean_interval(cluster_sums(torch.cat(bits), torch.cat(owners), len(self.objects)))
             yield Result.pooled(name, "description_length", found, n=len(torch.cat(bits)), split="train")
 
     def _extrapolation(self, probe_name: str, probe: Ridge, datasets: Sequence[ProbeDataset]) -> Iterator[Result]:
         """Trained on the smaller half of the counts, asked about the larger, of objects never trained on."""
         half = len(self.counts) // 2
-        asked = [d for d in datasets if half > 1 and not self._of_objects(d.control)]
+        asked = [d for d in datasets if half > 1 and not self._has_object_labels(d.control)]
         small = [
             dataset._replace(
                 split=Split(
@@ -227,12 +231,12 @@ class CountProbe:
             for dataset in asked
             if dataset.labels[dataset.split.train].unique().numel() == len(self.counts)
         ]
-        for name, members in by_case(probe_name, probe.evaluate(small, self.counts.float(), "cpu")).items():
-            tested = Predictions.together([member.test for member in members])
+        for name, members in group_by_case(probe_name, probe.evaluate(small, self.counts.float(), "cpu")).items():
+            tested = Predictions.concatenate([member.test for member in members])
             error = (self.counts[tested.predicted] - self.counts[tested.labels]).double()
             owners = self._units(name.control)[tested.groups]
             for metric, values in (("mean_absolute_error", error.abs()), ("bias", error)):
-                found = mean_interval(unit_sums(values, owners, len(self.objects)))
+                found = mean_interval(cluster_sums(values, owners, len(self.objects)))
                 yield Result.pooled(name, f"extrapolation_{metric}", found, n=len(error))
 
     def _selectivity(self) -> Iterator[Result]:
@@ -254,7 +258,7 @@ class CountProbe:
         directions = [self.predictions[name] for name in names if name in self.predictions]
 
         def share(found: Predictions | None) -> Interval | None:
-            return None if found is None else share_interval(right_of_units(found, self.objects))
+            return None if found is None else proportion_interval(correct_by_unit(found, self.objects))
 
         read = [found for found in map(share, directions) if found is not None]
         mixing = self.inputs.mixing
@@ -263,8 +267,8 @@ class CountProbe:
             input=given,
             objects=len(full.groups.unique()),
             counts=len(self.counts),
-            accuracy=share_interval(right_of_units(full, self.objects)),
-            norm_only=share_interval(right_of_units(norm, self.objects)),
+            accuracy=proportion_interval(correct_by_unit(full, self.objects)),
+            norm_only=proportion_interval(correct_by_unit(norm, self.objects)),
             difference=paired_difference(full, norm, self.objects),
             direction=max(read, key=lambda found: found.value, default=None),
             tally=share(tallied),
@@ -278,8 +282,8 @@ class CountProbe:
         """What the headline's probe reads of the count, and the linear one of targets, object by object."""
         source = Source(self.settings.inputs[0], "none")
         count = CaseName("count", *source, self.settings.headline)
-        found: dict[tuple[CaseName, int | None], tuple[str, UnitSums]] = {
-            (count, None): ("accuracy", right_of_units(self.predictions[count], self.objects))
+        found: dict[tuple[CaseName, int | None], tuple[str, ClusterSums]] = {
+            (count, None): ("accuracy", correct_by_unit(self.predictions[count], self.objects))
         }
         for (target, of, probe, key), score in decoder.scores.items():
             if (of, probe) == (source, LINEAR) and key > 0:

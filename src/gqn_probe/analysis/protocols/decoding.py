@@ -24,26 +24,26 @@ from gqn_probe.analysis.probes.ridge import (
     gaussian_kernel,
     linear_kernel,
 )
+from gqn_probe.analysis.protocols.encoded_targets import (
+    EncodedTarget,
+    applicable_objects,
+    column_blocks,
+    has_variance,
+    held_out_groups,
+    score_predictions,
+    target_columns,
+)
 from gqn_probe.analysis.protocols.probe_inputs import ProbeInputs
 from gqn_probe.analysis.protocols.study_settings import StudySettings
-from gqn_probe.analysis.protocols.target_truth import (
-    Truth,
-    blocks_of,
-    columns_of,
-    errors_of,
-    groups_of,
-    objects_asked,
-    vary,
-)
 from gqn_probe.analysis.questions.splits import FOLDS, folds_of, split_groups
 from gqn_probe.analysis.questions.targets import Classes
-from gqn_probe.analysis.statistics.headline import Told, images_answer, training_answer
+from gqn_probe.analysis.statistics.headline import TargetChange, images_answer, training_answer
 from gqn_probe.analysis.statistics.intervals import (
-    UnitSums,
-    combination,
+    ClusterSums,
+    linear_combination,
+    proportion_difference,
+    proportion_interval,
     r2_interval,
-    share_difference,
-    share_interval,
 )
 from gqn_probe.progress import progress
 from gqn_probe.results import Answer, Interval, Result
@@ -63,18 +63,18 @@ class Score(NamedTuple):
     """What a probe read of a target at a count, object by object."""
 
     metric: str  # "accuracy" or "r2"
-    sums: UnitSums  # right of rows; of r2 squared errors of squared deviations from the mean
+    sums: ClusterSums  # right of rows; of r2 squared errors of squared deviations from the mean
     chance: float | None = None  # share of the commonest class
 
     @property
     def interval(self) -> Interval:
-        return share_interval(self.sums) if self.metric == "accuracy" else r2_interval(self.sums)
+        return proportion_interval(self.sums) if self.metric == "accuracy" else r2_interval(self.sums)
 
     def above(self, other: "Score") -> Interval:
         """How much more it tells than another on the same objects, paired."""
         if self.metric == "accuracy":
-            return share_difference(self.sums, other.sums)
-        return combination((self.sums, other.sums), (-1, 1))
+            return proportion_difference(self.sums, other.sums)
+        return linear_combination((self.sums, other.sums), (-1, 1))
 
 
 Scores = dict[tuple[str, Source, str, int], Score]  # by target, source, probe and count
@@ -94,7 +94,9 @@ class TargetDecoder:
         chosen = [name for name in BASELINES if name in self.settings.chosen]
         found = [Source(given, "none") for given in self.settings.inputs]
         if "untrained" in chosen:
-            found += [Source(given, "untrained") for given in self.settings.inputs if self.inputs.is_of_view(given)]
+            found += [
+                Source(given, "untrained") for given in self.settings.inputs if self.inputs.is_view_readout(given)
+            ]
         return found + [Source(name, name) for name in chosen if name != "untrained"]
 
     def rows(self, notes: list[str]) -> Iterator[Result]:
@@ -111,7 +113,7 @@ class TargetDecoder:
         with progress("decoding", len(self.sources) * len(self.counts), "counts") as advance:
             for source in self.sources:
                 for column, of_count in enumerate(truths):
-                    kernels = Kernels(self.inputs, source, column, streams=self._streams)
+                    kernels = KernelCache(self.inputs, source, column, streams=self._streams)
                     for probe in self._probes(source):
                         self._decode(source, probe, column, of_count, kernels)
                     if column == len(self.counts) - 1 and source.control in ("none", "untrained", "pixels"):
@@ -128,10 +130,10 @@ class TargetDecoder:
         nonlinear = self.settings.widths and not self._streams and source.control in ("none", "pixels")
         return (LINEAR, NONLINEAR) if nonlinear else (LINEAR,)
 
-    def _truths(self, notes: list[str]) -> list[list[Truth]]:
+    def _truths(self, notes: list[str]) -> list[list[EncodedTarget]]:
         """For each count, the targets that have more than one value."""
         scenes, known, left_out = self.inputs.study_inputs.scenes, self.settings.known_targets, {}
-        truths: list[list[Truth]] = []
+        truths: list[list[EncodedTarget]] = []
         for count in self.counts:
             views = nested(len(scenes), scenes.views, count, self.settings.seed)
             truths.append([])
@@ -141,8 +143,8 @@ class TargetDecoder:
                 except ValueError as error:
                     left_out.setdefault(str(error), {})[name] = None
                     continue
-                truth = Truth(name, found, columns_of(found))
-                if isinstance(found, Classes) or vary(found):
+                truth = EncodedTarget(name, found, target_columns(found))
+                if isinstance(found, Classes) or has_variance(found):
                     truths[-1].append(truth)  # one view covers nothing: there is no variance to tell
         notes += [f"What r tells of {', '.join(names)} was left out: {why}." for why, names in left_out.items()]
         return truths
@@ -152,16 +154,16 @@ class TargetDecoder:
         source: Source,
         probe: str,
         column: int,
-        truths: Sequence[Truth],
-        kernels: "Kernels",
+        truths: Sequence[EncodedTarget],
+        kernels: "KernelCache",
         train_objects: int | None = None,
     ) -> None:
         """Read every target on the objects that each seed holds out."""
-        together = [t for t in truths if groups_of(t) is None]
-        apart = [[t] for t in truths if groups_of(t) is not None]
+        together = [t for t in truths if held_out_groups(t) is None]
+        apart = [[t] for t in truths if held_out_groups(t) is not None]
         for group in filter(None, [together, *apart]):
-            asked, units = objects_asked(group[0], self.objects)
-            values, blocks = torch.cat([t.columns for t in group], dim=1), blocks_of(group)
+            asked, units = applicable_objects(group[0], self.objects)
+            values, blocks = torch.cat([t.columns for t in group], dim=1), column_blocks(group)
             times, encoders = torch.zeros(len(self.objects)), torch.zeros(len(self.objects), dtype=torch.int64)
             tables = [torch.zeros(2, len(self.objects), dtype=torch.float64) for _ in group]
             for seed in self.settings.probe_seeds(folds_of(units[asked])):
@@ -173,7 +175,7 @@ class TargetDecoder:
                 encoder = kernels.encoder(seed)
                 predicted = kernels.predict(probe, train, values, blocks, encoder)
                 for table, truth, block in zip(tables, group, blocks, strict=True):
-                    table[:, test] += errors_of(truth, predicted, block, train, test)
+                    table[:, test] += score_predictions(truth, predicted, block, train, test)
                 times[test] += 1
                 encoders[test] = -1 if encoder is None else encoder
             if not times.any():
@@ -183,7 +185,7 @@ class TargetDecoder:
             for table, truth in zip(tables, group, strict=True):
                 self.scores[truth.name, source, probe, count] = _score(truth, table, times, own)
 
-    def _learning_curve(self, source: Source, truths: Sequence[Truth], kernels: "Kernels") -> None:
+    def _learning_curve(self, source: Source, truths: Sequence[EncodedTarget], kernels: "KernelCache") -> None:
         """The same from fewer training objects, at the largest count; kept under minus their number.
 
         It ends with all that there are, which have been decoded already.
@@ -191,12 +193,12 @@ class TargetDecoder:
         most, last = round((1 - 1 / FOLDS) * len(self.objects)), self.counts[-1]
         for size in (size for size in self.settings.train_objects if size < most):
             self._decode(source, LINEAR, len(self.counts) - 1, truths, kernels, size)
-        for truth in (truth for truth in truths if groups_of(truth) is None):
+        for truth in (truth for truth in truths if held_out_groups(truth) is None):
             self.scores[truth.name, source, LINEAR, -most] = self.scores[truth.name, source, LINEAR, last]
 
     def _results(self) -> Iterator[Result]:
         for (target, source, probe, key), score in self.scores.items():
-            name, n = CaseName(target, source.input, source.control, probe), int(score.sums.there().sum())
+            name, n = CaseName(target, source.input, source.control, probe), int(score.sums.nonempty().sum())
             count, size = (key, None) if key > 0 else (self.counts[-1], -key)
             found = {score.metric: score.interval}
             if source.control == "none":
@@ -238,16 +240,16 @@ class TargetDecoder:
             if (rise := self.rise(target, source)) is not None:
                 first = self.scores[target, source, LINEAR, own[0]].interval.value
                 above = None if pixels is None else top.above(pixels)
-                rises.append(Told(target, top.metric, first, top.interval.value, rise, above))
+                rises.append(TargetChange(target, top.metric, first, top.interval.value, rise, above))
             untrained = self.baseline(target, source, "untrained", own[-1])
             if untrained is not None:
                 gain = top.above(untrained)
-                gains.append(Told(target, top.metric, untrained.interval.value, top.interval.value, gain))
+                gains.append(TargetChange(target, top.metric, untrained.interval.value, top.interval.value, gain))
         yield images_answer(given, self.counts, rises)
         yield training_answer(given, last, gains)
 
 
-class Kernels:
+class KernelCache:
     """Products of all objects' rows of a source at one count, for as many encoders as there are.
 
     Where it ``streams``, the rows themselves, whose products are of features.
@@ -272,7 +274,7 @@ class Kernels:
         """Of all objects, from the training objects' values; the best kernel for each target."""
         settings = self.inputs.settings
         if encoder not in self.linear:
-            rows = self.inputs.whole_rows(self.source.input, self.column, encoder)
+            rows = self.inputs.unreduced_rows(self.source.input, self.column, encoder)
             self.linear[encoder] = rows if self.streams else linear_kernel(rows)
         linear = self.linear[encoder]
         if self.streams:
@@ -288,8 +290,10 @@ class Kernels:
         )
 
 
-def _score(truth: Truth, table: Float[Tensor, "2 s"], times: Float[Tensor, " s"], encoders: Tensor | None) -> Score:
-    sums = UnitSums(table[0], table[1], encoders)
+def _score(
+    truth: EncodedTarget, table: Float[Tensor, "2 s"], times: Float[Tensor, " s"], encoders: Tensor | None
+) -> Score:
+    sums = ClusterSums(table[0], table[1], encoders)
     if isinstance(truth.found, Classes):
         labels = truth.found.labels[times > 0]
         return Score("accuracy", sums, float(labels.bincount().max()) / len(labels))

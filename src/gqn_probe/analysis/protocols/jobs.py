@@ -17,13 +17,13 @@ from torch import Tensor
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.inputs.view_selection import TASKS
 from gqn_probe.analysis.protocols.study_settings import StudySettings
-from gqn_probe.analysis.statistics.intervals import UnitSums, mean_interval
+from gqn_probe.analysis.statistics.intervals import ClusterSums, mean_interval
 from gqn_probe.atomic_io import write_arrays
 from gqn_probe.results import Interval, Result
 
 log = logging.getLogger(__name__)
 RECONSTRUCTION = ("reconstruction", "", "", "")  # target, input, control and probe of its rows
-Note = Mapping[str, int | str]  # of ``job.json``
+Metadata = Mapping[str, int | str]  # of ``job.json``
 
 
 class Jobs(NamedTuple):
@@ -45,7 +45,7 @@ class QueryScore(NamedTuple):
     value: float
 
 
-def job_note(study_inputs: StudyInputs, settings: StudySettings) -> Note:
+def job_metadata(study_inputs: StudyInputs, settings: StudySettings) -> Metadata:
     """What the files of a job depend on beside its count; jobs of which it differs belong to other studies."""
     return {
         "scenes": len(study_inputs.scenes),
@@ -67,27 +67,27 @@ def code_fingerprint() -> str:
     return digest.hexdigest()[:16]
 
 
-def is_done(folder: Path, count: int, note: Note) -> bool:
+def is_done(folder: Path, count: int, metadata: Metadata) -> bool:
     """Whether ``folder`` holds the files of this count, made of the same weights, data and settings by this code."""
-    return _read_note(folder) == {"count": count, **note}
+    return _read_metadata(folder) == {"count": count, **metadata}
 
 
-def find_jobs(folders: Sequence[Path], note: Note) -> Jobs:
+def find_jobs(folders: Sequence[Path], metadata: Metadata) -> Jobs:
     """Sort job folders by what their ``job.json`` says; a folder without one is a job that failed.
 
     Args:
-        note: what the study's own jobs depend on; those of others are left out, and logged.
+        metadata: what the study's own jobs depend on; those of others are left out, and logged.
 
     Raises:
         ValueError: no job ended well, or two did the same count.
     """
-    found = {folder: known for folder in folders if (known := _read_note(folder)) is not None}
+    found = {folder: known for folder in folders if (known := _read_metadata(folder)) is not None}
     if not found:
         raise ValueError(f"none of the {len(folders)} jobs left a result; see the first error above")
     for folder, known in found.items():
-        if others := [name for name, value in note.items() if known.get(name) != value]:
+        if others := [name for name, value in metadata.items() if known.get(name) != value]:
             log.warning("%s is left out of the study: its %s differ; run it again", folder, ", ".join(others))
-    own = {folder: known for folder, known in found.items() if note.items() <= known.items()}
+    own = {folder: known for folder, known in found.items() if metadata.items() <= known.items()}
     if not own:
         raise ValueError(f"none of the {len(folders)} jobs is of these weights, data and settings: run them again")
     ordered = sorted(own, key=lambda folder: own[folder]["count"])
@@ -98,7 +98,7 @@ def find_jobs(folders: Sequence[Path], note: Note) -> Jobs:
     return Jobs(counts, tuple(ordered), failed, tuple(folder.name for folder in found if folder not in own))
 
 
-def _read_note(folder: Path) -> Note | None:
+def _read_metadata(folder: Path) -> Metadata | None:
     path = folder / "job.json"
     return json.loads(path.read_text()) if path.is_file() else None
 
@@ -129,13 +129,13 @@ def prediction_rows(jobs: Jobs, objects: int) -> Iterator[Result]:
         table[row.scene] = row.value
         seen[row.count] = row.query_seen
     for (metric, count), values in tables.items():
-        there = ~values.isnan()
-        found = mean_interval(UnitSums(values.nan_to_num().double(), there.double()))
-        yield Result.pooled(RECONSTRUCTION, metric, found, n=int(there.sum()), count=count)
+        known = ~values.isnan()
+        found = mean_interval(ClusterSums(values.nan_to_num().double(), known.double()))
+        yield Result.pooled(RECONSTRUCTION, metric, found, n=int(known.sum()), count=count)
         if metric.endswith("mse"):
             root = Interval(*(255 * max(each, 0.0) ** 0.5 for each in found))
             yield Result.pooled(
-                RECONSTRUCTION, metric.removesuffix("mse") + "rmse", root, n=int(there.sum()), count=count
+                RECONSTRUCTION, metric.removesuffix("mse") + "rmse", root, n=int(known.sum()), count=count
             )
     for count, is_seen in seen.items():
         yield Result(*RECONSTRUCTION, None, "test", count, "query_seen", float(is_seen))

@@ -93,7 +93,7 @@ def _classify(
     device: str,
 ) -> Interval:
     """Train and score the classifier with every seed; the rows of one case are added to ``outcome``."""
-    probe = settings.kept[settings.headline]
+    probe = settings.active_probes[settings.headline]
     if not isinstance(probe, Perceptron):
         raise ValueError("the original study's classifier is a softmax one: choose probe=original")
     features = rearrange(representations, "s k d -> (s k) d").contiguous()
@@ -104,13 +104,13 @@ def _classify(
         dataset = ProbeDataset(*case[:3], seed, features, labels, owners, split, features)
         fitted = fit_probes([dataset], probe, classes=LABELS, rows=trained, device=device)
         logits = fitted.logits(0, 0, features[trained:])
-        validated.append(Predictions.of(owners[trained:], labels[trained:], logits))
+        validated.append(Predictions.from_logits(owners[trained:], labels[trained:], logits))
         for column, values in fitted.curves._asdict().items():
             part, metric = column.split("_", 1)
             points = enumerate(values.flatten().tolist(), start=1)
             outcome.curves.extend(CurvePoint(*case, seed, epoch, part, metric, value) for epoch, value in points)
             outcome.results.append(Result(*case, seed, part, None, metric, float(values[-1])))
-    predictions = Predictions.together(validated)
+    predictions = Predictions.concatenate(validated)
     outcome.results.extend(_score(case, predictions, counts, settings.seeds))
     outcome.confusion.extend(
         ConfusionCell(*case[1:], true, predicted, n)

@@ -48,7 +48,7 @@ class ProbeInputs:
         self.study_inputs, self.counts, self.settings, self.scratch = study_inputs, counts, settings, scratch
         self.arrays: dict[tuple[object, ...], Tensor] = {}
         self.encoders: dict[int, StudyInputs] = {}
-        self.kept: dict[str, float] = {}  # share of the views' squared length along the axes of a reduced read-out
+        self.retained: dict[str, float] = {}  # share of the views' squared length along the axes of a reduced read-out
         self.representations = representations
         self.objects = torch.arange(len(representations))
         scratch.mkdir(parents=True, exist_ok=True)
@@ -103,7 +103,7 @@ class ProbeInputs:
         Raises:
             ValueError: the control splits by shape, and shapes are not known.
         """
-        if control.mixes:
+        if control.mixes_objects:
             return self.mixing
         if control.split != "shape":
             return self.objects
@@ -112,7 +112,7 @@ class ProbeInputs:
             raise ValueError("a split by shape needs stimuli whose shapes are known, such as rendered ones")
         return factors.mirror_class.unique(return_inverse=True)[1]
 
-    def is_of_view(self, input: str) -> bool:
+    def is_view_readout(self, input: str) -> bool:
         """Whether an input is made of read-outs of single views, which an untrained encoder has too."""
         return input != "views" and input not in generator_names(self.study_inputs.network)
 
@@ -125,7 +125,7 @@ class ProbeInputs:
         """The objects that are mixed with each other."""
         return mixing_groups(len(self.objects), max(self.counts), self.settings.seed)
 
-    def whole_rows(self, input: str, column: int, encoder: int | None = None) -> Float[Tensor, "s f"]:
+    def unreduced_rows(self, input: str, column: int, encoder: int | None = None) -> Float[Tensor, "s f"]:
         """All numbers of an input at the count in ``column``, for the study's own contexts."""
         if (input, encoder) == ("pooled", None):
             return self.representations[:, column].contiguous()
@@ -151,7 +151,7 @@ class ProbeInputs:
                 for part in torch.arange(len(phi)).split(BLOCK):
                     along[part] = phi[part] @ axes
                 phi = along
-                self.kept[input] = min(kept, self.kept.get(input, 1.0))
+                self.retained[input] = min(kept, self.retained.get(input, 1.0))
             self.arrays[key] = phi
         return self.arrays[key]
 
@@ -194,7 +194,7 @@ class ProbeInputs:
         return rearrange(sums, "s k f -> (s k) f")
 
     def _is_wide(self, name: str) -> bool:
-        if name == "pooled" or not self.is_of_view(name):  # the jobs' own r, which is kept as it is
+        if name == "pooled" or not self.is_view_readout(name):  # the jobs' own r, which is kept as it is
             return False
         return view_features(self.study_inputs, name).shape[2] > self.settings.axes
 

@@ -69,12 +69,12 @@ class ProbesWhileTraining(L.Callback):
         ]
         phi = rearrange(torch.cat(parts), "s v d y x -> s v (d y x)")
         counts = [count for count in self.counts if count <= scenes.views]
-        found = what_is_known(phi, scenes, counts, self.targets, self.strengths, aggregation=gqn.aggregation)
+        found = probe_scores(phi, scenes, counts, self.targets, self.strengths, aggregation=gqn.aggregation)
         # The same on every device: all read the same objects.
         pl_module.log_dict({f"val/knows/{name}": value for name, value in found.items()}, sync_dist=True)
 
 
-def what_is_known(
+def probe_scores(
     phi: Float[Tensor, "s v f"],
     scenes: Scenes,
     counts: Sequence[int],
@@ -99,7 +99,7 @@ def what_is_known(
             for probe, read in readings.items():
                 known[f"{name}/{probe}/context_{count}"] = _score(read, truth)
     if len(counts) > 1:
-        known |= {f"count/{probe}": value for probe, value in _counted(torch.stack(rows), strengths).items()}
+        known |= {f"count/{probe}": value for probe, value in _count_scores(torch.stack(rows), strengths).items()}
     return known
 
 
@@ -132,7 +132,7 @@ def _score(read: Float[Tensor, "s j"], truth: Classes | Values) -> float:
     return float((read.argmax(dim=1) == truth.labels)[asked].float().mean())
 
 
-def _counted(rows: Float[Tensor, "k s f"], strengths: Sequence[float]) -> dict[str, float]:
+def _count_scores(rows: Float[Tensor, "k s f"], strengths: Sequence[float]) -> dict[str, float]:
     """Accuracy on the second half of the objects of what was learned of the first: which of the counts it is."""
     kinds, objects, _ = rows.shape
     half = objects // 2

@@ -12,7 +12,7 @@ from gqn_probe.analysis.protocols.count_probe import CONVENTION, counting_outcom
 from gqn_probe.analysis.protocols.jobs import (
     Jobs,
     find_jobs,
-    job_note,
+    job_metadata,
     prediction_rows,
     read_predictions,
     read_representations,
@@ -44,12 +44,12 @@ def run_study(
         ValueError: no job ended well, or there are too few objects for the splits.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    found = find_jobs(jobs, job_note(study_inputs, settings))
-    wanted, settings = settings, settings.that_fit(study_inputs.network)
+    found = find_jobs(jobs, job_metadata(study_inputs, settings))
+    wanted, settings = settings, settings.supported_by(study_inputs.network)
     representations = read_representations(found)
     outcome = _outcome(study_inputs, settings, found, representations, folder)
     outcome.notes[:0] = notes
-    if study_inputs.draws:
+    if study_inputs.predicts_images:
         errors = [
             ObjectScore("reconstruction", "", "", "", row.count, row.metric, row.scene, row.value, 1.0)
             for row in read_predictions(found)

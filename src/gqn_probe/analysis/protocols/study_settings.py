@@ -64,7 +64,7 @@ class StudySettings:
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.controls != "all":
             object.__setattr__(self, "controls", tuple(self.controls))
-        if not (self.probes and self.kept):
+        if not (self.probes and self.active_probes):
             raise ValueError("probe.probes is empty: keep at least one, such as linear")
         known = ("count", *self.known_targets)
         strange = [name for name in self.targets if name not in known]
@@ -74,13 +74,13 @@ class StudySettings:
         if unknown:
             raise ValueError(f"no control {', '.join(unknown)}; there are {', '.join(self.control)}")
 
-    def that_fit(self, network: Network) -> "StudySettings":
+    def supported_by(self, network: Network) -> "StudySettings":
         """The same without what a file of features does not have: weights to forget, images, another kind of r."""
         if not isinstance(network, FeatureFile):
             return self
-        there = [name for name in self.chosen if self._can(self.control[name], network)]
+        controls = [name for name in self.chosen if self._can(self.control[name], network)]
         inputs = tuple(name for name in self.inputs if name != "pooled") or ("whole",)
-        return replace(self, inputs=inputs, controls=there)
+        return replace(self, inputs=inputs, controls=controls)
 
     def _can(self, control: Control, network: FeatureFile) -> bool:
         return control.encoder == "trained" and control.input in ("", *network.readouts)
@@ -106,11 +106,11 @@ class StudySettings:
         return range(self.seed * number, (self.seed + 1) * number)
 
     @property
-    def kept(self) -> dict[str, Probe]:
+    def active_probes(self) -> dict[str, Probe]:
         """The probes that are not switched off."""
         return {name: probe for name, probe in self.probes.items() if probe is not None}
 
     @property
     def headline(self) -> str:
         """The probe that the headline is about: linear, or the first there is."""
-        return "linear" if "linear" in self.kept else next(iter(self.kept))
+        return "linear" if "linear" in self.active_probes else next(iter(self.active_probes))

@@ -25,8 +25,8 @@ from gqn_probe.data.store.store_reader import StoredScenes
 from gqn_probe.types import Factors
 
 INPUT = "whole"  # every number of r
-FEWEST = 10  # objects from which a split can be made
-LARGEST = 5000  # objects, of the first: products of all with each other are in memory
+MIN_OBJECTS = 10  # objects from which a split can be made
+MAX_OBJECTS = 5000  # objects, of the first: products of all with each other are in memory
 
 
 def write_voxels(
@@ -52,21 +52,21 @@ def write_voxels(
         seed: of the order in which views are added.
         untrained: seed of the newly initialised weights; the study's own, so that their features are there already.
     """
-    if study_inputs.scenes.factors is None or len(study_inputs.scenes) < FEWEST:
+    if study_inputs.scenes.factors is None or len(study_inputs.scenes) < MIN_OBJECTS:
         return None
-    if len(study_inputs.scenes) > LARGEST:
+    if len(study_inputs.scenes) > MAX_OBJECTS:
         scenes = study_inputs.scenes
-        some = scenes.select(slice(LARGEST)) if isinstance(scenes, StoredScenes) else scenes[:LARGEST]
+        some = scenes.select(slice(MAX_OBJECTS)) if isinstance(scenes, StoredScenes) else scenes[:MAX_OBJECTS]
         study_inputs = replace(study_inputs, scenes=some)
-    kept = sorted({count for count in counts if count <= study_inputs.usable_views})
+    usable = sorted({count for count in counts if count <= study_inputs.usable_views})
     networks = {"trained": study_inputs, "untrained": study_inputs.untrained(untrained)}
-    found = read_voxels(networks, kept, strengths=strengths, seed=seed)
+    found = decode_voxels(networks, usable, strengths=strengths, seed=seed)
     shown = {name: values[:objects] for name, values in found.items() if name != "cells"}
-    write_arrays(folder / "voxels.npz", {"counts": np.array(kept), "cells": found["cells"], **shown})
+    write_arrays(folder / "voxels.npz", {"counts": np.array(usable), "cells": found["cells"], **shown})
     return folder / "voxels.npz"
 
 
-def read_voxels(
+def decode_voxels(
     networks: Mapping[str, StudyInputs], counts: Sequence[int], *, strengths: Sequence[float], seed: int
 ) -> dict[str, np.ndarray]:
     """What each network's r tells of every cell of the objects that the read-out was not fitted on.
@@ -100,14 +100,14 @@ def read_voxels(
 def voxel_grid(factors: Factors) -> tuple[Int[Tensor, "g 3"], Float[Tensor, "s g"], Float[Tensor, "s g 3"]]:
     """The cells that 1 % of objects fill, in cubes from the middle; which of them each fills, and in which colour."""
     positions = factors.positions
-    there = ~positions.isnan().any(dim=-1)
+    known = ~positions.isnan().any(dim=-1)
     places = grid_cells(positions.nan_to_num())
-    reach = int(places[there].abs().max())
+    reach = int(places[known].abs().max())
     axis = torch.arange(-reach, reach + 1)
     cells = torch.cartesian_prod(axis, axis, axis)
     side = len(axis)
     index = ((places[..., 0] + reach) * side + places[..., 1] + reach) * side + places[..., 2] + reach
-    index = torch.where(there, index, side**3)  # what is no cube goes to a last column
+    index = torch.where(known, index, side**3)  # what is no cube goes to a last column
     filled = torch.zeros(len(positions), side**3 + 1).scatter_(1, index, 1.0)[:, :-1]
     colors = torch.zeros(len(positions), side**3 + 1, 3)
     colors.scatter_(1, index[..., None].expand(-1, -1, 3), factors.colors.nan_to_num().float())

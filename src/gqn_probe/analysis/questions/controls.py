@@ -103,7 +103,7 @@ class Control:
     split: Literal["object", "shape", "row"] = "object"
 
     @property
-    def mixes(self) -> bool:
+    def mixes_objects(self) -> bool:
         """Whether views of different objects are summed."""
         return "incoherent" in (self.source, self.trained_on)
 
@@ -114,5 +114,5 @@ class Control:
             if getattr(self, name) not in allowed:
                 known = ", ".join(filter(None, allowed))
                 raise ValueError(f"control {name}={getattr(self, name)!r} is none of {known}")
-        if self.mixes and self.split == "shape":
+        if self.mixes_objects and self.split == "shape":
             raise ValueError("control split='shape' needs rows of one object each, source='incoherent' mixes objects")

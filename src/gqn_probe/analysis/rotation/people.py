@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from scipy.stats import t as student
 
-from gqn_probe.analysis.statistics.intervals import UnitSums, mean_interval, unit_sums
+from gqn_probe.analysis.statistics.intervals import ClusterSums, cluster_sums, mean_interval
 from gqn_probe.results import Interval, Result
 
 STIMULUS = re.compile(r"(R?)(.*?)(?:Y[\d.]+)?(?:\.pct)?")  # as R3_4_3_2_90Y150: mirror image, object, angle
@@ -98,15 +98,15 @@ def behaviour_rows(trials: Sequence[Trial]) -> Iterator[Result]:
     slopes = [_slope(angle[rows], times[rows]) for rows in ((number == i) & timed for i in range(len(people)))]
     known = torch.tensor([slope for slope in slopes if slope is not None], dtype=torch.float64)
     if len(known) > 1:
-        found = mean_interval(UnitSums(known, torch.ones_like(known)))
+        found = mean_interval(ClusterSums(known, torch.ones_like(known)))
         yield Result.pooled(NAME, "rt_slope", found, n=len(known))
 
 
 def _person_means(values: torch.Tensor, people: torch.Tensor, total: int) -> Interval:
-    sums = unit_sums(values, people, total)
-    there = sums.there()
+    sums = cluster_sums(values, people, total)
+    there = sums.nonempty()
     means = sums.sums[there] / sums.rows[there]
-    return mean_interval(UnitSums(means, torch.ones_like(means)))
+    return mean_interval(ClusterSums(means, torch.ones_like(means)))
 
 
 def _slope(x: torch.Tensor, y: torch.Tensor) -> float | None:

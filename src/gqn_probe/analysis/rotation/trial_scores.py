@@ -13,11 +13,11 @@ from torch import Tensor
 
 from gqn_probe.analysis.rotation.trials import Case, Scores, Trials
 from gqn_probe.analysis.statistics.intervals import (
-    UnitSums,
+    ClusterSums,
+    cluster_sums,
     mean_interval,
-    share_difference,
-    share_interval,
-    unit_sums,
+    proportion_difference,
+    proportion_interval,
 )
 from gqn_probe.results import Interval, Result
 
@@ -40,8 +40,8 @@ def score_rows(
         unlike = UNLIKE.get(case.probe, case.probe)
         for column, angle in enumerate(angles):
             own = [each[:, column] for each in (scores.right, scores.same, scores.mirror, nearest[case.count])]
-            right, same, mirror, near = (unit_sums(each, units, int(units.max()) + 1) for each in own)
-            found = {"accuracy": share_interval(right), unlike: mean_interval(same)}
+            right, same, mirror, near = (cluster_sums(each, units, int(units.max()) + 1) for each in own)
+            found = {"accuracy": proportion_interval(right), unlike: mean_interval(same)}
             found |= {f"mirror_{unlike}": mean_interval(mirror), "nearest": mean_interval(near)}
             found |= {"d_prime": d_prime(found["accuracy"], len(units))}
             for metric, interval in found.items():
@@ -49,7 +49,7 @@ def score_rows(
                 yield row._replace(angle=float(angle))
         far = far_sums(scores, angles, units)
         if far is not None:
-            accuracy = share_interval(far)
+            accuracy = proportion_interval(far)
             rows = int(far.rows.sum())
             yield Result.pooled(name, "far_accuracy", accuracy, n=rows, count=case.count)
             yield Result.pooled(name, "far_d_prime", d_prime(accuracy, rows), n=rows, count=case.count)
@@ -57,19 +57,19 @@ def score_rows(
             if pixels is not None and case.control != "pixels":
                 base = far_sums(pixels, angles, units)
                 assert base is not None
-                gain = share_difference(far, base)
+                gain = proportion_difference(far, base)
                 yield Result.pooled(name, "far_accuracy_above_pixels", gain, n=rows, count=case.count)
         for metric, interval in rises(case, trials, angles, units).items():
             yield Result.pooled(name, metric, interval, n=scores.same.numel(), count=case.count)
 
 
-def far_sums(scores: Scores, angles: Sequence[float], units: Int[Tensor, " s"]) -> UnitSums | None:
+def far_sums(scores: Scores, angles: Sequence[float], units: Int[Tensor, " s"]) -> ClusterSums | None:
     """Right trials from ``FAR`` degrees on, by mirror class; None where there is no such angle."""
     far = torch.tensor([angle >= FAR for angle in angles])
     right = scores.right[:, far]
     if not right.numel():
         return None
-    return unit_sums(right.flatten(), units.repeat_interleave(right.shape[1]), int(units.max()) + 1)
+    return cluster_sums(right.flatten(), units.repeat_interleave(right.shape[1]), int(units.max()) + 1)
 
 
 def d_prime(accuracy: Interval, trials: int) -> Interval:
@@ -106,7 +106,7 @@ def _rise(
     spread = float(x.norm() * y.norm())
     if x.norm() < 1e-3 * x.numel() ** 0.5 or spread == 0:
         return {}  # the angle is told by what was partialled out, or nothing varies with it
-    sums = UnitSums((x * y).sum(dim=1), (x * x).sum(dim=1)).of_units(units)
+    sums = ClusterSums((x * y).sum(dim=1), (x * x).sum(dim=1)).merged(units)
     one = mean_interval(sums)
     scale = float(x.norm() / y.norm())
     return {

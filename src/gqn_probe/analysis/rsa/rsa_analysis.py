@@ -27,7 +27,7 @@ from gqn_probe.analysis.rsa.model_rdms import MODELS, form_model
 from gqn_probe.analysis.rsa.rdm import DISTANCES, Rdms, rdm
 from gqn_probe.analysis.rsa.rdm_files import write_rdms
 from gqn_probe.analysis.rsa.subjects import Candidate, read_subjects, subject_answers, subject_rows, told
-from gqn_probe.analysis.statistics.headline import WORDS, listed
+from gqn_probe.analysis.statistics.headline import WORDS, join_words
 from gqn_probe.context_range import parse_counts
 from gqn_probe.data.store.store_reader import SceneSource, scene_names
 from gqn_probe.progress import progress
@@ -96,7 +96,7 @@ class RepresentationalSimilarity:
         cells: dict[Cell, np.ndarray] = {}
         known: dict[tuple[str, int], np.ndarray] = {}  # model RDMs and nuisances, by count
         left_out: dict[str, list[str]] = {}
-        blank = _blank_features(study_inputs) if study_inputs.draws else None
+        blank = _blank_features(study_inputs) if study_inputs.predicts_images else None
         with progress("dissimilarities", len(counts), "counts") as advance:
             for count in counts:
                 views = nested(len(scenes), scenes.views, count, self.seed)
@@ -110,7 +110,7 @@ class RepresentationalSimilarity:
                 for name, rows in self._rows(study_inputs, self._inputs(study_inputs), views, count):
                     cells[Cell(name, "none", count)] = self._rdm(name, rows)
                 advance(1)
-        for copy in range(self.untrained if study_inputs.draws else 0):
+        for copy in range(self.untrained if study_inputs.predicts_images else 0):
             network = study_inputs.untrained(self.seed * self.untrained + copy)
             for count in counts:
                 rows = context_rows(network, R, nested(len(scenes), scenes.views, count, self.seed))
@@ -190,7 +190,7 @@ class RepresentationalSimilarity:
             best = max(of_object, key=lambda row: row.value)
             case = (best.target, PARTIAL)
             out = [OUT[name] for name in self.nuisances if name in labels]
-            text = f"Once {listed(out)} are partialled out, r" if out else "r"
+            text = f"Once {join_words(out)} are partialled out, r" if out else "r"
             text += f" of {last} images is most like the model RDM of {WORDS.get(best.target, labels[best.target])}: "
             text += f"correlation {told(best)}"
             text += f"; r of {images}, {told(own[*case, first])}" if first != last and (*case, first) in own else ""
@@ -210,8 +210,8 @@ def _notes(
     """What could not be compared, and why."""
     notes = [f"No model RDM of {', '.join(dict.fromkeys(names))}: {why}." for why, names in left_out.items()]
     if missing := [OUT[name] for name in nuisances if name not in there]:
-        notes.append(f"Not partialled out: {listed(missing)}, which a file of features does not give.")
-    if not study_inputs.draws:
+        notes.append(f"Not partialled out: {join_words(missing)}, which a file of features does not give.")
+    if not study_inputs.predicts_images:
         notes.append("There are no untrained networks beside the features of a file.")
     return notes
 

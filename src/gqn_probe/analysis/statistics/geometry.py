@@ -20,10 +20,10 @@ from gqn_probe.atomic_io import write_arrays
 from gqn_probe.results import Similarity
 from gqn_probe.types import Factors
 
-COMPARED = 1000  # objects compared: the similarity of n objects needs n x n products
+MAX_OBJECTS = 1000  # objects compared: the similarity of n objects needs n x n products
 AXES = 16
-DRAWN = 500  # objects that are drawn
-FEWEST = 50  # objects that have neighbourhoods to speak of
+EMBEDDED = 500  # objects that are drawn
+MIN_OBJECTS = 50  # objects that have neighbourhoods to speak of
 COUNTS = 3  # of which neighbourhoods are shown, from the smallest to the largest
 
 
@@ -56,7 +56,7 @@ def similarity_rows(representations: Float[Tensor, "s k d"], counts: tuple[int, 
     Kornblith 2021, "Do wide and deep networks learn the same things?", equation 3); left out below four objects.
     ``drift`` is the distance of the means over the length of the earlier one; ``turn`` is their angle in degrees.
     """
-    some = rearrange(representations[:COMPARED], "s k d -> k s d")
+    some = rearrange(representations[:MAX_OBJECTS], "s k d -> k s d")
     grams = [_centred_gram(x) for x in some]
     own = [_hsic(gram, gram) for gram in grams]
     for i, first in enumerate(counts):
@@ -85,7 +85,7 @@ def write_embedding(
     and ``color`` (s 3), the mean of the cubes' colours. Where it could be made, ``neighbours`` (s c 2), of r divided by
     the count at ``neighbours_counts`` (c), by ``neighbours_method``.
     """
-    some = representations[:DRAWN].double()
+    some = representations[:EMBEDDED].double()
     divided = some / torch.tensor(counts, dtype=torch.float64)[:, None]
     arrays: dict[str, np.ndarray] = {"counts": np.array(counts)}
     for name, rows in (("sum", some), ("mean", divided)):
@@ -93,14 +93,14 @@ def write_embedding(
         arrays[name] = points.unflatten(0, some.shape[:2]).float().numpy()
         arrays[f"{name}_share"] = share.float().numpy()
     chosen = np.unique(np.linspace(0, len(counts) - 1, COUNTS).round().astype(int))
-    found = neighbour_plane(divided[:, chosen].flatten(0, 1)) if len(some) >= FEWEST else None
+    found = embed_neighbours(divided[:, chosen].flatten(0, 1)) if len(some) >= MIN_OBJECTS else None
     if found is not None:
         method, plane = found
         arrays["neighbours"] = plane.reshape(len(some), len(chosen), 2)
         arrays |= {"neighbours_counts": np.array(counts)[chosen], "neighbours_method": np.array(method)}
     if factors is not None:
-        arrays["shape"] = factors.shape[:DRAWN].numpy()
-        arrays["color"] = factors.colors[:DRAWN].nanmean(dim=1).float().numpy()
+        arrays["shape"] = factors.shape[:EMBEDDED].numpy()
+        arrays["color"] = factors.colors[:EMBEDDED].nanmean(dim=1).float().numpy()
     write_arrays(folder / "embedding.npz", arrays)
     return folder / "embedding.npz"
 
@@ -118,7 +118,7 @@ def principal_axes(rows: Float[Tensor, "n d"], axes: int) -> tuple[Float[Tensor,
     return centred @ (directions * greatest.sign()).T, share[:axes]
 
 
-def neighbour_plane(rows: Float[Tensor, "n d"]) -> tuple[str, Float[np.ndarray, "n 2"]] | None:
+def embed_neighbours(rows: Float[Tensor, "n d"]) -> tuple[str, Float[np.ndarray, "n 2"]] | None:
     """Embed rows in a plane, neighbours near each other: by UMAP, else t-SNE; None if neither is installed."""
     points = principal_axes(rows, AXES)[0].float().numpy()
     with warnings.catch_warnings(action="ignore"):  # of UMAP: that a seed leaves it one thread

@@ -25,8 +25,8 @@ WORDS = {
     "direction": "where the cameras stood on average",
     "coverage": "how far round the object the cameras went",
 }
-IN_NUMBERS = 3  # changes told in numbers; a sentence of more is read by nobody, and the report has a table of all
-FINE = 0.025  # differences below this are told in tenths of a point
+IN_NUMBERS = 3  # changes changes in numbers; a sentence of more is read by nobody, and the report has a table of all
+FINE = 0.025  # differences below this are changes in tenths of a point
 UNSEEN = (
     "on the same unseen objects; 100% is all there is to tell (of values R2, of classes accuracy), and in brackets "
     "stand 95% intervals"
@@ -64,14 +64,14 @@ class CountEvidence(NamedTuple):
         return flat
 
     @property
-    def tallied(self) -> bool:
+    def tally_suffices(self) -> bool:
         """Whether a tally that saw no count reads it as well as the probe."""
         if self.tally is None or self.tally_difference is None:
             return False
         return self.tally_difference.low >= -EQUIVALENT * (self.accuracy.value - self.chance)
 
 
-class Told(NamedTuple):
+class TargetChange(NamedTuple):
     """What is told of one target: a rise with the count, or a difference to untrained networks."""
 
     target: str
@@ -95,11 +95,9 @@ def count_answer(found: CountEvidence) -> Answer:
     licence = ["accuracy against guessing"]
     if found.tally is not None:
         licence = ["the label-free tally"]
-        text += (
-            f" {'But a' if found.tallied else 'A'} tally that has seen single images alone, and no number, is right in "
-        )
-        text += _share(found.tally)
-        text += ", since any sum of non-negative views can be counted." if found.tallied else "."
+        a_tally = "But a tally" if found.tally_suffices else "A tally"
+        text += f" {a_tally} that has seen single images alone, and no number, is right in {_share(found.tally)}"
+        text += ", since any sum of non-negative views can be counted." if found.tally_suffices else "."
     if found.untrained is not None:
         text += f" From networks that were never trained it can be read in {_share(found.untrained)}."
     licence.append(f"the length alone, {_share(found.norm_only)}")
@@ -111,40 +109,42 @@ def count_answer(found: CountEvidence) -> Answer:
     return Answer(COUNT, text, **numbers, licence="; ".join(licence))
 
 
-def images_answer(input: str, counts: Sequence[int], told: Sequence[Told]) -> Answer:
+def images_answer(input: str, counts: Sequence[int], changes: Sequence[TargetChange]) -> Answer:
     """What rises from the smallest to the largest count, and whether summed pixels tell as much."""
     name = NAMES.get(input, input)
-    if not told:
+    if not changes:
         return Answer(IMAGES, "No property of the objects was decoded, so what further images add is not known.")
-    rising, falling, rest = _sorted(told)
+    rising, falling, rest = _split_by_sign(changes)
     text = f"From {counts[0]} to {counts[-1]} images, {name} comes to tell "
     text += f"more {_changes(rising, 'to', 'more')}." if rising else "no more that could be shown."
     if falling:
         text += f" It comes to tell less {_changes(falling, 'to', 'less')}."
     if rest:
-        text += f" No change is shown of {listed(rest)}."
-    if any(each.above_pixels is not None for each in told):
-        above = [_words(each.target) for each in told if each.above_pixels is not None and each.above_pixels.low > 0]
-        of_which = "all of these" if len(above) == len(told) else listed(above) if above else "none that could be shown"
+        text += f" No change is shown of {join_words(rest)}."
+    if any(each.above_pixels is not None for each in changes):
+        above = [_words(each.target) for each in changes if each.above_pixels is not None and each.above_pixels.low > 0]
+        of_which = (
+            "all of these" if len(above) == len(changes) else join_words(above) if above else "none that could be shown"
+        )
         text += f" At {counts[-1]} it tells more of {of_which} than the images' summed pixels do."
-    first = (rising or falling or list(told))[0]
+    first = (rising or falling or list(changes))[0]
     return Answer(IMAGES, text, *first.difference, licence=f"paired differences, {UNSEEN}")
 
 
-def training_answer(input: str, count: int, told: Sequence[Told]) -> Answer:
+def training_answer(input: str, count: int, changes: Sequence[TargetChange]) -> Answer:
     """The paired difference to untrained networks of the same width, target by target."""
-    if not told:
+    if not changes:
         text = "Not asked: the control of untrained networks was not run."
         return Answer(TRAINING, text)
-    more, less, rest = _sorted(told)
+    more, less, rest = _split_by_sign(changes)
     text = f"At {count} images, {NAMES.get(input, input)} of the trained network tells "
     text += f"more {_changes(more, 'against', 'more')}, " if more else "no more that could be shown "
     text += "than that of networks that were never trained, which has as many numbers."
     if less:
         text += f" It tells less {_changes(less, 'against', 'less')}."
     if rest:
-        text += f" No difference is shown of {listed(rest)}."
-    first = (more or less or list(told))[0]
+        text += f" No difference is shown of {join_words(rest)}."
+    first = (more or less or list(changes))[0]
     return Answer(TRAINING, text, *first.difference, licence=f"paired differences to untrained networks, {UNSEEN}")
 
 
@@ -161,29 +161,29 @@ def _mixtures(found: CountEvidence) -> str:
     if found.transfer.low < -EQUIVALENT * (found.accuracy.value - found.chance):
         return f"whether sums of views of different objects are read as well cannot be told ({points})"
     as_well = f"{mixtures} as well ({points})"
-    return f"{as_well}: the probe counts how many views were summed" if found.tallied else as_well
+    return f"{as_well}: the probe counts how many views were summed" if found.tally_suffices else as_well
 
 
-def _sorted(told: Sequence[Told]) -> tuple[list[Told], list[Told], list[str]]:
+def _split_by_sign(changes: Sequence[TargetChange]) -> tuple[list[TargetChange], list[TargetChange], list[str]]:
     """What differs upward and downward, largest first; and the words of what is not shown to differ."""
-    ordered = sorted(told, key=lambda each: -abs(each.difference.value))
+    ordered = sorted(changes, key=lambda each: -abs(each.difference.value))
     more = [each for each in ordered if each.difference.low > 0]
     less = [each for each in ordered if each.difference.high < 0]
     return more, less, [_words(each.target) for each in ordered if each not in (*more, *less)]
 
 
-def _changes(told: Sequence[Told], joint: str, direction: str) -> str:
+def _changes(changes: Sequence[TargetChange], joint: str, direction: str) -> str:
     """Values and difference of the largest, "of the shape, 45% to 70%, 25 points more (17 to 32)", and the others."""
     parts = []
-    for each in told[:IN_NUMBERS]:
+    for each in changes[:IN_NUMBERS]:
         first, last = (f"{100 * value:.0f}%" for value in (each.first, each.last))
         values = f"{first} to {last}" if joint == "to" else f"{last} against {first}"
         size = [abs(share) for share in each.difference]
         digits = 1 if size[0] < FINE else 0
         value, low, high = (f"{100 * share:.{digits}f}" for share in (size[0], *sorted(size[1:])))
         parts.append(f"of {_words(each.target)}, {values}, {value} points {direction} ({low} to {high})")
-    if others := [_words(each.target) for each in told[IN_NUMBERS:]]:
-        parts.append(f"and of {listed(others)}")
+    if others := [_words(each.target) for each in changes[IN_NUMBERS:]]:
+        parts.append(f"and of {join_words(others)}")
     return "; ".join(parts)
 
 
@@ -191,7 +191,7 @@ def _words(target: str) -> str:
     return WORDS.get(target, target.replace("_", " "))
 
 
-def listed(items: Sequence[str]) -> str:
+def join_words(items: Sequence[str]) -> str:
     """The items in a sentence: a, b and c."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
 

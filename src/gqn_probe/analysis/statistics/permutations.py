@@ -5,7 +5,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-LARGEST = 5000  # objects permuted; of more, the first: the test of fewer is the more careful one
+MAX_OBJECTS = 5000  # objects permuted; of more, the first: the test of fewer is the more careful one
 AT_A_TIME = 50  # permutations drawn
 
 
@@ -14,7 +14,7 @@ class WithinObjectPermutations:
 
     def __init__(self, objects: int, counts: int, *, permutations: int, seed: int) -> None:
         random = np.random.default_rng(seed)
-        self.objects = min(objects, LARGEST)
+        self.objects = min(objects, MAX_OBJECTS)
         # the place of each permuted label in an object's table of labels and predictions
         self.places = torch.empty(permutations, self.objects, counts, dtype=torch.int32)
         for part in self.places.split(AT_A_TIME):

@@ -18,12 +18,12 @@ from gqn_probe.analysis.probes.predictions import (
     whole_scores,
 )
 from gqn_probe.analysis.statistics.intervals import (
-    UnitSums,
-    correlation_within,
+    ClusterSums,
+    cluster_sums,
+    intraclass_correlation,
     mean_interval,
-    share_difference,
-    share_interval,
-    unit_sums,
+    proportion_difference,
+    proportion_interval,
 )
 from gqn_probe.analysis.statistics.permutations import WithinObjectPermutations
 from gqn_probe.results import ConfusionCell, CurvePoint, Interval, Result
@@ -64,7 +64,7 @@ def pooled_rows(
     scores, rows = row_scores(predictions, counts), len(predictions.labels)
     for column, metric in enumerate(ROW_METRICS):
         if metric in SHARES:
-            found = share_interval(_share_sums(scores[:, column], predictions, units, encoder))
+            found = proportion_interval(_share_sums(scores[:, column], predictions, units, encoder))
         else:
             found = mean_interval(_sums(scores[:, column], predictions, units, encoder))
         yield Result.pooled(name, metric, found, n=rows)
@@ -72,7 +72,7 @@ def pooled_rows(
         here = predictions.labels == label
         if here.any():
             some = Predictions(*(column[here] for column in predictions))
-            found = share_interval(right_of_units(some, units, None if encoder is None else encoder[here]))
+            found = proportion_interval(correct_by_unit(some, units, None if encoder is None else encoder[here]))
             yield Result.pooled(name, "accuracy", found, n=int(here.sum()), count=count)
     for metric, value in whole_scores(predictions, counts).items():
         yield Result(*name, None, "test", None, metric, value, n=rows)
@@ -83,38 +83,38 @@ def pooled_rows(
             yield Result(*name, None, "test", count, "adjacent_auc", area)
 
 
-def right_of_units(
+def correct_by_unit(
     predictions: Predictions, units: Int[Tensor, " s"], encoder: Int[Tensor, " n"] | None = None
-) -> UnitSums:
+) -> ClusterSums:
     """How many rows of each unit were read rightly."""
     return _share_sums((predictions.predicted == predictions.labels).double(), predictions, units, encoder)
 
 
 def paired_difference(first: Predictions, second: Predictions, units: Int[Tensor, " s"]) -> Interval:
     """The difference of two accuracies on the same objects, with its paired interval."""
-    return share_difference(right_of_units(first, units), right_of_units(second, units))
+    return proportion_difference(correct_by_unit(first, units), correct_by_unit(second, units))
 
 
 def _share_sums(
     right: Tensor, predictions: Predictions, units: Int[Tensor, " s"], encoder: Int[Tensor, " n"] | None
-) -> UnitSums:
+) -> ClusterSums:
     """Rows that are right in each unit; where all are, with what their margins have in common."""
     found = _sums(right, predictions, units, encoder)
     if not right.all():
         return found
-    return found._replace(alike=correlation_within(predictions.margin, units[predictions.groups], predictions.labels))
+    return found._replace(icc=intraclass_correlation(predictions.margin, units[predictions.groups], predictions.labels))
 
 
 def _sums(
     scores: Tensor, predictions: Predictions, units: Int[Tensor, " s"], encoder: Int[Tensor, " n"] | None
-) -> UnitSums:
+) -> ClusterSums:
     of_rows, total = units[predictions.groups], int(units.max()) + 1
     if encoder is None:
-        return unit_sums(scores, of_rows, total)
+        return cluster_sums(scores, of_rows, total)
     kinds = int(encoder.max()) + 1  # an object under another encoder is another unit
-    found = unit_sums(scores, of_rows * kinds + encoder, total * kinds)
-    there = found.there()
-    return UnitSums(found.sums[there], found.rows[there], (torch.arange(total * kinds) % kinds)[there])
+    found = cluster_sums(scores, of_rows * kinds + encoder, total * kinds)
+    nonempty = found.nonempty()
+    return ClusterSums(found.sums[nonempty], found.rows[nonempty], (torch.arange(total * kinds) % kinds)[nonempty])
 
 
 def curve_rows(name: CaseName, result: ProbeResult) -> Iterator[CurvePoint]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from gqn_probe.analysis.statistics.intervals import UnitSums, combination, share_difference
+from gqn_probe.analysis.statistics.intervals import ClusterSums, linear_combination, proportion_difference
 from gqn_probe.results import Difference, Interval, ObjectScore, read_rows
 
 GREY_LEVELS = 255
@@ -14,10 +14,10 @@ Scores = dict[Measure, dict[int, tuple[float, float]]]  # score and weight of ea
 
 
 def object_rows(
-    case: tuple[str, str, str, str], count: int | None, metric: str, sums: UnitSums
+    case: tuple[str, str, str, str], count: int | None, metric: str, sums: ClusterSums
 ) -> Iterator[ObjectScore]:
     """The rows of ``per_object.csv`` of a case (target, input, control, probe): of each object that was scored."""
-    for row in sums.there().nonzero()[:, 0].tolist():
+    for row in sums.nonempty().nonzero()[:, 0].tolist():
         yield ObjectScore(*case, count, metric, row, float(sums.sums[row]), float(sums.rows[row]))
 
 
@@ -39,19 +39,19 @@ def object_differences(pairs: Mapping[str, Sequence[tuple[Path, Path]]], first: 
             ]
             if len(rows) > 1:
                 score, weight, of_first, weight_of_first = torch.tensor(rows, dtype=torch.float64).unbind(dim=1)
-                found = _difference(metric, UnitSums(score, weight), UnitSums(of_first, weight_of_first))
+                found = _difference(metric, ClusterSums(score, weight), ClusterSums(of_first, weight_of_first))
                 named = "sample_rmse" if metric == "sample_mse" else metric
                 yield Difference(setting, first, target, named, count, *found, len(rows))
 
 
-def _difference(metric: str, own: UnitSums, other: UnitSums) -> Interval:
+def _difference(metric: str, own: ClusterSums, other: ClusterSums) -> Interval:
     if metric == "accuracy":
-        return share_difference(own, other)
+        return proportion_difference(own, other)
     if metric == "r2":
-        return combination((own, other), (-1, 1))
+        return linear_combination((own, other), (-1, 1))
     roots = [GREY_LEVELS * max(each.value, 1e-12) ** 0.5 for each in (own, other)]
     slopes = [GREY_LEVELS**2 / (2 * root) for root in roots]  # of a root of a mean, to first order
-    value, low, high = combination((own, other), (slopes[0], -slopes[1]))
+    value, low, high = linear_combination((own, other), (slopes[0], -slopes[1]))
     middle = roots[0] - roots[1]
     return Interval(middle, middle + low - value, middle + high - value)
 

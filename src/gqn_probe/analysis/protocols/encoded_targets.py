@@ -12,7 +12,7 @@ from gqn_probe.analysis.probes.ridge import Block, Predicted
 from gqn_probe.analysis.questions.targets import ALIKE, Classes, Values
 
 
-class Truth(NamedTuple):
+class EncodedTarget(NamedTuple):
     """A target's values as ridge fits them, and where they stand among those fitted together."""
 
     name: str
@@ -20,41 +20,41 @@ class Truth(NamedTuple):
     columns: Float[Tensor, "s j"]
 
 
-def columns_of(found: Classes | Values) -> Float[Tensor, "s j"]:
+def target_columns(found: Classes | Values) -> Float[Tensor, "s j"]:
     """The columns that ridge fits: the values themselves, or one a class."""
     if isinstance(found, Values):
         return found.values
     return torch.nn.functional.one_hot(found.labels.clamp(min=0), found.kinds).float()
 
 
-def blocks_of(truths: Sequence[Truth]) -> list[Block]:
+def column_blocks(truths: Sequence[EncodedTarget]) -> list[Block]:
     """Where each target stands among the columns of all."""
     stops = torch.tensor([0, *(truth.columns.shape[1] for truth in truths)]).cumsum(dim=0).tolist()
     spans = zip(truths, pairwise(stops), strict=True)
     return [Block(*span, classes=isinstance(truth.found, Classes)) for truth, span in spans]
 
 
-def groups_of(truth: Truth) -> Int[Tensor, " s"] | None:
+def held_out_groups(truth: EncodedTarget) -> Int[Tensor, " s"] | None:
     """The groups that objects are held out with; None: each by itself."""
     return truth.found.groups if isinstance(truth.found, Classes) else None
 
 
-def objects_asked(truth: Truth, objects: Int[Tensor, " s"]) -> tuple[Int[Tensor, " a"], Int[Tensor, " s"]]:
+def applicable_objects(truth: EncodedTarget, objects: Int[Tensor, " s"]) -> tuple[Int[Tensor, " a"], Int[Tensor, " s"]]:
     """The objects that a question is asked of, and what each is held out with."""
-    groups = groups_of(truth)
+    groups = held_out_groups(truth)
     if isinstance(truth.found, Classes) and groups is not None:
         return (truth.found.labels >= 0).nonzero()[:, 0], groups
     return objects, objects
 
 
-def vary(found: Values) -> bool:
+def has_variance(found: Values) -> bool:
     """Whether objects differ in it at all."""
     values = found.values if found.derive is None else found.derive(found.values)
     return float(values.std(dim=0).max()) > ALIKE
 
 
-def errors_of(
-    truth: Truth, predicted: Predicted, block: Block, train: Int[Tensor, " a"], test: Int[Tensor, " b"]
+def score_predictions(
+    truth: EncodedTarget, predicted: Predicted, block: Block, train: Int[Tensor, " a"], test: Int[Tensor, " b"]
 ) -> Float[Tensor, "2 b"]:
     """Of each test row whether its class was read, and 1; or its squared error, and that of the training mean."""
     values, left_out = predicted.values[test, block.start : block.stop], predicted.left_out[:, block.start : block.stop]

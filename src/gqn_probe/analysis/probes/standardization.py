@@ -13,7 +13,7 @@ DEAD = 1e-6  # deviation over mean below which a column is taken for constant
 Scaling = Literal["common", "column"]
 
 
-def moments(
+def column_moments(
     features: Float[Tensor, "n d"], rows: Int[Tensor, " a"], scaling: Scaling = "common"
 ) -> tuple[Float[Tensor, " d"], Float[Tensor, " d"]]:
     """Mean and scale of the columns over ``rows``, in two streamed passes.
