@@ -38,7 +38,7 @@ def test_a_film_is_no_larger_than_asked(tmp_path):
 
 
 def test_formats_that_cannot_be_written_are_refused(tmp_path, monkeypatch):
-    with pytest.raises(ValueError, match="film=avi is not known: use webp, gif, mp4"):
+    with pytest.raises(ValueError, match="film=avi is not known: use webp, gif or mp4"):
         save_film(PICTURES, tmp_path / "film.avi")
     monkeypatch.setattr(shutil, "which", lambda name: None)
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)

@@ -90,8 +90,8 @@ def test_a_folder_of_images_with_cameras_needs_no_splits(weights: str, tmp_path:
     ("argument", "message"),
     [
         ("positions=0", "positions=0 must be a whole number, 1 or more"),
-        ("split=all", "split=all is not known: use train or val or test"),
-        ("film=avi", "film=avi is not known: use webp, gif, mp4"),
+        ("split=all", "split=all is not known: use train, val or test"),
+        ("film=avi", "film=avi is not known: use webp, gif or mp4"),
         ("orbits=azimuth", "there is no setting 'orbits'; did you mean orbit? `python -m gqn_probe.render --help`"),
     ],
 )

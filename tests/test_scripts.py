@@ -186,10 +186,13 @@ def test_a_report_is_rebuilt_from_result_files_alone(study):
         (["-m", "report=7"], "error: report= makes figures and report again, once: leave -m out"),
         (["checkpoint=nowhere.ckpt"], "error: no checkpoint at nowhere.ckpt: "),
         ([f"checkpoint={ROOT / 'README.md'}"], "error: "),
-        (["probe.controls=[nrm]"], "error: no control nrm; there are "),
+        (["probe.controls=[nrm]"], "error: no control nrm; did you mean norm? there are "),
         (["probe.controls=norm"], "error: probe.controls=norm is not a list: write probe.controls=[norm]"),
-        (["probe.protocol=orig"], "error: probe.protocol=orig is not known: use study or original"),
-        (["split=validation"], "error: split=validation is not known: use train or val or test"),
+        (
+            ["probe.protocol=orig"],
+            "error: probe.protocol=orig is not known: did you mean original? ",
+        ),
+        (["split=validation"], "error: split=validation is not known: use train, val, test or all"),
         (["device=gpu"], "error: device=gpu is not known: use auto, cpu, cuda or cuda:N"),
     ],
 )

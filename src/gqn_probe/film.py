@@ -10,6 +10,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from gqn_probe.atomic_io import atomic_write
+from gqn_probe.choices import check_choice
 
 FORMATS = ("webp", "gif", "mp4")
 QUALITIES = (90, 80, 70, 60, 50, 40, 30, 20)  # of WebP, tried in turn until a film is small enough
@@ -24,8 +25,7 @@ def check_format(name: str) -> None:
     Raises:
         ValueError: says what to use.
     """
-    if name not in FORMATS:
-        raise ValueError(f"film={name} is not known: use {', '.join(FORMATS)}")
+    check_choice("film", name, FORMATS)
     if name == "mp4" and find_ffmpeg() is None:
         raise ValueError('film=mp4 needs ffmpeg: pip install "gqn-probe[mp4]", or use film=webp or film=gif')
 

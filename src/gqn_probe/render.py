@@ -17,6 +17,7 @@ from PIL import Image
 
 from gqn_probe import film
 from gqn_probe.atomic_io import atomic_write, write_csv
+from gqn_probe.choices import check_choice
 from gqn_probe.context_range import parse_counts
 from gqn_probe.run import cli, job
 
@@ -84,8 +85,7 @@ def _check(cfg: DictConfig) -> None:
     for name in ("positions", "samples", "enlarge"):
         if not isinstance(cfg[name], int) or cfg[name] < 1:
             raise ValueError(f"{name}={cfg[name]} must be a whole number, 1 or more")
-    if cfg.split not in SPLITS:
-        raise ValueError(f"split={cfg.split} is not known: use {' or '.join(SPLITS)}")
+    check_choice("split", cfg.split, SPLITS)
     if cfg.film is not None:
         film.check_format(cfg.film)
 

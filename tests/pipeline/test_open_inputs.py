@@ -13,7 +13,7 @@ CHOICES = {"split": "test", "checkpoint": "pretrained", "cache": "cache"}
 @pytest.mark.parametrize(
     ("choice", "message"),
     [
-        ({"split": "validation"}, "split=validation is not known: use train or val or test"),
+        ({"split": "validation"}, "split=validation is not known: use train, "),
         ({"split": None}, "split=None is not known"),
         ({"checkpoint": None}, "checkpoint=null is not a path: name a file, or pretrained"),
         ({"cache": None}, "cache=null is not a path: name a folder"),

@@ -19,9 +19,10 @@ from jaxtyping import Float, Int
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
 
+from gqn_probe.choices import check_choice
 from gqn_probe.data.loader import FixedOrderSampler, RenderedBatches, SceneBatchSampler, SceneLoader, StoredBatches
 from gqn_probe.data.sources.rendered import RenderedScenes
-from gqn_probe.data.sources.source import Piece, Source, TrainFraction, check_choice, take_fraction
+from gqn_probe.data.sources.source import Piece, Source, TrainFraction, take_fraction
 from gqn_probe.data.stimuli.cameras import ORDERS, encode_cameras, lens_settings
 from gqn_probe.data.stimuli.counter_rng import scene_keys, uniform
 from gqn_probe.data.store.prepared_store import PreparedStore
@@ -66,7 +67,7 @@ class SceneDataModule(LightningDataModule):
         super().__init__()
         if online and fraction != 1:
             raise ValueError(f"data.fraction={fraction} means nothing where scenes are new: set data.train")
-        check_choice("camera_order", camera_order, ORDERS)
+        check_choice("data.camera_order", camera_order, ORDERS)
         for name, value, least in (("batch_size", batch_size, 1), ("num_workers", num_workers, 0)):
             if value < least:
                 raise ValueError(f"data.{name}={value} must be {least} or more")
@@ -192,7 +193,7 @@ class SceneDataModule(LightningDataModule):
             return StoredScenes.joined([scenes for scenes in self._splits.values() if len(scenes)])
         self._open([split])
         if not len(self._splits[split]):
-            raise ValueError(f"the split {split!r} of {self.source} has no scenes")
+            raise ValueError(f"the split {split!r} has no scenes; the data are {self.source}")
         return self._splits[split]
 
     def scenes(self, split: Split, limit: int | None = None) -> Scenes:

@@ -5,11 +5,12 @@ The settings are those of ``conf/data/*.yaml``, where their defaults are.
 
 import sys
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
+
+from gqn_probe.choices import check_choice, nearest
 
 if TYPE_CHECKING:
     from gqn_probe.data.sources.source import Source
@@ -64,8 +65,7 @@ def parse(arguments: Sequence[str]) -> Options:
             command[key] = _value(word, value)
         else:
             settings[key] = _value(word, value)
-    if command["on_error"] not in ("stop", "skip"):
-        raise ValueError(f"on_error={command['on_error']} is not known: use stop or skip")
+    check_choice("on_error", command["on_error"], ("stop", "skip"))
     if command["workers"] is not None and not (isinstance(command["workers"], int) and command["workers"] >= 0):
         raise ValueError(f"workers={command['workers']} is no number of processes")
     return Options(command, settings)
@@ -104,7 +104,8 @@ def choose_source(source: str | None, settings: Mapping[str, Any]) -> "tuple[Sou
     from gqn_probe.data import factories
 
     if not source:
-        raise ValueError("source= is missing: give shepard_metzler, a folder or a URL")
+        given = "".join(nearest("source", [name]) and f"instead of {name}=? " for name in settings)
+        raise ValueError(f"source= is missing: {given}give shepard_metzler, a folder or a URL")
     where: dict[str, Any] = {}
     if (CONF / f"{source}.yaml").exists() and "train" in read_config(source):
         kind = source
@@ -145,9 +146,8 @@ def _apply_settings(config: dict[str, Any], settings: Mapping[str, Any], source:
             place = place.get(group) if isinstance(place, dict) else None
         if not isinstance(place, dict) or last not in place or name in TRAINING_SETTINGS:
             known = [key for key in config if key not in TRAINING_SETTINGS]
-            close = get_close_matches(name, [*known, *COMMAND_OPTIONS], n=1)
-            hint = f"did you mean {close[0]}?" if close else f"it knows {', '.join(known)}"
-            raise ValueError(f"{name}={value} means nothing for source={source}: {hint}")
+            hint = nearest(name, [*known, *COMMAND_OPTIONS]).strip() or f"its settings are {', '.join(known)}"
+            raise ValueError(f"{name}={value} is not a setting of source={source}: {hint}")
         if isinstance(place[last], bool | int | float) and not isinstance(value, bool | int | float | list):
             raise ValueError(f"{name}={value} is no number")
         place[last] = value

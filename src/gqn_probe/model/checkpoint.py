@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
+from gqn_probe.choices import nearest
 from gqn_probe.inert_pickle import DAMAGE
 from gqn_probe.model.gqn import GQN
 from gqn_probe.model.input_spec import InputSpec
@@ -44,7 +45,8 @@ def load_gqn(path_or_name: str | os.PathLike[str], steps: int | None = None) -> 
         hint = "this installation has no bundled weights; train some" if path == PRETRAINED else "give a file"
         if path.is_dir():
             hint = f"it is a folder; give a file, such as {path / 'weights.safetensors'}"
-        raise ValueError(f"no checkpoint at {path}: {hint}, or name the released model-checkpoint.pth")
+        meant = nearest(path_or_name, ["pretrained"])
+        raise ValueError(f"no checkpoint at {path}: {meant}{hint}, or the released model-checkpoint.pth")
     settings, tensors, input_spec = read_weights(path)
     released = settings is None
     if released:

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from gqn_probe.choices import check_choice
 from gqn_probe.model.canvas import Canvas
 from gqn_probe.model.conditioning import Given
 from gqn_probe.model.configured import Configured
@@ -74,8 +75,7 @@ class Generator(Configured):
     ) -> None:
         super().__init__()
         for name, value in (("core", core), ("deviation", deviation), ("output", output)):
-            if value not in CHOICES[name]:
-                raise ValueError(f"generator {name}={value!r} is none of {', '.join(CHOICES[name])}")
+            check_choice(f"generator {name}", value, CHOICES[name])
         if kernel % 2 == 0:
             raise ValueError(f"generator kernel={kernel} has no middle: use an odd number")
         self.steps, self.shared, self.pooled, self.size = steps, shared, pooled, size

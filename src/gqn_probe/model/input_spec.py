@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import NamedTuple, get_type_hints
 
+from gqn_probe.choices import check_choice
 from gqn_probe.model.configured import check_value
 from gqn_probe.model.rays import CAMERA_ORDERS
 from gqn_probe.types import Lens
@@ -41,8 +42,8 @@ class InputSpec(NamedTuple):
         for part in (spec, spec.lens):
             for name, hint in get_type_hints(type(part)).items() if part is not None else ():
                 check_value(getattr(part, name), hint, name)
-        if spec.camera_order not in (None, *CAMERA_ORDERS):
-            raise ValueError(f"camera_order={spec.camera_order!r} is none of {', '.join(CAMERA_ORDERS)}")
+        if spec.camera_order is not None:
+            check_choice("camera_order", spec.camera_order, CAMERA_ORDERS)
         return spec._replace(lens=spec.lens and _with_tuples(spec.lens), background=background and tuple(background))
 
     def facts(self) -> dict[str, str]:

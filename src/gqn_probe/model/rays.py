@@ -14,6 +14,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from gqn_probe.choices import check_choice
 from gqn_probe.types import Lens
 
 CAMERA_ORDERS = {"cos_sin": [0, 1, 2, 3, 4, 5, 6], "sin_cos": [0, 1, 2, 4, 3, 6, 5]}  # to x y z, cosines before sines
@@ -56,8 +57,7 @@ class RayCaster(nn.Module):
         Raises:
             ValueError: a lens that is neither orthographic nor perspective, or without extent.
         """
-        if lens.kind not in ("orthographic", "perspective"):
-            raise ValueError(f"lens kind={lens.kind!r} is not known: use 'orthographic' or 'perspective'")
+        check_choice("lens.kind", lens.kind, ("orthographic", "perspective"))
         if lens.radius <= 0 or (lens.scale is not None and lens.scale <= 0):
             raise ValueError(f"a lens needs radius and scale above 0, got radius={lens.radius} and scale={lens.scale}")
         perspective = lens.kind == "perspective"

@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 
 from gqn_probe.analysis.inputs.feature_file import read_features, shared_scenes
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
+from gqn_probe.choices import check_choice
 from gqn_probe.data import encode_cameras
 from gqn_probe.model import InputSpec, load_gqn
 from gqn_probe.run import job
@@ -106,8 +107,7 @@ def choose_device(asked: object) -> str:
 
 def check_choices(cfg: DictConfig) -> None:
     """Raise ValueError, before any work, for a split, checkpoint or cache that is not valid."""
-    if cfg.split not in (*SPLITS, "all"):
-        raise ValueError(f"split={cfg.split} is not known: use {' or '.join(SPLITS)}, or all of them")
+    check_choice("split", cfg.split, (*SPLITS, "all"))
     for name, remedy in (
         ("checkpoint", "a file, or pretrained"),
         ("cache", "a folder, such as outputs/cache/features"),

@@ -2,8 +2,7 @@
 
 import re
 import sys
-from collections.abc import Iterable, Iterator
-from difflib import get_close_matches
+from collections.abc import Iterator
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
@@ -11,6 +10,8 @@ from hydra.errors import ConfigCompositionException, HydraException, Instantiati
 from omegaconf import DictConfig
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from yaml import YAMLError
+
+from gqn_probe.choices import nearest
 
 USER_ERRORS = (HydraException, OmegaConfBaseException, YAMLError, ValueError, OSError, FloatingPointError)
 PLUGINS = {  # choices of Hydra's plugins, by the extra that brings them
@@ -35,17 +36,11 @@ def one_line(error: BaseException) -> str:
             return _unknown_key(key[1])
         if choice := UNKNOWN_CHOICE.search(text):
             return _unknown_choice(*choice.groups())
+    if isinstance(error, FileNotFoundError) and error.filename is not None:
+        return f"{error.filename} does not exist"
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}; hydra.run.dir=, hydra.sweep.dir= and cache= choose other folders"
     return text
-
-
-def nearest(word: str, options: Iterable[str]) -> str:
-    """``did you mean X? `` with the option that begins like ``word`` or is spelled most alike; empty if none is."""
-    options = list(options)
-    begun = [option for option in options if option.startswith(word)]
-    found = begun or get_close_matches(word, options, n=1, cutoff=0.5)
-    return f"did you mean {found[0]}? " if found else ""
 
 
 def _unknown_key(key: str) -> str:

@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 STARTED: ContextVar[float] = ContextVar("STARTED")  # when the job began: one process may run those of a sweep
 LONGEST_NAME = 100  # characters of what a run is called; W&B takes 128
 IGNORED_WARNINGS = (  # of which users can do nothing
+    r"The `srun` command is available",  # Slurm is installed, which is no reason to use it for one process
     r".*isinstance\(treespec, LeafSpec\)",  # Lightning under a newer torch
     r"Checkpoint directory .* exists and is not empty",  # it is that of the run that goes on
     r"The '\w+_dataloader' does not have many workers",  # reading a batch takes about a millisecond

@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gqn_probe.choices import check_choice
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -22,8 +24,7 @@ class Schedule:
     hold: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.shape not in ("linear", "cosine", "geometric"):
-            raise ValueError(f"schedule shape {self.shape!r} is none of 'linear', 'cosine', 'geometric'")
+        check_choice("schedule shape", self.shape, ("linear", "cosine", "geometric"))
         if self.shape == "geometric" and min(self.start, self.end) <= 0:
             raise ValueError(f"a geometric schedule needs values above 0, got start={self.start} and end={self.end}")
         if not 0 <= self.hold < 1:

@@ -88,7 +88,7 @@ def test_untrained_is_decided_by_its_seed(study_inputs: StudyInputs) -> None:
 
 
 def test_unknown_readout_lists_those_there_are(study_inputs: StudyInputs) -> None:
-    with pytest.raises(ValueError, match=r"no read-out 'poled'; there are whole, pooled, .*layer\.conv8"):
+    with pytest.raises(ValueError, match=r"no read-out 'poled'; did you mean pooled\? .*layer\.conv8"):
         study_inputs.features(("poled",))
 
 

@@ -12,7 +12,7 @@ from gqn_probe.analysis import StudySettings
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"protocol": "orig"}, r"probe\.protocol=orig is not known: use study or original"),
+        ({"protocol": "orig"}, r"probe\.protocol=orig is not known: did you mean original\? use study or original"),
         ({"controls": "norm"}, r"probe\.controls=norm is not a list: write probe\.controls=\[norm\]"),
         ({"inputs": "pooled"}, r"probe\.inputs=pooled is not a list: write probe\.inputs=\[pooled\]"),
         ({"targets": "all"}, r"probe\.targets=all is not a list: write probe\.targets=\[all\]"),

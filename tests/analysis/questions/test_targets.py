@@ -192,9 +192,9 @@ def test_the_set_of_views_has_no_order(study_inputs: StudyInputs) -> None:
 
 
 def test_unknown_names_list_those_there_are(study_inputs: StudyInputs, settings: StudySettings) -> None:
-    with pytest.raises(ValueError, match=r"no read-out hiden; there are whole, pooled, .*hidden\.2.*kl"):
+    with pytest.raises(ValueError, match=r"no read-out hiden; did you mean hidden.1\? .*pooled, .*hidden\.2.*kl"):
         check_inputs(study_inputs.gqn, ["pooled", "hiden"])
-    with pytest.raises(ValueError, match="no target colour; there are count, shape, "):
+    with pytest.raises(ValueError, match=r"no target colour; did you mean color\? there are count, shape, "):
         replace(settings, targets=("colour",))
-    with pytest.raises(ValueError, match="no control nrom; there are none, norm, "):
+    with pytest.raises(ValueError, match=r"no control nrom; did you mean norm\? there are none, norm, "):
         replace(settings, controls=("nrom",))

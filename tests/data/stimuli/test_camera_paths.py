@@ -33,7 +33,7 @@ def test_orbits_are_where_they_are_called():
     circle = great_circle(8, azimuth=30.0, inclination=40.0)
     assert circle[:, 2].max().asin().rad2deg() == pytest.approx(40, abs=1e-3)
     assert torch.linalg.matrix_rank(circle, rtol=1e-4) == 2  # in one plane through the middle
-    with pytest.raises(ValueError, match="orbit=spiral is not known: use azimuth, elevation, great_circle"):
+    with pytest.raises(ValueError, match="orbit=spiral is not known: use azimuth, elevation or great_circle"):
         orbit_path("spiral", LOW, CENTRE, **SHAPE)
 
 

@@ -18,6 +18,7 @@ from gqn_probe.analysis.probes.ridge import Block, KernelRidge
 from gqn_probe.analysis.questions.splits import folds_of, rows_of, split_groups
 from gqn_probe.analysis.questions.targets import Classes, Values
 from gqn_probe.analysis.statistics.intervals import cluster_sums, proportion_interval, r2_interval
+from gqn_probe.choices import check_choice
 from gqn_probe.results import Interval
 
 UNITS = ("channel", "position")
@@ -40,8 +41,7 @@ def by_unit(r: Float[Tensor, "n d y x"], unit: str) -> Float[Tensor, "n unit f"]
     Raises:
         ValueError: the unit is neither.
     """
-    if unit not in UNITS:
-        raise ValueError(f"analysis.unit={unit} is not known: use {' or '.join(UNITS)}")
+    check_choice("analysis.unit", unit, UNITS)
     return rearrange(r, "n d y x -> n d (y x)" if unit == "channel" else "n d y x -> n (y x) d")
 
 

@@ -29,6 +29,7 @@ from gqn_probe.analysis.probes.ridge import linear_kernel
 from gqn_probe.analysis.questions.targets import TARGETS, Classes, Values
 from gqn_probe.analysis.statistics.intervals import ClusterSums, linear_combination
 from gqn_probe.atomic_io import write_arrays
+from gqn_probe.choices import check_choice, check_names
 from gqn_probe.context_range import parse_counts
 from gqn_probe.progress import progress
 from gqn_probe.results import Answer, Findings, Result
@@ -65,12 +66,10 @@ class Connections:
         for name, least in {"objects": 10, "predicted": 3}.items():
             if getattr(self, name) < least:
                 raise ValueError(f"analysis.{name}={getattr(self, name)} is too small: the least is {least}")
-        if self.unit not in UNITS:
-            raise ValueError(f"analysis.unit={self.unit} is not known: use {' or '.join(UNITS)}")
+        check_choice("analysis.unit", self.unit, UNITS)
         if bad := [share for share in self.shares if not 0 < share <= 1]:
             raise ValueError(f"analysis.shares has {bad[0]}: shares are above 0 and at most 1")
-        if unknown := [name for name in self.targets if name not in TARGETS]:
-            raise ValueError(f"no target {', '.join(unknown)}; there are {', '.join(TARGETS)}")
+        check_names("target", self.targets, TARGETS)
 
     def run(self, study_inputs: StudyInputs, folder: Path) -> Findings:
         """Shares, effects and attributions as rows; pictures of some contexts to ``occlusion.npz``."""

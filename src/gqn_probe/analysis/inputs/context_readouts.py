@@ -14,6 +14,7 @@ from gqn_probe.analysis.inputs.feature_file import FeatureFile, Network
 from gqn_probe.analysis.inputs.readouts import UNLEARNED, readout_names
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.inputs.view_selection import Selection, Task, sum_views
+from gqn_probe.choices import check_names
 from gqn_probe.model import Trace
 from gqn_probe.types import to_unit
 
@@ -48,10 +49,7 @@ def is_sum(network: Network, name: str) -> bool:
 
 def check_inputs(network: Network, names: Sequence[str]) -> None:
     """Refuse unknown read-out points."""
-    known = input_names(network)
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise ValueError(f"no read-out {', '.join(unknown)}; there are {', '.join(known)}")
+    check_names("read-out", names, input_names(network))
 
 
 def context_rows(study_inputs: StudyInputs, name: str, selection: Selection) -> Float[Tensor, "s f"]:

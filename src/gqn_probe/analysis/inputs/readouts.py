@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from gqn_probe.analysis.inputs.feature_file import FeatureFile, Network
+from gqn_probe.choices import nearest
 from gqn_probe.model import GQN
 
 PIXEL_GRID = 8  # pixels are averaged down to this many rows and columns
@@ -69,7 +70,8 @@ def view_readout(network: Network, name: str) -> Readout:
     if isinstance(network, GQN) and name in layer_names(network):
         layer = name.removeprefix("layer.")
         return lambda gqn, frames, cameras: gqn.encoder.layers(frames, cameras)[layer].mean(dim=(2, 3))
-    raise ValueError(f"no read-out {name!r}; there are {', '.join(readout_names(network))}")
+    known = readout_names(network)
+    raise ValueError(f"no read-out {name!r}; {nearest(name, known)}there are {', '.join(known)}")
 
 
 def readout_names(network: Network) -> list[str]:

@@ -10,6 +10,7 @@ from gqn_probe.analysis.questions.controls import Control
 from gqn_probe.analysis.questions.labels import read_labels
 from gqn_probe.analysis.questions.splits import FOLDS
 from gqn_probe.analysis.questions.targets import TARGETS, Target
+from gqn_probe.choices import check_choice, check_names
 
 HEADLINE = ("none", "norm")  # r as it is, and its length
 LEAST = dict.fromkeys(("objects", "seeds", "axes", "show", "permutations", "untrained"), 1) | {
@@ -45,8 +46,7 @@ class StudySettings:
     untrained: int  # newly initialised encoders, shared out among the seeds
 
     def __post_init__(self) -> None:
-        if self.protocol not in TASKS:
-            raise ValueError(f"probe.protocol={self.protocol} is not known: use {' or '.join(TASKS)}")
+        check_choice("probe.protocol", self.protocol, TASKS)
         for name, least in LEAST.items():
             value = getattr(self, name)
             if not isinstance(value, int) or value < least:
@@ -66,13 +66,8 @@ class StudySettings:
             object.__setattr__(self, "controls", tuple(self.controls))
         if not (self.probes and self.active_probes):
             raise ValueError("probe.probes is empty: keep at least one, such as linear")
-        known = ("count", *self.known_targets)
-        strange = [name for name in self.targets if name not in known]
-        if strange:
-            raise ValueError(f"no target {', '.join(strange)}; there are {', '.join(known)}")
-        unknown = [name for name in self.chosen if name not in self.control]
-        if unknown:
-            raise ValueError(f"no control {', '.join(unknown)}; there are {', '.join(self.control)}")
+        check_names("target", self.targets, ("count", *self.known_targets))
+        check_names("control", self.chosen, self.control)
 
     def supported_by(self, network: Network) -> "StudySettings":
         """The same without what a file of features does not have: weights to forget, images, another kind of r."""

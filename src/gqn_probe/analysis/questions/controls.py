@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gqn_probe.analysis.inputs.view_selection import SOURCES
+from gqn_probe.choices import check_choice
 
 Transform = Callable[[Float[Tensor, "s k f"], Int[Tensor, " k"], torch.Generator], Float[Tensor, "s k g"]]
 Labeller = Callable[[int, int, torch.Generator], Int[Tensor, "s k"]]
@@ -111,8 +112,6 @@ class Control:
         choices = {"source": SOURCES, "trained_on": ["", *SOURCES], "transform": TRANSFORMS, "labels": LABELLERS}
         choices |= {"encoder": ["trained", "untrained"], "split": ["object", "shape", "row"]}
         for name, allowed in choices.items():
-            if getattr(self, name) not in allowed:
-                known = ", ".join(filter(None, allowed))
-                raise ValueError(f"control {name}={getattr(self, name)!r} is none of {known}")
+            check_choice(f"control {name}", getattr(self, name), allowed)
         if self.mixes_objects and self.split == "shape":
             raise ValueError("control split='shape' needs rows of one object each, source='incoherent' mixes objects")

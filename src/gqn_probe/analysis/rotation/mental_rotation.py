@@ -28,6 +28,7 @@ from gqn_probe.analysis.rotation.trials import (
     trial_rows,
 )
 from gqn_probe.atomic_io import write_arrays, write_csv
+from gqn_probe.choices import check_choice
 from gqn_probe.progress import progress
 from gqn_probe.results import Findings, Result
 from gqn_probe.types import Factors
@@ -62,8 +63,7 @@ class MentalRotation:
                 raise ValueError(f"analysis.{name}={getattr(self, name)} must be a whole number, at least {least}")
         if not isinstance(self.likelihood, int) or self.likelihood < 0:
             raise ValueError(f"analysis.likelihood={self.likelihood} must be a number of samples; 0 for no likelihood")
-        if self.stimuli not in ("scenes", "arms"):
-            raise ValueError(f"analysis.stimuli={self.stimuli} is not known: use scenes or arms")
+        check_choice("analysis.stimuli", self.stimuli, ("scenes", "arms"))
         if not self.axes or {*self.axes} - {"depth", "plane"}:
             raise ValueError(f"analysis.axes={self.axes} is not known: use [depth,plane] or one of them")
         if not self.counts or any(not isinstance(count, int) or count < 1 for count in self.counts):

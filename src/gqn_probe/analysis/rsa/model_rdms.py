@@ -16,6 +16,7 @@ from torch import Tensor
 
 from gqn_probe.analysis.inputs.view_selection import Selection
 from gqn_probe.analysis.questions.targets import TARGETS, Classes, Target
+from gqn_probe.choices import nearest
 from gqn_probe.data.stimuli.cameras import camera_basis
 from gqn_probe.data.store.store_reader import SceneSource
 
@@ -92,7 +93,8 @@ def form_model(name: str, scenes: SceneSource, views: Selection, targets: Mappin
         else:
             found = pdist(asked.values.double().numpy())
     else:
-        raise ValueError(f"no model RDM {name!r}; there are {', '.join([*MODELS, *targets])}")
+        known = [*MODELS, *targets]
+        raise ValueError(f"no model RDM {name!r}; {nearest(name, known)}there are {', '.join(known)}")
     known = found[np.isfinite(found)]
     if known.size < 3 or np.ptp(known) <= 1e-9:
         raise ValueError("all objects are alike in it")

@@ -28,6 +28,7 @@ from gqn_probe.analysis.rsa.rdm import DISTANCES, Rdms, rdm
 from gqn_probe.analysis.rsa.rdm_files import write_rdms
 from gqn_probe.analysis.rsa.subjects import Candidate, read_subjects, subject_answers, subject_rows, told
 from gqn_probe.analysis.statistics.headline import WORDS, join_words
+from gqn_probe.choices import check_choice, check_names
 from gqn_probe.context_range import parse_counts
 from gqn_probe.data.store.store_reader import SceneSource, scene_names
 from gqn_probe.progress import progress
@@ -70,16 +71,11 @@ class RepresentationalSimilarity:
         for name, least in {"objects": 4, "bootstrap": 10, "untrained": 0}.items():
             if getattr(self, name) < least:
                 raise ValueError(f"analysis.{name}={getattr(self, name)} is too small: the least is {least}")
-        if self.distance not in DISTANCES:
-            raise ValueError(f"analysis.distance={self.distance} is not known: use {' or '.join(DISTANCES)}")
+        check_choice("analysis.distance", self.distance, DISTANCES)
         if isinstance(self.inputs, str) and self.inputs != "all":
             raise ValueError(f"analysis.inputs={self.inputs} is not a list: write analysis.inputs=[{self.inputs}]")
-        for what, names, known in (
-            ("nuisance", self.nuisances, NUISANCES),
-            ("model RDM", self.models, (*MODELS, *self._targets())),
-        ):
-            if unknown := [name for name in names if name not in known]:
-                raise ValueError(f"no {what} {', '.join(unknown)}; there are {', '.join(known)}")
+        check_names("nuisance", self.nuisances, NUISANCES)
+        check_names("model RDM", self.models, (*MODELS, *self._targets()))
 
     def run(self, study_inputs: StudyInputs, folder: Path) -> Findings:
         """RDMs to ``rdms.npz`` and ``rdms.h5``; how alike they are as rows.

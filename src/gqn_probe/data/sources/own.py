@@ -18,13 +18,14 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
+from gqn_probe.choices import check_choice
 from gqn_probe.data.formats.camera_matrices import UPS, PosedViews, joint_scale, read_colmap, read_transforms
 from gqn_probe.data.formats.camera_table import ANGLES, CameraScene, View, read_camera_table
 from gqn_probe.data.formats.images import CROPS, check_color, read_image
 from gqn_probe.data.formats.remote import fetch, file_versions, local_version, resolve_root
 from gqn_probe.data.formats.resize import RESIZE_VERSION
 from gqn_probe.data.formats.tfrecord import raise_error
-from gqn_probe.data.sources.source import SCENES_A_PIECE, Piece, check_choice, check_size
+from gqn_probe.data.sources.source import SCENES_A_PIECE, Piece, check_size
 from gqn_probe.types import SPLITS, Lens, Scenes
 
 TABLE, TRANSFORMS, COLMAP = "cameras.csv", "transforms.json", "images.txt"
@@ -56,9 +57,9 @@ class OwnScenes:
 
     def __post_init__(self) -> None:
         check_size(self.size)
-        check_choice("angles", self.angles, ANGLES)
-        check_choice("up", self.up, tuple(UPS))
-        check_choice("crop", self.crop, CROPS)
+        check_choice("data.angles", self.angles, ANGLES)
+        check_choice("data.up", self.up, tuple(UPS))
+        check_choice("data.crop", self.crop, CROPS)
         check_color(self.background)
 
     def identity(self) -> dict:

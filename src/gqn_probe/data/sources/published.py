@@ -11,13 +11,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from gqn_probe.choices import check_choice
 from gqn_probe.data.formats import ports
 from gqn_probe.data.formats.deepmind import EncodedScenes, decode_scenes, read_encoded
 from gqn_probe.data.formats.ports import read_converted
 from gqn_probe.data.formats.remote import file_sizes, resolve_root
 from gqn_probe.data.formats.resize import RESIZE_VERSION, resize_frames
 from gqn_probe.data.formats.tfrecord import raise_error
-from gqn_probe.data.sources.source import Piece, check_choice, check_size
+from gqn_probe.data.sources.source import Piece, check_size
 from gqn_probe.types import Lens, Scenes
 
 
@@ -80,7 +81,7 @@ class PublishedScenes:
 
     def __post_init__(self) -> None:
         check_size(self.size)
-        check_choice("frames", self.frames, ("raw", "jpeg"))
+        check_choice("data.frames", self.frames, ("raw", "jpeg"))
         if self.frames == "jpeg" and self.kind == "converted":
             raise ValueError("data.frames=jpeg: converted files hold no JPEG, use data.frames=raw")
         if self.frames == "jpeg" and self.size is not None:

@@ -8,8 +8,9 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from gqn_probe.choices import check_choice
 from gqn_probe.data.formats.tfrecord import raise_error
-from gqn_probe.data.sources.source import SCENES_A_PIECE, Piece, check_choice
+from gqn_probe.data.sources.source import SCENES_A_PIECE, Piece
 from gqn_probe.data.stimuli.cameras import check_lens, lens_settings
 from gqn_probe.data.stimuli.ray_caster import BACKGROUNDS
 from gqn_probe.data.stimuli.scene_renderer import check_parts, render_batch
@@ -38,8 +39,8 @@ class RenderedScenes:
         for name, least in {"size": 1, "views": 1, "train": 0, "val": 0, "test": 0}.items():
             if getattr(self, name) < least:
                 raise ValueError(f"data.{name}={getattr(self, name)} is too small: the least is {least}")
-        check_choice("background", self.background, tuple(BACKGROUNDS))
-        check_choice("split_by", self.split_by, ("shape", "scene"))
+        check_choice("data.background", self.background, tuple(BACKGROUNDS))
+        check_choice("data.split_by", self.split_by, ("shape", "scene"))
         if check_lens(self.lens).scale is None:
             raise ValueError("data.lens.scale=null cannot render: give half the width of the image")
 

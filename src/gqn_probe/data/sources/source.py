@@ -4,7 +4,7 @@ A piece becomes one shard of the store, so pieces are what is prepared in parall
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from gqn_probe.data.formats.deepmind import EncodedScenes
@@ -95,13 +95,3 @@ def check_size(size: int | None) -> None:
     """
     if size is not None and size < 1:
         raise ValueError(f"data.size={size} is no number of pixels: give at least 1, or null for the source's own")
-
-
-def check_choice(setting: str, value: str, choices: Sequence[str]) -> None:
-    """Refuse a setting that is none of its choices.
-
-    Raises:
-        ValueError: naming both.
-    """
-    if value not in choices:
-        raise ValueError(f"data.{setting}={value} is not known: use {' or '.join(choices)}")

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from gqn_probe.choices import check_choice
 from gqn_probe.data.stimuli.cameras import camera_basis, facing_origin
 
 DEFAULT_ELEVATION = 25.0  # of an azimuth orbit, degrees
@@ -71,8 +72,7 @@ def orbit_path(
         "elevation": lambda: elevation_orbit(positions, azimuth=azimuth, low=low, high=high),
         "great_circle": lambda: great_circle(positions, azimuth=azimuth, inclination=inclination),
     }
-    if kind not in orbits:
-        raise ValueError(f"orbit={kind} is not known: use {', '.join(orbits)}")
+    check_choice("orbit", kind, orbits)
     return cameras_facing(orbits[kind](), float(distance.mean()), centre.tolist())
 
 

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from gqn_probe.choices import check_choice, check_names
 from gqn_probe.types import Lens
 
 LENSES = ("orthographic", "perspective")
@@ -77,8 +78,7 @@ def check_lens(lens: Lens) -> Lens:
     Raises:
         ValueError: where its kind is not known or a length is not positive.
     """
-    if lens.kind not in LENSES:
-        raise ValueError(f"lens.kind={lens.kind} is not known: use {' or '.join(LENSES)}")
+    check_choice("lens.kind", lens.kind, LENSES)
     lengths = {"radius": [lens.radius], "box": lens.box or (), "scale": [] if lens.scale is None else [lens.scale]}
     for name, values in lengths.items():
         if not all(isinstance(value, int | float) and 0 < value < math.inf for value in values):
@@ -92,8 +92,7 @@ def make_lens(settings: Mapping[str, Any]) -> Lens:
     Raises:
         ValueError: where a field does not exist or its value cannot be meant.
     """
-    if unknown := settings.keys() - {*Lens._fields}:
-        raise ValueError(f"lens.{min(unknown)} is not known: a lens has {', '.join(Lens._fields)}")
+    check_names("setting of a lens", sorted(settings), Lens._fields)
     values: dict[str, Any] = dict(settings)
     for name in ("centre", "box"):
         value = values.get(name)
