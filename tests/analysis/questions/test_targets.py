@@ -192,7 +192,7 @@ def test_the_set_of_views_has_no_order(study_inputs: StudyInputs) -> None:
 
 
 def test_unknown_names_list_those_there_are(study_inputs: StudyInputs, settings: StudySettings) -> None:
-    with pytest.raises(ValueError, match=r"no read-out hiden; did you mean hidden.1\? .*pooled, .*hidden\.2.*kl"):
+    with pytest.raises(ValueError, match=r"no read-out hiden; did you mean hidden.[12]\? .*pooled, .*hidden\.2.*kl"):
         check_inputs(study_inputs.gqn, ["pooled", "hiden"])
     with pytest.raises(ValueError, match=r"no target colour; did you mean color\? there are count, shape, "):
         replace(settings, targets=("colour",))
