@@ -181,6 +181,8 @@ def test_a_report_is_rebuilt_from_result_files_alone(study):
             ["experiment=paper"],
             "error: experiment=paper sets 'model', which probe.py does not have: ",
         ),
+        (["data.size=sixty"], "error: data.size=sixty must be a number, such as 64"),
+        (["logger.wandb=flase"], "error: logger.wandb=flase must be true or false"),
         (["seed=abc"], "error: seed=abc must be a whole number, 0 or more"),
         (["context=3", "cache=/dev/null"], "error: /dev/null/"),
         (["-m", "report=7"], "error: report= makes figures and report again, once: leave -m out"),

@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from gqn_probe.run.cli_errors import USER_ERRORS, one_line
+from gqn_probe.run.cli_errors import USER_ERRORS, check_value_types, one_line
 from gqn_probe.run.job import in_sweep
 
 # Processes for further devices inherit the variable that `launch` sets, and the first one speaks for all.
@@ -71,6 +71,7 @@ def report_user_errors(recipe: Callable[[DictConfig], Any], cfg: DictConfig) -> 
     In a sweep they are raised, in one line, for the sweeper to name the job that failed and to go on.
     """
     try:
+        check_value_types(cfg)
         return recipe(cfg)
     except USER_ERRORS as error:
         if TRACEBACK_WANTED:

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException, HydraException, InstantiationException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from yaml import YAMLError
 
@@ -20,6 +22,7 @@ PLUGINS = {  # choices of Hydra's plugins, by the extra that brings them
         (f"hydra/launcher={name}" for name in ("joblib", "ray", "submitit_local", "submitit_slurm")), "scale"
     ),
 }
+WORDS_OR_NUMBERS = ("seed", "trainer.devices")  # `auto` is a number of devices; a seed has a message of its own
 UNKNOWN_KEY = re.compile(r"Could not override '([^']*)'")
 UNKNOWN_CHOICE = re.compile(r"Could not (?:find|load) '([^']*)/([^'/]*)'(?:.*Available options in '[^']*': (.*))?")
 
@@ -41,6 +44,28 @@ def one_line(error: BaseException) -> str:
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}; hydra.run.dir=, hydra.sweep.dir= and cache= choose other folders"
     return text
+
+
+def check_value_types(cfg: DictConfig) -> None:
+    """Refuse a word on the command line where the default is a number, or is true or false.
+
+    Raises:
+        ValueError: names the setting and its default.
+    """
+    if not (HydraConfig.initialized() and GlobalHydra.instance().is_initialized()):  # in another process of a sweep
+        return
+    job, choices = HydraConfig.get(), HydraConfig.get().runtime.choices
+    given = {item: item.lstrip("+").partition("=")[0] for item in job.overrides.task}
+    values = [key for key in given.values() if key.partition("@")[0] not in choices]
+    if not values:
+        return
+    defaults = compose(job.job.config_name, [item for item, key in given.items() if key not in values])
+    for key in values:
+        default, value = OmegaConf.select(defaults, key), OmegaConf.select(cfg, key)
+        if isinstance(default, bool) and isinstance(value, str):
+            raise ValueError(f"{key}={value} must be true or false")
+        if isinstance(default, int | float) and isinstance(value, str) and key not in WORDS_OR_NUMBERS:
+            raise ValueError(f"{key}={value} must be a number, such as {default}")
 
 
 def _unknown_key(key: str) -> str:

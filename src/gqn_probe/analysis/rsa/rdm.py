@@ -11,8 +11,6 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.spatial.distance import pdist, squareform
 
-from gqn_probe.choices import check_choice
-
 DISTANCES = ("correlation", "euclidean")
 SYMMETRY = 1e-5  # difference between the two triangles, as a share of the largest entry, that is rounding
 
@@ -49,7 +47,8 @@ def rdm(rows: Float[np.ndarray, "n f"], distance: str) -> Float[np.ndarray, " pa
     Raises:
         ValueError: a row does not vary, so that it correlates with nothing; or the distance is unknown.
     """
-    check_choice("distance", distance, DISTANCES)
+    if distance not in DISTANCES:
+        raise ValueError(f"distance {distance!r} is not known: use {' or '.join(DISTANCES)}")
     rows = np.asarray(rows, dtype=np.float64)
     if distance == "correlation" and (rows.shape[1] < 2 or np.ptp(rows, axis=1).min() <= 0):
         raise ValueError("a representation that does not vary correlates with nothing: use distance=euclidean")
