@@ -1,9 +1,13 @@
 """Probe the scene representation as its context grows: ``python probe.py -m context=2..15``."""
 
+import logging
+
 import hydra
 from omegaconf import DictConfig
 
 from gqn_probe.run import cli, job
+
+log = logging.getLogger(__name__)
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="probe")
@@ -28,6 +32,8 @@ def probe(cfg: DictConfig) -> None:
         return study_run.rebuild_report(str(cfg.report))
     job.setup_job(cfg.seed)
     folder = job.output_folder()
+    if not job.in_sweep():
+        log.info("output folder: %s", folder)
     if cfg.get("analysis") is not None:
         return analysis_run.run_analysis(cfg, folder)
     settings = job.instantiate(cfg.probe)

@@ -1,9 +1,13 @@
 """Train a GQN: ``python train.py``, ``python train.py experiment=paper trainer.devices=4``, ``... resume=last``."""
 
+import logging
+
 import hydra
 from omegaconf import DictConfig
 
 from gqn_probe.run import cli, devices, job, resume
+
+log = logging.getLogger(__name__)
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
@@ -14,6 +18,7 @@ def main(cfg: DictConfig) -> float:
 
 def train(cfg: DictConfig) -> float:
     """Train from the composed configuration to weights on disk; return the metric that a sweep may optimise."""
+    log.info("output folder: %s", folder := job.output_folder())
     # Lightning, torch and W&B take seconds to import: only once the command line has been read.
     from gqn_probe.model import load_gqn
     from gqn_probe.model.checkpoint import copy_weights
@@ -26,7 +31,6 @@ def train(cfg: DictConfig) -> float:
 
     job.setup_job(cfg.seed)
     devices.check_world_size(cfg.trainer)
-    folder = job.output_folder()
     if (value := resume.finished_before(folder, cfg)) is not None:
         return value
     start = resume.find_resume_point(folder, cfg.resume)
@@ -48,10 +52,10 @@ def train(cfg: DictConfig) -> float:
         facts |= outcome._asdict()
         write_provenance(folder, cfg, device=trainer.strategy.root_device, **facts)
         if trainer.is_global_zero:
-            build_training_report(folder)
+            log.info("report: %s", build_training_report(folder))
             weights = folder / "weights.safetensors"
             log_lineage(loggers, makes=weights_artifact(load_gqn(weights), weights))
-    return outcome.last_validation.get(cfg.optimized_metric, float("nan"))
+    return resume.optimized_value(outcome.last_validation, cfg.optimized_metric)
 
 
 if __name__ == "__main__":

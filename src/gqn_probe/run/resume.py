@@ -4,12 +4,13 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 
+from gqn_probe.choices import nearest
 from gqn_probe.run.job import in_sweep, is_first_process, plain_config
 
 log = logging.getLogger(__name__)
@@ -86,7 +87,16 @@ def finished_before(folder: Path, cfg: DictConfig) -> float | None:
     if found["config"] != json.loads(json.dumps(plain_config(cfg), default=str)):
         raise ValueError(f"{folder} holds a run of other settings: name another hydra.sweep.dir")
     log.info("finished before: %s", folder)
-    return found["last_validation"].get(cfg.optimized_metric, float("nan"))
+    return optimized_value(found["last_validation"], cfg.optimized_metric)
+
+
+def optimized_value(metrics: Mapping[str, float], name: str) -> float:
+    """Return the metric that a sweep optimises; NaN, with a warning that names the nearest, where there is none."""
+    if name not in metrics:
+        log.warning(
+            "optimized_metric=%s was not measured; %sthere are %s", name, nearest(name, metrics), ", ".join(metrics)
+        )
+    return metrics.get(name, float("nan"))
 
 
 def _kept_work(folder: Path) -> bool:

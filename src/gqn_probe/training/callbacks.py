@@ -150,9 +150,9 @@ class TrainingProgress(L.Callback):
                 "nats above floor": "val/nats_above_floor",
                 "KL": "val/kl",
                 "sample RMSE": "val/sample/rmse",
-                "shuffled RMSE": "val/shuffled/rmse",
+                "RMSE from another scene": "val/shuffled/rmse",
                 "colour cosine": "val/sample/color_cosine",
-                "shuffled colour cosine": "val/shuffled/color_cosine",
+                "colour cosine from another scene": "val/shuffled/color_cosine",
             }
             numbers = ", ".join(f"{label} {values[key]:.3g}" for label, key in shown.items() if key in values)
             log.info("step %d, %.0f s: %s", trainer.global_step, time.monotonic() - self.started, numbers)

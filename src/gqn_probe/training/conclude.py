@@ -40,7 +40,7 @@ def conclude(trainer: L.Trainer, module: GQNModule, data: SceneDataModule, folde
             outcome = TrainingOutcome(kept["global_step"], kept.get("validation", {}), last)
         metadata = {"steps": str(outcome.steps), "data": data.fingerprint("train"), **score(trainer, outcome)}
         save_weights(gqn, folder / "weights.safetensors", metadata)
-        log.info("weights of step %d, the best of %d: %s", outcome.steps, last_step, folder / "weights.safetensors")
+        log.info("weights: %s (step %d, the best of %d)", folder / "weights.safetensors", outcome.steps, last_step)
         if isinstance(data.source, RenderedScenes):  # others have no truth from a camera of our choice
             device = trainer.strategy.root_device  # from which Lightning has moved the network
             film(trainer, gqn.to(device), data, folder / "orbit.gif")

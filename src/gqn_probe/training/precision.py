@@ -26,7 +26,7 @@ def choose_precision(asked: object, accelerator: str) -> str:
     machine = "GPU" if on_gpu else "processor"
     if asked == "auto":
         chosen = "bf16-mixed" if fast else "32-true"
-        log.info("precision %s: the %s has %sbfloat16 instructions", chosen, machine, "" if fast else "no ")
+        log.info("precision: %s, as the %s has %sbfloat16 instructions", chosen, machine, "" if fast else "no ")
         return chosen
     if str(asked).startswith("bf16") and not fast:
         log.warning(
