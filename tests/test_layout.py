@@ -1,10 +1,12 @@
 """The tree as a newcomer meets it: no file too long or too small, and no name twice."""
 
 import ast
+import re
 from collections import Counter
 from functools import cache
 from pathlib import Path
 
+import jaxtyping
 from scripts import ROOT
 
 SOURCE = ROOT / "src"
@@ -61,6 +63,26 @@ def test_a_small_module_with_one_importer_is_something_of_its_own():
 def test_no_module_is_long_and_no_name_is_given_twice():
     assert not [name for name, path in MODULES.items() if len(lines(path)) > 300]
     assert [name for name, times in Counter(path.name for path in MODULES.values()).items() if times > 1] == []
+
+
+def axes_of(path: Path) -> set[str]:
+    """Return the axes in the shape annotations of a file, without modifiers, numbers and values of arguments."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        match node:
+            case ast.Subscript(value=ast.Name(id=kind), slice=ast.Tuple(elts=[_, ast.Constant(value=str(shape))])) if (
+                hasattr(jaxtyping, kind)
+            ):
+                found |= set(re.findall(r"(?<![\w{])[A-Za-z]\w*(?!\w*})", shape))
+    return found
+
+
+def test_axis_letters_are_those_of_the_legend():
+    legend = (SOURCE / "gqn_probe" / "types.py").read_text(encoding="utf-8").split("=\n")[1]
+    letters = {letter for entry in re.findall(r"^``(.+?)``", legend, re.MULTILINE) for letter in entry.split()}
+    used = {axis: name for name, path in MODULES.items() for axis in axes_of(path) if len(axis) <= 2}
+    assert not {axis: name for axis, name in used.items() if axis not in letters}
+    assert letters <= used.keys()
 
 
 def test_recipes_stay_recipes():

@@ -1,16 +1,34 @@
-"""The few values that cross modules, and the letters of axes everywhere.
+"""Data types that cross modules, and the legend of axis letters of every shape annotation.
 
-Scenes and images: ``s`` scene, ``b`` batch, ``v`` view, ``i`` view among those that are summed, ``q`` query,
-``c h w`` channels, height and width of an image, ``p`` camera (7 numbers; 5 raw), ``n`` row of anything, ``g`` place on
-the grid of an image or of space, ``o`` object.
-Networks: ``d`` channels of the representation or of another input, ``x y`` column and row at the generator's
-resolution, ``rx ry`` of the representation, ``l`` generator step, ``z`` latent channels, ``u`` canvas channels, ``H W``
-the size of the canvas.
-Probes: ``k`` count or other class, ``f`` feature, ``e`` of its basis or with a last one for the bias, ``t`` dataset
-fitted beside others, ``m`` strength tried beside others, ``j`` column of targets' values, ``a`` some of the rows or
-probes.
-Each letter has one meaning. What is met in one file alone is a word: ``epoch``, ``angle``, ``pair``, ``gates``.
-A number is a fixed length; ``*`` before a letter stands for any number of axes, braces for the value of an argument.
+=========  =====================================================================================================
+``s``      scene
+``b``      scene or prediction of a batch
+``v``      view of a scene
+``i``      view among those that a representation sums
+``q``      query view
+``c h w``  channel, row and column of an image
+``p``      number of an encoded camera (7)
+``d``      channel of the scene representation, or of another input of a probe
+``ry rx``  row and column of the representation
+``y x``    row and column at the generator's resolution, a quarter of the image's; of a representation of that size
+``l``      generator step
+``z``      channel of the latents
+``u``      channel of the canvas
+``H W``    row and column of the canvas, or of a picture made of several images
+``g``      cell of a grid over the image or over space
+``n``      row of anything: views, queries, rows of a probe, cubes
+``k``      context count, or class of a classifier
+``f``      feature
+``e``      feature in the basis of a fit, with a last one for the bias
+``j``      column of target values
+``t``      dataset fitted beside others
+``m``      regularisation strength tried beside others
+``a``      some of the rows or datasets
+=========  =====================================================================================================
+
+Each letter has one meaning. An axis that few files have is a word: ``hidden``, ``epoch``, ``angle``, ``pair``. A number
+is a fixed length, ``*`` before a letter stands for any number of axes, braces for the value of an argument.
+``tests/test_layout.py`` holds every annotation to this table.
 """
 
 from collections.abc import Callable

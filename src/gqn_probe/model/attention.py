@@ -28,12 +28,12 @@ def attend(
 
 def split_heads(values: Float[Tensor, "b n width"], heads: int) -> Float[Tensor, "b head n part"]:
     """Channels dealt out to heads."""
-    return rearrange(values, "b n (h k) -> b h n k", h=heads)
+    return rearrange(values, "b n (head part) -> b head n part", head=heads)
 
 
 def join_heads(values: Float[Tensor, "b head n part"]) -> Float[Tensor, "b n width"]:
     """Heads side by side again."""
-    return rearrange(values, "b h n k -> b n (h k)")
+    return rearrange(values, "b head n part -> b n (head part)")
 
 
 class SelfAttention(nn.Module):

@@ -37,7 +37,7 @@ class Canvas(nn.Module):
             assert self.observe.bias is not None
             nn.init.constant_(self.observe.bias, 0.5)  # the first image is mid grey, as with a sigmoid
 
-    def gather(self, gathered: Tensor | None, hidden: Float[Tensor, "b h y x"]) -> Float[Tensor, "b gathered y x"]:
+    def gather(self, gathered: Tensor | None, hidden: Float[Tensor, "b hidden y x"]) -> Float[Tensor, "b gathered y x"]:
         """Add h_l: to the sum of those before where they share one up-sampling, else beside them."""
         if gathered is None:
             return hidden
@@ -62,7 +62,7 @@ class Canvas(nn.Module):
             image = F.conv_transpose2d(gathered, kernels, self.observe.bias, stride=SCALE)
         return image.sigmoid() if self.output == "sigmoid" else image
 
-    def layers(self, hidden: Float[Tensor, "b l h y x"]) -> Float[Tensor, "b l u H W"]:
+    def layers(self, hidden: Float[Tensor, "b l hidden y x"]) -> Float[Tensor, "b l u H W"]:
         """The canvas u_l itself after each step, to look at."""
         ups = list(self.up) * hidden.shape[1] if self.shared else list(self.up)
         added = [F.conv_transpose2d(hidden[:, step], up, stride=SCALE) for step, up in enumerate(ups)]

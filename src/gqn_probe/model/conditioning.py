@@ -95,7 +95,7 @@ class ProjectInjection(nn.Module):
 Injection = SpreadInjection | RepeatInjection | ProjectInjection
 
 
-def spread(layer: nn.ConvTranspose2d, values: Float[Tensor, "b in"]) -> Float[Tensor, "b out y x"]:
+def spread(layer: nn.ConvTranspose2d, values: Float[Tensor, "b inputs"]) -> Float[Tensor, "b outputs y x"]:
     """A transposed convolution of an image of one position is one matrix product."""
     # Bound by reading the weights once: making them bfloat16 first takes longer than the product.
     with torch.autocast(values.device.type, enabled=False):
@@ -103,8 +103,8 @@ def spread(layer: nn.ConvTranspose2d, values: Float[Tensor, "b in"]) -> Float[Te
 
 
 def convolve_repeated(
-    weight: Float[Tensor, "out in tap tap"], reduce: nn.Conv2d | None, given: Given
-) -> Float[Tensor, "b out y x"]:
+    weight: Float[Tensor, "outputs inputs tap tap"], reduce: nn.Conv2d | None, given: Given
+) -> Float[Tensor, "b outputs y x"]:
     """The "same" convolution of reduced image, camera and representation, repeated where they have no grid."""
     cameras, representation, grid = given.cameras, given.representation, given.grid
     image = reduce(given.frames) if given.frames is not None and reduce is not None else None
@@ -120,8 +120,8 @@ def convolve_repeated(
 
 
 def convolve_constant(
-    weight: Float[Tensor, "out in tap tap"], values: Float[Tensor, "b in"], height: int, width: int
-) -> Float[Tensor, "b out {height} {width}"]:
+    weight: Float[Tensor, "outputs inputs tap tap"], values: Float[Tensor, "b inputs"], height: int, width: int
+) -> Float[Tensor, "b outputs {height} {width}"]:
     """The "same" convolution of ``values`` spread over height x width, for 1/(height width) of the work."""
     taps = torch.einsum("oiyx,bi->boyx", weight, values)
     rows, columns = _inside(height, weight.shape[-1], taps), _inside(width, weight.shape[-1], taps)
@@ -129,8 +129,8 @@ def convolve_constant(
 
 
 def convolve_with_constant(
-    conv: nn.Conv2d, maps: Float[Tensor, "b stacked h w"], values: Float[Tensor, "b in"]
-) -> Float[Tensor, "b out h w"]:
+    conv: nn.Conv2d, maps: Float[Tensor, "b stacked h w"], values: Float[Tensor, "b inputs"]
+) -> Float[Tensor, "b outputs h w"]:
     """A "same" convolution of ``maps`` and, as further channels, ``values`` spread over all positions."""
     varying, constant = conv.weight.split([maps.shape[1], values.shape[1]], dim=1)
     spread = convolve_constant(constant, values, maps.shape[2], maps.shape[3])

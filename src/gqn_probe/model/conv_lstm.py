@@ -19,8 +19,8 @@ from gqn_probe.model.conditioning import Given, Injection, ProjectInjection, Rep
 class State(NamedTuple):
     """Of an LSTM; its zero state is None everywhere in this package."""
 
-    hidden: Float[Tensor, "b h y x"]
-    cell: Float[Tensor, "b h y x"]
+    hidden: Float[Tensor, "b hidden y x"]
+    cell: Float[Tensor, "b hidden y x"]
 
 
 class GatedCore(nn.Module):

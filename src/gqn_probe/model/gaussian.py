@@ -38,7 +38,7 @@ class GaussianHead(nn.Module):
         self.deviation = deviation
         self.moments = nn.Conv2d(hidden, 2 * latent, kernel, padding=kernel // 2)
 
-    def forward(self, hidden: Float[Tensor, "b h y x"]) -> Gaussian:
+    def forward(self, hidden: Float[Tensor, "b hidden y x"]) -> Gaussian:
         return self._gaussian(self.moments(hidden))
 
     def of_zeros(self, batch: int, grid: tuple[int, int]) -> Gaussian:

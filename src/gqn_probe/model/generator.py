@@ -29,7 +29,7 @@ class Unrolled(NamedTuple):
     """States of the generator, an entry a step; no posteriors where z came from the prior."""
 
     image: Float[Tensor, "b c h w"]
-    hidden: list[Float[Tensor, "b h y x"]]
+    hidden: list[Float[Tensor, "b hidden y x"]]
     priors: list[Gaussian]
     posteriors: list[Gaussian]
     latents: list[Float[Tensor, "b z y x"]]

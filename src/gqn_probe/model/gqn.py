@@ -32,7 +32,7 @@ class GQNOutput(NamedTuple):
 class Trace(NamedTuple):
     """States of the generator when every latent is its posterior's mean."""
 
-    hidden: Float[Tensor, "b l h y x"]
+    hidden: Float[Tensor, "b l hidden y x"]
     canvas: Float[Tensor, "b l u H W"]
     prior_mean: Float[Tensor, "b l z y x"]
     prior_std: Float[Tensor, "b l z y x"]

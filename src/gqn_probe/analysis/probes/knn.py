@@ -31,7 +31,7 @@ class NearestNeighbours:
         known = dataset.split.train[torch.randperm(len(dataset.split.train), generator=generator)[: self.largest]]
         reference, labels = dataset.features[known], dataset.labels[known]
 
-        def nearest(features: Float[Tensor, "n f"]) -> Int[Tensor, "n v"]:
+        def nearest(features: Float[Tensor, "n f"]) -> Int[Tensor, "n neighbour"]:
             """The labels of the nearest rows, nearest first."""
             parts = features.split(BLOCK)
             near = [torch.cdist(part, reference).topk(most, largest=False).indices for part in parts]
@@ -70,7 +70,7 @@ class NearestMean:
         return evaluate_splits(dataset, logits, values, self.sharpness, None)
 
 
-def _votes(labels: Int[Tensor, "n v"], classes: int) -> Float[Tensor, "n k"]:
+def _votes(labels: Int[Tensor, "n neighbour"], classes: int) -> Float[Tensor, "n k"]:
     """Log votes a class, each with a share of one vote more so that none is impossible."""
     cast = torch.zeros(len(labels), classes).scatter_add_(1, labels, torch.ones(labels.shape))
     return (cast + 1 / classes).log()

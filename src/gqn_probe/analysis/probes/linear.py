@@ -196,7 +196,7 @@ def minimize_lbfgs(
     return path[reached, every], scores.transpose(1, 2)[reached, every].transpose(1, 2)
 
 
-def _lbfgs_product(memory: Float[Tensor, "a v w"], newest: int) -> Float[Tensor, "a w"]:
+def _lbfgs_product(memory: Float[Tensor, "a vector weight"], newest: int) -> Float[Tensor, "a weight"]:
     """The gradient times the inverse Hessian that remembered steps tell (Nocedal & Wright 2006, algorithm 7.4).
 
     All of it is a sum of the remembered vectors, found from their products with each other; a step that was not taken

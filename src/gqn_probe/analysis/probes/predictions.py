@@ -41,7 +41,7 @@ class Predictions(NamedTuple):
 ROW_METRICS = ("accuracy", "mean_absolute_error", "within_one", "loss")
 
 
-def row_scores(predictions: Predictions, counts: Shaped[Tensor, " k"]) -> Float[Tensor, "n m"]:
+def row_scores(predictions: Predictions, counts: Shaped[Tensor, " k"]) -> Float[Tensor, "n metric"]:
     """The scores of each row, in the order of ``ROW_METRICS``; errors in counts, loss in nats."""
     error = (counts[predictions.predicted] - counts[predictions.labels]).abs()
     loss = -predictions.log_probability.gather(1, predictions.labels[:, None])[:, 0]

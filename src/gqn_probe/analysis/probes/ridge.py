@@ -94,7 +94,7 @@ class Predicted(NamedTuple):
 
     values: Float[Tensor, "n j"]
     left_out: Float[Tensor, "a j"]  # of each training row, by the fit to all others
-    errors: Float[Tensor, " b"]  # of training rows left out, summed over each block: squared, or of classes misread
+    errors: Float[Tensor, " block"]  # of training rows left out, summed over each block: squared, or of classes misread
 
 
 class KernelRidge:
@@ -215,15 +215,19 @@ class PrimalRidge:
     def _chunk(self, columns: int) -> int:
         return max(1, NUMBERS // max(self.rows.shape[1], columns))
 
-    def _along(self, part: Int[Tensor, " r"]) -> Float[Tensor, "r f"]:
+    def _along(self, part: Int[Tensor, " part"]) -> Float[Tensor, "part f"]:
         return (self.rows[part].double() - self.mean) @ self.axes
 
     def _damped(self, strength: float) -> Float[Tensor, " f"]:
         return self.variances + max(strength, LEAST) * max(self.scale, LEAST)
 
     def _left_out(
-        self, along: Float[Tensor, "r f"], wanted: Float[Tensor, "r j"], strength: int, weights: Float[Tensor, "f j"]
-    ) -> Float[Tensor, "r j"]:
+        self,
+        along: Float[Tensor, "part f"],
+        wanted: Float[Tensor, "part j"],
+        strength: int,
+        weights: Float[Tensor, "f j"],
+    ) -> Float[Tensor, "part j"]:
         """Residuals of training rows that are left out in turn."""
         leverage = along.square() @ (1 / self._damped(self.strengths[strength])) + 1 / len(self.train)
         return (wanted - along @ weights) / (1 - leverage).clamp(min=1e-6)[:, None]

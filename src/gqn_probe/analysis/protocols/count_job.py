@@ -34,7 +34,7 @@ class Prediction(NamedTuple):
     shuffled: Float[Tensor, "b c h w"]  # by the prior, from the representation of another scene
     nearest: Float[Tensor, "b c h w"]  # the context view of the nearest camera
     mean: Float[Tensor, "b c h w"]  # of all views that no one is asked for
-    samples: Float[Tensor, "b s c h w"]  # by the prior, several
+    samples: Float[Tensor, "b sample c h w"]  # by the prior, several
     scores: dict[str, Float[Tensor, " b"]]  # KL, and what uncertainty.py says of several samples
     query_seen: bool
 

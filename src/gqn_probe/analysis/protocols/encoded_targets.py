@@ -54,8 +54,8 @@ def has_variance(found: Values) -> bool:
 
 
 def score_predictions(
-    truth: EncodedTarget, predicted: Predicted, block: Block, train: Int[Tensor, " a"], test: Int[Tensor, " b"]
-) -> Float[Tensor, "2 b"]:
+    truth: EncodedTarget, predicted: Predicted, block: Block, train: Int[Tensor, " a"], test: Int[Tensor, " test"]
+) -> Float[Tensor, "2 test"]:
     """Of each test row whether its class was read, and 1; or its squared error, and that of the training mean."""
     values, left_out = predicted.values[test, block.start : block.stop], predicted.left_out[:, block.start : block.stop]
     if isinstance(truth.found, Classes):

@@ -245,7 +245,9 @@ class ProbeInputs:
             array[:, column] = rows_of_count(count)
         return array
 
-    def _transformed(self, sums: Float[Tensor, "s k f"], control: Control, seed: int) -> Float[Tensor, "s k g"]:
+    def _transformed(
+        self, sums: Float[Tensor, "s k f"], control: Control, seed: int
+    ) -> Float[Tensor, "s k transformed"]:
         transform, counts = TRANSFORMS[control.transform], torch.tensor(self.counts)
         generator = self._generator(seed, 2)
         width = transform(sums[:1], counts, torch.Generator()).shape[-1]
@@ -264,7 +266,7 @@ class ProbeInputs:
         return torch.Generator().manual_seed(10 * seed + salt)
 
 
-def _leading_axes(phi: Float[Tensor, "s v f"], number: int) -> tuple[Float[Tensor, "f g"], float]:
+def _leading_axes(phi: Float[Tensor, "s v f"], number: int) -> tuple[Float[Tensor, "f axis"], float]:
     """The leading right singular vectors of views, and how much of their squared length those hold.
 
     Not centred, so that the sum of reduced views is the reduced sum of views. No label is looked at.

@@ -25,13 +25,15 @@ def draw_samples(
     *,
     size: tuple[int, int],
     samples: int,
-) -> Float[Tensor, "b s c h w"]:
+) -> Float[Tensor, "b sample c h w"]:
     """Several samples of each query from the prior, in 0..1."""
     drawn = gqn.sample_from(representation, cameras, size=size, samples=samples)
     return rearrange(drawn.float().clamp(0, 1), "(b s) c h w -> b s c h w", s=samples)
 
 
-def sample_scores(drawn: Float[Tensor, "b s c h w"], truth: Float[Tensor, "b c h w"]) -> dict[str, Float[Tensor, " b"]]:
+def sample_scores(
+    drawn: Float[Tensor, "b sample c h w"], truth: Float[Tensor, "b c h w"]
+) -> dict[str, Float[Tensor, " b"]]:
     """Scores of several samples of each query, a value a scene, on the 0..1 scale of frames.
 
     Returns:

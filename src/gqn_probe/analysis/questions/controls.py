@@ -17,7 +17,7 @@ from torch import Tensor
 from gqn_probe.analysis.inputs.view_selection import SOURCES
 from gqn_probe.choices import check_choice
 
-Transform = Callable[[Float[Tensor, "s k f"], Int[Tensor, " k"], torch.Generator], Float[Tensor, "s k g"]]
+Transform = Callable[[Float[Tensor, "s k f"], Int[Tensor, " k"], torch.Generator], Float[Tensor, "s k transformed"]]
 Labeller = Callable[[int, int, torch.Generator], Int[Tensor, "s k"]]
 
 

@@ -24,9 +24,9 @@ def approximate_train_rows(rows: int) -> int:
 class Split(NamedTuple):
     """Indices of objects, or of rows."""
 
-    train: Int[Tensor, " a"]
-    validation: Int[Tensor, " b"]
-    test: Int[Tensor, " c"]
+    train: Int[Tensor, " train"]
+    validation: Int[Tensor, " validation"]
+    test: Int[Tensor, " test"]
 
 
 def folds_of(groups: Int[Tensor, " n"]) -> int:

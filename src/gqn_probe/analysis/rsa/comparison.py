@@ -66,7 +66,7 @@ def comparison_rows(
 
 
 def _over_networks(
-    cells: Sequence[Cell], model: str, metric: str, values: Float[np.ndarray, "b c"], stimuli: int
+    cells: Sequence[Cell], model: str, metric: str, values: Float[np.ndarray, "draw cell"], stimuli: int
 ) -> Iterator[Result]:
     groups: dict[tuple[str, str], list[int]] = {}
     for column, cell in enumerate(cells):

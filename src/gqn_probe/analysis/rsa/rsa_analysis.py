@@ -143,7 +143,7 @@ class RepresentationalSimilarity:
         check_inputs(study_inputs.network, self.inputs)
         return list(dict.fromkeys((R, *self.inputs)))
 
-    def _rdm(self, name: str, rows: Float[Tensor, "s f"]) -> Float[np.ndarray, " p"]:
+    def _rdm(self, name: str, rows: Float[Tensor, "s f"]) -> Float[np.ndarray, " pair"]:
         try:
             return rdm(rows.numpy(), self.distance)
         except ValueError as error:
@@ -151,7 +151,7 @@ class RepresentationalSimilarity:
 
     def _known(
         self, scenes: SceneSource, views: Selection, left_out: dict[str, list[str]]
-    ) -> dict[str, Float[np.ndarray, " p"]]:
+    ) -> dict[str, Float[np.ndarray, " pair"]]:
         """The model RDMs that these scenes have; why another has not is noted."""
         found = {}
         for name in dict.fromkeys((*self.models, *(name for name in self.nuisances if name in MODELS))):

@@ -28,9 +28,9 @@ QUANTILE = 0.5 + LEVEL / 2
 class ClusterSums(NamedTuple):
     """What a score comes to in each unit (an object, or a group that is resampled as a whole)."""
 
-    sums: Float[Tensor, " u"]  # of the score over the unit's rows; of shares how many rows are right
-    rows: Float[Tensor, " u"]  # of the unit; of ratios the denominator
-    encoder: Int[Tensor, " u"] | None = None  # of newly initialised encoders, which vary beside the units
+    sums: Float[Tensor, " cluster"]  # of the score over the unit's rows; of shares how many rows are right
+    rows: Float[Tensor, " cluster"]  # of the unit; of ratios the denominator
+    encoder: Int[Tensor, " cluster"] | None = None  # of newly initialised encoders, which vary beside the units
     icc: float = 1.0  # correlation of margins within a unit; where no row is misread, of how many rows they tell
 
     @property
@@ -41,11 +41,11 @@ class ClusterSums(NamedTuple):
         """The units that have rows."""
         return self.rows > 0
 
-    def influences(self) -> Float[Tensor, " u"]:
+    def influences(self) -> Float[Tensor, " cluster"]:
         """What each unit adds to the error of the ratio of sums, to first order."""
         return (self.sums - self.value * self.rows) / self.rows.sum()
 
-    def hc3_influences(self) -> Float[Tensor, " u"]:
+    def hc3_influences(self) -> Float[Tensor, " cluster"]:
         """The same, each divided by the share of the others: first order errs on the narrow side with few units.
 
         As HC3 does (MacKinnon & White 1985, "Some heteroskedasticity-consistent covariance matrix estimators").
@@ -53,7 +53,7 @@ class ClusterSums(NamedTuple):
         total = self.rows.sum()
         return self.influences() / torch.where(self.rows < total, 1 - self.rows / total, 1)
 
-    def merged(self, units: Int[Tensor, " u"]) -> "ClusterSums":
+    def merged(self, units: Int[Tensor, " cluster"]) -> "ClusterSums":
         """The same with units joined to greater ones, numbered from 0."""
         total = int(units.max()) + 1
         sums, rows = (torch.zeros(total, dtype=torch.float64).index_add_(0, units, x.double()) for x in self[:2])
@@ -162,7 +162,7 @@ def linear_combination(parts: Sequence[ClusterSums], weights: Sequence[float]) -
     return Interval(value, value - half, value + half)
 
 
-def _variance(found: ClusterSums, deviations: Float[Tensor, " u"] | None = None) -> tuple[float, float]:
+def _variance(found: ClusterSums, deviations: Float[Tensor, " cluster"] | None = None) -> tuple[float, float]:
     """The variance of the value over units and encoders, and its degrees of freedom."""
     deviations = found.influences() if deviations is None else deviations
     units = int(found.nonempty().sum())

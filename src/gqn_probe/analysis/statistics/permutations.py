@@ -21,7 +21,7 @@ class WithinObjectPermutations:
             orders = random.random(part.shape, dtype=np.float32).argsort(axis=2)
             part.copy_(torch.from_numpy(orders * counts + np.arange(counts)))
 
-    def p_value(self, labels: Int[Tensor, "o k"], predicted: Int[Tensor, "o k"], objects: Int[Tensor, " o"]) -> float:
+    def p_value(self, labels: Int[Tensor, "s k"], predicted: Int[Tensor, "s k"], objects: Int[Tensor, " s"]) -> float:
         """How often permuted labels agree with the predictions as well as the true ones do (one-sided).
 
         The predictions were made without these labels, so under the null their order within an object is free.

@@ -117,7 +117,7 @@ def _by_count(study: Study, names: dict[str, str], unit: str) -> Figure | None:
 
 
 def pixel_errors(
-    drawn: UInt8[np.ndarray, "o s h w c"], truth: UInt8[np.ndarray, "o h w c"]
+    drawn: UInt8[np.ndarray, "s sample h w c"], truth: UInt8[np.ndarray, "s h w c"]
 ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
     """Spread of samples and error of their mean in grey levels, of pixels that are not background in either.
 
@@ -139,7 +139,7 @@ def grouped(deviation: Float[np.ndarray, " n"], error: Float[np.ndarray, " n"]) 
     return [(float(np.sqrt((x**2).mean())), float(np.sqrt((y**2).mean()))) for x, y in pairs]
 
 
-def spread(drawn: UInt8[np.ndarray, "s h w c"]) -> UInt8[np.ndarray, "h w 3"]:
+def spread(drawn: UInt8[np.ndarray, "sample h w c"]) -> UInt8[np.ndarray, "h w 3"]:
     """A grey picture of the standard deviation of samples, root-mean-square over channels."""
     deviation = np.sqrt(drawn.astype(float).var(axis=0, ddof=1).mean(axis=-1))
     grey = np.clip(deviation / BRIGHTEST, 0, 1) * 255
