@@ -67,7 +67,7 @@ class PlainPoints(Points):
         code = (part.linear_path(gathered) + part.output(hidden)).relu()
         return {"points": rearrange(code, "n s d -> n d s 1")}
 
-    def look(self, representation: Tensor, cameras: Tensor, grid: tuple[int, int]) -> Tensor:
+    def query_features(self, representation: Tensor, cameras: Tensor, grid: tuple[int, int]) -> Tensor:
         part = self.reader
         representation = representation.repeat_interleave(len(cameras) // len(representation), dim=0)
         codes = part.norm(rearrange(representation, "n d s 1 -> n s d"))

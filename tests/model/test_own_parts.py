@@ -9,7 +9,7 @@ from tiny import SIZE, tiny_module
 from torch import Tensor, nn
 
 from gqn_probe.model import GQN, Encoder, load_gqn, save_weights
-from gqn_probe.model.conditioning import Given
+from gqn_probe.model.conditioning import Conditioning
 from gqn_probe.model.conv_lstm import CORES, CoreSizes, GatedCore, State, core
 
 
@@ -46,7 +46,7 @@ class Pointwise(GatedCore):
         self.given = nn.Conv2d(sizes.representation, 4 * sizes.hidden, 1)
         self.read = nn.Conv2d(sizes.hidden, 4 * sizes.hidden, 1)
 
-    def constant(self, given: Given) -> Tensor:
+    def constant(self, given: Conditioning) -> Tensor:
         return self.given(given.representation)
 
     def pre_activations(self, constant: Tensor, latent: Tensor | None, others: list, state: State | None) -> Tensor:
@@ -84,5 +84,5 @@ def test_an_encoder_and_a_core_of_ones_own_are_trained_saved_loaded_and_sampled(
 def test_a_network_that_could_not_be_loaded_again_is_refused_before_the_first_step(tmp_path: Path) -> None:
     module = tiny_module()
     module.gqn = with_parts(Forgetful)
-    with pytest.raises(ValueError, match=r"GQN made anew of its settings has another encoder\.extra"):
+    with pytest.raises(ValueError, match=r"GQN rebuilt from its settings has another encoder\.extra"):
         fit(module, tmp_path / "cache", limit_val_batches=0)

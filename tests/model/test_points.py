@@ -11,7 +11,7 @@ from plain_points import PlainPoints
 
 from gqn_probe.data.stimuli.cameras import encode_cameras, facing_origin
 from gqn_probe.model import GQN, Generator, InputSpec, Points, load_gqn, save_weights
-from gqn_probe.model.attention import Look, log_spread
+from gqn_probe.model.attention import RayAttention, log_spread
 from gqn_probe.model.points import evenly_in_ball, evenly_in_cube
 from gqn_probe.model.rays import Rays, ray_features
 from gqn_probe.types import Lens
@@ -124,7 +124,7 @@ def test_a_ball_is_held_where_it_is():
 def test_a_query_sees_a_point_where_projection_says():
     """Hand-set weights make a look the mean of the values near a ray: brightest where the bright point projects to."""
     places = evenly_in_ball(200)
-    look = Look(width=4, heads=1, sharpness=[500.0, 500.0])
+    look = RayAttention(width=4, heads=1, sharpness=[500.0, 500.0])
     points = torch.zeros(1, 200, 4)
     points[0, 31] = 1.0
     caster = make_points().rays
@@ -145,7 +145,7 @@ def test_a_query_sees_a_point_where_projection_says():
 
 def test_nearness_prefers_what_lies_in_front():
     places = torch.tensor([[0.5, 0.0, 0.0], [-0.5, 0.0, 0.0]])  # both on the x axis
-    look = Look(width=2, heads=1, sharpness=[10.0, 10.0])
+    look = RayAttention(width=2, heads=1, sharpness=[10.0, 10.0])
     rays = Rays(torch.zeros(1, 1, 3), torch.tensor([[[1.0, 0, 0]]]), torch.tensor([[1.0, 0, 0]]), torch.zeros(1, 3))
     points = torch.tensor([[[0.0, 0.0], [1.0, 1.0]]])
     with torch.no_grad():
@@ -218,10 +218,10 @@ def test_read_outs_are_named_and_the_last_is_what_goes_on():
     layers = gqn.encoder.layers(frames[0], cameras[0])
     assert list(layers) == ["conv1", "conv2", "conv3", "gathered", "points"]
     representation = gqn.aggregate(gqn.encode(frames, cameras))
-    read = gqn.encoder.read(representation, cameras[:, 0], (4, 4))
+    read = gqn.encoder.reader_features(representation, cameras[:, 0], (4, 4))
     assert tuple(read) == gqn.encoder.reader_layers
     assert read["points"].shape == (2, 16, 60, 1)
-    assert torch.equal(read["map"], gqn.encoder.look(representation, cameras[:, 0], (4, 4)))
+    assert torch.equal(read["map"], gqn.encoder.query_features(representation, cameras[:, 0], (4, 4)))
 
 
 def test_images_have_the_size_of_training_unless_told():

@@ -15,7 +15,9 @@ from gqn_probe.run import cli, cli_errors
 
 WITHOUT_TORCH = """
 import runpy, sys
+from gqn_probe.run import cli
 sys.argv = sys.argv[1:]
+cli.report_user_errors = lambda recipe, cfg: sys.exit("the first job begins")
 try:
     runpy.run_path(sys.argv[0], run_name="__main__")
 finally:
@@ -52,10 +54,21 @@ def test_an_interrupt_is_no_traceback(monkeypatch, capsys):
     assert capsys.readouterr().err == "interrupted\n"
 
 
-@pytest.mark.parametrize("arguments", [["train.py", "--help"], ["probe.py", "-h"], ["train.py", "model.widht=3"]])
-def test_nothing_slow_is_imported_before_the_command_line_is_read(arguments, tmp_path):
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train.py", "--help"],
+        ["probe.py", "-h"],
+        ["train.py", "model.widht=3"],
+        ["train.py", "--shell-completion", "query=bash"],
+        ["probe.py", "-m", "context=2..3"],
+        ["train.py", "-m", "seed=0,1"],
+    ],
+)
+def test_nothing_slow_is_imported_before_the_first_job_begins(arguments, tmp_path):
     command = [sys.executable, "-c", WITHOUT_TORCH, str(ROOT / arguments[0]), *arguments[1:]]
-    result = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    environment = ENVIRONMENT | {"COMP_LINE": "python train.py mod"}
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
 
 

@@ -1,4 +1,4 @@
-"""The Generative Query Network: encoders, generator, objective, and the files that hold their weights."""
+"""The Generative Query Network: scene encoders, generator, terms of the objective, files of weights."""
 
 import importlib
 import pkgutil
@@ -28,6 +28,5 @@ __all__ = [
 ]
 
 for _module in pkgutil.iter_modules(__path__, f"{__name__}."):
-    importlib.import_module(
-        _module.name
-    )  # encoders and cores in files of their own are known to configurations and weights
+    # Encoders and cores register themselves: import every file, so that configurations and files of weights find them.
+    importlib.import_module(_module.name)

@@ -1,4 +1,4 @@
-"""Attention in the form that fused kernels serve: among points (Vaswani et al. 2017), and from rays to points."""
+"""Attention among points (Vaswani et al. 2017) and from rays to points, by PyTorch's fused kernels."""
 
 import math
 
@@ -14,10 +14,10 @@ from gqn_probe.model.rays import point_features
 def attend(
     query: Float[Tensor, "*b n part"], key: Float[Tensor, "*b key part"], value: Float[Tensor, "*b key value"]
 ) -> Float[Tensor, "*b n value"]:
-    """Means of ``value`` weighted by softmax of ``query . key``, unscaled.
+    """Return means of ``value`` with weights softmax(query . key), without scaling.
 
-    Padded to one width, without which the CPU has no fused kernel. Computed in the precision of ``query``, whatever
-    autocast says: logits that are distances need more than the 8 bits of bfloat16.
+    Padded to one width, because the CPU has no fused kernel for unequal ones. Computed in the precision of ``query``
+    also under autocast: logits that are distances need more than the 8 bits of bfloat16.
     """
     width = max(query.shape[-1], value.shape[-1])
     with torch.autocast(query.device.type, enabled=False):
@@ -27,17 +27,17 @@ def attend(
 
 
 def split_heads(values: Float[Tensor, "b n width"], heads: int) -> Float[Tensor, "b head n part"]:
-    """Channels dealt out to heads."""
+    """Split channels into heads."""
     return rearrange(values, "b n (head part) -> b head n part", head=heads)
 
 
 def join_heads(values: Float[Tensor, "b head n part"]) -> Float[Tensor, "b n width"]:
-    """Heads side by side again."""
+    """Concatenate heads to channels."""
     return rearrange(values, "b head n part -> b n (head part)")
 
 
 class SelfAttention(nn.Module):
-    """Tokens attend to each other, then each passes a perceptron; both normalised before, added to what was there."""
+    """Transformer block with pre-normalisation: self-attention, then a perceptron, each with a residual connection."""
 
     def __init__(self, *, width: int, heads: int) -> None:
         super().__init__()
@@ -53,8 +53,11 @@ class SelfAttention(nn.Module):
         return tokens + self.perceptron(self.norm_perceptron(tokens))
 
 
-class Look(nn.Module):
-    """Rays attend to points by content, by their distance, and by how far along the ray a point lies."""
+class RayAttention(nn.Module):
+    """Cross-attention from rays to points, whose logits add content, squared distance and depth along the ray.
+
+    logit = query . key / sqrt(width of a head) - exp(log_sharpness) distance^2 - nearness depth
+    """
 
     def __init__(self, *, width: int, heads: int, sharpness: list[float]) -> None:
         super().__init__()
@@ -64,7 +67,7 @@ class Look(nn.Module):
         self.output = nn.Linear(width, width)
         self.perceptron = perceptron(width)
         self.log_sharpness = nn.Parameter(log_spread(sharpness, heads))
-        self.nearness = nn.Parameter(torch.zeros(heads))  # how much what lies in front is preferred
+        self.nearness = nn.Parameter(torch.zeros(heads))  # preference of each head for points in front
 
     def forward(
         self,
@@ -86,10 +89,10 @@ class Look(nn.Module):
 
 
 def perceptron(width: int) -> nn.Sequential:
-    """Width to twice the width and back."""
+    """Return a perceptron with one hidden layer of twice the width."""
     return nn.Sequential(nn.Linear(width, 2 * width), nn.ReLU(), nn.Linear(2 * width, width))
 
 
 def log_spread(ends: list[float], number: int) -> Float[Tensor, " {number}"]:
-    """Logarithms of ``number`` values from the first end to the last, evenly spaced on a logarithmic scale."""
+    """Return the logarithms of ``number`` values between two ends, evenly spaced on a logarithmic scale."""
     return torch.linspace(math.log(ends[0]), math.log(ends[1]), number)

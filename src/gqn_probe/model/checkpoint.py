@@ -1,6 +1,6 @@
-"""Load a GQN from a file: our checkpoints, exported weights, the bundled ones, and the released state dict.
+"""Load a GQN from a training checkpoint, exported or bundled weights, or the released state dict.
 
-Before any memory is taken, the model is built without weights, and its shapes are compared with the file's tensors.
+The model is first built without memory for its weights, and its shapes are compared with the file's tensors.
 """
 
 import os
@@ -21,24 +21,24 @@ from gqn_probe.model.released import RELEASED_NAMES, from_released, released_set
 from gqn_probe.model.weights_file import read_weights
 
 PRETRAINED = Path(__file__).parents[1] / "weights" / "pretrained.safetensors"
-NAMED = 5  # tensors, in an error
-SPARE = 1000  # parameters that are made beyond those of a file before the model that it tells of is given up
-# The released file does not tell:
+NAMED = 5  # tensors listed in an error message
+SPARE = 1000  # parameters beyond twice those of the file at which building the model is stopped
+# Not stored in the released file:
 RELEASED_STEPS = 8
 RELEASED_ON = InputSpec((64, 64), "cos_sin")
 NUMBERS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def load_gqn(path_or_name: str | os.PathLike[str], steps: int | None = None) -> GQN:
-    """The model that a file holds, on the CPU and in evaluation mode.
+    """Return the model of a file, on the CPU and in evaluation mode.
 
     Args:
         path_or_name: a Lightning checkpoint (``.ckpt``), exported weights (``.safetensors``), the released
             ``model-checkpoint.pth``, or "pretrained", the weights that come with the package.
-        steps: generator steps of the released model, 8 unless told; other files say themselves.
+        steps: generator steps of the released model, 8 by default; other files state their own.
 
     Raises:
-        ValueError: no such file, not a model, or a model that does not fit; the message says what is wrong.
+        ValueError: there is no such file, or it is not a valid model; the message says what is wrong.
     """
     path = weights_path(path_or_name)
     if not path.is_file():
@@ -50,7 +50,7 @@ def load_gqn(path_or_name: str | os.PathLike[str], steps: int | None = None) -> 
     settings, tensors, input_spec = read_weights(path)
     released = settings is None
     if released:
-        _refuse_misfit(tensors, {name: None for theirs in RELEASED_NAMES.values() for name in theirs}, path)
+        _check_shapes(tensors, {name: None for theirs in RELEASED_NAMES.values() for name in theirs}, path)
         try:
             settings, input_spec = released_settings(tensors, RELEASED_STEPS if steps is None else steps), RELEASED_ON
         except ValueError as error:
@@ -61,9 +61,9 @@ def load_gqn(path_or_name: str | os.PathLike[str], steps: int | None = None) -> 
             f"steps={steps}, but {path} holds a model of {gqn.generator.steps} generator steps: leave steps out"
         )
     expected = {name: value.shape for name, value in gqn.state_dict().items()}
-    _refuse_misfit(tensors, _released_shapes(expected) if released else expected, path)
+    _check_shapes(tensors, _released_shapes(expected) if released else expected, path)
     tensors = from_released(tensors) if released else tensors
-    _refuse_what_is_no_weight(tensors, gqn, path)
+    _check_values(tensors, gqn, path)
     own = gqn.state_dict()
     gqn.load_state_dict({name: value.to(own[name].dtype) for name, value in tensors.items()}, assign=True)
     gqn.input_spec = input_spec
@@ -71,36 +71,36 @@ def load_gqn(path_or_name: str | os.PathLike[str], steps: int | None = None) -> 
 
 
 def copy_weights(path_or_name: str | os.PathLike[str], gqn: GQN) -> None:
-    """Give ``gqn`` the weights of a file of the same architecture, and what they know of their data.
+    """Copy weights and input specification of a file of the same architecture to ``gqn``.
 
     Raises:
-        ValueError: the file holds no such model; names the tensors that do not fit.
+        ValueError: the file has another architecture; names the tensors that differ.
     """
     trained = load_gqn(path_or_name)
     tensors = trained.state_dict()
-    _refuse_misfit(tensors, {name: value.shape for name, value in gqn.state_dict().items()}, weights_path(path_or_name))
+    _check_shapes(tensors, {name: value.shape for name, value in gqn.state_dict().items()}, weights_path(path_or_name))
     gqn.load_state_dict(tensors)
     gqn.input_spec = trained.input_spec
 
 
 def weights_path(path_or_name: str | os.PathLike[str]) -> Path:
-    """The file that ``load_gqn`` reads, whether there is one or not."""
+    """Return the path that ``load_gqn`` reads, which need not exist."""
     return PRETRAINED if path_or_name == "pretrained" else Path(path_or_name)
 
 
 def _without_weights(settings: Any, tensors: int, path: Path) -> GQN:
-    """The model that settings describe, on the device that holds no numbers.
+    """Return the model of ``settings`` on the meta device.
 
     Raises:
-        ValueError: naming the file, where they describe no model, or one of many more parameters than the file has.
+        ValueError: the settings are not those of a model, or of one with many more parameters than the file.
     """
     made = 0
 
     def count(module: nn.Module, name: str, parameter: nn.Parameter) -> None:
         nonlocal made
         made += 1
-        if made > SPARE + 2 * tensors:  # some layers make one that they do not keep
-            raise ValueError(f"they describe a model of more than {tensors} tensors, which the file has")
+        if made > SPARE + 2 * tensors:  # some layers register parameters that they replace
+            raise ValueError(f"they describe a model of many more tensors than the {tensors} of the file")
 
     counting = register_module_parameter_registration_hook(count)
     try:
@@ -113,7 +113,7 @@ def _without_weights(settings: Any, tensors: int, path: Path) -> GQN:
 
 
 def _released_shapes(expected: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
-    """Shapes by our names to those by the released ones, of which several make up one of ours."""
+    """Return expected shapes by released name; several released tensors make up one of ours."""
     return {
         name: (shape[0] // len(RELEASED_NAMES[ours]), *shape[1:])
         for ours, shape in expected.items()
@@ -121,8 +121,8 @@ def _released_shapes(expected: Mapping[str, tuple[int, ...]]) -> dict[str, tuple
     }
 
 
-def _refuse_what_is_no_weight(tensors: Mapping[str, Tensor], gqn: GQN, path: Path) -> None:
-    """Refuse other types than the model's, whose precision may differ, and numbers that are not finite."""
+def _check_values(tensors: Mapping[str, Tensor], gqn: GQN, path: Path) -> None:
+    """Raise ValueError for dtypes other than the model's (floating precision may differ) and non-finite numbers."""
     for name, own in gqn.state_dict().items():
         value = tensors[name]
         if value.dtype not in (NUMBERS if own.is_floating_point() else (own.dtype,)):
@@ -131,8 +131,8 @@ def _refuse_what_is_no_weight(tensors: Mapping[str, Tensor], gqn: GQN, path: Pat
             raise ValueError(f"{path} is damaged, or its training went wrong: {name} holds NaN or infinity")
 
 
-def _refuse_misfit(tensors: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...] | None], path: Path) -> None:
-    """Refuse tensors whose names or shapes (where one is expected) differ, and name some."""
+def _check_shapes(tensors: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...] | None], path: Path) -> None:
+    """Raise ValueError, listing some, if names or shapes of tensors differ; a shape of None is not compared."""
     misshapen = [
         f"{name} {tuple(tensors[name].shape)} instead of {tuple(shape)}"
         for name, shape in expected.items()

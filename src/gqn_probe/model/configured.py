@@ -1,6 +1,6 @@
-"""Modules that remember their keyword arguments, so that weights travel with what rebuilds their model.
+"""Modules that store their keyword arguments, so that a file of weights holds what rebuilds its model.
 
-The arguments are plain values, from a command line or from a file; here, and only here, type and range are checked.
+The arguments are plain values from a command line or a file; their types and ranges are checked here.
 """
 
 import inspect
@@ -13,13 +13,13 @@ from typing import Any, ClassVar, TypeVar, Union, get_args, get_origin, get_type
 import torch
 from torch import nn
 
-LARGEST = 1 << 16  # of any number of channels, steps, pixels or points
+LARGEST = 1 << 16  # limit of any whole number: channels, steps, pixels, points
 DESCRIBED = {int: f"a whole number in 1..{LARGEST}", float: "a finite number", bool: "true or false", str: "a word"}
 Module = TypeVar("Module", bound="Configured")
 
 
 class Configured(nn.Module):
-    """A module made from plain values and other such modules, all by keyword."""
+    """Base class of modules built from plain values and other such modules, all by keyword."""
 
     arguments: dict[str, Any]
     registered: ClassVar[dict[str, type["Configured"]]] = {}
@@ -30,7 +30,7 @@ class Configured(nn.Module):
 
     def __new__(cls: type[Module], **arguments: Any) -> Module:  # beartype knows no Self in a method by itself
         module = object.__new__(cls)
-        if arguments:  # none when a copy is made, which brings its own
+        if arguments:  # copying and unpickling pass none and restore the attribute
             bound = inspect.signature(cls).bind(**arguments)
             bound.apply_defaults()
             module.arguments = dict(bound.arguments)
@@ -40,7 +40,7 @@ class Configured(nn.Module):
         return module
 
     def settings(self) -> dict[str, Any]:
-        """Class and arguments as a nested dict of plain values, fit for JSON."""
+        """Return class and arguments as a nested dict of plain values, for JSON."""
         values = {
             name: value.settings() if isinstance(value, Configured) else value for name, value in self.arguments.items()
         }
@@ -48,10 +48,10 @@ class Configured(nn.Module):
 
 
 def build(settings: Any) -> Configured:
-    """The module that ``settings`` describes, newly initialised; only classes that were defined are ever made.
+    """Return the module that ``settings`` describes, newly initialised; only registered classes are instantiated.
 
     Raises:
-        ValueError: an unknown class, or arguments that it does not take.
+        ValueError: the class is unknown, or does not take the arguments.
     """
     name = settings.get("class") if isinstance(settings, dict) else None
     if not isinstance(name, str) or name not in Configured.registered:
@@ -66,11 +66,7 @@ def build(settings: Any) -> Configured:
 
 
 def check_rebuilds(module: Configured) -> None:
-    """Refuse a module whose weights could be saved, but not loaded again.
-
-    Raises:
-        ValueError: its settings are not plain values, or do not make a module with the same tensors.
-    """
+    """Raise ValueError if a module could not be rebuilt from its settings, and saved weights not be loaded."""
     name = type(module).__name__
     try:
         text = json.dumps(module.settings())
@@ -81,15 +77,11 @@ def check_rebuilds(module: Configured) -> None:
     ours, theirs = ({key: value.shape for key, value in each.state_dict().items()} for each in (module, rebuilt))
     if ours != theirs:
         other = sorted(ours.items() ^ theirs.items())[0][0]
-        raise ValueError(f"{name} made anew of its settings has another {other}: it must depend on its arguments alone")
+        raise ValueError(f"{name} rebuilt from its settings has another {other}: it must depend on its arguments alone")
 
 
 def check_value(value: Any, hint: Any, name: str) -> None:
-    """Refuse a value that is not of the type that a signature says, or a number out of all range.
-
-    Raises:
-        ValueError: naming it and what it should be.
-    """
+    """Raise ValueError if a value does not have the type of a signature, or a number is out of range."""
     if not fits(value, hint):
         wanted = DESCRIBED.get(hint) or (hint.__name__ if isinstance(hint, type) else str(hint))
         shown = type(value).__name__ if isinstance(value, nn.Module) else reprlib.repr(value)
@@ -97,7 +89,7 @@ def check_value(value: Any, hint: Any, name: str) -> None:
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Whether a value is of a type, and within its range; of types that are not plain, anything is."""
+    """Return True if a value is of a type and in its range; always for types other than plain ones."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin in (types.UnionType, Union):
         return any(fits(value, each) for each in inner)

@@ -1,8 +1,12 @@
-"""The convolutional LSTM core of the generator and of the inference network, its constant inputs apart.
+"""Convolutional LSTM core of the generator and of the inference network.
 
-Eslami et al. 2018, supplement, figure S2; Gregor et al. 2016, "Towards conceptual compression"; the cell without
-peepholes of Shi et al. 2015. The convolution of a concatenation is the sum of the convolutions of its parts, so
-what does not change over the generator's steps is convolved once, and known zeros are not convolved at all.
+    f, i, o, g = W * [constant inputs, z_l, other states, h] + b      gates: forget, input, output, candidate
+    c' = sigmoid(f) c + sigmoid(i) tanh(g)
+    h' = sigmoid(o) tanh(c')
+
+Eslami et al. 2018, supplement, figure S2; the cell of Shi et al. 2015 without peepholes. The convolution of a
+concatenation is the sum of the convolutions of its parts, so inputs that are the same at every step are convolved once,
+and known zeros not at all.
 """
 
 import math
@@ -13,23 +17,23 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gqn_probe.model.conditioning import Given, Injection, ProjectInjection, RepeatInjection, SpreadInjection
+from gqn_probe.model.conditioning import Conditioning, Injection, ProjectInjection, RepeatInjection, SpreadInjection
 
 
 class State(NamedTuple):
-    """Of an LSTM; its zero state is None everywhere in this package."""
+    """Hidden and cell state of an LSTM; the zero state is None everywhere in this package."""
 
     hidden: Float[Tensor, "b hidden y x"]
     cell: Float[Tensor, "b hidden y x"]
 
 
 class GatedCore(nn.Module):
-    """One step of the generator or of the inference network: gates of its inputs, and the LSTM's equations."""
+    """Base class of cores: one recurrent step, from gate pre-activations to the next LSTM state."""
 
-    fixed_size: int | None = None  # height and width of the only images that it is made for
+    fixed_size: int | None = None  # height and width of the only images that the core takes
 
-    def constant(self, given: Given) -> Float[Tensor, "b gates y x"]:
-        """The part of the four gates that is the same at every step."""
+    def constant(self, inputs: Conditioning) -> Float[Tensor, "b gates y x"]:
+        """Return the part of the gate pre-activations that is the same at every step."""
         raise NotImplementedError
 
     def pre_activations(
@@ -39,7 +43,14 @@ class GatedCore(nn.Module):
         others: list[Tensor],
         state: State | None,
     ) -> Float[Tensor, "b gates y x"]:
-        """The gates before their non-linearities: a sum of what each input adds."""
+        """Return the gates before their non-linearities.
+
+        Args:
+            constant: what ``constant`` returned.
+            latent: z of this step; None for the inference core.
+            others: states of the other network, and the canvas, that this core reads.
+            state: the core's own previous state; None for zero.
+        """
         raise NotImplementedError
 
     def forward(
@@ -49,17 +60,17 @@ class GatedCore(nn.Module):
         others: list[Tensor],
         state: State | None,
     ) -> State:
-        """The next state. Without a state, which then counts as zero, ``others`` do too and are left out."""
-        return update(self.pre_activations(constant, latent, others, state), state)
+        """Return the next state. ``state=None`` is the zero state; ``others`` are then zero too, and empty."""
+        return lstm_update(self.pre_activations(constant, latent, others, state), state)
 
 
 class Core(GatedCore):
-    """One step of a convolutional LSTM.
+    """Core of a convolutional LSTM.
 
     Args:
-        injection: makes gates of the inputs that stay constant.
-        latent: channels of z, which the generation core reads anew at every step.
-        recurrent: channels of the states that it reads, its own last; 0 for a core that only meets zero states.
+        injection: maps the constant inputs to gates.
+        latent: channels of z; 0 for the inference core.
+        recurrent: channels of all states read, its own last; 0 for a core that only sees zero states.
         hidden: channels of its own hidden state.
         kernel: height and width of the convolutions.
     """
@@ -72,14 +83,14 @@ class Core(GatedCore):
             for channels in (latent, recurrent)
         )
         if not isinstance(injection, ProjectInjection):
-            # All are parts of one convolution, and start as it would.
+            # All are parts of one convolution: initialise them as PyTorch would initialise it.
             bound = 1 / math.sqrt((injection.gates.in_channels + latent + recurrent) * kernel**2)
             for part in (injection.gates, self.latent, self.recurrent):
                 for parameter in part.parameters() if part else ():
                     nn.init.uniform_(parameter, -bound, bound)
 
-    def constant(self, given: Given) -> Float[Tensor, "b gates y x"]:
-        return self.injection(given)
+    def constant(self, inputs: Conditioning) -> Float[Tensor, "b gates y x"]:
+        return self.injection(inputs)
 
     def pre_activations(
         self,
@@ -96,9 +107,9 @@ class Core(GatedCore):
         return gates
 
 
-def update(gates: Float[Tensor, "b gates y x"], state: State | None) -> State:
-    """The LSTM's equations; gates in the order forget, input, output, candidate."""
-    # At least fp32: in bfloat16 the 8 bits of a state that is added to at every step would be too few.
+def lstm_update(gates: Float[Tensor, "b gates y x"], state: State | None) -> State:
+    """Return the next LSTM state from gate pre-activations in the order forget, input, output, candidate."""
+    # At least fp32: bfloat16 has 8 bits, too few for a cell state that accumulates over the steps.
     gates = gates.to(torch.promote_types(gates.dtype, torch.float32))
     forget, write, read, candidate = gates.chunk(4, dim=1)
     cell = write.sigmoid() * candidate.tanh()
@@ -108,13 +119,13 @@ def update(gates: Float[Tensor, "b gates y x"], state: State | None) -> State:
 
 
 class CoreSizes(NamedTuple):
-    """What a core is made for: channels, unless said otherwise."""
+    """Sizes that a core is built from; numbers of channels unless stated otherwise."""
 
-    hidden: int  # of its own state
+    hidden: int  # of the core's own state
     kernel: int  # height and width of its convolutions, positions
     latent: int  # of z; 0 for the inference core
-    others: int  # of the other states that it reads
-    first: bool  # it is for the first step alone, and only meets states that are zero
+    others: int  # of the other states that the core reads
+    first: bool  # core of the first step alone, which only sees zero states
     representation: int
     camera: int
     image: int  # of the query's image; 0 for the generation core
@@ -123,7 +134,7 @@ class CoreSizes(NamedTuple):
 
     @property
     def constants(self) -> dict[str, int]:
-        """Channels of the inputs that stay constant over the steps."""
+        """Channels of the inputs that are the same at every step."""
         return {"representation": self.representation, "camera": self.camera, "image": self.image}
 
 
@@ -131,32 +142,32 @@ CORES: dict[str, Callable[[CoreSizes], GatedCore]] = {}  # by the value of ``mod
 
 
 def core(make: Callable[[CoreSizes], GatedCore]) -> Callable[[CoreSizes], GatedCore]:
-    """Register the decorated function, which makes a core, under its name."""
+    """Register the decorated function, which builds a core, under its name."""
     CORES[make.__name__] = make
     return make
 
 
 @core
 def spread(sizes: CoreSizes) -> Core:
-    """The paper's."""
+    """Return the paper's core."""
     injection = SpreadInjection(
         gates=4 * sizes.hidden, kernel=sizes.kernel, pooled=sizes.pooled, size=sizes.size, **sizes.constants
     )
-    return _with(injection, sizes)
+    return _lstm_core(injection, sizes)
 
 
 @core
 def repeat(sizes: CoreSizes) -> Core:
-    """The released port's injection with the paper's LSTM."""
-    return _with(RepeatInjection(gates=4 * sizes.hidden, kernel=sizes.kernel, **sizes.constants), sizes)
+    """Return the paper's LSTM with the injection of the released port."""
+    return _lstm_core(RepeatInjection(gates=4 * sizes.hidden, kernel=sizes.kernel, **sizes.constants), sizes)
 
 
 @core
 def project(sizes: CoreSizes) -> Core:
-    """Ours."""
-    return _with(ProjectInjection(gates=4 * sizes.hidden, **sizes.constants), sizes)
+    """Return the paper's LSTM with position-wise injection."""
+    return _lstm_core(ProjectInjection(gates=4 * sizes.hidden, **sizes.constants), sizes)
 
 
-def _with(injection: Injection, sizes: CoreSizes) -> Core:
+def _lstm_core(injection: Injection, sizes: CoreSizes) -> Core:
     recurrent = 0 if sizes.first else sizes.others + sizes.hidden
     return Core(injection, latent=sizes.latent, recurrent=recurrent, hidden=sizes.hidden, kernel=sizes.kernel)

@@ -1,4 +1,4 @@
-"""Scene encoders: a view and its camera to a representation, which a scene's views are summed by.
+"""Scene encoders f(x, v): map a frame and its camera to a non-negative representation, which is summed over views.
 
 Tower, pool (the tower averaged over positions) and pyramid: Eslami et al. 2018, supplement, figure S1.
 """
@@ -14,53 +14,59 @@ from gqn_probe.model.input_spec import InputSpec
 
 
 class Encoder(Configured):
-    """Views to non-negative codes that a scene's representation is the sum of, and what the generator sees of it.
+    """Base class of scene encoders.
 
-    A subclass is known by its name to the files of weights, wherever it is defined, and is chosen by configuration.
+    A subclass registers itself under its class name, by which files of weights refer to it, and implements ``layers``.
     """
 
-    channels: int  # of the representation
+    channels: int  # channels of the representation
     camera_channels: int
-    pooled: bool  # the generator sees one position, which it spreads over its grid; otherwise that grid
-    fixed_size: int | None = None  # height and width of the only frames that it takes
-    any_size: bool = False  # what is learned from frames of one size holds for those of another
-    reader_layers: tuple[str, ...] = ()  # names of what ``read`` gives
+    pooled: bool  # the representation has one position; otherwise the generator's grid
+    fixed_size: int | None = None  # height and width of the only frames that the encoder takes
+    any_size: bool = False  # weights trained on frames of one size apply to other sizes
+    reader_layers: tuple[str, ...] = ()  # names in ``reader_features``
 
     def layers(self, frames: Float[Tensor, "n c h w"], cameras: Float[Tensor, "n p"]) -> dict[str, Tensor]:
-        """Every read-out point by name, ``n channels height width``; the last is the representation."""
+        """Return activations by layer, ``n channels height width``, in order; the last is the representation."""
         raise NotImplementedError
 
     def forward(self, frames: Float[Tensor, "n c h w"], cameras: Float[Tensor, "n p"]) -> Float[Tensor, "n d y x"]:
-        """Frames in 0..1 and their cameras to representations; none is below 0, for they end in a ReLU."""
+        """Return the representation of each frame (0..1) with its camera; non-negative, after a final ReLU."""
         return list(self.layers(frames, cameras).values())[-1]
 
-    def look(
+    def query_features(
         self, representation: Float[Tensor, "b d y x"], cameras: Float[Tensor, "n p"], grid: tuple[int, int]
     ) -> Float[Tensor, "n width y x"]:
-        """The generator's input of a scene from each query camera; n / b consecutive ones are of one scene."""
+        """Return what the generator is conditioned on for each query camera; by default the representation itself.
+
+        Of n queries of b scenes, each n / b consecutive ones belong to one scene. ``grid`` is the height and width of
+        the generator's states.
+        """
         return representation.repeat_interleave(len(cameras) // len(representation), dim=0)
 
-    def read(
+    def reader_features(
         self, representation: Float[Tensor, "b d y x"], cameras: Float[Tensor, "n p"], grid: tuple[int, int]
     ) -> dict[str, Tensor]:
-        """Read-out points on the way from the representation to the generator, ``b channels y x`` or ``n ...``."""
+        """Return activations between representation and generator by name, one a scene or one a query; {} if none."""
         return {}
 
     def image_size(self, representation: Float[Tensor, "b d y x"]) -> tuple[int, int] | None:
-        """Height and width of the frames that a representation is of, where it tells."""
+        """Return height and width of the encoded frames, or None if the representation does not determine them."""
         return None
 
     def adapt(self, data: InputSpec) -> None:
-        """Take over what the encoder has to know of the data before training; nothing unless overridden."""
+        """Set constants that depend on the data, such as the lens, before training; does nothing by default."""
 
 
 class Tower(Encoder):
-    """Two blocks with skip connections, ending at a quarter of the image's size; the camera joins the second.
+    """Tower: two convolutional blocks with skip connections, to a quarter of the image's size.
+
+    The camera is concatenated at the second block.
 
     Args:
         width: channels inside (the paper: 256).
         channels: channels of the representation (the paper: 256).
-        pooled: average over positions, the paper's "pool"; otherwise the representation is h/4 x w/4.
+        pooled: average over positions (the paper's "pool"); otherwise the representation has h/4 x w/4 positions.
     """
 
     def __init__(
@@ -85,7 +91,7 @@ class Tower(Encoder):
         self.conv8 = nn.Conv2d(width, channels, kernel_size=1)
 
     def layers(self, frames: Float[Tensor, "n c h w"], cameras: Float[Tensor, "n p"]) -> dict[str, Tensor]:
-        """Every read-out point by name, first to last: ``n channels height width``, after ReLU and skip."""
+        """Return activations by layer, after ReLU and skip connection, ``n channels height width``."""
         points: dict[str, Tensor] = {}
         # Channels last, these convolutions take a tenth to a quarter less time; those of the generator gain nothing.
         frames = frames.contiguous(memory_format=torch.channels_last)
@@ -128,9 +134,9 @@ class Pyramid(Encoder):
         self.conv4 = nn.Conv2d(third, channels, kernel_size=size // 8)
 
     def layers(self, frames: Float[Tensor, "n c h w"], cameras: Float[Tensor, "n p"]) -> dict[str, Tensor]:
-        """Every read-out point by name, first to last: ``n channels height width``, after ReLU."""
+        """Return activations by layer, after ReLU, ``n channels height width``."""
         points: dict[str, Tensor] = {}
-        # The first kernel meets no border, so the camera adds one number a channel.
+        # The first convolution has no padding, so the camera, equal at all positions, adds one number to each channel.
         image, camera = self.conv1.weight.split([self.image_channels, self.camera_channels], dim=1)
         shift = torch.einsum("oiyx,ni->no", camera, cameras)[..., None, None]
         points["conv1"] = F.relu_(F.conv2d(frames, image, self.conv1.bias, stride=2) + shift)

@@ -1,4 +1,6 @@
-"""Diagonal Gaussians: the latents' heads, and the terms of the evidence lower bound, in nats.
+"""Diagonal Gaussians of the latents, and the terms of the evidence lower bound in nats.
+
+    ELBO = E_q[log N(x | mean, sigma^2)] - sum_l KL(q_l || pi_l)
 
 Eslami et al. 2018, supplement, EstimateELBO and figure S2.
 """
@@ -13,24 +15,24 @@ from torch import Tensor, nn
 
 
 class Gaussian(NamedTuple):
-    """A diagonal Gaussian by its moments."""
+    """Diagonal Gaussian."""
 
     mean: Float[Tensor, "*shape"]
     std: Float[Tensor, "*shape"]
 
     def sample(self, *, deterministic: bool) -> Float[Tensor, "*shape"]:
-        """A reparameterised draw from torch's global stream, or the mean."""
+        """Return a reparameterised draw from torch's global generator, or the mean."""
         return self.mean if deterministic else self.mean + self.std * torch.randn_like(self.mean)
 
     def log_prob(self, value: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-        """Log-density of each element, in nats."""
+        """Return the log-density of each element, in nats."""
         return -0.5 * ((value - self.mean) / self.std) ** 2 - self.std.log() - 0.5 * math.log(2 * math.pi)
 
 
 class GaussianHead(nn.Module):
-    """A Gaussian over the latent z from a hidden state by one convolution (eta in figure S2 of the paper's supplement).
+    """Convolution from a hidden state to the Gaussian of the latent z (eta in figure S2 of the paper's supplement).
 
-    ``deviation`` is "exp", exp(0.5 log-variance), or "softplus": public implementations differ.
+    ``deviation`` is "exp", std = exp(0.5 a), or "softplus", std = log(1 + exp(a)): public implementations differ.
     """
 
     def __init__(self, *, hidden: int, latent: int, kernel: int, deviation: str) -> None:
@@ -42,28 +44,28 @@ class GaussianHead(nn.Module):
         return self._gaussian(self.moments(hidden))
 
     def of_zeros(self, batch: int, grid: tuple[int, int]) -> Gaussian:
-        """Of the zero state: the bias at every position."""
+        """Return the Gaussian of the zero state: the bias at every position."""
         assert self.moments.bias is not None
         return self._gaussian(self.moments.bias[:, None, None].expand(batch, -1, *grid))
 
     def _gaussian(self, moments: Float[Tensor, "b moments y x"]) -> Gaussian:
-        # Deviations and the KL that is made of them need more than the 8 bits of bfloat16.
+        # At least fp32: deviations and the KL need more than the 8 bits of bfloat16.
         moments = moments.to(torch.promote_types(moments.dtype, torch.float32))
         mean, raw = moments.chunk(2, dim=1)
         return Gaussian(mean, F.softplus(raw) if self.deviation == "softplus" else torch.exp(0.5 * raw))
 
 
 def kl_divergence(q: Gaussian, p: Gaussian) -> Float[Tensor, "*shape"]:
-    """KL(q || p) of each element, in nats."""
+    """Return KL(q || p) of each element, in nats."""
     ratio = q.std / p.std
     distance = (q.mean - p.mean) / p.std
     return 0.5 * (ratio**2 + distance**2 - 1) - ratio.log()
 
 
 def gaussian_nll(mean: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"], sigma: float) -> Float[Tensor, " b"]:
-    """Negative log-likelihood of each image, in nats, summed over its pixels and channels.
+    """Return the negative log-likelihood of each image in nats, summed over pixels and channels in at least fp32.
 
-    ``sigma`` is the standard deviation of every value, on the 0..1 scale of frames. Summed in at least fp32.
+    ``sigma`` is the standard deviation of every value, on the 0..1 scale of frames.
     """
     mean = mean.to(torch.promote_types(mean.dtype, torch.float32))
     squared = (mean - target).square().flatten(start_dim=1).sum(dim=1)
@@ -71,8 +73,8 @@ def gaussian_nll(mean: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"
 
 
 def floor_nats(sigma: float, dimensions: int) -> float:
-    """The least value that ``gaussian_nll`` can take: that of a perfect mean.
+    """Return the minimum of ``gaussian_nll``, that of a perfect mean: 0.5 log(2 pi sigma^2) a dimension.
 
-    At sigma 0.7 and 64x64 RGB it is 6,909.1 nats, where the loss of a GQN seems to stop falling.
+    At sigma 0.7 and 64x64 RGB it is 6,909.1 nats, which the loss of a GQN approaches.
     """
     return 0.5 * math.log(2 * math.pi * sigma**2) * dimensions

@@ -1,7 +1,16 @@
-"""The generator with its prior and posterior: a convolutional DRAW conditioned on a scene and a camera.
+"""Convolutional DRAW generator with prior and posterior, conditioned on a scene representation and a query camera.
 
-Eslami et al. 2018, supplement, algorithms S1 to S3 and figure S2; Gregor et al. 2016, "Towards conceptual
-compression".
+For each step l = 1 ... L, from h_g = c_g = h_e = c_e = u = 0:
+
+    pi_l = N(z | eta_pi(h_g))                                         prior
+    h_e, c_e = LSTM_e(h_e, c_e; h_g, u, x_q, v_q, r)                  inference core
+    q_l = N(z | eta_q(h_e))                                           posterior
+    z_l ~ q_l (reconstruction) or pi_l (prediction)
+    h_g, c_g = LSTM_g(h_g, c_g; z_l, v_q, r)                          generation core
+    u = u + up(h_g)                                                   canvas
+
+and the mean of the image is eta_g(u). Eslami et al. 2018, supplement, algorithms S1 to S3 and figure S2; Gregor et al.
+2016, "Towards conceptual compression".
 """
 
 from typing import NamedTuple, cast
@@ -12,7 +21,7 @@ from torch import Tensor, nn
 
 from gqn_probe.choices import check_choice
 from gqn_probe.model.canvas import Canvas
-from gqn_probe.model.conditioning import Given
+from gqn_probe.model.conditioning import Conditioning
 from gqn_probe.model.configured import Configured
 from gqn_probe.model.conv_lstm import CORES, CoreSizes, GatedCore
 from gqn_probe.model.gaussian import Gaussian, GaussianHead
@@ -26,7 +35,7 @@ CHOICES = {
 
 
 class Unrolled(NamedTuple):
-    """States of the generator, an entry a step; no posteriors where z came from the prior."""
+    """Image and states of the generator, one list entry for each step; no posteriors if z is drawn from the prior."""
 
     image: Float[Tensor, "b c h w"]
     hidden: list[Float[Tensor, "b hidden y x"]]
@@ -36,21 +45,24 @@ class Unrolled(NamedTuple):
 
 
 class Generator(Configured):
-    """Draws an image in L steps, at a quarter of its height and width.
+    """Recurrent latent-variable generator of L steps, whose states have a quarter of the image's height and width.
 
     Args:
-        steps: L.
-        representation_channels, pooled: of the encoder; pooled has one position, else the generator's grid.
+        steps: L, the number of generator steps (12 in the paper).
+        representation_channels: channels of r.
+        pooled: r has one position; otherwise the generator's grid.
         size: height and width of the images; only ``core="spread"`` is bound to it.
-        hidden_channels, canvas_channels, latent_channels: of h and c, of u, and of z (a step).
+        hidden_channels: channels of h and c.
+        canvas_channels: channels of u.
+        latent_channels: channels of z at each step.
         kernel: height and width of the convolutions in cores and heads.
-        shared: one core for all steps, or one each.
-        canvas_input: the inference core sees the canvas, down-sampled.
-        core: how representation, camera and image reach the gates: "spread", "repeat" or "project" (see
-            conditioning.py), "released" (see released.py), or another that ``@core`` registers (conv_lstm.py).
-        deviation: of prior and posterior: "exp" or "softplus" (gaussian.py).
-        output: "linear" (the paper's) or "sigmoid".
-        normalise: normalise the representation where the generator reads it.
+        shared: use one core for all steps instead of one for each.
+        canvas_input: feed the down-sampled canvas to the inference core.
+        core: how r, camera and image enter the gates: "spread", "repeat" or "project" (conditioning.py), "released"
+            (released.py), or another one registered with ``@core`` (conv_lstm.py).
+        deviation: parametrisation of the standard deviation, "exp" or "softplus" (gaussian.py).
+        output: activation of the image, "linear" (the paper) or "sigmoid".
+        normalise: apply group normalisation to r.
     """
 
     def __init__(  # noqa: PLR0913  (each argument is a setting of the configuration)
@@ -86,7 +98,7 @@ class Generator(Configured):
             sizes |= {"hidden": hidden_channels, "kernel": kernel, "latent": latent, "others": others, "size": size}
             return CORES[core](CoreSizes(pooled=pooled, first=first, **sizes))
 
-        # A core of its own for the first step never meets a state that is not zero.
+        # Without sharing, the first step's core only ever sees zero states.
         firsts = [not shared and step == 0 for step in range(1 if shared else steps)]
         seen = hidden_channels + (canvas_channels if canvas_input else 0)
         self.inference_cores = nn.ModuleList(
@@ -104,7 +116,7 @@ class Generator(Configured):
             canvas=canvas_channels,
             image=image_channels,
             steps=len(firsts),
-            looks=(1 if shared else steps - 1) if canvas_input else 0,
+            downsamplings=(1 if shared else steps - 1) if canvas_input else 0,
             output=output,
         )
         self.norm = nn.GroupNorm(1, representation_channels) if normalise else nn.Identity()
@@ -119,35 +131,37 @@ class Generator(Configured):
         deterministic: bool = False,
         samples: int = 1,
     ) -> Unrolled:
-        """Draw the view of ``cameras``: z from the posterior, which sees its ``frames``, or else the prior.
+        """Generate the view of each camera.
 
-        ``grid`` is a quarter of the image's height and width; ``deterministic`` takes the mean for every z. Of each
-        view ``samples`` are drawn, one after another: what they share is worked out once.
+        Args:
+            frames: the true views in 0..1, from which the posterior infers z; without them z is drawn from the prior.
+            grid: height and width of the states, a quarter of the image's.
+            deterministic: use the mean of each distribution in place of a draw.
+            samples: number of images of each view, which follow each other; their common inputs are computed once.
         """
-        # The paper's letters: r representation, pi prior, q posterior, z latent, u canvas; _g of the generation
-        # core, _e of the inference core. States and canvas start at zero, which is None here.
+        # Letters as in the equations above. States and canvas start at zero, which is None here.
         r = self.norm(representation)
         cores_g, cores_e = (cast(Cores, list(cores)) for cores in (self.generation_cores, self.inference_cores))
-        fixed_g = [core.constant(Given(r, cameras, None, grid)) for core in cores_g]
-        fixed_e = [core.constant(Given(r, cameras, frames, grid)) for core in cores_e if frames is not None]
+        fixed_g = [core.constant(Conditioning(r, cameras, None, grid)) for core in cores_g]
+        fixed_e = [core.constant(Conditioning(r, cameras, frames, grid)) for core in cores_e if frames is not None]
         if samples > 1:
             fixed_g, fixed_e = (
                 [each.repeat_interleave(samples, dim=0) for each in fixed] for fixed in (fixed_g, fixed_e)
             )
-        views = self.canvas.views(self.steps) if frames is not None else []
+        matrices = self.canvas.downsampling_matrices(self.steps) if frames is not None else []
         state_g = state_e = u = None
         hidden, priors, posteriors, latents = [], [], [], []
         for step, core in enumerate([0] * self.steps if self.shared else range(self.steps)):
             seen = [] if state_g is None else [state_g.hidden]
             priors.append(self.prior(*seen) if seen else self.prior.of_zeros(len(cameras) * samples, grid))
             if frames is not None:
-                if views and u is not None:
-                    seen.append(torch.einsum("oi,biyx->boyx", views[step - 1], u))
+                if matrices and u is not None:
+                    seen.append(torch.einsum("oi,biyx->boyx", matrices[step - 1], u))
                 state_e = cores_e[core](fixed_e[core], None, seen, state_e)
                 posteriors.append(self.posterior(state_e.hidden))
             z = (posteriors or priors)[-1].sample(deterministic=deterministic)
             state_g = cores_g[core](fixed_g[core], z, [], state_g)
-            u = self.canvas.gather(u, state_g.hidden)
+            u = self.canvas.accumulate(u, state_g.hidden)
             hidden.append(state_g.hidden)
             latents.append(z)
         assert u is not None

@@ -1,6 +1,10 @@
-"""The Generative Query Network: see some views of a scene, predict others.
+"""The Generative Query Network: scene encoder, aggregation over views, generator.
 
-Eslami et al. 2018, "Neural scene representation and rendering", Science 360, 1204-1210.
+    r = sum_i f(x_i, v_i)                           scene representation of context frames x_i with cameras v_i
+    x_q ~ g(x | v_q, r)                             prediction for the query camera v_q, with latents z_1 ... z_L
+    ELBO = E_q[log p(x_q | z, v_q, r)] - sum_l KL(q_l || pi_l)
+
+Eslami et al. 2018, "Neural scene representation and rendering", Science 360, 1204-1210; equations in its supplement.
 """
 
 import math
@@ -21,7 +25,7 @@ from gqn_probe.types import to_unit
 
 
 class GQNOutput(NamedTuple):
-    """A prediction by the posterior, and what the lower bound needs."""
+    """Reconstruction with latents from the posterior, and its KL terms."""
 
     mean: Float[Tensor, "b c h w"]  # of the pixels, in 0..1 with a sigmoid output, near it otherwise
     representation: Float[Tensor, "b d y x"]
@@ -30,7 +34,7 @@ class GQNOutput(NamedTuple):
 
 
 class Trace(NamedTuple):
-    """States of the generator when every latent is its posterior's mean."""
+    """States of the generator at every step, each latent set to the mean of its posterior."""
 
     hidden: Float[Tensor, "b l hidden y x"]
     canvas: Float[Tensor, "b l u H W"]
@@ -39,19 +43,19 @@ class Trace(NamedTuple):
     posterior_mean: Float[Tensor, "b l z y x"]
     posterior_std: Float[Tensor, "b l z y x"]
     kl: Float[Tensor, "b l"]  # nats
-    reader: dict[str, Float[Tensor, "b width _ _"]]  # see ``Encoder.read``
+    reader: dict[str, Float[Tensor, "b width _ _"]]  # see ``Encoder.reader_features``
 
 
 class GQN(Configured):
-    """A scene encoder, the sum (or mean) of its views' representations, and a generator.
+    """Generative Query Network: representations of views, summed or averaged, condition a generator.
 
     Args:
-        encoder: frames and cameras to representations, one a view.
-        generator: representation and query camera to an image.
-        aggregation: "sum" (the paper's) or "mean" over views.
+        encoder: maps a frame and its camera to a representation.
+        generator: maps a scene representation and a query camera to an image.
+        aggregation: over views, "sum" (the paper) or "mean".
     """
 
-    input_spec = InputSpec()  # set by what trains or loads weights, see ``adapt``; no part of the architecture
+    input_spec = InputSpec()  # set by ``adapt`` and by loading weights; not part of the architecture
 
     def __init__(self, *, encoder: Encoder, generator: Generator, aggregation: str) -> None:
         super().__init__()
@@ -65,30 +69,30 @@ class GQN(Configured):
 
     @classmethod
     def from_settings(cls, settings: Any) -> "GQN":
-        """A newly initialised model as ``settings()`` described it. ValueError where they do not fit."""
+        """Return a newly initialised model from what ``settings()`` returned.
+
+        Raises:
+            ValueError: the settings are not those of a GQN.
+        """
         gqn = build(settings)
         if not isinstance(gqn, GQN):
             raise ValueError(f"model settings describe a {type(gqn).__name__}, not a GQN")
         return gqn
 
     def adapt(self, data: InputSpec) -> None:
-        """Note what data the network is to be trained on, and give the encoder what it has to know of it."""
+        """Adapt the network to the data of its training: store their specification, set the encoder's constants."""
         self.input_spec = data
         self.encoder.adapt(data)
 
     def check(self, data: InputSpec) -> None:
-        """Refuse data that differs from that of training, as far as both are known, and as far as it matters.
-
-        Raises:
-            ValueError: naming both values, and the setting that makes them one.
-        """
+        """Raise ValueError if data differ from those of training in a way that the network cannot notice itself."""
         self.input_spec.check(data, sizes=not self.encoder.any_size)
 
     @property
     def bound_size(self) -> int | None:
-        """Height and width of the only frames that it can be trained on; None where any will do.
+        """Height and width of the only frames that the network can be trained on; None if any size is possible.
 
-        A pooled representation does not tell the size of its frames: without another, samples have the generator's.
+        With a pooled representation, which has no grid, it is the size that the generator was made for.
         """
         generator = self.generator
         return self.encoder.fixed_size or (generator.size if generator.pooled else generator.fixed_size)
@@ -96,17 +100,17 @@ class GQN(Configured):
     def encode(
         self, frames: Float[Tensor, "b v c h w"] | UInt8[Tensor, "b v c h w"], cameras: Float[Tensor, "b v p"]
     ) -> Float[Tensor, "b v d y x"]:
-        """The representation of every view, all in one batch.
+        """Return the representation of every view.
 
-        A representation is a map of image positions y x (tower), one position (pool, pyramid), or S points in space,
-        ``d S 1`` (points). Each is a sum over views of non-negative numbers.
+        Its positions ``y x`` are those of an image (tower), a single one (pool, pyramid), or S points in space, as
+        ``S 1`` (points). All entries are non-negative.
 
         Args:
             frames: in 0..1, or bytes.
             cameras: encoded, see ``gqn_probe.data.encode_cameras``.
 
         Raises:
-            ValueError: for sizes that do not fit, or frames that are clearly not in 0..1.
+            ValueError: sizes do not fit, or frames are clearly not in 0..1.
         """
         if frames.dtype == torch.uint8:
             frames = to_unit(frames)
@@ -125,7 +129,7 @@ class GQN(Configured):
     def aggregate(
         self, phi: Float[Tensor, "b v d y x"], mask: Bool[Tensor, "b v"] | None = None
     ) -> Float[Tensor, "b d y x"]:
-        """The representation of each scene from its views, or from those that ``mask`` has."""
+        """Return scene representations: the sum or mean over views, or over those where ``mask`` is true."""
         if mask is not None:
             phi = phi.masked_fill(~mask[:, :, None, None, None], 0)
         total = phi.sum(dim=1, dtype=torch.promote_types(phi.dtype, torch.float32))
@@ -143,7 +147,7 @@ class GQN(Configured):
     ) -> GQNOutput:
         """Reconstruct query views with latents from the posterior, which sees them.
 
-        There can be several queries a scene: n / b consecutive ones are of the same.
+        Of n queries of b scenes, each n / b consecutive ones belong to one scene.
         """
         drawn = self._draw(representation, query_cameras, query_frames, _size(query_frames), deterministic)
         kl_steps = _kl_steps(_stack(drawn.posteriors), _stack(drawn.priors))
@@ -157,7 +161,7 @@ class GQN(Configured):
         query_cameras: Float[Tensor, "b p"],
         deterministic: bool = False,
     ) -> GQNOutput:
-        """Encode the context, then reconstruct one query view a scene."""
+        """Encode the context and reconstruct one query view of each scene, with latents from the posterior."""
         representation = self.aggregate(self.encode(context_frames, context_cameras))
         return self.predict(representation, query_frames, query_cameras, deterministic)
 
@@ -169,11 +173,12 @@ class GQN(Configured):
         size: tuple[int, int] | None = None,
         samples: int = 1,
     ) -> Float[Tensor, "image c h w"]:
-        """Predict query views, one or more consecutive ones a scene, with latents from the prior.
+        """Predict query views with latents from the prior; of n queries of b scenes, n / b consecutive ones a scene.
 
         Args:
-            size: height and width of the images: without it, what the representation tells, or those of training.
-            samples: how many images of each query; they come one after another.
+            size: height and width of the images; by default those of the encoded frames where the representation has
+                a grid, else those of training.
+            samples: number of images of each query, which follow each other.
         """
         size = size or self.encoder.image_size(representation) or self.input_spec.size
         size = size or (self.generator.size, self.generator.size)
@@ -188,10 +193,12 @@ class GQN(Configured):
         sigma: float,
         samples: int,
     ) -> Float[Tensor, " n"]:
-        """Lower bound of the log-density of each query image, in nats, by importance sampling from the posterior.
+        """Return an importance-weighted lower bound of each query image's log-density, in nats.
 
-        Burda, Grosse & Salakhutdinov 2016, "Importance weighted autoencoders", equation 8: it rises with the number
-        of samples; one sample gives an estimate of the ELBO. ``sigma`` is the deviation of pixels on the 0..1 scale.
+            log p(x) >= E[log mean_s p(x | z_s) p(z_s) / q(z_s | x)],   z_s ~ q
+
+        Burda, Grosse & Salakhutdinov 2016, "Importance weighted autoencoders", equation 8. The bound rises with the
+        number of samples; one sample estimates the ELBO. ``sigma`` is the standard deviation of pixels on 0..1.
         """
         size = _size(query_frames)
         drawn = self._draw(representation, query_cameras, query_frames, size, deterministic=False, samples=samples)
@@ -207,7 +214,7 @@ class GQN(Configured):
         query_cameras: Float[Tensor, "b p"],
         deterministic: bool = False,
     ) -> Float[Tensor, "b c h w"]:
-        """Encode the context, then predict one query view a scene, unseen."""
+        """Encode the context and predict one query view of each scene, with latents from the prior."""
         representation = self.aggregate(self.encode(context_frames, context_cameras))
         height, width = context_frames.shape[-2:]
         return self.sample_from(representation, query_cameras, deterministic, size=(height, width))
@@ -218,12 +225,12 @@ class GQN(Configured):
         query_frames: Float[Tensor, "n c h w"],
         query_cameras: Float[Tensor, "n p"],
     ) -> Trace:
-        """The generator's states, canvas and moments at every step, without chance."""
+        """Return states, canvas, prior and posterior of the generator at every step, without randomness."""
         drawn = self._draw(representation, query_cameras, query_frames, _size(query_frames), deterministic=True)
         prior, posterior = _stack(drawn.priors), _stack(drawn.posteriors)
         hidden = torch.stack(drawn.hidden, dim=1)
-        canvas = self.generator.canvas.layers(hidden)
-        reader = self.encoder.read(representation, query_cameras, _grid(_size(query_frames)))
+        canvas = self.generator.canvas.canvases(hidden)
+        reader = self.encoder.reader_features(representation, query_cameras, _grid(_size(query_frames)))
         return Trace(hidden, canvas, *prior, *posterior, kl=_kl_steps(posterior, prior), reader=reader)
 
     def _draw(
@@ -242,7 +249,7 @@ class GQN(Configured):
                 "give as many for each, one scene's after another's"
             )
         grid = _grid(size)
-        seen = self.encoder.look(representation, cameras, grid)
+        seen = self.encoder.query_features(representation, cameras, grid)
         return self.generator(seen, cameras, frames, grid=grid, deterministic=deterministic, samples=samples)
 
     def _check(self, size: tuple[int, ...], cameras: Float[Tensor, "... p"]) -> None:
@@ -271,5 +278,5 @@ def _stack(steps: list[Gaussian]) -> Gaussian:
 
 
 def _kl_steps(posterior: Gaussian, prior: Gaussian) -> Float[Tensor, "b l"]:
-    """Step by step, summed over positions and latent channels."""
+    """Return KL(posterior || prior) of each step in nats, summed over positions and latent channels."""
     return kl_divergence(posterior, prior).sum(dim=(2, 3, 4))

@@ -1,7 +1,6 @@
-"""Frame size and camera encoding that weights were trained with, checked because a network cannot tell them.
+"""Specification of the frames and cameras that weights were trained on, checked before other data are used.
 
-A tower takes frames of any size, and cameras in either order are seven numbers: what comes of others is an image, but
-a wrong one.
+A network does not notice a mismatch: a tower takes frames of any size, and cameras in either order are seven numbers.
 """
 
 import json
@@ -15,7 +14,7 @@ from gqn_probe.types import Lens
 
 
 class InputSpec(NamedTuple):
-    """Frames and cameras that weights were trained on, or are to be used on; None where nobody noted it."""
+    """Properties of frames and cameras; None where unknown."""
 
     size: tuple[int, int] | None = None  # height and width of frames
     camera_order: str | None = None  # see data/stimuli/cameras.py
@@ -25,10 +24,10 @@ class InputSpec(NamedTuple):
 
     @classmethod
     def from_facts(cls, facts: Mapping[str, str]) -> "InputSpec":
-        """Parse what ``facts`` wrote; other entries are left alone.
+        """Return the specification that ``facts`` wrote as text; other entries are ignored.
 
         Raises:
-            ValueError, TypeError: it is something else.
+            ValueError, TypeError: an entry is not valid.
         """
         height, _, width = facts.get("frame_size", "").partition("x")
         lens, background = json.loads(facts.get("lens", "null")), json.loads(facts.get("background", "null"))
@@ -47,7 +46,7 @@ class InputSpec(NamedTuple):
         return spec._replace(lens=spec.lens and _with_tuples(spec.lens), background=background and tuple(background))
 
     def facts(self) -> dict[str, str]:
-        """As plain text, for the files of weights."""
+        """Return the known properties as text, for the metadata of a file of weights."""
         facts = {
             "frame_size": self.size and _text(self.size),
             "camera_order": self.camera_order,
@@ -58,10 +57,10 @@ class InputSpec(NamedTuple):
         return {name: text for name, text in facts.items() if text is not None}
 
     def check(self, data: "InputSpec", sizes: bool = True) -> None:
-        """Refuse other data, as far as both are known; without ``sizes``, frames of another size are no matter.
+        """Compare with other data, where both are known; frame sizes only if ``sizes``.
 
         Raises:
-            ValueError: naming both values, and the setting that makes them one.
+            ValueError: they differ; names both values and the setting to change.
         """
         if sizes and self.size and data.size and self.size != data.size:
             square = self.size[0] == self.size[1]

@@ -1,9 +1,10 @@
-"""A scene's representation as learned points in space, gathered along the pixels' rays and read along the query's.
+"""Scene encoder whose representation is a set of S points in space with d channels each.
 
-r is S points of d channels, and still a plain sum over views of non-negative codes (final ReLU). In a map of image
-positions, a cell of one view has nothing to do with the same cell of another; a point in space has. Attention with
-geometry in its logits is that of epipolar attention (Tobin & Abbeel 2019, "Geometry-aware neural rendering"); tokens
-of a set read by rays are the scene representation transformer's (Sajjadi et al. 2022).
+Each point gathers a non-negative code from a view along the rays that pass near it; r is the plain sum of the codes
+over views. A query reads the points along its own rays. In a map of image positions, the same cell of two views shows
+different places; a point in space is one place in all views. Attention with geometry in its logits: Tobin & Abbeel
+2019, "Geometry-aware neural rendering" (epipolar attention); a set of tokens read by rays: Sajjadi et al. 2022, "Scene
+representation transformer".
 """
 
 import math
@@ -14,28 +15,28 @@ from einops import rearrange, repeat
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gqn_probe.model.attention import Look, SelfAttention, attend, join_heads, log_spread, split_heads
+from gqn_probe.model.attention import RayAttention, SelfAttention, attend, join_heads, log_spread, split_heads
 from gqn_probe.model.encoders import Encoder
 from gqn_probe.model.input_spec import InputSpec
 from gqn_probe.model.rays import RayCaster, Rays, point_features, ray_features
 
-SCALE = 4  # image pixels along a side of the cell that one ray stands for
+SCALE = 4  # image pixels along each side of a ray's cell
 
 
 class Points(Encoder):
-    """Views to codes of points in space, and what a query's rays see of their sum.
+    """Encoder to points in space, read by cross-attention from a query's rays.
 
-    Frames of any height and width divisible by 4 will do. The lens, and the colour of the background, which is
-    subtracted from every frame, are measured from the data (``adapt``) and kept with the weights.
+    Takes frames of any height and width divisible by 4. ``adapt`` sets lens and background colour, which is subtracted
+    from every frame, from the data; both are stored with the weights.
 
     Args:
-        points: S, their number.
-        channels: d, numbers of a point in the representation.
-        width: channels of everything else; the generator sees so many.
-        heads: of attention, each with a sharpness of its own.
-        blocks: of self-attention over the points of a scene.
-        looks: how often a query's rays look at the points.
-        sharpness: least and greatest weight of the squared distance (in radii of the scene) at the start, over heads.
+        points: S, the number of points.
+        channels: d, channels of a point in the representation.
+        width: channels of all other layers, and of the generator's input.
+        heads: attention heads, each with a sharpness of its own.
+        blocks: number of self-attention blocks over the points of a scene.
+        looks: number of cross-attention blocks from a query's rays to the points.
+        sharpness: smallest and largest initial weight, over heads, of the squared distance in radii of the scene.
     """
 
     pooled = False
@@ -74,7 +75,7 @@ class Points(Encoder):
 
     @torch.no_grad()
     def adapt(self, data: InputSpec) -> None:
-        """Take over lens, camera order and background of the data; a scene with a box gets its points all over it."""
+        """Set lens, camera order and background from the data; spread the points over a scene's box if it has one."""
         if data.lens is not None:
             self.rays.use(data.lens, data.camera_order or "cos_sin")
             if data.lens.box is not None:
@@ -84,26 +85,26 @@ class Points(Encoder):
             self.background.copy_(torch.tensor(data.background))
 
     def layers(self, frames: Float[Tensor, "n c h w"], cameras: Float[Tensor, "n p"]) -> dict[str, Tensor]:
-        """``conv1`` to ``conv3`` of the stem, ``gathered`` values of each point, and ``points``: n channels y x."""
+        """Return activations by layer: stem ``conv1`` to ``conv3``, attended values ``gathered``, codes ``points``."""
         frames = frames - self.background[:, None, None]
         grid = frames.shape[-2] // SCALE, frames.shape[-1] // SCALE
         return self.gather.layers(frames, self.rays(cameras, grid), self.places)
 
-    def look(
+    def query_features(
         self, representation: Float[Tensor, "b d point 1"], cameras: Float[Tensor, "n p"], grid: tuple[int, int]
     ) -> Float[Tensor, "n width y x"]:
-        """The map of what the rays of each query see; consecutive queries are of one scene."""
-        return self.read(representation, cameras, grid)["map"]
+        """Return for each query the map of what its rays read from the points."""
+        return self.reader_features(representation, cameras, grid)["map"]
 
-    def read(
+    def reader_features(
         self, representation: Float[Tensor, "b d point 1"], cameras: Float[Tensor, "n p"], grid: tuple[int, int]
     ) -> dict[str, Tensor]:
-        """The reader's ``points`` (b w s 1), once a scene, and the ``map`` that each query sees (n w y x)."""
+        """Return the reader's ``points`` (b width S 1), one set a scene, and ``map`` (n width y x), one a query."""
         return self.reader(representation, self.rays(cameras, grid), self.places, grid)
 
 
 class Gather(nn.Module):
-    """Code of each point from a view: attention to a stem's features and the colours, along the rays that pass near."""
+    """Codes of points from one view: attention over rays, near ones first, to convolutional features and colours."""
 
     def __init__(
         self, *, points: int, channels: int, width: int, heads: int, sharpness: list[float], image_channels: int
@@ -113,12 +114,12 @@ class Gather(nn.Module):
         self.conv1 = nn.Conv2d(image_channels, width // 2, kernel_size=4, stride=2, padding=1)
         self.conv2 = nn.Conv2d(width // 2, width, kernel_size=4, stride=2, padding=1)
         self.conv3 = nn.Conv2d(width, width, kernel_size=3, padding=1)
-        self.value = nn.Linear(width + 4 * image_channels, width)  # of the stem, and the colours of a cell's quarters
+        self.value = nn.Linear(width + 4 * image_channels, width)  # features of the stem, colours of a cell's quarters
         self.log_sharpness = nn.Parameter(log_spread(sharpness, heads))
-        self.where = nn.Linear(7, width)  # of a point's place, the direction of view, and its depth in that direction
+        self.where = nn.Linear(7, width)  # position of a point, direction of view, depth in that direction
         self.mix = nn.Linear(width, width)
         self.output = nn.Linear(width, channels)
-        self.linear_path = nn.Linear(width, channels, bias=False)  # without it, learning is many times slower
+        self.linear_path = nn.Linear(width, channels, bias=False)  # without it, learning takes many times as long
 
     def layers(
         self, frames: Float[Tensor, "n c h w"], rays: Rays, places: Float[Tensor, "point 3"]
@@ -144,9 +145,9 @@ class Gather(nn.Module):
     def _values(
         self, frames: Float[Tensor, "n c h w"], stem: Float[Tensor, "n channels y x"]
     ) -> Float[Tensor, "n cell channels"]:
-        """``value`` of the stem's features beside twice the mean colours of each cell's quarters, without the latter.
+        """Apply ``value`` to the stem's features and twice the mean colours of each cell's quarters.
 
-        A mean over a quarter, then a linear layer, is one convolution whose taps are equal within each quarter.
+        A mean over quarters followed by a linear layer is one convolution with equal taps within each quarter.
         """
         of_stem, of_colors = self.value.weight.split([stem.shape[1], self.value.in_features - stem.shape[1]], dim=1)
         half = SCALE // 2
@@ -156,7 +157,7 @@ class Gather(nn.Module):
         return values + rearrange(colors, "n k y x -> n (y x) k")
 
     def _where(self, rays: Rays, places: Float[Tensor, "point 3"]) -> Float[Tensor, "n point channels"]:
-        """``where`` of each point in each view, without forming its inputs side by side."""
+        """Apply ``where`` to each point in each view, without concatenating its inputs."""
         place, direction, depth = self.where.weight.split([3, 3, 1], dim=1)
         in_front = (rays.forward @ places.T) - (rays.forward * rays.eye).sum(dim=1, keepdim=True)
         of_place, of_view = F.linear(places, place, self.where.bias), F.linear(rays.forward, direction)
@@ -164,7 +165,7 @@ class Gather(nn.Module):
 
 
 class Reader(nn.Module):
-    """The points of a scene, put in relation to each other once, then seen along the rays of its queries."""
+    """Self-attention over the points of a scene, once, then cross-attention from the rays of its queries."""
 
     def __init__(
         self,
@@ -179,10 +180,10 @@ class Reader(nn.Module):
     ) -> None:
         super().__init__()
         self.norm = nn.GroupNorm(1, points)
-        self.code = nn.Linear(channels + 3, width)  # of a point's code and place
+        self.code = nn.Linear(channels + 3, width)  # code and position of a point
         self.blocks = nn.ModuleList(SelfAttention(width=width, heads=heads) for _ in range(blocks))
         self.ray = nn.Linear(9, width)
-        self.looks = nn.ModuleList(Look(width=width, heads=heads, sharpness=sharpness) for _ in range(looks))
+        self.looks = nn.ModuleList(RayAttention(width=width, heads=heads, sharpness=sharpness) for _ in range(looks))
 
     def forward(
         self,
@@ -210,7 +211,7 @@ class Reader(nn.Module):
 
 
 def evenly_in_ball(points: int, radius: float = 0.95) -> Float[Tensor, "{points} 3"]:
-    """Places all over a ball: Fibonacci directions, radii of equal volumes in a golden-ratio order."""
+    """Return points evenly distributed in a ball: Fibonacci directions, equal volumes in golden-ratio order."""
     index = torch.arange(points, dtype=torch.float64) + 0.5
     height = 1 - 2 * index / points
     azimuth = math.pi * (1 + math.sqrt(5)) * index
@@ -221,7 +222,7 @@ def evenly_in_ball(points: int, radius: float = 0.95) -> Float[Tensor, "{points}
 
 
 def evenly_in_cube(points: int) -> Float[Tensor, "{points} 3"]:
-    """Places all over the cube from -1 to 1: the additive recurrence of Roberts' R3 sequence."""
+    """Return points evenly distributed in the cube from -1 to 1: Roberts' additive recurrence R3."""
     root = 1.2207440846057596  # of x^4 = x + 1
     steps = torch.tensor([root**-1, root**-2, root**-3], dtype=torch.float64)
     return (2 * ((0.5 + steps * torch.arange(1, points + 1)[:, None]) % 1) - 1).float()

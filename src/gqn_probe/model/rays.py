@@ -1,10 +1,10 @@
-"""Rays of a camera's pixels in the scene's own units, and their squared distance to points as an inner product.
+"""Rays of a camera's pixels, and their squared distance to points as an inner product of features.
 
-With o the ray's point closest to the origin and f its unit direction, the squared distance of a point p is
+With o the point of the ray closest to the origin and f its unit direction, the squared distance to a point p is
 
     |p - o|^2 - (f.p)^2 = |p|^2 - (f.p)^2 - 2 o.p + |o|^2,
 
-linear in products of p, so that an attention kernel computes it: ``ray_features . point_features``.
+which is linear in p and its products, so that an attention kernel computes it: ``ray_features . point_features``.
 """
 
 from typing import NamedTuple
@@ -18,11 +18,11 @@ from gqn_probe.choices import check_choice
 from gqn_probe.types import Lens
 
 CAMERA_ORDERS = {"cos_sin": [0, 1, 2, 3, 4, 5, 6], "sin_cos": [0, 1, 2, 4, 3, 6, 5]}  # to x y z, cosines before sines
-UNKNOWN_SCALE = 0.6  # of a perspective lens, where training starts: a field of view of 62 degrees
+UNKNOWN_SCALE = 0.6  # initial scale of a perspective lens, a field of view of 62 degrees
 
 
 class Rays(NamedTuple):
-    """One for each cell of a grid over the image, rows from the top; lengths in radii of the scene."""
+    """Rays through the cells of a grid over the image, rows from the top; lengths in radii of the scene."""
 
     origin: Float[Tensor, "n g 3"]  # the point of the ray that is closest to the scene's centre
     direction: Float[Tensor, "n g 3"]  # unit
@@ -31,10 +31,10 @@ class Rays(NamedTuple):
 
 
 class RayCaster(nn.Module):
-    """Encoded cameras to rays, by the lens of the data, which it keeps with the weights.
+    """Map from encoded cameras to rays, by the lens of the data, which is stored with the weights.
 
-    A scale that the data does not know is learned; see ``Lens``. The lens is a state, not an argument, because a
-    network can be made before its data is known.
+    A scale that the data do not state is learned; see ``Lens``. The lens is a buffer, not an argument, because a
+    network is built before its data are known.
     """
 
     def __init__(self) -> None:
@@ -52,10 +52,10 @@ class RayCaster(nn.Module):
 
     @torch.no_grad()
     def use(self, lens: Lens, camera_order: str) -> None:
-        """Cast the rays of this lens; an unknown scale starts anew.
+        """Set the lens; an unknown scale is learned from its initial value on.
 
         Raises:
-            ValueError: a lens that is neither orthographic nor perspective, or without extent.
+            ValueError: the lens is neither orthographic nor perspective, or has no extent.
         """
         check_choice("lens.kind", lens.kind, ("orthographic", "perspective"))
         if lens.radius <= 0 or (lens.scale is not None and lens.scale <= 0):
@@ -70,7 +70,7 @@ class RayCaster(nn.Module):
         self.order.copy_(torch.tensor(CAMERA_ORDERS[camera_order]))
 
     def forward(self, cameras: Float[Tensor, "n 7"], grid: tuple[int, int]) -> Rays:
-        """The rays through the middles of ``grid`` rows and columns of cells; at least fp32."""
+        """Return the rays through the centres of a grid of cells (rows, columns), in at least fp32."""
         position, angles = cameras[:, self.order].float().split([3, 4], dim=1)
         cos_yaw, sin_yaw, cos_pitch, sin_pitch = angles.unbind(dim=1)
         zero = torch.zeros_like(cos_yaw)
@@ -93,7 +93,7 @@ class RayCaster(nn.Module):
 
 
 def ray_features(rays: Rays) -> Float[Tensor, "n g 11"]:
-    """Features of a ray whose inner product with ``point_features`` is the squared distance."""
+    """Return features of rays whose inner product with ``point_features`` is the squared distance."""
     x, y, z = rays.direction.unbind(dim=-1)
     squares = torch.stack([x * x, y * y, z * z, 2 * x * y, 2 * x * z, 2 * y * z], dim=-1)
     length = rays.origin.square().sum(dim=-1, keepdim=True)
@@ -101,7 +101,7 @@ def ray_features(rays: Rays) -> Float[Tensor, "n g 11"]:
 
 
 def point_features(points: Float[Tensor, "point 3"]) -> Float[Tensor, "point 11"]:
-    """Features of a point whose inner product with ``ray_features`` is the squared distance."""
+    """Return features of points whose inner product with ``ray_features`` is the squared distance."""
     x, y, z = points.unbind(dim=-1)
     squares = torch.stack([x * x, y * y, z * z, x * y, x * z, y * z], dim=-1)
     length = points.square().sum(dim=-1, keepdim=True)

@@ -1,7 +1,7 @@
-"""The core of the released pretrained GQN, and how its state dict becomes ours.
+"""Core of the released pretrained GQN, and the conversion of its state dict.
 
-In the released port (Wohlert's PyTorch implementation, release 0.1) the hidden state is no further input of the
-gates: it is convolved to the channels of the whole input and added to it, ``gates(input + transform(hidden))``.
+In the released port (Wohlert's PyTorch implementation, release 0.1) the hidden state is not concatenated to the input
+of the gates but convolved to its channels and added, ``gates(input + transform(hidden))``.
 """
 
 from collections.abc import Mapping
@@ -12,14 +12,14 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gqn_probe.model.conditioning import SCALE, Given, convolve_constant, convolve_repeated
+from gqn_probe.model.conditioning import SCALE, Conditioning, convolve_constant, convolve_repeated
 from gqn_probe.model.conv_lstm import CoreSizes, GatedCore, State, core
 
 GATES = ("forget", "input", "output", "state")  # the order of our fused convolution
 
 
 class ReleasedCore(GatedCore):
-    """One LSTM step as released; ``moving`` is the channels of its inputs that change from step to step."""
+    """LSTM core of the released port; ``moving`` is the number of input channels that change from step to step."""
 
     def __init__(self, *, moving: int, hidden: int, representation: int, camera: int, image: int, kernel: int) -> None:
         super().__init__()
@@ -29,11 +29,11 @@ class ReleasedCore(GatedCore):
         self.gates = nn.Conv2d(total, 4 * hidden, kernel, padding=kernel // 2)
         self.transform = nn.Conv2d(hidden, total, kernel, padding=kernel // 2)
 
-    def constant(self, given: Given) -> Float[Tensor, "b gates y x"]:
+    def constant(self, inputs: Conditioning) -> Float[Tensor, "b gates y x"]:
         assert self.gates.bias is not None
         assert self.transform.bias is not None
-        gates = convolve_repeated(self.gates.weight[:, self.moving :], self.image, given)
-        offset = convolve_constant(self.gates.weight, self.transform.bias[None], *given.grid)
+        gates = convolve_repeated(self.gates.weight[:, self.moving :], self.image, inputs)
+        offset = convolve_constant(self.gates.weight, self.transform.bias[None], *inputs.grid)
         return gates + offset + self.gates.bias[:, None, None]
 
     def pre_activations(
@@ -43,22 +43,22 @@ class ReleasedCore(GatedCore):
         others: list[Tensor],
         state: State | None,
     ) -> Float[Tensor, "b gates y x"]:
-        inputs = others if latent is None else [latent]
+        changing = others if latent is None else [latent]
         weight, padding = self.gates.weight, self.gates.padding
         gates = constant
         if state is not None:
             transformed = F.conv2d(state.hidden, self.transform.weight, padding=padding)
             moving, rest = transformed.split([self.moving, transformed.shape[1] - self.moving], dim=1)
-            joined = torch.cat([moving + torch.cat(inputs, dim=1), rest], dim=1)
+            joined = torch.cat([moving + torch.cat(changing, dim=1), rest], dim=1)
             gates = gates + F.conv2d(joined, weight, padding=padding)
-        elif inputs:
-            gates = gates + F.conv2d(torch.cat(inputs, dim=1), weight[:, : self.moving], padding=padding)
+        elif changing:
+            gates = gates + F.conv2d(torch.cat(changing, dim=1), weight[:, : self.moving], padding=padding)
         return gates
 
 
 @core
 def released(sizes: CoreSizes) -> ReleasedCore:
-    """The released port's."""
+    """Return the core of the released port."""
     if sizes.first:
         raise ValueError('generator core="released" has one core for all steps: set shared=true')
     moving = sizes.latent + sizes.others
@@ -66,9 +66,9 @@ def released(sizes: CoreSizes) -> ReleasedCore:
 
 
 def released_settings(tensors: Mapping[str, Tensor], steps: int) -> dict[str, Any]:
-    """The settings of the model that a released state dict belongs to, its sizes read from the tensors.
+    """Return the model settings of a released state dict, with sizes read from its tensors.
 
-    The number of steps is not in the file: all steps share their weights.
+    The number of steps is not in the file, since all steps share their weights.
     """
     for name, value in tensors.items():
         if value.ndim != (4 if name.endswith("weight") else 1):
@@ -103,7 +103,7 @@ def released_settings(tensors: Mapping[str, Tensor], steps: int) -> dict[str, An
 
 
 def from_released(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A released state dict under our names, the four gates of each core joined."""
+    """Rename the tensors of a released state dict to ours, and concatenate the four gates of each core."""
     return {ours: torch.cat([tensors[name] for name in theirs]) for ours, theirs in RELEASED_NAMES.items()}
 
 
@@ -123,4 +123,4 @@ def _released_names() -> dict[str, list[str]]:
     return names
 
 
-RELEASED_NAMES = _released_names()  # ours to the released ones that make it up, along the first axis
+RELEASED_NAMES = _released_names()  # our name: the released tensors that are concatenated along the first axis

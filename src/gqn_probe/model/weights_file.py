@@ -1,6 +1,6 @@
-"""Content of a file of weights: settings that rebuild the model, its tensors, and what it was trained on.
+"""Read and write files of weights: model settings, tensors, input specification.
 
-No code from a file is ever run: tensors and plain values are read.
+Only tensors and plain values are read; no code from a file is executed.
 """
 
 import hashlib
@@ -20,43 +20,43 @@ from gqn_probe.model.gqn import GQN
 from gqn_probe.model.input_spec import InputSpec
 from gqn_probe.model.saved_tensors import SavedTensor, open_saved
 
-PREFIX = "gqn."  # of the network's tensors in a checkpoint
+PREFIX = "gqn."  # of the names of the network's tensors in a checkpoint
 NEITHER = "it is neither a checkpoint of train.py nor a released state dict"
 
 
 class Content(NamedTuple):
-    """Settings, tensors and facts of a file; a bare state dict comes without settings."""
+    """Content of a file of weights; a bare state dict has no settings."""
 
-    settings: Any  # not checked
+    settings: Any  # as read, not validated
     tensors: dict[str, Tensor]
     input_spec: InputSpec = InputSpec()
 
 
 def read_weights(path: Path) -> Content:
-    """Our exported weights (``.safetensors``), a Lightning checkpoint of ours, or a bare state dict.
+    """Read exported weights (``.safetensors``), a checkpoint of ``train.py``, or a bare state dict.
 
     Raises:
-        ValueError: naming the file, where it is none of these, is damaged, or asks for more than it is worth.
+        ValueError: the file is none of these, is damaged, or claims more data than it holds.
     """
     return _read_safetensors(path) if path.suffix == ".safetensors" else _read_saved(path)
 
 
 def save_weights(gqn: GQN, path: str | os.PathLike[str], metadata: Mapping[str, str]) -> None:
-    """Write weights and what rebuilds their model as safetensors; ``metadata`` travels along (provenance)."""
+    """Write weights, model settings, input specification and ``metadata`` (provenance) as safetensors."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in gqn.state_dict().items()}
     facts = {**metadata, **gqn.input_spec.facts(), "gqn_settings": json.dumps(gqn.settings())}
     write_tensors(Path(path), tensors, facts | {"sha256": _digest(facts, tensors)})
 
 
 def weights_fingerprint(gqn: GQN) -> str:
-    """A hex digest of architecture and weights: equal for equal models, wherever they came from."""
+    """Return a hex digest of architecture and weights, equal for equal models of any origin."""
     digest = hashlib.sha256(json.dumps(gqn.settings(), sort_keys=True).encode())
     _add_tensors(digest, gqn.state_dict())
     return digest.hexdigest()
 
 
 def _digest(metadata: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:
-    """Of all that stands in a file of weights but the digest itself."""
+    """Return the digest of metadata, without a digest in it, and tensors."""
     noted = {name: text for name, text in metadata.items() if name != "sha256"}
     digest = hashlib.sha256(json.dumps(noted, sort_keys=True).encode())
     _add_tensors(digest, tensors)
@@ -79,7 +79,7 @@ def _read_safetensors(path: Path) -> Content:
     if "gqn_settings" not in metadata:
         raise ValueError(f"{path} holds tensors but no model settings: export it with save_weights")
     if metadata.get("sha256", digest := _digest(metadata, tensors)) != digest:
-        raise ValueError(f"{path} is damaged: it has another checksum than was noted when it was written")
+        raise ValueError(f"{path} is damaged: its checksum is not the one written with it")
     try:
         return Content(json.loads(metadata["gqn_settings"]), tensors, InputSpec.from_facts(metadata))
     except (*DAMAGE, ValueError) as error:
@@ -104,10 +104,10 @@ def _mapping(value: Any) -> dict:
 
 
 def _read(saved: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
-    """Tensors of an open file.
+    """Read the tensors of an open file.
 
     Raises:
-        ValueError, or one of ``DAMAGE``: it holds other things, or the same numbers many times over.
+        ValueError, or one of ``DAMAGE``: an entry is not a tensor, or tensors claim more bytes than the file holds.
     """
     if not all(isinstance(value, SavedTensor) for value in saved.values()):
         raise ValueError(NEITHER)

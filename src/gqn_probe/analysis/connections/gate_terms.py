@@ -19,7 +19,7 @@ from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.inputs.view_selection import Task, sum_views
 from gqn_probe.analysis.statistics.intervals import ClusterSums, mean_interval
 from gqn_probe.model import GQN
-from gqn_probe.model.conditioning import SCALE, Given
+from gqn_probe.model.conditioning import SCALE, Conditioning
 from gqn_probe.model.conv_lstm import Core, State
 from gqn_probe.model.released import ReleasedCore
 from gqn_probe.progress import progress
@@ -43,7 +43,7 @@ class Call(NamedTuple):
     state: State | None
 
 
-def gate_terms(call: Call, given: Given) -> Terms:
+def gate_terms(call: Call, given: Conditioning) -> Terms:
     """The terms of a core's gates, by what they are of; ``bias`` is what no input makes. They sum to the gates."""
     core, parts = call.core, {"r": "representation", "camera": "cameras", "image": "frames"}
     there = {name: value for name in parts.values() if (value := getattr(given, name)) is not None}
@@ -80,7 +80,7 @@ def trace_terms(
     a reconstruction, which sees the query.
     """
     generator, grid = gqn.generator, (frames.shape[-2] // SCALE, frames.shape[-1] // SCALE)
-    seen = gqn.encoder.look(representation, cameras, grid)
+    seen = gqn.encoder.query_features(representation, cameras, grid)
     r = generator.norm(seen)
     calls: dict[str, list[Call]] = {name: [] for name in CORES}
 
@@ -97,7 +97,7 @@ def trace_terms(
             for core in cores[name]:
                 hooks.callback(core.register_forward_pre_hook(keep(name)).remove)  # type: ignore[arg-type]
             generator(seen, cameras, shown, grid=grid)
-    given = {"generation": Given(r, cameras, None, grid), "inference": Given(r, cameras, frames, grid)}
+    given = {"generation": Conditioning(r, cameras, None, grid), "inference": Conditioning(r, cameras, frames, grid)}
     return {name: [gate_terms(call, given[name]) for call in calls[name]] for name in CORES}
 
 
