@@ -6,16 +6,22 @@ from typing import Any
 import pytorch_lightning as L
 from tiny import tiny_data
 
+from gqn_probe.data import SceneDataModule
 from gqn_probe.training.gqn_module import GQNModule
 
 
-def fit(module: GQNModule, cache: Path, *overrides: str, **settings: Any) -> L.Trainer:
-    """Two steps and a validation, unless ``overrides`` of the data or ``settings`` of the trainer say else."""
+def fit(
+    module: GQNModule, cache: Path | None = None, *overrides: str, data: SceneDataModule | None = None, **settings: Any
+) -> L.Trainer:
+    """Fit two steps and a validation of tiny data, or of ``data``; ``settings`` are the trainer's."""
     trainer = L.Trainer(
         **{"accelerator": "cpu", "max_steps": 2, "max_epochs": -1, "val_check_interval": 2, "logger": False}
         | {"check_val_every_n_epoch": None, "num_sanity_val_steps": 0, "enable_checkpointing": False}
         | {"enable_progress_bar": False, "enable_model_summary": False, "log_every_n_steps": 1}
         | settings
     )
-    trainer.fit(module, datamodule=tiny_data(cache, *overrides))
+    if data is None:
+        assert cache is not None
+        data = tiny_data(cache, *overrides)
+    trainer.fit(module, datamodule=data)
     return trainer

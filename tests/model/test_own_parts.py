@@ -46,8 +46,8 @@ class Pointwise(GatedCore):
         self.given = nn.Conv2d(sizes.representation, 4 * sizes.hidden, 1)
         self.read = nn.Conv2d(sizes.hidden, 4 * sizes.hidden, 1)
 
-    def constant(self, given: Conditioning) -> Tensor:
-        return self.given(given.representation)
+    def constant(self, inputs: Conditioning) -> Tensor:
+        return self.given(inputs.representation)
 
     def pre_activations(self, constant: Tensor, latent: Tensor | None, others: list, state: State | None) -> Tensor:
         return constant if state is None else constant + self.read(state.hidden)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from gqn_probe.data.datamodule import SceneDataModule
-    from gqn_probe.data.factories import dataset_files, own, prepared, shepard_metzler
+    from gqn_probe.data.factories import dataset_files, from_source, own, prepared, shepard_metzler
     from gqn_probe.data.formats.deepmind import read_tfrecord
     from gqn_probe.data.formats.ports import read_converted
     from gqn_probe.data.stimuli.cameras import encode_cameras
@@ -15,6 +15,7 @@ __all__ = [
     "SceneDataModule",
     "dataset_files",
     "encode_cameras",
+    "from_source",
     "own",
     "prepared",
     "read_converted",

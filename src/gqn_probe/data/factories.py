@@ -1,5 +1,6 @@
 """Factories that conf/data/*.yaml name: from one flat list of settings to a data module."""
 
+import pkgutil
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 
@@ -101,3 +102,39 @@ def prepared(
     """A store made by ``python -m gqn_probe.data.prepare``."""
     source = PreparedStore(root, size, None if lens is None else make_lens(lens), cache, kept_gb, window)
     return SceneDataModule(source=source, online=False, cache=cache, **serving)
+
+
+def from_source(
+    *,
+    source: str,
+    cache: str,
+    seed: int,
+    batch_size: int,
+    num_workers: int,
+    camera_order: str,
+    fraction: float,
+    **settings: Any,
+) -> SceneDataModule:
+    """Build the data module of any ``Source`` class, so that a new dataset needs no factory of its own.
+
+    Args:
+        source: the class, as "package.module.Class".
+        settings: all other entries of the YAML, the arguments of the class; one of them is ``size``.
+
+    Raises:
+        ValueError: the class cannot be imported.
+    """
+    try:
+        kind = pkgutil.resolve_name(source)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"data.source={source} is not a class that can be imported: {error}") from error
+    return SceneDataModule(
+        source=kind(**settings),
+        online=False,
+        batch_size=batch_size,
+        num_workers=num_workers,
+        seed=seed,
+        camera_order=camera_order,
+        fraction=fraction,
+        cache=cache,
+    )

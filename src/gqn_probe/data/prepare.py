@@ -107,7 +107,7 @@ def choose_source(source: str | None, settings: Mapping[str, Any]) -> "tuple[Sou
         given = "".join(nearest("source", [name]) and f"instead of {name}=? " for name in settings)
         raise ValueError(f"source= is missing: {given}give shepard_metzler, a folder or a URL")
     where: dict[str, Any] = {}
-    if (CONF / f"{source}.yaml").exists() and "train" in read_config(source):
+    if (CONF / f"{source}.yaml").exists() and {"train", "source"} & read_config(source).keys():
         kind = source
     else:
         kind, where = _detect_kind(source, settings.get("name"))
