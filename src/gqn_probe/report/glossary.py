@@ -75,6 +75,35 @@ TARGETS = {
 }
 
 
+CONTROLS = {
+    "norm": "norms of r, and nothing else of it",
+    "direction": "r divided by its length",
+    "divided": "r divided by the count: the mean of the images' codes",
+    "norm_matched": "r, with the lengths that it has at all counts of an object dealt out among them at random",
+    "repeated": "one image, added up k times",
+    "incoherent": "the sum of images of k different objects",
+    "independent": "images drawn anew at each count; elsewhere each count adds to the images of the one before",
+    "transfer": "fitted to sums of images of one object, scored on sums of images of different objects",
+    "untrained": "r of networks of the same architecture with random weights",
+    "pixels": "the sum of the images themselves",
+    "cameras": "the sum of the cameras",
+    "shape": "no shape, nor its mirror image, is among both the training and the test objects",
+    "row_split": "each object is among both the training and the test rows, at different counts",
+    "control_task": "a random label for each object: how much a probe can memorise (Hewitt & Liang 2019)",
+    "shuffled": "the counts of each object are permuted: chance",
+}
+
+PROBES = {
+    "linear": "softmax regression",
+    "ridge": "ridge regression of each class's indicator",
+    "mlp": "a network with one hidden layer",
+    "knn": "vote of the nearest training rows",
+    "nearest_mean": "class whose mean direction is nearest",
+    "tally": "a direction along which each single image measures about 1; r is measured along it and rounded",
+    "kernel_ridge": "ridge regression with a Gaussian kernel",
+}
+
+
 def explain(names: Iterable[str]) -> list[Term]:
     """The terms of those names that have one, in order, each once."""
     every = METRICS | TARGETS

@@ -11,7 +11,7 @@ from pathlib import Path
 from gqn_probe.atomic_io import write_text
 from gqn_probe.report.figure_registry import Drawing, draw_figures
 from gqn_probe.report.html_elements import document, escape, figure
-from gqn_probe.report.sections import sections
+from gqn_probe.report.sections import introduction, sections
 from gqn_probe.report.study_results import Study, read_study
 from gqn_probe.report.terminal import say
 
@@ -31,7 +31,7 @@ def render(study: Study, drawings: Sequence[Drawing]) -> str:
     return document(
         study.analysis.replace("_", " ") or "context-count study",
         study.summary.get("question", QUESTION),
-        head=_answers(study),
+        head=f"<p>{escape(' '.join(introduction(study)))}</p>{_answers(study)}",
         hero=figure(first.svg, first.caption, wide=first.wide) if first else "",
         notes=_notes(study),
         sections=sections(study, drawings),

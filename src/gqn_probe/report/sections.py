@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from gqn_probe.report.figure_registry import Drawing
-from gqn_probe.report.glossary import METRICS, explain, target_label
+from gqn_probe.report.glossary import CONTROLS, METRICS, PROBES, Term, explain, target_label
 from gqn_probe.report.html_elements import (
     Cell,
     Section,
@@ -159,7 +159,16 @@ def _controls(study: Study) -> str:
         return ""
     more = folded("Other probes in numbers", _scores(study, others)) if others else ""
     shown = [name for name in OVERALL if any(r.metric == name for r in study.results)]
-    return folded("Every control in numbers", _scores(study, main)) + more + terms(explain(["accuracy", *shown]))
+    meanings = terms([*_named(study, main), *explain(["accuracy", *shown])])
+    return folded("Every control in numbers", _scores(study, main)) + more + meanings
+
+
+def _named(study: Study, rows: Sequence[Result]) -> list[Term]:
+    """The controls of these rows and every probe of the study, under the study's labels for them."""
+    controls = {row.control: CONTROLS[row.control] for row in rows if row.control in CONTROLS}
+    probes = {row.probe: PROBES[row.probe] for row in study.control_rows() if row.probe in PROBES}
+    pooled = {"pooled": "r averaged over positions"} if any(row.input == "pooled" for row in rows) else {}
+    return [Term(study.label(name), meaning) for name, meaning in (controls | pooled | probes).items()]
 
 
 def _scores(study: Study, rows: list[Result]) -> str:
@@ -179,31 +188,42 @@ def _measured(study: Study, row: Result, metric: str) -> Cell:
     return number(found.value if found else None, digits=3 if metric == "permutation_p" else 2)
 
 
-def method(study: Study) -> list[str]:
-    """What was done, a paragraph each: what r and the data are, and how probes were trained, as the summary tells."""
-    summary, chosen = study.summary, study.summary.get("settings", {})
+def introduction(study: Study) -> list[str]:
+    """Return sentences that say what r, the network, the data, a probe and a count are."""
     config = study.provenance.get("config", {})
-    said = [
-        "A Generative Query Network (Eslami et al. 2018) encodes each context image with its camera. Their sum is r, "
-        "the scene representation: all that its generator knows of the scene when it draws the view of another camera."
-    ]
-    if features := config.get("features"):
-        said[0] = (
-            f"Another network, whose features of every view {Path(features).name} holds, looked at each context image. "
-            "Their sum stands in for r, the scene representation of a Generative Query Network (Eslami et al. 2018)."
-        )
-    elif weights := config.get("checkpoint"):
-        said[0] += (
-            " The weights are those that come with gqn-probe." if weights == "pretrained" else f" Weights: {weights}."
-        )
+    features, weights = config.get("features"), config.get("checkpoint")
+    if features:
+        said = [
+            f"The features of another network, from {Path(features).name}, take the place of a GQN's codes: the sum of "
+            "those of the context images stands for the scene representation r."
+        ]
+    else:
+        said = [
+            "A Generative Query Network (GQN; Eslami et al. 2018) encodes each context image together with its camera. "
+            "The sum of the codes is the scene representation r, from which it predicts the views of other cameras."
+        ]
+        if weights:
+            said.append(
+                "The weights are " + ("those bundled with gqn-probe." if weights == "pretrained" else f"{weights}.")
+            )
     scenes = config.get("data", {}).get("name") or config.get("data", {}).get("_target_", "").rpartition(".")[2]
     if scenes:
         split = config.get("split", "test")
-        known = (
-            "the network was trained on none of them" if split in ("val", "test") else "it may know them from training"
-        )
-        said.append(f"The scenes are of the {split} split of {scenes}" + ("." if features else f"; {known}."))
-    said.append(str(summary.get("convention", "")))
+        known = "was not trained on them" if split in ("val", "test") else "may have been trained on them"
+        said.append(f"The scenes are the {split} split of {scenes}" + ("." if features else f"; the network {known}."))
+    if not study.analysis:
+        said += [
+            "A probe is a classifier or a regression that decodes a property from r; it is scored on other objects "
+            "than it was fitted to.",
+            str(study.summary.get("convention", "")),
+        ]
+    return [text for text in said if text]
+
+
+def method(study: Study) -> list[str]:
+    """Return paragraphs that say how it was measured."""
+    summary, chosen = study.summary, study.summary.get("settings", {})
+    said = [str(summary.get("convention", ""))] if study.analysis else []
     if chosen.get("protocol") == "original":
         said.append(
             f"Of {summary['objects']} objects, views are drawn anew for every label. The classifier is trained on the "
@@ -219,7 +239,7 @@ def method(study: Study) -> list[str]:
             f"out what another training of the network would give. p values permute the labels within objects "
             f"({chosen['permutations']} times)."
         )
-    return [text for text in said if text]
+    return said
 
 
 @study_section("more", "More figures", closing=True)

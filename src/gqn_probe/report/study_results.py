@@ -16,7 +16,7 @@ LABELS = {
     "untrained": "untrained network",
     "mlp": "MLP",
     "kernel_ridge": "nonlinear probe",
-    "ridge": "linear probe",
+    "ridge": "ridge regression",
     "knn": "nearest neighbours",
     "pooled": "r pooled",
     "whole": "r whole",

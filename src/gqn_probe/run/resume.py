@@ -93,9 +93,7 @@ def finished_before(folder: Path, cfg: DictConfig) -> float | None:
 def optimized_value(metrics: Mapping[str, float], name: str) -> float:
     """Return the metric that a sweep optimises; NaN, with a warning that names the nearest, where there is none."""
     if name not in metrics:
-        log.warning(
-            "optimized_metric=%s was not measured; %sthere are %s", name, nearest(name, metrics), ", ".join(metrics)
-        )
+        log.warning("optimized_metric=%s was not measured: %smetrics.csv lists all", name, nearest(name, metrics))
     return metrics.get(name, float("nan"))
 
 
