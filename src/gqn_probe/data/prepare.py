@@ -22,8 +22,8 @@ HELP = """\
 usage: python -m gqn_probe.data.prepare source=SOURCE out=STORE [KEY=VALUE ...]
        python -m gqn_probe.data.prepare --verify out=STORE
 
-Turn any source into the store that training reads. It can be killed and started again, and goes on where it was;
-train on the result with: python train.py data=prepared data.root=STORE
+Convert scenes from any source to the store that training reads. If interrupted, the same command continues.
+To train on the result: python train.py data=prepared data.root=STORE
 
   python -m gqn_probe.data.prepare source=gs://gqn-dataset/shepard_metzler_5_parts out=/data/cubes
   python -m gqn_probe.data.prepare source=/downloads/jaco out=/data/jaco frames=raw on_error=skip
@@ -33,9 +33,9 @@ train on the result with: python train.py data=prepared data.root=STORE
 source    shepard_metzler (rendered by us), or a folder or URL of TFRecords, of the PyTorch port's .pt.gz files, or of
           your own images with their cameras
 out       folder of the store
-on_error  stop at the first unreadable record, or skip: go on without it, and list it
-workers   processes; 0 works in this one (default: as many as torch uses threads)
---verify  compare every shard with its checksum
+on_error  stop at the first unreadable record, or skip: leave it out and list it at the end
+workers   number of processes; 0 uses this one only (default: torch's number of threads)
+--verify  check every shard against its checksum
 
 Settings by kind of source (conf/data):
 """

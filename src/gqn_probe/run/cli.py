@@ -37,9 +37,9 @@ OVERRIDE = re.compile(r"- override /(\w+):")
 SECTION = re.compile(r"^(\w+):", re.MULTILINE)
 VALUE = re.compile(r"^(\w+): *([^#\n]*?) *# (.*)", re.MULTILINE)
 FOOTER = """\
--m runs a job for each combination of comma-separated values: seed=0,1,2
---cfg job prints the whole configuration; NAME.KEY=VALUE changes any value of it
---hydra-help shows Hydra's own options, among them shell completion
+-m makes one run for each combination of comma-separated values, such as seed=0,1,2
+NAME.KEY=VALUE changes any value of the configuration, which --cfg job prints
+--hydra-help shows Hydra's own options, such as shell completion
 """
 
 
@@ -133,15 +133,16 @@ def help_text(script: Path) -> str:
     entries, _, values = rest.partition("\n\n")
     lines = [line.removeprefix("#").removeprefix(" ") for line in introduction.splitlines()]
     lines += ["", "Groups (NAME=CHOICE):"]
-    groups = ENTRY.findall(entries)
+    groups, settings = ENTRY.findall(entries), VALUE.findall(values)
     for name, default, description in groups:
         if name == "experiment":
-            lines += [f"  {name:<16} {description} [{default}]", *_experiments(conf, {group for group, *_ in groups})]
+            known = {known for known, *_ in groups + settings}
+            lines += [f"  {name:<16} {description} [{default}]", *_experiments(conf, known)]
         elif description:
             lines += _group(conf, name, default, description)
     lines += ["", "Values (NAME=VALUE):"]
-    for name, default, description in VALUE.findall(values):
-        lines.append(f"  {name:<16} {description} [{default}]")
+    for name, default, description in settings:
+        lines.append(f"  {name:<16} {description}" + (f" [{default}]" if default else ""))
     return "\n".join([*lines, "", FOOTER])
 
 
@@ -149,17 +150,20 @@ def _group(conf: Path, name: str, default: str, description: str) -> list[str]:
     lines = [f"  {name:<16} {description} [{default}]"]
     for folder in (conf / name, *sorted(path for path in (conf / name).iterdir() if path.is_dir())):
         group = folder.relative_to(conf).as_posix()
-        choices = ", ".join(path.stem for path in sorted(folder.glob("*.yaml")))
-        lines.append(f"    {choices}" if group == name else f"  {group:<16} {choices}")
+        choices = [path.stem for path in sorted(folder.glob("*.yaml"))]
+        if group != name:
+            lines.append(f"  {group:<16} {', '.join(choices)}")
+        elif len(choices) > 1:
+            lines.append(f"    {', '.join(choices)}")
     return lines
 
 
-def _experiments(conf: Path, groups: set[str]) -> list[str]:
-    """Each experiment that overrides groups of this script alone, with the first line that describes it."""
+def _experiments(conf: Path, known: set[str]) -> list[str]:
+    """Return each experiment that sets only groups and values ``known`` to the script, and its first comment."""
     lines = []
     for path in sorted((conf / "experiment").glob("*.yaml")):
         text = path.read_text(encoding="utf-8")
         comments = [line[2:] for line in text.splitlines() if line.startswith("# ") and not line.startswith("# @")]
-        if {*groups, "defaults"}.issuperset([*OVERRIDE.findall(text), *SECTION.findall(text)]):
-            lines.append(f"    {path.stem:<14} {next(iter(comments), '')}")
+        if {*known, "defaults"}.issuperset([*OVERRIDE.findall(text), *SECTION.findall(text)]):
+            lines.append(f"    {path.stem:<16} {next(iter(comments), '')}")
     return lines
