@@ -60,7 +60,7 @@ def test_ids_are_unique(text: str):
 def test_a_bare_study_has_a_page_without_empty_sections(bare_folder: Path):
     study = read_study(bare_folder)
     text = page.render(study, draw_figures(study))
-    assert re.findall(r'<section id="(\w+)"', text) == ["predictions", "counts", "controls", "methods", "reproduce"]
+    assert re.findall(r'<section id="(\w+)"', text) == ["predictions", "counts", "controls", "reproduce"]
 
 
 def test_one_count_alone_has_a_page_of_its_reconstructions(study_folder: Path, tmp_path: Path):

@@ -58,7 +58,9 @@ def test_an_interrupted_run_goes_on_to_the_last_bit(whole, tmp_path, step, numbe
     run = tmp_path / "outputs" / "train" / "day" / "time"
     assert first.returncode == code
     if code > 0:
-        assert f"{number.name} after step {step + 1}: python train.py resume={run} goes on" in first.stdout
+        assert (
+            f"stopped by {number.name} after step {step + 1}; to continue: python train.py resume={run}" in first.stdout
+        )
         assert torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == step + 1
     second = train(tmp_path, "resume=last")
     assert second.returncode == 0, second.stderr
@@ -106,7 +108,7 @@ def test_a_run_is_not_overwritten_by_a_new_one(stored, monkeypatch):
     monkeypatch.setattr("gqn_probe.run.resume.in_sweep", lambda: False)
     assert find_resume_point(stored, None) == FROM_START
     (stored / "weights.safetensors").touch()
-    with pytest.raises(ValueError, match=f"^{stored} holds a run: resume={stored} goes on with it"):
+    with pytest.raises(ValueError, match=f"^{stored} holds a run: continue it with resume={stored}"):
         find_resume_point(stored, None)
     monkeypatch.setenv("LOCAL_RANK", "1")  # a further device of a run that has begun
     assert find_resume_point(stored, None) == FROM_START
@@ -144,7 +146,7 @@ def test_what_cannot_be_continued_is_said(stored, arguments, message):
 def test_a_resume_that_came_by_another_way_does_not_start_afresh(stored):
     assert find_resume_point(stored, "last") == FROM_START  # it did not come as far as a checkpoint
     assert find_resume_point(stored.parent / "new", None) == FROM_START
-    with pytest.raises(ValueError, match=r"resume=last goes on in that folder, not in .*new; give it on the command"):
+    with pytest.raises(ValueError, match=r"resume=last continues in that folder, not in .*new: give it on the command"):
         find_resume_point(stored.parent / "new", "last")
 
 

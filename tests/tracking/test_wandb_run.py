@@ -97,7 +97,7 @@ def test_online_a_run_notes_what_it_used_and_a_refusal_fails_nothing(tmp_path, c
     run.use_artifact.side_effect = ValueError("quota exceeded")
     wandb_run.log_lineage([logger], uses=weights, makes=weights)
     assert run.log_artifact.call_count == 2
-    assert caplog.messages == ["W&B does not take what this run logs: quota exceeded; the run goes on without"]
+    assert caplog.messages == ["W&B cannot log this run any more: quota exceeded; the run continues without it"]
 
 
 @pytest.mark.slow
@@ -133,7 +133,7 @@ def test_no_call_of_a_logger_raises_into_the_run(caplog):
     logger.finalize("success")
     logger.finish(0)
     assert caplog.messages == [
-        "W&B does not take what this run logs: Connection lost; the run goes on without",
+        "W&B cannot log this run any more: Connection lost; the run continues without it",
         "W&B did not take all of this run (Timed out finishing run.); "
         "upload it with: wandb sync '/runs/it is/wandb'/*run-*",
     ]

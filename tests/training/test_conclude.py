@@ -132,7 +132,7 @@ def test_a_run_that_time_stopped_says_so_and_can_go_on(tmp_path, caplog, validat
     caplog.set_level("INFO", logger="gqn_probe")
     say_if_time_was_up(trainer, tmp_path)
     done = trainer.global_step
-    line = f"stopped at step {done}{of} by trainer.max_time; python train.py resume={tmp_path} goes on"
+    line = f"stopped at step {done}{of} by trainer.max_time; to continue: python train.py resume={tmp_path}"
     assert [message for message in caplog.messages if "resume=" in message] == [line]
     assert torch.load(last.path, weights_only=True)["global_step"] == done
 

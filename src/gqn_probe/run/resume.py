@@ -109,13 +109,13 @@ def find_resume_point(folder: Path, resume: str | None) -> ResumePoint:
     """
     if resume is None:
         if _kept_work(folder) and is_first_process() and not in_sweep():
-            raise ValueError(f"{folder} holds a run: resume={folder} goes on with it; a new one needs another folder")
+            raise ValueError(f"{folder} holds a run: continue it with resume={folder}, or name another folder")
         return FROM_START
     if run_folder(resume) != folder.resolve():
-        raise ValueError(f"resume={resume} goes on in that folder, not in {folder}; give it on the command line")
+        raise ValueError(f"resume={resume} continues in that folder, not in {folder}: give it on the command line")
     checkpoint = folder / "checkpoints" / "last.ckpt"
     if not checkpoint.exists():
-        log.info("%s has no checkpoint yet: training starts again from step 0", folder)
+        log.info("%s has no checkpoint yet: training starts from step 0", folder)
         return FROM_START
     from gqn_probe.model import load_gqn  # torch takes seconds to import
     from gqn_probe.model.saved_tensors import read_plain
@@ -125,5 +125,5 @@ def find_resume_point(folder: Path, resume: str | None) -> ResumePoint:
     wrong = [name for name, kind in PARTS.items() if not isinstance(content.get(name), kind)]
     if wrong:
         raise ValueError(f"{checkpoint} is no checkpoint of train.py: it has no {wrong[0]}")
-    log.info("training goes on from step %d of %s", content["global_step"], folder)
+    log.info("training continues from step %d of %s", content["global_step"], folder)
     return ResumePoint(checkpoint, content["global_step"])

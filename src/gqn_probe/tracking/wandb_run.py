@@ -104,7 +104,7 @@ class RunLogger(WandbLogger):
             call(*args, **kwargs)
         except Exception as error:  # of many kinds, where the client's own process has died
             if not self._failed:  # one that has died gives a different error at every call
-                LOG.warning("W&B does not take what this run logs: %s; the run goes on without", _one_line(error))
+                LOG.warning("W&B cannot log this run any more: %s; the run continues without it", _one_line(error))
             self._failed = True
 
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:

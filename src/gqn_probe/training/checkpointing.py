@@ -111,6 +111,8 @@ class LastCheckpoint(Checkpoint):
         if not trainer.is_global_zero:
             raise SystemExit(0)
         number = signal.Signals(self.signal or signal.SIGTERM)
-        run = self.path.parent.parent
-        log.info("%s after step %d: python train.py resume=%s goes on", number.name, trainer.global_step, run)
+        done, run = trainer.global_step, self.path.parent.parent
+        log.info(
+            "stopped by %s after step %d; to continue: python train.py resume=%s", number.name, trainer.global_step, run
+        )
         raise SystemExit(128 + number)

@@ -72,7 +72,7 @@ def say_if_time_was_up(trainer: L.Trainer, folder: Path) -> None:
     if late and trainer.should_stop and trainer.global_step != trainer.max_steps:
         of = f" of {trainer.max_steps}" if trainer.max_steps > 0 else ""
         log.info(
-            "stopped at step %d%s by trainer.max_time; python train.py resume=%s goes on",
+            "stopped at step %d%s by trainer.max_time; to continue: python train.py resume=%s",
             trainer.global_step,
             of,
             folder,

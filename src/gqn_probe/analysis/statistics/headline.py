@@ -87,11 +87,11 @@ def count_answer(found: CountEvidence) -> Answer:
     name, guess = NAMES.get(found.input, found.input), f"guessing: {found.chance:.1%}"
     unseen = "1 unseen object" if found.objects == 1 else f"{found.objects} unseen objects"
     right = f"the number of images rightly in {_share(found.accuracy, guess)} of cases"
-    numbers = found.accuracy._asdict()
+    numbers, probe = found.accuracy._asdict(), found.probe.replace("_", "-")
     if found.accuracy.low <= found.chance:
-        text = f"That is not shown. From {name} of {unseen}, the {found.probe} probe names {right}."
+        text = f"That is not shown. From {name} of {unseen}, the {probe} probe names {right}."
         return Answer(COUNT, text, **numbers, licence="accuracy against guessing")
-    text = f"Yes. From {name} of {unseen}, the {found.probe} probe names {right}."
+    text = f"Yes. From {name} of {unseen}, the {probe} probe names {right}."
     licence = ["accuracy against guessing"]
     if found.tally is not None:
         licence = ["the label-free tally"]

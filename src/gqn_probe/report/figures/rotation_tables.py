@@ -1,10 +1,20 @@
 """The page's section on mental rotation: tables of every read-out and control, and of what people find hard."""
 
 from gqn_probe.report.figures.rotation import LOOKS, NAME, PROBES, key_of
-from gqn_probe.report.html_elements import Cell, folded, interval, number, table
+from gqn_probe.report.glossary import Term
+from gqn_probe.report.html_elements import Cell, folded, interval, number, table, terms
 from gqn_probe.report.section_registry import study_section
 from gqn_probe.report.study_results import Study
 from gqn_probe.results import Result
+
+TERMS = (
+    Term("read from", "whole: r; prediction: the image that the network predicts; else a layer of the encoder"),
+    Term("by", "what decides between object and mirror image: the smaller error or distance, or a trained probe"),
+    Term("d′", "sensitivity of signal detection theory: 0 is guessing, below 0 the mirror image is preferred"),
+    Term("above pixels", "accuracy less that of pixels at the same k"),
+    Term("correlation with angle", "of what decides with the angle, within objects"),
+    Term("less pixels and blank", "the same correlation with pixels and blank images partialled out"),
+)
 
 
 @study_section(
@@ -31,7 +41,7 @@ def rotation(study: Study) -> str:
             number(_value(above)), interval(above.low, above.high) if above else "",
             number(_value(rise)), number(_value(left)),
         ])  # fmt: skip
-    body = table(heads, rows, text=("read from", "by", "control"))
+    body = table(heads, rows, text=("read from", "by", "control")) + (terms(TERMS) if rows else "")
     return folded("Every read-out and control, from 60 degrees on", body) + _people(study)
 
 
