@@ -112,7 +112,5 @@ class LastCheckpoint(Checkpoint):
             raise SystemExit(0)
         number = signal.Signals(self.signal or signal.SIGTERM)
         done, run = trainer.global_step, self.path.parent.parent
-        log.info(
-            "stopped by %s after step %d; to continue: python train.py resume=%s", number.name, trainer.global_step, run
-        )
+        log.info("stopped by %s after step %d; to continue: python train.py resume=%s", number.name, done, run)
         raise SystemExit(128 + number)
