@@ -18,6 +18,7 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 
 from gqn_probe.atomic_io import write_text
+from gqn_probe.progress import progress
 from gqn_probe.report import figures, style
 from gqn_probe.report.study_results import Study
 
@@ -80,8 +81,10 @@ def draw_figures(study: Study) -> list[Drawing]:
     """Draw each figure that the study has data for, once; write it to ``figures/NAME.png`` and ``.svg``."""
     drawings = []
     folder = study.folder / "figures"
-    with style.applied():
-        for name, each in find_figures().items():
+    found = find_figures()
+    with style.applied(), progress("drawing figures", len(found), "figures") as advance:
+        for name, each in found.items():
+            advance(1)
             figure = each.draw(study)
             if figure is None:
                 continue
