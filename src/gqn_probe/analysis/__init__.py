@@ -1,4 +1,4 @@
-"""Probes of a scene representation as its number of context images grows: features, controls, probes, study."""
+"""Probing studies of a scene representation r at growing numbers of context images."""
 
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.protocols.count_job import run_count

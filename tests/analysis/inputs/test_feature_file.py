@@ -83,8 +83,8 @@ def test_other_files_and_other_scenes_are_refused(tmp_path: Path):
     (tmp_path / "x.npz").write_bytes(b"not a zip")
     for name, told in {
         "x.npz": "cannot be read",
-        "y.npz": "is not there",
-        "x.pkl": "is of no kind that is read",
+        "y.npz": "does not exist",
+        "x.pkl": "has an unknown format",
     }.items():
         with pytest.raises(ValueError, match=told):
             read_features(tmp_path / name)

@@ -136,7 +136,7 @@ def test_a_mean_divided_by_its_count_is_refused(planted: Planted, settings: Stud
         settings, controls=("divided",), control={**CONTROLS, "divided": Control("", transform="divided")}
     )
     probe_inputs = ProbeInputs(replace(study_inputs, network=averaging), COUNTS, divided, tmp_path / "rows", r)
-    with pytest.raises(ValueError, match="pooled is no sum, and dividing it would tell the count"):
+    with pytest.raises(ValueError, match="pooled is no sum, so that dividing it"):
         probe_inputs.dataset("pooled", "divided", 0)
 
 

@@ -61,7 +61,7 @@ def test_own_labels_are_decoded(
         ("name,kind\na,b\n", "needs a column scene and one or more of labels, got"),
         ("scene\na\n", "needs a column scene and one or more of labels"),
         ("", "needs a column scene"),
-        ("scene,shape\na,b\n", "has a column shape, which is a target already"),
+        ("scene,shape\na,b\n", "has a column named as the target shape"),
         ("scene,kind\na,b\na,c\n", "has scene a twice"),
     ],
 )

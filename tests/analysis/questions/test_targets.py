@@ -118,7 +118,7 @@ def test_targets_of_rendered_objects(rendered: Scenes) -> None:
     assert _values(TARGETS["color_where"](rendered, views)).shape == (24, 9)
     with pytest.raises(ValueError, match="all objects are alike"):
         TARGETS["parts"](rendered, views)
-    with pytest.raises(ValueError, match="the objects are not known"):
+    with pytest.raises(ValueError, match="the objects behind the images are unknown"):
         TARGETS["color"](replace(rendered, factors=None), views)
 
 
@@ -158,7 +158,7 @@ def test_r_that_holds_the_colour_is_found_to(
     }  # one view: rounding
     assert {row.count for row in rows if row.target == "shape" and row.metric == "accuracy"} == set(COUNTS)
     assert {row.train_objects for row in rows} == {None, 10, 19}  # of all 24 objects, four fifths
-    assert notes == ["What r tells of parts was left out: all objects are alike in it."]
+    assert notes == ["Targets left out: parts (all objects are alike in it)."]
     assert min(row.value for row in rows if row.metric == "r2") > -0.5
 
 

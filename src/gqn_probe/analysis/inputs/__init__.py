@@ -1,1 +1,1 @@
-"""Inputs of probes: views chosen, read out of the network, summed."""
+"""Inputs of probes: features of views, selection of context views, their sums."""

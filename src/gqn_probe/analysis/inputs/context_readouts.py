@@ -1,6 +1,6 @@
-"""What a probe sees of a context: a sum of view read-outs, the set of views, or what the generator makes of r.
+"""Read-out points of a context: sums of per-view features, set statistics of the views, states of the generator.
 
-A read-out point is a name. Per-view ones are in ``readouts.py``; those of the generator are listed here.
+A read-out point is a name. Per-view ones are in ``readouts.py``, those of the generator here.
 """
 
 from collections.abc import Sequence
@@ -19,20 +19,21 @@ from gqn_probe.model import Trace
 from gqn_probe.types import to_unit
 
 BATCH = 16  # scenes traced at a time
-REPRESENTATION = "representation"  # the read-out that the job of a count has stored already
+REPRESENTATION = "representation"  # the same numbers as ``whole``, under the name that count jobs cache them by
 READER = "reader."
 STATES = ("hidden", "canvas", "prior_mean", "prior_std", "posterior_mean", "posterior_std")
 
 
 def input_names(network: Network) -> list[str]:
-    """Every read-out point that a probe can be given."""
+    """Return the names of all read-out points of a network."""
     return [*readout_names(network), "views", *generator_names(network)]
 
 
 def generator_names(network: Network) -> list[str]:
-    """What needs a query: ``reader.NAME`` of what leads from r to the generator, ``STATE.STEP`` for every step from 1.
+    """Return the read-out points of the generator, which need a query view; each is averaged over positions.
 
-    Averaged over positions or points; ``kl`` is one number a step, nats.
+    ``reader.NAME`` are the layers between r and the generator, ``STATE.L`` its states after step L = 1, 2, ...; ``kl``
+    is the divergence at each step in nats.
     """
     if isinstance(network, FeatureFile):
         return []
@@ -42,18 +43,18 @@ def generator_names(network: Network) -> list[str]:
 
 
 def is_sum(network: Network, name: str) -> bool:
-    """Whether the read-out of a context is the sum of its views'."""
+    """Return True if the read-out of a context is the sum of its views' read-outs."""
     summed = network.aggregation == "sum" or name in UNLEARNED
     return summed and name != "views" and name not in generator_names(network)
 
 
 def check_inputs(network: Network, names: Sequence[str]) -> None:
-    """Refuse unknown read-out points."""
+    """Raise ValueError if a read-out point is unknown; the message lists the known ones."""
     check_names("read-out", names, input_names(network))
 
 
 def context_rows(study_inputs: StudyInputs, name: str, selection: Selection) -> Float[Tensor, "s f"]:
-    """The rows of one count for a read-out that needs no generator."""
+    """Return one row a scene of a read-out that needs no generator."""
     if name == "views":
         return _set_of_views(study_inputs.features(("pooled",))["pooled"], selection)
     return sum_views(
@@ -62,18 +63,18 @@ def context_rows(study_inputs: StudyInputs, name: str, selection: Selection) -> 
 
 
 def view_features(study_inputs: StudyInputs, name: str) -> Float[Tensor, "s v f"]:
-    """A read-out of every view, flattened; memory-mapped."""
+    """Return a read-out of every view, flattened; memory-mapped."""
     stored = REPRESENTATION if name == "whole" else name
     return study_inputs.features((stored,))[stored].flatten(start_dim=2)
 
 
 def aggregation_of(network: Network, name: str) -> str:
-    """How the read-outs of views become one: as the network's, but images and cameras are always summed."""
+    """Return "sum" or "mean": the network's own aggregation; pixels and cameras are always summed."""
     return "sum" if name in UNLEARNED else network.aggregation
 
 
 def _set_of_views(phi: Float[Tensor, "s v d"], selection: Selection) -> Float[Tensor, "s f"]:
-    """The views as a set: mean, deviation, least and greatest of every feature, whatever their order and number."""
+    """Return mean, standard deviation, minimum and maximum of every feature over views: invariant to their order."""
     views = phi[selection.scenes, selection.views]
     deviation = views.std(dim=1, correction=0)
     return torch.cat([views.mean(dim=1), deviation, views.amin(dim=1), views.amax(dim=1)], dim=1)
@@ -81,7 +82,7 @@ def _set_of_views(phi: Float[Tensor, "s v d"], selection: Selection) -> Float[Te
 
 @torch.no_grad()
 def generator_rows(study_inputs: StudyInputs, names: Sequence[str], task: Task) -> dict[str, Float[Tensor, "s f"]]:
-    """The rows of one count for generator read-outs, all from one pass; latents are their posterior's means."""
+    """Return one row a scene of each generator read-out, from one deterministic pass (latents at posterior means)."""
     gqn, scenes, device = study_inputs.gqn.to(study_inputs.device), study_inputs.scenes, study_inputs.device
     maps = study_inputs.features(("representation",))["representation"]
     rows: dict[str, list[Tensor]] = {name: [] for name in names}

@@ -1,8 +1,8 @@
-"""Features of any other network, such as DINOv2, from a file: numbers of every view, whose sum stands in for r.
+"""Per-view features of another network, such as DINOv2, read from a file; their sum over views takes the place of r.
 
-Read: ``.npz``, ``.h5`` (h5py) and ``.safetensors``. The array ``features`` has scenes, views and numbers as its axes;
-every further array of as many scenes and views is a layer. ``names`` are the scenes' names: an array of texts, in
-safetensors a JSON list in the metadata; or the lines of ``NAME.txt`` beside the file. docs/other_networks.md says more.
+Formats: ``.npz``, ``.h5`` (h5py) and ``.safetensors``. The array ``features`` has axes scene, view, feature; further
+arrays with the same first two axes are layers. ``names`` holds the scenes' names: an array of strings, in safetensors
+a JSON list in the metadata, or the lines of ``NAME.txt`` beside the file. See docs/other_networks.md.
 """
 
 import hashlib
@@ -26,45 +26,45 @@ from gqn_probe.model import GQN
 
 FEATURES, NAMES = "features", "names"
 WHOLE = "whole"  # the read-out whose sum stands in for r
-ALIASES = (WHOLE, "pooled", "representation")  # what jobs and analyses call it
-MIN_SCENES = 4  # scenes: fewer have no RDM, and no split
+ALIASES = (WHOLE, "pooled", "representation")  # a file has no positions to pool, so all are the same numbers
+MIN_SCENES = 4  # needed for a split and for an RDM
 READ_SCENES = 256  # at a time
 
 
 @dataclass(frozen=True)
 class FeatureFile:
-    """What stands in for a network: the features of every view of some scenes."""
+    """Features of every view of some scenes, used in place of a network."""
 
     path: Path
     scenes: tuple[str, ...]
     arrays: Mapping[str, Float[Tensor, "s v f"]]  # by read-out: ``whole``, and ``layer.NAME`` of other arrays
-    has_images: bool = True  # whether the scenes' images and cameras are there, as read-outs of their own
+    has_images: bool = True  # images and cameras of the scenes are available as read-outs
     aggregation: str = "sum"
 
     @property
     def views(self) -> int:
-        """Of each scene."""
+        """Number of views a scene."""
         return self.arrays[WHOLE].shape[1]
 
     @property
     def readouts(self) -> list[str]:
-        """What there is to probe."""
+        """Names of the read-out points."""
         return [*self.arrays, *(("pixels", "cameras") if self.has_images else ())]
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hex digest of its content."""
+        """SHA-256 of names and arrays, in hex."""
         digest = hashlib.sha256(json.dumps(self.scenes).encode())
         for name, array in self.arrays.items():
             digest.update(f"{name} {tuple(array.shape)}".encode() + array.numpy().tobytes())
         return digest.hexdigest()
 
     def features(self, name: str) -> Float[Tensor, "s v f"]:
-        """A read-out of every view."""
+        """Return a read-out of every view."""
         return self.arrays[WHOLE if name in ALIASES else name]
 
     def first(self, scenes: int) -> "FeatureFile":
-        """The same of the first scenes alone."""
+        """Return a copy with the first ``scenes`` scenes."""
         arrays = {name: array[:scenes] for name, array in self.arrays.items()}
         return FeatureFile(self.path, self.scenes[:scenes], arrays, self.has_images)
 
@@ -73,7 +73,7 @@ Network = GQN | FeatureFile
 
 
 def read_names(path: str | Path) -> tuple[str, ...]:
-    """The names of a file's scenes, in its order.
+    """Return the names of a file's scenes, in the file's order.
 
     Raises:
         ValueError: see ``read_features``.
@@ -84,11 +84,11 @@ def read_names(path: str | Path) -> tuple[str, ...]:
 
 
 def read_features(path: str | Path, wanted: Sequence[str] | None = None, *, has_images: bool = True) -> FeatureFile:
-    """The features of some scenes of a file, in the order wanted; of all where None.
+    """Read the features of the scenes ``wanted``, in that order; None reads all.
 
     Raises:
-        ValueError: the file is not there or of no kind that is read, has no names or no array of features, or holds
-            numbers that are not finite.
+        ValueError: the file is missing or of an unknown format, lacks names or features, or holds values that are not
+            finite.
     """
     path = Path(path)
     with _open(path) as (arrays, names):
@@ -103,10 +103,10 @@ def read_features(path: str | Path, wanted: Sequence[str] | None = None, *, has_
 
 
 def shared_scenes(path: str | Path, scenes: Sequence[str], most: int) -> Int[Tensor, " s"]:
-    """Places of the first scenes, at most so many, that a file has features of.
+    """Return the indices of the first ``most`` of ``scenes`` that a file has features of.
 
     Raises:
-        ValueError: there are too few.
+        ValueError: the file shares fewer than four scenes.
     """
     known = {*read_names(path)}
     rows = [row for row, name in enumerate(scenes) if name in known]
@@ -119,7 +119,7 @@ def shared_scenes(path: str | Path, scenes: Sequence[str], most: int) -> Int[Ten
 
 
 def _validate(path: Path, arrays: Mapping[str, Any], names: Sequence[str]) -> str:
-    """The name of the array that is summed, once everything fits."""
+    """Check shapes and names; return the name of the array that is summed over views."""
     if not arrays:
         raise ValueError(f"features={path} holds no numbers: save an array of scenes, views and numbers as {FEATURES}")
     main = FEATURES if FEATURES in arrays else next(iter(arrays)) if len(arrays) == 1 else None
@@ -149,7 +149,7 @@ def _validate(path: Path, arrays: Mapping[str, Any], names: Sequence[str]) -> st
 
 
 def _rows(array: Any, rows: Int[np.ndarray, " s"], where: str) -> Float[Tensor, "s v f"]:
-    """Some scenes of an array, read in the file's order, a part at a time."""
+    """Read the scenes ``rows`` of an array in chunks, in the file's order."""
     found = torch.empty(len(rows), array.shape[1], int(np.prod(array.shape[2:])))
     order = np.argsort(rows, kind="stable")
     for start in range(0, len(rows), READ_SCENES):
@@ -167,7 +167,7 @@ def _rows(array: Any, rows: Int[np.ndarray, " s"], where: str) -> Float[Tensor, 
 
 @contextmanager
 def _open(path: Path) -> Iterator[tuple[dict[str, Any], tuple[str, ...]]]:
-    """Arrays by name, of which slices are read on demand, and the names of scenes."""
+    """Open a file; yield its arrays by name, which are read by slices, and the names of its scenes."""
     openers: dict[str, Callable[[Path], Any]] = {
         ".npz": _npz,
         ".h5": _hdf5,
@@ -175,9 +175,9 @@ def _open(path: Path) -> Iterator[tuple[dict[str, Any], tuple[str, ...]]]:
         ".safetensors": _safetensors,
     }
     if path.suffix not in openers:
-        raise ValueError(f"features={path} is of no kind that is read: use {', '.join(openers)}")
+        raise ValueError(f"features={path} has an unknown format: use {', '.join(openers)}")
     if not path.is_file():
-        raise ValueError(f"features={path} is not there: name a file of features")
+        raise ValueError(f"features={path} does not exist: name a file of features")
     try:
         with openers[path.suffix](path) as (arrays, names):
             yield arrays, names or _read_lines(path.with_suffix(".txt"))
@@ -209,14 +209,14 @@ def _hdf5(path: Path) -> Iterator[tuple[dict[str, Any], tuple[str, ...]]]:
 
 
 class _Slices:
-    """A tensor of a safetensors file as NumPy reads it."""
+    """Tensor of a safetensors file with NumPy's slicing."""
 
     def __init__(self, file: Any, name: str) -> None:
         self.slice = file.get_slice(name)
         self.shape = tuple(self.slice.get_shape())
 
     def __getitem__(self, index: slice) -> np.ndarray:
-        tensor = self.slice[index]  # of torch, which knows bfloat16
+        tensor = self.slice[index]  # by torch: NumPy has no bfloat16
         return (tensor.float() if tensor.is_floating_point() else tensor).numpy()
 
 

@@ -1,8 +1,8 @@
-"""Features: every view of every scene encoded once, kept as memory-mapped arrays that all jobs of a sweep share.
+"""Cache of per-view features on disk: every view is encoded once for all jobs of a sweep.
 
-One ``.npy`` file a read-out, under a key that names weights, scenes and everything else that decides its content, and
-a checksum beside it. A file that is damaged is made again, with a warning. Of many scenes, the jobs of a sweep encode
-a block each at a time, wherever they run.
+Each read-out is a memory-mapped ``.npy`` file with a checksum, in a folder named by a hash of weights, scenes and
+whatever else determines its content. A damaged file is encoded again, with a warning. Jobs that run at the same time,
+on one machine or several, share the work in blocks of scenes.
 """
 
 import hashlib
@@ -33,15 +33,15 @@ from gqn_probe.progress import progress
 from gqn_probe.types import to_unit
 
 log = logging.getLogger(__name__)
-BLOCK = 256  # scenes that a job encodes before it looks for the next; a multiple of those of a batch
+BLOCK = 256  # scenes that a job encodes under one lock; a multiple of the batch size
 READ_BYTES = 1 << 22
-VERIFIED: set[tuple[str, int, int]] = set()  # files of this process whose checksum was right
-LAYOUT = 2  # raised when read-outs of the same name come to hold other numbers
+VERIFIED: set[tuple[str, int, int]] = set()  # files whose checksum this process has verified
+LAYOUT = 2  # version of the read-outs: to be raised when one of the same name changes its numbers
 
 
 @dataclass(frozen=True)
 class Features:
-    """Per-view arrays by read-out name, scenes first; memory-mapped, so reading rows reads only those."""
+    """Memory-mapped per-view arrays by name of the read-out."""
 
     arrays: Mapping[str, Float[Tensor, "s v *f"]]
 
@@ -61,7 +61,7 @@ def extract_features(
     batch_size: int = 16,
     device: str = "cpu",
 ) -> Features:
-    """The read-outs of every view, from the cache in ``folder`` where they are there.
+    """Return the read-outs of every view; encode what the cache in ``folder`` lacks.
 
     Args:
         encode_cameras: raw cameras ``... 5`` to what the network sees, ``... 7``.
@@ -69,13 +69,13 @@ def extract_features(
         batch_size: scenes encoded at a time.
 
     Raises:
-        ValueError: a read-out is unknown; the message lists those there are.
+        ValueError: a read-out is unknown; the message lists the known ones.
     """
     for name in readouts:
         view_readout(network, name)
     home = features_folder(network, scenes, encode_cameras, data=data, folder=folder)
     home.mkdir(parents=True, exist_ok=True)
-    if not (home / "scenes.json").exists():  # which row is which
+    if not (home / "scenes.json").exists():  # names the rows
         write_text(home / "scenes.json", json.dumps(scene_names(scenes)))
     encoder = FeatureEncoder(network, scenes, encode_cameras, batch_size, device)
     names = tuple(dict.fromkeys(readouts))
@@ -96,19 +96,19 @@ def extract_features(
 def features_folder(
     network: Network, scenes: SceneSource, encode_cameras: Callable[[Tensor], Tensor], *, data: str, folder: Path
 ) -> Path:
-    """Where in the cache ``folder`` these features are; its name is their fingerprint."""
+    """Return the subfolder of the cache for these features; its name is a hash of what determines them."""
     digest = hashlib.sha256(f"{LAYOUT} {PIXEL_GRID} {network_fingerprint(network)} {data} {len(scenes)}".encode())
-    digest.update(encode_cameras(scenes[:1].cameras).numpy().tobytes())  # tells camera conventions apart
+    digest.update(encode_cameras(scenes[:1].cameras).numpy().tobytes())  # differs with the camera convention
     return folder / digest.hexdigest()[:16]
 
 
 def network_fingerprint(network: Network) -> str:
-    """A hex digest of a network's weights, or of the features that stand in for it."""
+    """Return a hash of a network's weights, or of the feature file used in its place, in hex."""
     return weights_fingerprint(network) if isinstance(network, GQN) else network.fingerprint
 
 
 def _is_intact(path: Path) -> bool:
-    """Whether a file is there and as it was written; once a process, since reading all of it takes a while."""
+    """Return True if a file exists and matches its checksum, which is verified once a process."""
     if not path.exists():
         return False
     stat = path.stat()
@@ -137,7 +137,7 @@ def _checksum(path: Path) -> str:
 
 @dataclass(frozen=True)
 class FeatureEncoder:
-    """A network, and the scenes that it looks at."""
+    """Encodes scenes in batches and writes their read-outs to files."""
 
     network: Network
     scenes: SceneSource
@@ -146,7 +146,7 @@ class FeatureEncoder:
     device: str
 
     def write(self, names: Sequence[str], start: int, stop: int, folder: Path, parts: Path | None = None) -> None:
-        """Read-outs of some scenes as files that are whole or absent; what lies in ``parts`` is not encoded again."""
+        """Write the read-outs of scenes ``start`` to ``stop`` atomically; blocks that ``parts`` holds are copied."""
         files: dict[str, np.memmap] = {}
         with ExitStack() as whole:
             drafts = {name: whole.enter_context(atomic_write(folder / f"{name}.npy")) for name in names}
@@ -164,7 +164,7 @@ class FeatureEncoder:
                 write_text(_checksum_file(folder / f"{name}.npy"), _checksum(drafts[name]))
 
     def _encoded(self, names: Sequence[str], first: int, last: int) -> Iterator[tuple[dict[str, np.ndarray], int]]:
-        """Batch by batch, with the number of its first scene."""
+        """Yield the read-outs of each batch and the index of its first scene."""
         network = self.network
         if isinstance(network, GQN):
             network = network.to(self.device).eval()
@@ -180,7 +180,7 @@ class FeatureEncoder:
 
 
 def _stored(names: Sequence[str], first: int, parts: Path | None) -> list[tuple[dict[str, np.ndarray], int]]:
-    """The block that begins at a scene, where it was encoded already and is whole."""
+    """Return the intact block that begins at scene ``first``, if another job has written it."""
     paths = {name: parts / f"{first:08d}" / f"{name}.npy" for name in names} if parts is not None else {}
     if not paths or not all(map(_is_intact, paths.values())):
         return []
@@ -188,7 +188,7 @@ def _stored(names: Sequence[str], first: int, parts: Path | None) -> list[tuple[
 
 
 def _encode_together(encoder: FeatureEncoder, names: Sequence[str], home: Path, parts: Path) -> None:
-    """Encode what is missing in blocks, which the jobs of a sweep share."""
+    """Encode what is missing in blocks, together with other jobs of the sweep."""
     with FileLock(home / "lock"):
         missing = [name for name in names if not _is_intact(home / f"{name}.npy")]
 
@@ -209,25 +209,25 @@ def _encode_together(encoder: FeatureEncoder, names: Sequence[str], home: Path, 
 
 
 def _reserved(path: Path, shape: tuple[int, ...]) -> np.memmap:
-    """A new array in a file whose space is taken."""
+    """Create an array in a file whose disk space is reserved."""
     array = np.lib.format.open_memmap(path, "w+", np.float32, shape)
     reserve(path, path.stat().st_size)
     return array
 
 
 def share_blocks(blocks: int, folder: Path, *, is_done: Callable[[int], bool], do: Callable[[int], None]) -> None:
-    """Return when all blocks are done, by this job or by others, on one machine or on many that see the same folder.
+    """Process all blocks together with other jobs that call this on the same folder; return when all are done.
 
-    Each takes a block that nobody is at, until all are done; the block of a job that was killed is free again.
+    A job takes the next block that is not locked; a job that dies releases its lock.
 
     Args:
-        folder: holds a lock a block; it is made, and must stay while any job may be at work.
-        is_done: whether a block needs no work, whoever did it.
-        do: does one block; its result must be whole or absent.
+        folder: one lock file a block; created, and must remain while any job runs.
+        is_done: returns True if a block needs no work.
+        do: processes one block; must write its result atomically.
     """
     folder.mkdir(parents=True, exist_ok=True)
     left = list(range(blocks))
-    wait = 0.0  # seconds, for a block that another job is at; less than 0 waits for its end
+    wait = 0.0  # seconds to wait for a lock; negative: until it is released
     while left := [block for block in left if not is_done(block)]:
         free = False
         for block in left:

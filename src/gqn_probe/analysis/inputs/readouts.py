@@ -1,7 +1,4 @@
-"""Named read-out points of a view: what a probe may see of the network before views are summed.
-
-A read-out is one function from encoded views to one array a view. Adding one is adding it to ``VIEW_READOUTS``.
-"""
+"""Read-out points of single views, by name: functions of the network, its images and cameras (``VIEW_READOUTS``)."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,34 +15,34 @@ from gqn_probe.model import GQN
 
 PIXEL_GRID = 8  # pixels are averaged down to this many rows and columns
 
-UNLEARNED = ("pixels", "cameras")  # what no network made
+UNLEARNED = ("pixels", "cameras")  # read-outs of the stimuli, not of the network
 
 Readout = Callable[[Any, Float[Tensor, "n c h w"], Float[Tensor, "n p"]], Float[Tensor, " n *f"]]
 
 
 def _representation(gqn: GQN, frames: Tensor, cameras: Tensor) -> Tensor:
-    """What the encoder gives, as it is summed and shown to the generator: n d y x."""
+    """Return the representation of each view, n d y x, whose sum r the generator is conditioned on."""
     return rearrange(gqn.encode(frames[:, None], cameras[:, None]), "n 1 d y x -> n d y x")
 
 
 def _pooled(gqn: GQN, frames: Tensor, cameras: Tensor) -> Tensor:
-    """The representation averaged over positions, n d: what the original study probed, there shown as 16x16."""
+    """Return the representation averaged over positions, n d; the original study showed its 256 numbers as 16x16."""
     return reduce(_representation(gqn, frames, cameras), "n d y x -> n d", "mean")
 
 
 def _unpooled(gqn: GQN, frames: Tensor, cameras: Tensor) -> Tensor:
-    """The last map before any pooling, flattened."""
+    """Return the last feature map before pooling, flattened."""
     maps = [layer for layer in gqn.encoder.layers(frames, cameras).values() if layer.shape[-1] > 1]
     return rearrange(maps[-1], "n d y x -> n (d y x)")
 
 
 def _pixels(network: Network, frames: Tensor, cameras: Tensor) -> Tensor:
-    """The image itself on a coarse grid, in 0..1."""
+    """Return the image averaged down to 8x8 pixels, 0..1."""
     return rearrange(functional.adaptive_avg_pool2d(frames, PIXEL_GRID), "n c h w -> n (c h w)")
 
 
 def _cameras(network: Network, frames: Tensor, cameras: Tensor) -> Tensor:
-    """The camera as the network sees it."""
+    """Return the encoded camera."""
     return cameras
 
 
@@ -60,10 +57,10 @@ VIEW_READOUTS: dict[str, Readout] = {
 
 
 def view_readout(network: Network, name: str) -> Readout:
-    """The read-out called ``name``; ``layer.NAME`` is an encoder layer averaged over positions.
+    """Return the read-out of that name; ``layer.NAME`` is an encoder layer averaged over positions.
 
     Raises:
-        ValueError: there is none of that name; the message lists them.
+        ValueError: the name is unknown; the message lists the known ones.
     """
     if name in VIEW_READOUTS and (isinstance(network, GQN) or name in network.readouts):
         return VIEW_READOUTS[name]
@@ -75,14 +72,14 @@ def view_readout(network: Network, name: str) -> Readout:
 
 
 def readout_names(network: Network) -> list[str]:
-    """Every read-out that can be probed of this network."""
+    """Return the names of all per-view read-outs of a network."""
     if isinstance(network, FeatureFile):
         return network.readouts
     return [name for name in VIEW_READOUTS if name != "representation"] + layer_names(network)
 
 
 def layer_names(network: Network) -> list[str]:
-    """``layer.NAME`` for every encoder layer, first to last."""
+    """Return ``layer.NAME`` for every encoder layer, first to last."""
     if isinstance(network, FeatureFile):
         return [name for name in network.readouts if name.startswith("layer.")]
     encoder = network.encoder
@@ -100,5 +97,5 @@ def layer_names(network: Network) -> list[str]:
 def read_views(
     network: Network, names: Sequence[str], frames: Float[Tensor, "n c h w"], cameras: Float[Tensor, "n p"]
 ) -> list[Tensor]:
-    """The read-outs of some views, in the order of ``names``."""
+    """Compute the read-outs of a batch of views, in the order of ``names``."""
     return [view_readout(network, name)(network, frames, cameras).float().cpu() for name in names]

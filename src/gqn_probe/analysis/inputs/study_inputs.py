@@ -1,4 +1,4 @@
-"""What a study is about: a network or features in its place, scenes, and where what is computed of them is kept."""
+"""The inputs that all jobs of a study share: a frozen network, evaluation scenes and a cache of features."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -18,17 +18,17 @@ from gqn_probe.types import Render
 
 @dataclass(frozen=True)
 class StudyInputs:
-    """The network and the scenes that jobs and the study look at; all of them must be given the same."""
+    """Frozen network (or feature file), evaluation scenes and feature cache, the same for all jobs of a study."""
 
     network: Network
     scenes: SceneSource
     encode_cameras: Callable[[Tensor], Tensor]  # raw cameras ``... 5`` to ``... 7``
-    fingerprint: str  # of the scenes' source
-    cache: Path  # folder of features
-    usable_views: int  # the largest count: all views, less one where one is kept for the query
+    fingerprint: str  # hash of the scenes' source
+    cache: Path  # folder of the feature cache
+    usable_views: int  # the largest count: views a scene, less the held-out query if there is one
     device: str = "cpu"
     batch_size: int = 16  # scenes encoded at a time
-    render: Render | None = None  # any object from any raw camera, as the scenes show theirs; None for others' scenes
+    render: Render | None = None  # renders objects from new cameras; None for scenes that were not rendered here
 
     def __post_init__(self) -> None:
         if not 0 < self.usable_views <= self.scenes.views:
@@ -36,10 +36,10 @@ class StudyInputs:
 
     @property
     def gqn(self) -> GQN:
-        """The network, for what needs its weights.
+        """The network as a GQN.
 
         Raises:
-            ValueError: a file of features stands in for it.
+            ValueError: the study is of a feature file.
         """
         if isinstance(self.network, FeatureFile):
             raise ValueError(f"this needs a GQN, and features={self.network.path} holds features alone")
@@ -47,11 +47,11 @@ class StudyInputs:
 
     @property
     def predicts_images(self) -> bool:
-        """Whether views can be predicted: features of a file cannot be drawn from."""
+        """True if the network predicts images; a feature file does not."""
         return not isinstance(self.network, FeatureFile)
 
     def check(self, count: int) -> None:
-        """Refuse a count that the scenes have not enough views for."""
+        """Raise ValueError if the scenes have too few views for a count."""
         if not 1 <= count <= self.usable_views:
             raise ValueError(
                 f"context={count} is out of range: these scenes have {self.usable_views} usable views; "
@@ -59,7 +59,7 @@ class StudyInputs:
             )
 
     def features(self, readouts: Sequence[str], scenes: SceneSource | None = None) -> Features:
-        """Read-outs of every view, of all scenes or of some first ones."""
+        """Return read-outs of every view of ``scenes``, which are the first ones of the study; None is all."""
         some, network = self.scenes if scenes is None else scenes, self.network
         given: dict[str, Tensor] = {}
         if isinstance(network, FeatureFile):
@@ -80,20 +80,20 @@ class StudyInputs:
 
     @cached_property
     def features_folder(self) -> Path:
-        """Where the features of all scenes are kept."""
+        """Folder of the cached features of all scenes."""
         return features_folder(self.network, self.scenes, self.encode_cameras, data=self.fingerprint, folder=self.cache)
 
     @cached_property
     def fingerprints(self) -> dict[str, str]:
-        """What the results depend on beside the settings."""
+        """Hashes of data and weights, which the results depend on beside the settings."""
         name = "features" if isinstance(self.network, FeatureFile) else "checkpoint"
         return {"data": self.fingerprint, name: network_fingerprint(self.network)}
 
     def untrained(self, seed: int) -> "StudyInputs":
-        """The same with newly initialised weights.
+        """Return a copy with randomly initialised weights.
 
         Raises:
-            ValueError: a file of features stands in for the network.
+            ValueError: the study is of a feature file.
         """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

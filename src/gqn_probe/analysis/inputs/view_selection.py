@@ -1,6 +1,6 @@
-"""Selections of views to be summed: each row of the study is one, of one scene or, in a control, of several.
+"""Selection of the views that are summed at each count: of one scene or, in controls, of several.
 
-Every choice depends on the seed, the scene and the count alone, so that a job makes the choices that the whole makes.
+Selections depend on seed, scene and count alone, so that the job of one count and the whole study make the same.
 """
 
 from collections.abc import Callable
@@ -12,12 +12,12 @@ from torch import Tensor
 
 from gqn_probe.data.stimuli.counter_rng import scene_keys, uniform
 
-ORIGINAL_VIEWS = 15  # a scene of the original study
+ORIGINAL_VIEWS = 15  # views a scene in the original study
 BLOCK = 512  # scenes summed at a time
 
 
 class Selection(NamedTuple):
-    """The views that the rows of one count sum up; ``i`` is the place in the sum."""
+    """Indices of the views that are summed in each row; ``i`` numbers the summands."""
 
     scenes: Int[Tensor, "s i"]
     views: Int[Tensor, "s i"]
@@ -27,14 +27,14 @@ Source = Callable[[int, int, int, int, Int[Tensor, " s"]], Selection]
 
 
 def view_orders(scenes: int, views: int, seed: int, stream: str = "order") -> Int[Tensor, "s v"]:
-    """A permutation of the views of each scene: the first k are the context of count k, the last is the query."""
+    """Return a random permutation of each scene's views: the first k are the context of count k, the last the query."""
     return uniform(scene_keys(torch.arange(scenes), seed=seed, stream=stream), views).argsort(dim=1)
 
 
 def mixing_groups(scenes: int, largest: int, seed: int) -> Int[Tensor, " s"]:
-    """The group of each scene, drawn at random, of ``largest`` scenes or a few more.
+    """Assign scenes at random to groups of at least ``largest``.
 
-    Only scenes of one group are summed together, so groups can be split and resampled as if they were objects.
+    Views are mixed within groups only, so that a group is the unit of splits and of intervals.
     """
     order = uniform(scene_keys(torch.arange(scenes), seed=seed, stream="mixing groups"), 1)[:, 0].argsort()
     groups = torch.empty(scenes, dtype=torch.int64)
@@ -43,25 +43,25 @@ def mixing_groups(scenes: int, largest: int, seed: int) -> Int[Tensor, " s"]:
 
 
 def nested(scenes: int, views: int, count: int, seed: int, groups: Int[Tensor, " s"] | None = None) -> Selection:
-    """Each count adds one view to the last."""
+    """Select the first ``count`` views of each scene's order: each count adds one view to the one before."""
     chosen = view_orders(scenes, views, seed)[:, :count]
     return Selection(_own_scenes(chosen), chosen)
 
 
 def independent(scenes: int, views: int, count: int, seed: int, groups: Int[Tensor, " s"] | None = None) -> Selection:
-    """Views drawn anew for every count."""
+    """Select views drawn anew for every count."""
     chosen = view_orders(scenes, views, seed, f"independent {count}")[:, :count]
     return Selection(_own_scenes(chosen), chosen)
 
 
 def repeated(scenes: int, views: int, count: int, seed: int, groups: Int[Tensor, " s"] | None = None) -> Selection:
-    """One view again and again: the count without any information."""
+    """Select one view ``count`` times: the count grows, the information does not."""
     chosen = view_orders(scenes, views, seed)[:, :1].expand(scenes, count)
     return Selection(_own_scenes(chosen), chosen)
 
 
 def incoherent(scenes: int, views: int, count: int, seed: int, groups: Int[Tensor, " s"]) -> Selection:
-    """Views of ``count`` different scenes of one group.
+    """Select one view of each of ``count`` different scenes of a group.
 
     Raises:
         ValueError: a group has fewer scenes than the count.
@@ -71,7 +71,7 @@ def incoherent(scenes: int, views: int, count: int, seed: int, groups: Int[Tenso
         members = (groups == group).nonzero()[:, 0]
         if len(members) < count:
             raise ValueError(f"sums of {count} different objects need {count} of them in a group, got {len(members)}")
-        # in a ring of random order, partners are the same distances ahead of every scene: never one twice
+        # partners stand at the same offsets ahead of every scene in a random ring, so that none is repeated
         ring = members[uniform(scene_keys(members, seed=seed, stream=f"ring {count}"), 1)[:, 0].argsort()]
         ahead = view_orders(1, len(members) - 1, seed, f"ahead {count}")[0, : count - 1] + 1
         for i, distance in enumerate([0, *ahead.tolist()]):
@@ -93,20 +93,20 @@ class Task(NamedTuple):
 
     context: Selection
     query: Int[Tensor, " s"]
-    query_seen: bool  # the query is one of the context's views, because no other is left
+    query_seen: bool  # the query is among the context views, for lack of another
 
 
 def nested_task(scenes: int, views: int, count: int, seed: int) -> Task:
-    """The first ``count`` views of each scene's order; the last is asked for at every count."""
+    """Return the study's task: the first ``count`` views as context, the last of the order as query at every count."""
     query = view_orders(scenes, views, seed)[:, -1]
     return Task(nested(scenes, views, count, seed), query, query_seen=count >= views)
 
 
 def original_task(scenes: int, views: int, count: int, seed: int) -> Task:
-    """The original study's: ``count`` of the first 15 views drawn anew, the last asked for, the others context.
+    """Return the original study's task: ``count`` of the first 15 views drawn anew, the last of which is the query.
 
     Raises:
-        ValueError: a count of 1, which leaves no context.
+        ValueError: the count is 1, which leaves no context.
     """
     if count < 2:
         raise ValueError(f"context={count} leaves no context: the original study counts the query, so begin at 2")
@@ -125,7 +125,7 @@ def _own_scenes(chosen: Int[Tensor, "s i"]) -> Int[Tensor, "s i"]:
 def sum_views(
     phi: Float[Tensor, "s v *f"], selection: Selection, *, aggregation: str = "sum"
 ) -> Float[Tensor, " n *f"]:
-    """One row a selection; rows of a nested order are each the row before plus one view, to the last bit."""
+    """Sum (or average) the selected views, in order: a nested sum is the one before plus one view, bit for bit."""
     rows = torch.empty(len(selection.scenes), *phi.shape[2:])
     for start in range(0, len(rows), BLOCK):
         block = slice(start, start + BLOCK)

@@ -1,4 +1,4 @@
-"""What one probe is trained and scored on."""
+"""The data set of one probe: design matrix, labels, groups and split; its rotation to principal axes."""
 
 import os
 from functools import lru_cache
@@ -15,7 +15,7 @@ from gqn_probe.atomic_io import reserve
 
 
 class CaseName(NamedTuple):
-    """Which probe read what from which input under which control: the first columns of ``results.csv``."""
+    """Target, input, control and probe of a result: the first columns of ``results.csv``."""
 
     target: str
     input: str
@@ -29,28 +29,28 @@ class ProbeDataset(NamedTuple):
     target: str
     input: str  # the read-out point
     control: str
-    seed: int  # of the initial weights, of the order of rows and of the split
-    features: Float[Tensor, "n f"]  # may be memory-mapped: only the rows of a batch are read at a time
+    seed: int  # of split, initial weights and order of rows
+    features: Float[Tensor, "n f"]  # may be memory-mapped: read in chunks
     labels: Int[Tensor, " n"]  # classes from 0
-    groups: Int[Tensor, " n"]  # the object of each row: what is split and resampled as a whole
+    groups: Int[Tensor, " n"]  # the object of each row; no object is on both sides of a split
     split: Split  # of rows
-    test_features: Float[Tensor, "n f"]  # what test rows are read from; other than ``features`` for transfer alone
+    test_features: Float[Tensor, "n f"]  # of test rows; differs from ``features`` for the control ``transfer`` alone
     scaling: Scaling = "common"  # how columns are scaled, see ``standardization.py``
-    squares: Float[Tensor, " f"] | None = None  # of columns over training rows, once they are their principal axes
-    scratch: Path | None = None  # folder for copies of rows that are too many for memory; None keeps them there
+    squares: Float[Tensor, " f"] | None = None  # mean squares along principal axes; None: not rotated to them
+    scratch: Path | None = None  # folder for copies of rows that exceed memory; None: copies are held in memory
 
     def case(self, probe: str) -> CaseName:
-        """The name of this dataset as ``probe`` reads it."""
+        """Return the case of this data set and ``probe``."""
         return CaseName(self.target, self.input, self.control, probe)
 
 
 @lru_cache(maxsize=1)  # several probes in turn read one dataset
 def to_principal_axes(dataset: ProbeDataset) -> ProbeDataset:
-    """The dataset with standardised rows along the principal axes of its training rows: the same models and penalties.
+    """Standardise rows and rotate them to the principal axes of the training rows (fitted on these alone).
 
-    The length of a sum of views dwarfs every other direction, and lies along no single feature. Along these axes ridge
-    is a division, the curvature of a softmax has a diagonal bound, and Adam, which scales each coordinate by itself,
-    descends well.
+    A rotation changes neither linear models nor L2 penalties, but conditioning: the length of a sum of views dwarfs all
+    other directions and lies along no single feature. Along these axes ridge regression is a division, the Hessian of
+    multinomial regression has a diagonal bound, and the coordinate-wise steps of Adam are well scaled.
     """
     if dataset.squares is not None:
         return dataset
@@ -69,7 +69,7 @@ def to_principal_axes(dataset: ProbeDataset) -> ProbeDataset:
 
 
 def new_rows(number: int, width: int, scratch: Path | None) -> Float[Tensor, "n f"]:
-    """Rows to be filled: in memory, or in a file of the folder ``scratch`` that ends with the tensor."""
+    """Return an uninitialised matrix: in memory, or in a file in ``scratch`` that is freed with the tensor."""
     if scratch is None:
         return torch.empty(number, width)
     path = scratch / f".rows.{os.getpid()}.draft.bin"

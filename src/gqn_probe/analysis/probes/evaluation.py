@@ -1,4 +1,4 @@
-"""What every probe does: learn from training rows, choose on validation rows, read test rows once."""
+"""The protocol of every probe: fit on training rows, select on validation rows, predict test rows once."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -10,13 +10,13 @@ from torch import Tensor
 from gqn_probe.analysis.probes.dataset import CaseName, ProbeDataset
 from gqn_probe.analysis.probes.predictions import Predictions, row_scores
 
-CHUNK = 8192  # rows read at a time outside of training
+CHUNK = 8192  # rows predicted at a time
 
 Logits = Callable[[Float[Tensor, "n f"]], Float[Tensor, "n k"]]
 
 
 class Curves(NamedTuple):
-    """Means over the rows of an epoch; the training columns while the weights still move, as Keras reports them."""
+    """Learning curves; training values are means over the epoch while weights change, as Keras reports them."""
 
     train_loss: Float[Tensor, " epoch *t"]  # nats
     train_accuracy: Float[Tensor, " epoch *t"]
@@ -25,19 +25,19 @@ class Curves(NamedTuple):
 
 
 class ProbeResult(NamedTuple):
-    """One probe of one dataset, with what it read."""
+    """Scores and test predictions of a probe fitted to one data set."""
 
     dataset: ProbeDataset
-    setting: float  # what validation rows chose
-    train: Float[Tensor, " metric"] | None  # its ``ROW_METRICS``; None where training rows would find themselves
+    setting: float  # the hyperparameter selected on validation rows
+    train: Float[Tensor, " metric"] | None  # ``ROW_METRICS``; None for nearest neighbours, where each is its own
     validation: Float[Tensor, " metric"]
     test: Predictions
-    curves: Curves | None  # of the chosen setting, one value an epoch
+    curves: Curves | None  # of the selected hyperparameter, one value an epoch
 
 
 @runtime_checkable
 class Probe(Protocol):
-    """Reads classes from datasets; ``values`` are the numbers that the classes stand for, such as counts."""
+    """Classifier that is fitted and evaluated on data sets; ``values`` are the counts that the classes stand for."""
 
     def evaluate(
         self, datasets: Sequence[ProbeDataset], values: Float[Tensor, " k"], device: str
@@ -45,10 +45,10 @@ class Probe(Protocol):
 
 
 def select_strength(accuracy: Float[Tensor, " m"], loss: Float[Tensor, " m"]) -> int:
-    """The most accurate, and of several the one of least loss.
+    """Return the index of the highest validation accuracy, ties broken by the lowest loss.
 
-    Loss alone would follow a few rows far out, which a sharp probe misses by many nats: it then prefers one so blunt
-    that it misses common rows, too.
+    Loss alone is dominated by a few outliers that a confident probe misses by many nats, and would select so strong a
+    penalty that common rows are misclassified, too.
     """
     return int(loss.masked_fill(accuracy < accuracy.max(), torch.inf).argmin())
 
@@ -62,7 +62,7 @@ def evaluate_splits(
     *,
     train: bool = True,
 ) -> ProbeResult:
-    """Read every part of a dataset in chunks of rows; of all but the test rows, scores are enough."""
+    """Score a fitted probe on every part of the split, in chunks; keep the predictions of test rows."""
 
     def predictions(features: Float[Tensor, "n f"], rows: Int[Tensor, " a"]) -> Predictions:
         return Predictions.from_logits(dataset.groups[rows], dataset.labels[rows], logits(features[rows]))
@@ -84,7 +84,7 @@ def evaluate_splits(
 
 
 def group_by_case(probe: str, results: Sequence[ProbeResult]) -> dict[CaseName, list[ProbeResult]]:
-    """The results of one probe, all seeds of a case together."""
+    """Group the results of one probe by case: all seeds of a case together."""
     groups: dict[CaseName, list[ProbeResult]] = {}
     for result in results:
         groups.setdefault(result.dataset.case(probe), []).append(result)

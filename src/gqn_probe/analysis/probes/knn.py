@@ -1,4 +1,4 @@
-"""Probes by nearness: the vote of the nearest rows, and the class whose mean direction is nearest."""
+"""k-nearest neighbours, and nearest class mean by cosine."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,22 +17,22 @@ BLOCK = 1024  # rows compared at a time
 
 @dataclass(frozen=True)
 class NearestNeighbours:
-    """The vote of the nearest training rows; Euclidean, on standardised rows."""
+    """k-nearest-neighbour classifier: Euclidean distance on standardised rows."""
 
-    neighbours: Sequence[int]  # numbers of voters, of which validation rows choose one
-    largest: int  # training rows at most, drawn by the dataset's seed: every row is compared with each
+    neighbours: Sequence[int]  # candidates for k, selected on validation rows
+    largest: int  # maximal number of training rows, drawn at random: the cost is quadratic
 
     def evaluate(self, datasets: Sequence[ProbeDataset], values: Float[Tensor, " k"], device: str) -> list[ProbeResult]:
         return [self._evaluate(dataset, values) for dataset in datasets]
 
     def _evaluate(self, dataset: ProbeDataset, values: Float[Tensor, " k"]) -> ProbeResult:
-        dataset = to_principal_axes(dataset)  # a rotation, which keeps distances
+        dataset = to_principal_axes(dataset)  # a rotation preserves distances
         generator = torch.Generator().manual_seed(dataset.seed)
         known = dataset.split.train[torch.randperm(len(dataset.split.train), generator=generator)[: self.largest]]
         reference, labels = dataset.features[known], dataset.labels[known]
 
         def nearest(features: Float[Tensor, "n f"]) -> Int[Tensor, "n neighbour"]:
-            """The labels of the nearest rows, nearest first."""
+            """Return the labels of the nearest training rows, nearest first."""
             parts = features.split(BLOCK)
             near = [torch.cdist(part, reference).topk(most, largest=False).indices for part in parts]
             return labels[torch.cat(near)]
@@ -51,9 +51,9 @@ class NearestNeighbours:
 
 @dataclass(frozen=True)
 class NearestMean:
-    """The class whose training rows, each of length 1, have the nearest mean direction; nothing is chosen."""
+    """Nearest-centroid classifier by cosine, on rows normalised to length 1; it has no hyperparameter to select."""
 
-    sharpness: float  # nats a unit of cosine, for the probabilities
+    sharpness: float  # logits are cosines times this; nats
 
     def evaluate(self, datasets: Sequence[ProbeDataset], values: Float[Tensor, " k"], device: str) -> list[ProbeResult]:
         return [self._evaluate(dataset, values) for dataset in datasets]
@@ -71,6 +71,6 @@ class NearestMean:
 
 
 def _votes(labels: Int[Tensor, "n neighbour"], classes: int) -> Float[Tensor, "n k"]:
-    """Log votes a class, each with a share of one vote more so that none is impossible."""
+    """Return the logarithm of votes a class, with additive smoothing of one vote in all."""
     cast = torch.zeros(len(labels), classes).scatter_add_(1, labels, torch.ones(labels.shape))
     return (cast + 1 / classes).log()

@@ -1,12 +1,12 @@
-"""The linear probe: multinomial logistic regression, fitted to its optimum without a learning rate.
+"""The linear probe: multinomial logistic regression with L2 penalty by L-BFGS, and its description length.
 
 Along the principal axes of the training rows the Hessian is bounded by half of each axis' mean square (Böhning 1992,
-"Multinomial logistic regression algorithm"). In units of that bound no direction curves by more than 1, and L-BFGS (Liu
-& Nocedal 1989) learns where it curves less. All L2 strengths descend side by side; one that is there drops out. A step
-is of all training rows, read in chunks, so that they may be more than memory holds.
+"Multinomial logistic regression algorithm"). Preconditioned by that bound, no curvature exceeds 1, so that a step of
+length 1 descends; L-BFGS (Liu & Nocedal 1989) accelerates along flatter directions. All L2 strengths are optimised side
+by side; one that has converged drops out. Gradients are of all training rows, in chunks, which may exceed memory.
 
-Its description length is that of prequential coding: bits a label when the probe learns as labels are sent (Voita &
-Titov 2020, "Information-theoretic probing with minimum description length", section 3.2).
+The description length is that of prequential (online) coding: bits a label (Voita & Titov 2020, "Information-theoretic
+probing with minimum description length", section 3.2).
 """
 
 import math
@@ -25,19 +25,19 @@ from gqn_probe.analysis.probes.dataset import ProbeDataset, to_principal_axes
 from gqn_probe.analysis.probes.evaluation import Curves, ProbeResult, evaluate_splits, select_strength
 from gqn_probe.analysis.probes.standardization import CHUNK
 
-MEMORY = 10  # steps that L-BFGS remembers
-CONVERGED = 3e-4  # length of the gradient in units of the bound
-SHORTEST = 1e-2  # share of a step, below which rounding alone keeps it from descending
-LEAST = 1e-12  # curvature, of axes along which rows do not differ
+MEMORY = 10  # updates that L-BFGS stores
+CONVERGED = 3e-4  # length of the preconditioned gradient
+SHORTEST = 1e-2  # step length at which the line search gives up: rounding dominates
+LEAST = 1e-12  # least curvature, for axes without variance
 BLOCK_ENDS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)  # of the training objects, in prequential coding
 
 
 @dataclass(frozen=True)
 class Linear:
-    """A linear softmax of standardised rows; half the squared length of the weights is penalised, biases are free."""
+    """Multinomial logistic regression on standardised rows; penalty l2 / 2 times squared weights, biases free."""
 
-    epochs: int  # passes over all training rows at most, one step each
-    l2: Sequence[float]  # strengths, of which validation rows choose one
+    epochs: int  # maximal number of L-BFGS steps, one pass over all training rows each
+    l2: Sequence[float]  # candidate strengths, selected on validation rows
 
     def __post_init__(self) -> None:
         if self.epochs <= 0:
@@ -56,22 +56,22 @@ class Linear:
         )
 
     def fit(self, dataset: ProbeDataset, classes: int, device: str = "cpu") -> "LinearFit":
-        """All strengths on the training rows of a dataset along its axes, scored on its validation rows."""
-        assert dataset.squares is not None, "a dataset along its axes"
+        """Fit every strength to the training rows of a data set along principal axes; score validation rows."""
+        assert dataset.squares is not None, "the data set must be rotated to its principal axes"
         objective = Objective(TrainingRows(dataset, device), classes, dataset.squares.to(device), self.l2)
         path, scores = minimize_lbfgs(objective, self.epochs)
         loss, accuracy = _validation_scores(path[-1].cpu(), dataset)
         return LinearFit(path[-1].cpu(), accuracy, loss, path.cpu(), scores.cpu())
 
     def _curves(self, fit: "LinearFit", chosen: int, dataset: ProbeDataset) -> Curves:
-        """After each epoch, of one strength; from where it had converged they stay as they are."""
+        """Return the learning curves of one strength; constant once it has converged."""
         loss, accuracy = _validation_scores(fit.path[:, chosen], dataset)
         trained = fit.train_scores[:, :, chosen]
         return Curves(trained[:, 0], trained[:, 1], loss, accuracy)
 
 
 class LinearFit(NamedTuple):
-    """Weights on standardised rows along the dataset's axes for every strength; the last of each is its bias."""
+    """Weights of every strength, on standardised rows along principal axes; the last weight is the bias."""
 
     weights: Float[Tensor, "m k e"]
     accuracy: Float[Tensor, " m"]  # on validation rows
@@ -80,15 +80,15 @@ class LinearFit(NamedTuple):
     train_scores: Float[Tensor, "epoch 2 m"]  # loss in nats and accuracy
 
     def logits(self, strength: int, features: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
-        """The read-out of one strength."""
+        """Return the logits of one strength."""
         weights = self.weights[strength]
         return features @ weights[:, :-1].T + weights[:, -1]
 
 
 class TrainingRows:
-    """Training rows with a last column of ones, and their labels, in chunks: the same at every pass.
+    """Training rows with a last column of ones, and their labels, in chunks.
 
-    Chunks stay on the device, unless the rows are too many for memory: then each pass reads them again.
+    Chunks stay on the device, unless the rows exceed memory: then each pass reads them again.
     """
 
     def __init__(self, dataset: ProbeDataset, device: str) -> None:
@@ -108,7 +108,7 @@ class TrainingRows:
 
 
 class Objective:
-    """Mean loss plus penalty of several strengths at places in units of the bound, with its gradient there."""
+    """Penalised mean loss of several strengths and its gradient, in preconditioned coordinates (``places``)."""
 
     def __init__(
         self,
@@ -127,7 +127,7 @@ class Objective:
         return places * self.unit[which][:, None]
 
     def __call__(self, places: Float[Tensor, "a k e"], which: Int[Tensor, " a"]) -> "Evaluation":
-        """Of the strengths ``which``; logits become errors in place, since rows are many."""
+        """Evaluate the strengths ``which``; logits are overwritten by errors to save memory."""
         weights = self.weights(places, which)
         scores, slope = weights.new_zeros(2, len(which), dtype=torch.float64), torch.zeros_like(weights)
         for rows, truth in self.rows:
@@ -147,7 +147,7 @@ class Objective:
 
 
 class Evaluation(NamedTuple):
-    """An objective at one place of each strength."""
+    """Value and gradient of the objective, one point a strength."""
 
     value: Float[Tensor, " a"]
     gradient: Float[Tensor, "a k e"]
@@ -157,7 +157,7 @@ class Evaluation(NamedTuple):
 def minimize_lbfgs(
     objective: Objective, epochs: int
 ) -> tuple[Float[Tensor, "epoch m k e"], Float[Tensor, "epoch 2 m"]]:
-    """Weights and training scores after each epoch; before the first all weights are 0."""
+    """Minimise from zero weights by L-BFGS with backtracking; return weights and training scores after each epoch."""
     which = torch.arange(len(objective.penalty), device=objective.penalty.device)
     here = objective.penalty.new_zeros(len(which), objective.classes, objective.penalty.shape[1])
     path, scores = here.new_zeros(epochs, *here.shape), here.new_zeros(epochs, 2, len(which))
@@ -197,12 +197,14 @@ def minimize_lbfgs(
 
 
 def _lbfgs_product(memory: Float[Tensor, "a vector weight"], newest: int) -> Float[Tensor, "a weight"]:
-    """The gradient times the inverse Hessian that remembered steps tell (Nocedal & Wright 2006, algorithm 7.4).
+    """Return inverse Hessian times gradient by the two-loop recursion (Nocedal & Wright 2006, algorithm 7.4).
 
-    All of it is a sum of the remembered vectors, found from their products with each other; a step that was not taken
-    is zero, and has no weight.
+    The result is a linear combination of the stored vectors, so that the recursion needs their inner products alone;
+    rejected steps are stored as zeros and get no weight.
     """
-    products = (memory @ memory.transpose(1, 2)).cpu().double().numpy()  # numpy: sums this small cost torch their start
+    products = (
+        (memory @ memory.transpose(1, 2)).cpu().double().numpy()
+    )  # numpy: less overhead a call on sums this small
     shares = np.zeros((len(memory), 2 * MEMORY + 1))
     shares[:, -1] = 1.0
     newest_first = [(newest - age) % MEMORY for age in range(MEMORY)]
@@ -221,14 +223,14 @@ def _lbfgs_product(memory: Float[Tensor, "a vector weight"], newest: int) -> Flo
 
 
 def _with_one(rows: Float[Tensor, "n d"]) -> Float[Tensor, "n e"]:
-    """Rows with a last column of ones, whose weight is the bias."""
+    """Append a column of ones, whose weight is the bias."""
     return torch.cat([rows, rows.new_ones(len(rows), 1)], dim=1)
 
 
 def _validation_scores(
     weights: Float[Tensor, "m k e"], dataset: ProbeDataset
 ) -> tuple[Float[Tensor, " m"], Float[Tensor, " m"]]:
-    """Mean loss in nats, and accuracy, of several weights on validation rows."""
+    """Return mean loss (nats) and accuracy on validation rows of several weight matrices."""
     rows, scores = dataset.split.validation, weights.new_zeros(2, len(weights))
     for part in rows.split(CHUNK):
         logits = torch.einsum("mke,ne->mkn", weights, _with_one(dataset.features[part]))
@@ -240,10 +242,10 @@ def _validation_scores(
 
 
 def code_lengths(dataset: ProbeDataset, probe: Linear, *, classes: int, device: str = "cpu") -> Float[Tensor, " a"]:
-    """Bits of each training row, rows of an object one after another.
+    """Return the prequential code length of each training label, bits; rows are ordered by object.
 
-    Objects come in blocks; each is coded with the probe that was trained on all blocks before, the first with a uniform
-    code. Each block has the strength that the dataset's validation rows choose: few rows need another than many.
+    Objects come in blocks. Each is coded by the probe trained on all earlier blocks, the first by a uniform code; the
+    strength is selected for each block on the data set's validation rows.
     """
     train = dataset.split.train
     rows = train[dataset.groups[train].argsort(stable=True)]
@@ -260,7 +262,7 @@ def code_lengths(dataset: ProbeDataset, probe: Linear, *, classes: int, device: 
 
 
 def _block_ends(groups: Int[Tensor, " n"], train: Int[Tensor, " a"]) -> list[int]:
-    """Rows known at the end of each block, in whole objects; blocks that would be empty are left out."""
+    """Return the number of rows up to the end of each block of whole objects; empty blocks are left out."""
     sizes = groups[train].unique(return_counts=True)[1].cumsum(0)
     ends = [int(sizes[max(1, round(share * len(sizes))) - 1]) for share in BLOCK_ENDS]
     return sorted(set(ends))

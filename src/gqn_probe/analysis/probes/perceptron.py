@@ -1,7 +1,4 @@
-"""The perceptron: a softmax classifier with hidden units, all datasets and strengths trained side by side by Adam.
-
-With ``hidden`` null it is linear, and trained as the original study trained.
-"""
+"""Multilayer perceptron with one hidden layer; all data sets and strengths are trained side by side by Adam."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,13 +12,13 @@ from gqn_probe.analysis.probes.evaluation import Curves, ProbeResult, evaluate_s
 from gqn_probe.analysis.probes.probe_fit import ProbeSettings, fit_probes
 from gqn_probe.analysis.questions.splits import approximate_train_rows
 
-LEAST_STEPS = 10  # of training, an epoch
-LARGEST_STEP = 1 << 26  # numbers read in a step of training
+LEAST_STEPS = 10  # training steps an epoch, at least
+LARGEST_STEP = 1 << 26  # input values of a training step, at most
 
 
 @dataclass(frozen=True)
 class Perceptron(ProbeSettings):
-    """How it is trained; validation rows choose the strength."""
+    """Perceptron whose L2 strength is selected on validation rows; ``hidden=None`` is a linear softmax."""
 
     def evaluate(self, datasets: Sequence[ProbeDataset], values: Float[Tensor, " k"], device: str) -> list[ProbeResult]:
         return [
@@ -29,11 +26,11 @@ class Perceptron(ProbeSettings):
         ]
 
     def rows_an_epoch(self, rows: int) -> int:
-        """How many training rows an epoch reads of datasets with so many rows; of few rows several passes."""
+        """Return the number of training rows an epoch draws; small data sets are passed several times."""
         return max(approximate_train_rows(rows), LEAST_STEPS * self.batch_size)
 
     def _memory_bounded_batches(self, datasets: Sequence[ProbeDataset]) -> Iterator[list[ProbeDataset]]:
-        """All datasets together, unless all rows, or those of one step, would not fit into memory."""
+        """Yield batches of data sets that are trained together: all, unless rows or steps exceed memory."""
         some: list[ProbeDataset] = []
         for dataset in datasets:
             wide = self.batch_size * sum(each.features.shape[1] for each in [*some, dataset]) > LARGEST_STEP

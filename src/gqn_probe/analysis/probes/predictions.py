@@ -1,4 +1,4 @@
-"""Held-out predictions of a probe, and their scores."""
+"""Held-out predictions of a probe and their metrics."""
 
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ class Predictions(NamedTuple):
     labels: Int[Tensor, " n"]
     predicted: Int[Tensor, " n"]
     log_probability: Float[Tensor, "n k"]  # nats
-    margin: Float[Tensor, " n"]  # nats by which the label is likelier than any other class
+    margin: Float[Tensor, " n"]  # log-odds of the label against the likeliest other class, nats
 
     @classmethod
     def from_logits(
@@ -29,12 +29,12 @@ class Predictions(NamedTuple):
         return cls(groups, labels, log_probability.argmax(dim=-1), log_probability, own[:, 0] - others)
 
     def without_probability(self) -> "Predictions":
-        """The same without what takes most memory."""
+        """Return a copy without log-probabilities, which take most memory."""
         return self._replace(log_probability=self.log_probability[:, :0])
 
     @classmethod
     def concatenate(cls, predictions: "list[Predictions]") -> "Predictions":
-        """The predictions of all seeds as one."""
+        """Join the predictions of several seeds."""
         return cls(*(torch.cat(columns) for columns in zip(*predictions, strict=True)))
 
 
@@ -42,7 +42,7 @@ ROW_METRICS = ("accuracy", "mean_absolute_error", "within_one", "loss")
 
 
 def row_scores(predictions: Predictions, counts: Shaped[Tensor, " k"]) -> Float[Tensor, "n metric"]:
-    """The scores of each row, in the order of ``ROW_METRICS``; errors in counts, loss in nats."""
+    """Return the metrics of each row, in the order of ``ROW_METRICS``; errors in counts, loss in nats."""
     error = (counts[predictions.predicted] - counts[predictions.labels]).abs()
     loss = -predictions.log_probability.gather(1, predictions.labels[:, None])[:, 0]
     columns = [predictions.predicted == predictions.labels, error, error <= 1, loss]
@@ -50,23 +50,23 @@ def row_scores(predictions: Predictions, counts: Shaped[Tensor, " k"]) -> Float[
 
 
 def whole_scores(predictions: Predictions, counts: Int[Tensor, " k"]) -> dict[str, float]:
-    """Scores that are of all rows together."""
+    """Return balanced accuracy and Spearman correlation, which are defined over all rows together."""
     labels, predicted = predictions.labels.numpy(), predictions.predicted
     constant = len(predicted.unique()) < 2 or len(predictions.labels.unique()) < 2
     spearman = float("nan") if constant else np.corrcoef(rankdata(predicted), rankdata(labels))[0, 1]
     table = confusion(predictions).double()
-    recall = (table.diagonal() / table.sum(dim=1))[table.sum(dim=1) > 0]  # of the classes that there are rows of
+    recall = (table.diagonal() / table.sum(dim=1))[table.sum(dim=1) > 0]  # of classes that have rows
     return {"balanced_accuracy": float(recall.mean()), "spearman": float(spearman)}
 
 
 def confusion(predictions: Predictions) -> Int[Tensor, "k k"]:
-    """How many rows of each true class (row) were read as each class (column)."""
+    """Return the confusion matrix: true classes in rows, predicted ones in columns."""
     classes = predictions.log_probability.shape[1]
     return multiclass_confusion_matrix(predictions.predicted, predictions.labels, num_classes=classes)
 
 
 def adjacent_auc(predictions: Predictions) -> list[float]:
-    """For each pair of neighbouring classes, the area under the ROC curve of telling one from the other."""
+    """Return the area under the ROC curve for each pair of neighbouring classes."""
     areas = []
     for low in range(predictions.log_probability.shape[1] - 1):
         rows = (predictions.labels == low) | (predictions.labels == low + 1)

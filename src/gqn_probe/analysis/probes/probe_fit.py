@@ -1,4 +1,4 @@
-"""Fitting a grid of probes in one Lightning run: batches for every dataset at once, and the fitted result."""
+"""Training of a grid of softmax probes (data sets x strengths) in one Lightning run."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ from gqn_probe.progress import progress
 
 @dataclass(frozen=True)
 class ProbeSettings:
-    """How the probes of a kind are trained."""
+    """Hyperparameters of softmax probes trained by Adam."""
 
     epochs: int
     batch_size: int
     learning_rate: float
-    l2: Sequence[float]  # strengths, of which validation rows choose one
+    l2: Sequence[float]  # candidate strengths, selected on validation rows
     hidden: int | None = None  # hidden ReLU units; None is linear
-    standardize: bool = True  # rows standardised along the principal axes of training rows
-    final_rate: float = 0.0  # the rate falls linearly to this share of itself
+    standardize: bool = True  # standardise rows and rotate them to the principal axes of training rows
+    final_rate: float = 0.0  # the learning rate decays linearly to this share of itself
     epsilon: float = 1e-8  # Adam's
 
     def __post_init__(self) -> None:
@@ -37,14 +37,14 @@ class ProbeSettings:
 
 @dataclass(frozen=True)
 class FittedProbes:
-    """Trained probes in the order of their datasets, and how their training went."""
+    """Trained probes and their learning curves, in the order of their data sets."""
 
     module: ProbeModule
-    places: tuple[tuple[int, int], ...]  # of each dataset: its stack and its row there
+    places: tuple[tuple[int, int], ...]  # stack and row in it of each data set
     curves: Curves  # in the order of the datasets
 
     def logits(self, dataset: int, probe: int, inputs: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
-        """The read-out of one dataset's ``probe``-th strength for rows of its width."""
+        """Return the logits of the ``probe``-th strength of a data set."""
         place, row = self.places[dataset]
         return self.module.stack(place).logits(row, probe, inputs)
 
@@ -58,11 +58,12 @@ def fit_probes(
     l2: Float[Tensor, "t m"] | None = None,
     device: str = "cpu",
 ) -> FittedProbes:
-    """Train every dataset with every strength of its row of ``l2`` (default: ``settings.l2`` for each) at once.
+    """Train a probe for every data set and strength at once.
 
     Args:
-        rows: how many training rows of each dataset an epoch reads; smaller datasets begin their next pass meanwhile.
-            It is given, not taken from the datasets, so that how long one is trained depends on no other.
+        l2: strengths of each data set; None is ``settings.l2`` for all.
+        rows: training rows of each data set an epoch; smaller data sets begin another pass. An argument, so that the
+            training of one data set does not depend on the sizes of the others.
     """
     if l2 is None:
         l2 = torch.tensor(settings.l2).expand(len(datasets), -1)
@@ -109,7 +110,7 @@ def _stack(
 
 
 class Epochs(lightning.Callback):
-    """Reports each epoch that is done."""
+    """Advances a progress bar at the end of each epoch."""
 
     def __init__(self, advance: Callable[[int], None]) -> None:
         self.advance = advance
@@ -119,7 +120,7 @@ class Epochs(lightning.Callback):
 
 
 class RowStream:
-    """Endless passes over a dataset's training rows, each in a new order; the order depends on its seed alone."""
+    """Endless passes over a data set's training rows, reshuffled each time by its own generator."""
 
     def __init__(self, dataset: ProbeDataset) -> None:
         self.rows = dataset.split.train
@@ -127,7 +128,7 @@ class RowStream:
         self.waiting = self.rows[:0]
 
     def take(self, size: int) -> Int[Tensor, " n"]:
-        """The next ``size`` rows."""
+        """Return the next ``size`` row indices."""
         while len(self.waiting) < size:
             order = torch.randperm(len(self.rows), generator=self.generator)
             self.waiting = torch.cat([self.waiting, self.rows[order]])
@@ -136,7 +137,7 @@ class RowStream:
 
 
 class TrainingBatches:
-    """An epoch of ``rows`` training rows of each dataset; the last batch may be shorter."""
+    """Batches of an epoch of ``rows`` training rows of each data set; the last batch may be shorter."""
 
     def __init__(self, groups: list[list[ProbeDataset]], batch_size: int, rows: int) -> None:
         self.groups = groups
@@ -155,7 +156,7 @@ class TrainingBatches:
 
 
 class ValidationBatches:
-    """The validation rows of every dataset once; shorter datasets are padded with ignored rows."""
+    """Batches of all validation rows; shorter data sets are padded with ignored rows."""
 
     def __init__(self, groups: list[list[ProbeDataset]], batch_size: int) -> None:
         self.groups = groups

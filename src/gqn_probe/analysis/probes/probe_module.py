@@ -1,9 +1,9 @@
-"""Softmax classifiers, as many as wanted, trained side by side as one LightningModule.
+"""LightningModule of many independent softmax classifiers, trained side by side.
 
-Every probe has its own rows, split, seed and L2 strength and shares nothing with its neighbours: their losses add up,
-so the gradient of each is its own, and Adam works element by element. Problems of one width are one batched matrix
-product, which is what makes a grid of several hundred probes cost little more than its arithmetic.
-``hidden=None`` is multinomial logistic regression; ``hidden=128`` is the original study's perceptron.
+Every probe has its own rows, split, seed and L2 strength. Their losses add up, so that the gradient of each is its own,
+and Adam works element by element: each is trained as if alone. Data sets of one width share a batched matrix product,
+which makes a grid of several hundred probes cost little more than its arithmetic.
+``hidden=None`` is multinomial logistic regression, ``hidden=128`` the original study's perceptron.
 """
 
 from itertools import pairwise
@@ -23,14 +23,14 @@ IGNORED = -1  # the label of padding
 
 
 class StackBatch(NamedTuple):
-    """The rows of one step for the probes of one width."""
+    """One batch for the probes of one width."""
 
     inputs: Float[Tensor, "t n d"]
     labels: Int[Tensor, "t n"]
 
 
 class ProbeStack(nn.Module):
-    """``t`` datasets of one width, each with ``m`` probes that start alike and differ in their L2 strength."""
+    """Probes of ``t`` data sets of one width x ``m`` L2 strengths; those of one data set share initial weights."""
 
     l2: Float[Tensor, "t m"]
 
@@ -50,16 +50,16 @@ class ProbeStack(nn.Module):
         widths = [width, classes] if hidden is None else [width, hidden, classes]
         for fan_in, fan_out in pairwise(widths):
             start = torch.stack([_glorot_uniform(fan_in, fan_out, generator) for generator in generators])
-            # all strengths of a dataset read the same rows: one product with their first weights side by side
+            # all strengths of a data set have the same inputs: their first weights are one matrix
             axes = "t (m o) i" if not self.weights else "(t m) o i"
             self.weights.append(nn.Parameter(repeat(start, f"t i o -> {axes}", m=self.probes).clone()))
             self.biases.append(nn.Parameter(torch.zeros_like(self.weights[-1][:, :, :1])))
         self.register_buffer("l2", l2)
 
     def forward(self, inputs: Float[Tensor, "t n d"]) -> tuple[Float[Tensor, "t m k n"], Float[Tensor, "t m"]]:
-        """Logits, and the penalty: half the squared length of the weights times its strength; biases are free.
+        """Return logits and penalties (l2 / 2 times squared weights; biases are free).
 
-        Rows come last, since a softmax over a few classes is fastest when the numbers beside each other are rows'.
+        Rows are the last axis: a softmax over few classes is fastest along contiguous rows.
         """
         first, *others = self.weights
         squares = reduce(first.square(), "t (m o) d -> t m", "sum", m=self.probes)
@@ -72,7 +72,7 @@ class ProbeStack(nn.Module):
 
     @torch.no_grad()
     def logits(self, row: int, probe: int, inputs: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
-        """The read-out of one dataset's ``probe``-th strength."""
+        """Return the logits of the ``probe``-th strength of data set ``row``."""
         outputs = inputs.T
         for depth, (weights, biases) in enumerate(zip(self.weights, self.biases, strict=True)):
             folds = "t (m o) i -> (t m) o i" if depth == 0 else "(t m) o i -> (t m) o i"
@@ -84,7 +84,7 @@ class ProbeStack(nn.Module):
 
 
 class ProbeScores(Metric):
-    """Mean loss and accuracy of every probe over the rows since the last reset; stacks one after another."""
+    """Mean loss and accuracy of every probe since the last reset; stacks are concatenated."""
 
     full_state_update = False
     loss: Tensor
@@ -98,7 +98,7 @@ class ProbeScores(Metric):
             self.add_state(name, torch.zeros(shape), dist_reduce_fx="sum")
 
     def update(self, loss: Float[Tensor, "t m"], correct: Int[Tensor, "t m"], rows: Int[Tensor, "t m"]) -> None:
-        """Sums over the rows of a batch."""
+        """Add the sums over the rows of a batch."""
         self.loss += loss
         self.correct += correct
         self.rows += rows
@@ -108,7 +108,7 @@ class ProbeScores(Metric):
 
 
 class ProbeModule(lightning.LightningModule):
-    """Trains stacks of probes with Adam on cross-entropy plus L2, the rate falling linearly to ``final_rate``."""
+    """Stacks of probes trained by Adam on cross-entropy plus L2; the learning rate decays linearly."""
 
     def __init__(
         self,
@@ -156,7 +156,7 @@ class ProbeModule(lightning.LightningModule):
         return Curves(**{name: torch.stack(values) for name, values in self.history.items()})
 
     def _losses(self, batch: list[StackBatch], scores: ProbeScores) -> Tensor:
-        """The sum over probes of mean loss and penalty in this batch; adds the losses up for the curves."""
+        """Return the sum over probes of mean loss and penalty; update ``scores``."""
         losses, penalties, corrects, rows = [], [], [], []
         for stack, part in zip(self.stacks, batch, strict=True):
             logits, penalty = stack(part.inputs)
@@ -177,6 +177,6 @@ class ProbeModule(lightning.LightningModule):
 
 
 def _glorot_uniform(fan_in: int, fan_out: int, generator: torch.Generator) -> Float[Tensor, "fan_in fan_out"]:
-    """Keras' default for a dense layer (Glorot & Bengio 2010, equation 16)."""
+    """Draw initial weights as Keras does for dense layers (Glorot & Bengio 2010, equation 16)."""
     limit = (6.0 / (fan_in + fan_out)) ** 0.5
     return (torch.rand(fan_in, fan_out, generator=generator) * 2 - 1) * limit

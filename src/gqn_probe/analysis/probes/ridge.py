@@ -1,4 +1,4 @@
-"""Ridge regression from one eigendecomposition, shared by all targets and strengths.
+"""Ridge regression from one eigendecomposition, shared by all targets and strengths; the label-free tally.
 
 With centred rows X (n x f), centred values Y (n x j) and strength l, both forms give the same predictions:
 
@@ -6,10 +6,9 @@ With centred rows X (n x f), centred values Y (n x j) and strength l, both forms
     dual    K (K + l n I)^-1 Y          where rows are fewer (n x n); K = XX', or any other kernel
 
 Leaving out row i changes its residual by the factor 1 / (1 - H_ii), H = K (K + l n I)^-1 + 1/n (Hastie, Tibshirani &
-Friedman, "The elements of statistical learning", equation 7.64): cross-validation without a second fit. Columns are
-centred and share one scale: divided by its own deviation, a nearly dead unit would be blown up to weigh as much as any.
-
-The label-free tally is such a regression, too: of the constant 1 on single views.
+Friedman, "The elements of statistical learning", equation 7.64): leave-one-out cross-validation without refitting.
+Columns are centred and share one scale: divided by their own deviations, units that are nearly dead would be amplified
+to weigh as much as any.
 """
 
 from collections.abc import Sequence
@@ -24,19 +23,19 @@ from gqn_probe.analysis.probes.dataset import ProbeDataset, to_principal_axes
 from gqn_probe.analysis.probes.evaluation import ProbeResult, evaluate_splits
 from gqn_probe.analysis.probes.standardization import CHUNK
 
-LEAST = 1e-12  # strength, for equations that would be singular
-TALLY_STRENGTHS = (1e-8, 1e-6, 1e-4, 1e-2, 1.0)  # times the number of views and their mean square
-NUMBERS = 1 << 21  # read at a time where rows are many
+LEAST = 1e-12  # least strength, for singular equations
+TALLY_STRENGTHS = (1e-8, 1e-6, 1e-4, 1e-2, 1.0)  # in units of the sum of squares of all views
+NUMBERS = 1 << 21  # values read at a time where rows are streamed
 
 
 @dataclass(frozen=True)
 class Ridge:
-    """Regression of the value itself; the class is the one whose value is nearest.
+    """Ridge regression of the count; the predicted class is the nearest count.
 
-    The order of classes is part of the model, so that it can be asked about values it was not trained on.
+    Unlike a softmax it can extrapolate to counts that it was not trained on.
     """
 
-    l2: Sequence[float]  # times the number of training rows, on rows whose columns have unit mean square
+    l2: Sequence[float]  # candidate strengths for standardised columns, a training row; selected on validation rows
 
     def evaluate(self, datasets: Sequence[ProbeDataset], values: Float[Tensor, " k"], device: str) -> list[ProbeResult]:
         return [self._evaluate(dataset, values) for dataset in datasets]
@@ -46,13 +45,13 @@ class Ridge:
         fit = fit_ridge(dataset, values[dataset.labels][:, None], self.l2)
 
         def logits(features: Float[Tensor, "n f"]) -> Float[Tensor, "n k"]:
-            return -0.5 * (fit.predict(features) - values) ** 2 / fit.spread  # of a Gaussian about the prediction
+            return -0.5 * (fit.predict(features) - values) ** 2 / fit.spread  # Gaussian about the prediction
 
         return evaluate_splits(dataset, logits, values, fit.strength, None)
 
 
 class RidgeFit(NamedTuple):
-    """A regression on standardised rows along their axes, whose strength was chosen on validation rows."""
+    """Ridge regression on standardised rows along principal axes, its strength selected on validation rows."""
 
     weights: Float[Tensor, "f j"]
     offset: Float[Tensor, " j"]
@@ -64,8 +63,8 @@ class RidgeFit(NamedTuple):
 
 
 def fit_ridge(dataset: ProbeDataset, values: Float[Tensor, "n j"], strengths: Sequence[float]) -> RidgeFit:
-    """The primal form, which along principal axes is a division; the strength that validation rows choose."""
-    assert dataset.squares is not None, "a dataset along its axes"
+    """Fit ridge regression, which along principal axes is a division; select the strength on validation rows."""
+    assert dataset.squares is not None, "the data set must be rotated to its principal axes"
     train, validation = dataset.split.train, dataset.split.validation
     offset = values[train].mean(dim=0)
     products = [dataset.features[part].T @ (values[part] - offset) for part in train.split(CHUNK)]
@@ -80,30 +79,28 @@ def fit_ridge(dataset: ProbeDataset, values: Float[Tensor, "n j"], strengths: Se
 
 
 class Block(NamedTuple):
-    """The columns of one target among values that are fitted together."""
+    """Columns of one target among the values that are fitted together."""
 
     start: int
     stop: int
-    classes: bool = (
-        False  # one column a class, of which the largest is read: right or wrong is what strengths differ in
-    )
+    classes: bool = False  # one-hot columns, predicted by the largest; strengths are selected by misclassification
 
 
 class Predicted(NamedTuple):
-    """What ridge makes of all rows."""
+    """Predictions of ridge regression for all rows."""
 
     values: Float[Tensor, "n j"]
-    left_out: Float[Tensor, "a j"]  # of each training row, by the fit to all others
-    errors: Float[Tensor, " block"]  # of training rows left out, summed over each block: squared, or of classes misread
+    left_out: Float[Tensor, "a j"]  # leave-one-out predictions of training rows
+    errors: Float[Tensor, " block"]  # leave-one-out error of each block: squared, or misclassified rows
 
 
 class KernelRidge:
-    """Ridge in the dual form, for many targets at once; each target's strength is the best at leaving out one row.
+    """Kernel ridge regression (dual form) of many targets, each with its strength by leave-one-out cross-validation.
 
     Args:
-        kernel: products of all rows with each other; only those of ``train`` are fitted.
+        kernel: Gram matrix of all rows.
         train: the rows to fit, one an object, so that leaving out a row leaves out an object.
-        strengths: of which each target gets its own, in units of the mean square of a centred row.
+        strengths: candidates, in units of the mean eigenvalue of the centred training Gram matrix.
     """
 
     def __init__(self, kernel: Float[Tensor, "n n"], train: Int[Tensor, " a"], strengths: Sequence[float]) -> None:
@@ -120,15 +117,15 @@ class KernelRidge:
         self.scale = float(self.variances.mean())
 
     def predict(self, values: Float[Tensor, "n j"], blocks: Sequence[Block]) -> Predicted:
-        """Predictions of all rows; ``values`` of other than training rows are not read.
+        """Predict all rows; ``values`` are read at training rows alone.
 
-        Where no strength betters the mean by a standard error, the mean is predicted: chance is not fitted. Of classes,
-        of which the mean would name one alone, the strength that misreads fewest is kept.
+        A target for which no strength improves on the mean by one standard error is predicted by the mean, which keeps
+        noise from being fitted. For classes, whose mean names one class alone, the best strength is used in any case.
         """
         wanted = values[self.train].double()
         offset = wanted.mean(dim=0)
         along = self.axes.T @ (wanted - offset)
-        alone = (wanted - offset) * (len(self.train) / (len(self.train) - 1))  # residuals to the mean of the others
+        alone = (wanted - offset) * (len(self.train) / (len(self.train) - 1))  # leave-one-out residuals of the mean
         residuals = [self._left_out(along, strength) for strength in self.strengths]
         predicted, left_out, errors = offset.repeat(len(self.rows), 1), wanted - alone, []
         for block in blocks:
@@ -148,7 +145,7 @@ class KernelRidge:
         return self.variances + max(strength, LEAST) * max(self.scale, LEAST)
 
     def _left_out(self, along: Float[Tensor, "a j"], strength: float) -> Float[Tensor, "a j"]:
-        """Residuals of training rows that are left out in turn."""
+        """Return the leave-one-out residuals of training rows."""
         shares = self.variances / self._damped(strength)
         residuals = self.axes @ (along * (1 - shares)[:, None])
         leverage = self.axes.square() @ shares + 1 / len(self.train)
@@ -156,12 +153,12 @@ class KernelRidge:
 
 
 class PrimalRidge:
-    """The same in the primal form, for rows whose products with each other would not fit into memory.
+    """The same as linear ``KernelRidge`` in the primal form, for objects whose Gram matrix exceeds memory.
 
-    Rows are read in chunks, once for the products of their features, and three times for each prediction.
+    Rows are read in chunks: once for the covariance, three times for each prediction.
 
     Args:
-        rows: of all objects; may be memory-mapped.
+        rows: features of all objects; may be memory-mapped.
         train, strengths: as of ``KernelRidge``.
     """
 
@@ -179,7 +176,7 @@ class PrimalRidge:
         self.scale = float(self.variances.sum()) / len(train)
 
     def predict(self, values: Float[Tensor, "n j"], blocks: Sequence[Block]) -> Predicted:
-        """As ``KernelRidge.predict``, to rounding."""
+        """Predict as ``KernelRidge.predict``, equal up to rounding."""
         chunk, number = self._chunk(values.shape[1]), len(self.train)
         offset = values[self.train].mean(dim=0, dtype=torch.float64)
         along = torch.zeros(())
@@ -228,20 +225,20 @@ class PrimalRidge:
         strength: int,
         weights: Float[Tensor, "f j"],
     ) -> Float[Tensor, "part j"]:
-        """Residuals of training rows that are left out in turn."""
+        """Return the leave-one-out residuals of training rows."""
         leverage = along.square() @ (1 / self._damped(self.strengths[strength])) + 1 / len(self.train)
         return (wanted - along @ weights) / (1 - leverage).clamp(min=1e-6)[:, None]
 
 
 def _strength(of_rows: Float[Tensor, "m a"], of_mean: Float[Tensor, " a"], classes: bool) -> int | None:
-    """Which strength errs least on rows left out; None where it betters the mean by less than a standard error."""
+    """Return the strength of least leave-one-out error; None if its gain over the mean is below a standard error."""
     best = int(of_rows.sum(dim=1).argmin())
     gain = of_mean - of_rows[best]
     return best if classes or gain.mean() > gain.std() / len(gain) ** 0.5 else None
 
 
 def _errors(wanted: Float[Tensor, "a j"], residuals: Float[Tensor, "a j"], classes: bool) -> Float[Tensor, " a"]:
-    """Of each row its squared error; of classes whether it is misread, and of equals the lesser squared error."""
+    """Return each row's squared error; for classes its misclassification, ties broken by squared error."""
     squares = residuals.square().sum(dim=1)
     if not classes:
         return squares
@@ -249,18 +246,18 @@ def _errors(wanted: Float[Tensor, "a j"], residuals: Float[Tensor, "a j"], class
 
 
 def dual_bytes(rows: int) -> int:
-    """Memory that the dual form takes: products of all rows, centred, and their axes, in double precision."""
+    """Return the bytes that the dual form takes: Gram matrix, its centred copy and eigenvectors in double precision."""
     return 40 * rows**2
 
 
 def linear_kernel(rows: Float[Tensor, "n f"]) -> Float[Tensor, "n n"]:
-    """Products of centred rows."""
+    """Return the Gram matrix of centred rows, in double precision."""
     centred = rows - rows.mean(dim=0)
     return (centred @ centred.T).double()
 
 
 def gaussian_kernel(linear: Float[Tensor, "n n"], width: float) -> Float[Tensor, "n n"]:
-    """``exp(-d^2 / (2 w^2))``, d the distance of two rows and w ``width`` times their median distance."""
+    """Return ``exp(-d² / 2w²)`` for distances d of rows and w = ``width`` times the median distance."""
     squares = linear.diagonal()
     distances = (squares[:, None] + squares - 2 * linear).clamp(min=0)
     median = distances[~torch.eye(len(linear), dtype=torch.bool)].median().clamp(min=1e-12)
@@ -270,11 +267,14 @@ def gaussian_kernel(linear: Float[Tensor, "n n"], width: float) -> Float[Tensor,
 def tally_direction(
     views: Float[Tensor, "n f"], held: Float[Tensor, "a f"], strengths: Sequence[float] = TALLY_STRENGTHS
 ) -> Float[Tensor, " f"]:
-    """The direction along which single views have length 1: the ridge regression of the constant 1 on ``views``.
+    """Fit w such that w · view = 1 for single views: ridge regression of a constant, without an offset.
 
-    Its strength is the one under which ``held``, views of other objects, come nearest to 1. It has seen neither a sum
-    nor a count; yet its product with a sum of k views is about k, whatever the views. What reads a count so well needs
-    no more than that r adds up views which are all non-negative.
+    The fit sees neither sums nor counts, yet w · r is about k for a sum r of any k views. Where rounding it gives the
+    count, r need hold nothing but that it is a sum of non-negative views.
+
+    Args:
+        views: of training objects.
+        held: views of other objects, on which the strength is selected.
     """
     products = sum(part.double().T @ part.double() for part in views.split(CHUNK))
     squares, axes = torch.linalg.eigh(products)
@@ -288,5 +288,5 @@ def tally_direction(
 def tally(
     sums: Float[Tensor, "n f"], direction: Float[Tensor, " f"], counts: Float[Tensor, " k"]
 ) -> Float[Tensor, "n k"]:
-    """Logits of the number of summed views: the nearest of ``counts`` is the likeliest."""
+    """Return logits of the number of summed views, w · r: largest for the nearest of ``counts``."""
     return -((sums @ direction)[:, None] - counts).square()

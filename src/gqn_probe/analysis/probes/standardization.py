@@ -1,4 +1,4 @@
-"""How rows are standardised, and the axes along which probes learn: all from training rows alone."""
+"""Standardisation of rows and their principal axes, estimated on training rows alone."""
 
 from collections.abc import Iterable
 from typing import Literal
@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 CHUNK = 8192  # rows read at a time
-DEAD = 1e-6  # deviation over mean below which a column is taken for constant
+DEAD = 1e-6  # coefficient of variation below which a column counts as constant
 
 Scaling = Literal["common", "column"]
 
@@ -16,11 +16,11 @@ Scaling = Literal["common", "column"]
 def column_moments(
     features: Float[Tensor, "n d"], rows: Int[Tensor, " a"], scaling: Scaling = "common"
 ) -> tuple[Float[Tensor, " d"], Float[Tensor, " d"]]:
-    """Mean and scale of the columns over ``rows``, in two streamed passes.
+    """Return mean and scale of the columns over ``rows``, in two streamed passes.
 
-    The scale is one for all columns, the root of their mean variance: a unit that hardly ever fires must not be blown
-    up to weigh as much as any. ``column`` gives each its own deviation, for columns in different units. A column
-    without variance has an infinite scale, which leaves it out.
+    ``common`` is one scale for all columns, the root of their mean variance, so that a unit that hardly ever fires is
+    not amplified to weigh as much as any; ``column`` is the standard deviation of each, for columns in different units.
+    The scale of a constant column is infinite, which removes it.
     """
     mean = torch.stack([features[part].double().sum(dim=0) for part in rows.split(CHUNK)]).sum(dim=0) / len(rows)
     squares = [(features[part].double() - mean).square().sum(dim=0) for part in rows.split(CHUNK)]
@@ -34,7 +34,7 @@ def column_moments(
 def principal_axes(
     parts: Iterable[Float[Tensor, "_ d"]],
 ) -> tuple[Float[Tensor, " d"], Float[Tensor, "d d"]]:
-    """Mean squares along the principal axes of standardised rows, which come in parts, and the axes: a rotation."""
+    """Return the mean squares along the principal axes of standardised rows, given in parts, and the axes (columns)."""
     products, number = torch.zeros(()), 0
     for part in parts:
         rows = part.double()

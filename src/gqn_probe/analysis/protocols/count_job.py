@@ -1,4 +1,4 @@
-"""One job of the sweep: r of every scene at one count, and how well a query is predicted from it."""
+"""The job of one count: r of every scene, and the prediction of a held-out query view from it."""
 
 import json
 from collections.abc import Iterator
@@ -22,28 +22,28 @@ from gqn_probe.data.store.store_reader import scene_names
 from gqn_probe.progress import progress
 from gqn_probe.types import to_unit
 
-BATCH = 8  # scenes predicted at a time: part of what the prior's draws depend on
+BATCH = 8  # scenes predicted at a time; the random draws depend on it
 
 
 class Prediction(NamedTuple):
     """Images of a batch of scenes in 0..1, not clamped."""
 
     truth: Float[Tensor, "b c h w"]
-    reconstruction: Float[Tensor, "b c h w"]  # by the posterior, which has seen the truth
-    sample: Float[Tensor, "b c h w"]  # by the prior
-    shuffled: Float[Tensor, "b c h w"]  # by the prior, from the representation of another scene
-    nearest: Float[Tensor, "b c h w"]  # the context view of the nearest camera
-    mean: Float[Tensor, "b c h w"]  # of all views that no one is asked for
-    samples: Float[Tensor, "b sample c h w"]  # by the prior, several
-    scores: dict[str, Float[Tensor, " b"]]  # KL, and what uncertainty.py says of several samples
+    reconstruction: Float[Tensor, "b c h w"]  # from the posterior, which is given the truth
+    sample: Float[Tensor, "b c h w"]  # from the prior
+    shuffled: Float[Tensor, "b c h w"]  # from the prior, given the representation of another scene
+    nearest: Float[Tensor, "b c h w"]  # the context view whose camera is nearest
+    mean: Float[Tensor, "b c h w"]  # over all views that are no query
+    samples: Float[Tensor, "b sample c h w"]  # several from the prior
+    scores: dict[str, Float[Tensor, " b"]]  # KL, and the metrics of uncertainty.py
     query_seen: bool
 
 
 def run_count(study_inputs: StudyInputs, count: int, settings: StudySettings, folder: Path) -> Path:
-    """Write the files of one count to ``folder``; ``job.json`` comes last and says that the others are whole.
+    """Write the files of one count to ``folder``; ``job.json``, written last, marks the job as complete.
 
     Raises:
-        ValueError: the scenes have not enough views for the count, or an input is unknown.
+        ValueError: the scenes have too few views for the count, or an input is unknown.
     """
     study_inputs.check(count)
     settings = settings.supported_by(study_inputs.network)
@@ -63,7 +63,7 @@ def run_count(study_inputs: StudyInputs, count: int, settings: StudySettings, fo
     return folder
 
 
-@torch.no_grad()  # for the generator below too: it runs while this one waits for it
+@torch.no_grad()  # covers the generator below, too, which runs inside of this function
 def _reconstruct(study_inputs: StudyInputs, count: int, settings: StudySettings, folder: Path) -> None:
     rows, pictures = [], {"truth": [], "reconstruction": [], "sample": [], "samples": []}
     names = scene_names(study_inputs.scenes[: settings.reconstruct])
@@ -94,7 +94,7 @@ def _reconstruct(study_inputs: StudyInputs, count: int, settings: StudySettings,
 
 
 def _predictions(study_inputs: StudyInputs, count: int, settings: StudySettings) -> Iterator[Prediction]:
-    """The query of the first scenes, predicted in batches of fixed composition."""
+    """Yield predictions of the first scenes' queries in batches of fixed composition."""
     some = study_inputs.scenes[: settings.reconstruct]
     if not len(some):
         return
@@ -133,7 +133,7 @@ def _predictions(study_inputs: StudyInputs, count: int, settings: StudySettings)
 
 
 def _nearest(cameras: Float[Tensor, "s v p"], selection: Selection, query: Tensor) -> Tensor:
-    """The context view whose camera position is nearest to the query's."""
+    """Return the context view whose camera is nearest to the query's."""
     everyone = torch.arange(len(cameras))
     positions = cameras[everyone[:, None], selection.views, :3]
     distance = (positions - cameras[everyone, query][:, None, :3]).norm(dim=-1)
@@ -141,7 +141,7 @@ def _nearest(cameras: Float[Tensor, "s v p"], selection: Selection, query: Tenso
 
 
 def _mean_image(frames: UInt8[Tensor, "s v c h w"], query: Int[Tensor, " s"]) -> Float[Tensor, "c h w"]:
-    """Of all views but the queries, so that it holds nothing of them."""
+    """Return the mean of all views but the queries."""
     total = frames.sum(dim=(0, 1), dtype=torch.float64)
     asked = frames[torch.arange(len(frames)), query].sum(dim=0, dtype=torch.float64)
     return ((total - asked) / (255 * len(frames) * (frames.shape[1] - 1))).float()

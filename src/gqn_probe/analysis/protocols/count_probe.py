@@ -1,4 +1,4 @@
-"""Reading the count from r: every input under every control with every probe and seed, and the three answers."""
+"""Decoding of the count from r: all inputs, controls, probes and seeds, and the study's three answers."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -34,18 +34,18 @@ from gqn_probe.analysis.statistics.setting_differences import object_rows
 from gqn_probe.progress import progress
 from gqn_probe.results import Interval, ObjectScore, Outcome, Result
 
-COUNT_METRICS = ("mean_absolute_error", "within_one", "spearman", "adjacent_auc")  # not of other labels
-FEW_OBJECTS = 50  # objects, below which a study is a trial run
+COUNT_METRICS = ("mean_absolute_error", "within_one", "spearman", "adjacent_auc")  # undefined for object labels
+FEW_OBJECTS = 50  # below, a note says that a study is a trial run
 TALLY = "tally"
-DIRECTION_PROBE = "nearest_mean"  # beside the headline's: it reads nothing but directions
-# of which the description length is found
+DIRECTION_PROBE = "nearest_mean"  # a second probe of r / |r|, beside the headline's
+# controls with a description length
 MDL_CONTROLS = ("none", "norm", "direction", "untrained", "shuffled", "control_task")
-TALLY_CONTROLS = ("none", "repeated", "incoherent", "independent", "untrained")  # controls whose sums are tallied
+TALLY_CONTROLS = ("none", "repeated", "incoherent", "independent", "untrained")
 CONVENTION = "A count is the number of context images that r is formed from; the query is not counted."
 
 
 def counting_outcome(probe_inputs: ProbeInputs, settings: StudySettings) -> Outcome:
-    """The study of two or more counts.
+    """Run the study of two or more counts.
 
     Raises:
         ValueError: there are too few objects for a split, or an input is unknown.
@@ -54,7 +54,7 @@ def counting_outcome(probe_inputs: ProbeInputs, settings: StudySettings) -> Outc
 
 
 class CountProbe:
-    """All that is asked about the count, and of targets what the answers rest on."""
+    """Runs the count probes, their statistics and the decoding of targets."""
 
     def __init__(self, probe_inputs: ProbeInputs, settings: StudySettings) -> None:
         self.inputs, self.settings = probe_inputs, settings
@@ -67,7 +67,7 @@ class CountProbe:
         )
 
     def outcome(self) -> Outcome:
-        """Everything, as rows and sentences."""
+        """Run everything; return result rows and answers."""
         given, columns = self.settings.inputs[0], range(len(self.counts))
         rows = torch.stack([self.inputs.unreduced_rows(given, column)[:MAX_OBJECTS] for column in columns], dim=1)
         similarity = list(similarity_rows(rows, self.inputs.counts))
@@ -104,7 +104,7 @@ class CountProbe:
         )
 
     def _memory_bounded_batches(self, cases: Iterator[list[ProbeDataset]]) -> Iterator[list[ProbeDataset]]:
-        """All cases together, unless their rows' numbers and predictions would not fit into memory."""
+        """Yield batches of cases that are fitted together: all, unless labels and predictions exceed memory."""
         # bytes a row, of which each probe predicts a fifth
         predicted = 0.2 * (4 * len(self.counts) + 24) * len(self.settings.active_probes)
         of_dataset = (16 + predicted) * len(self.objects) * len(self.counts)
@@ -117,7 +117,7 @@ class CountProbe:
         yield batch
 
     def _cases(self) -> Iterator[list[ProbeDataset]]:
-        """Every input under every control, all seeds; a control that the stimuli cannot give becomes a note."""
+        """Yield the data sets of each input and control, all seeds; an inapplicable control becomes a note."""
         for name in self.settings.chosen:
             own_input = self.settings.control[name].input
             for given in [own_input] if own_input else self.settings.inputs:
@@ -131,10 +131,10 @@ class CountProbe:
                     yield case
 
     def _evaluate(self, datasets: Sequence[ProbeDataset]) -> dict[str, list[ProbeResult]]:
-        """Every dataset by every probe; dataset by dataset, so that its axes are found once for all probes."""
+        """Evaluate all probes data set by data set, so that each is rotated to its axes once for all probes."""
         results: dict[str, list[ProbeResult]] = {}
         values, device = self.counts.float(), self.inputs.study_inputs.device
-        for name, probe in self.settings.active_probes.items():  # a perceptron trains on all datasets side by side
+        for name, probe in self.settings.active_probes.items():  # perceptrons train on all data sets side by side
             results[name] = probe.evaluate(datasets, values, device) if isinstance(probe, Perceptron) else []
         with progress("fitting probes", len(datasets), "data sets") as advance:
             for dataset in datasets:
@@ -146,7 +146,7 @@ class CountProbe:
         return results
 
     def _has_object_labels(self, control: str) -> bool:
-        """Whether labels are of objects, not of counts: then no regression has a meaning."""
+        """True if labels are random, one an object: regression on them is meaningless."""
         return self.settings.control[control].labels == "object_label"
 
     def _units(self, control: str) -> Int[Tensor, " s"]:
@@ -157,7 +157,7 @@ class CountProbe:
         return None if encoder is None else torch.full((rows,), encoder)
 
     def _add(self, outcome: Outcome, name: CaseName, members: Sequence[ProbeResult]) -> None:
-        """The rows of one probe under one control, all seeds."""
+        """Add the result rows of one case, all seeds."""
         tested = Predictions.concatenate([member.test for member in members])
         encoders = [self._encoder(name.control, each.dataset.seed, len(each.test.labels)) for each in members]
         encoder = None if encoders[0] is None else torch.cat([each for each in encoders if each is not None])
@@ -172,7 +172,7 @@ class CountProbe:
         self.predictions[name] = tested.without_probability()
 
     def _tally_rows(self) -> Iterator[Result]:
-        """Of every sum, what the label-free tally reads."""
+        """Yield the results of the label-free tally on every input that is a sum."""
         wanted = [
             (given, name) for name in TALLY_CONTROLS if name in self.settings.chosen for given in self.settings.inputs
         ]
@@ -194,14 +194,14 @@ class CountProbe:
             tested = Predictions.concatenate(parts)
             encoder = None if encoders[0] is None else torch.cat([each for each in encoders if each is not None])
             for row in pooled_rows(case, tested, self.counts, self._units(name), self.permutations, encoder):
-                if row.metric not in ("loss", "adjacent_auc"):  # it says a number, not how likely each is
+                if row.metric not in ("loss", "adjacent_auc"):  # its logits are no probabilities
                     yield row
             self.predictions[case] = tested.without_probability()
 
     def _description_lengths(
         self, probe_name: str, probe: Linear, datasets: Sequence[ProbeDataset]
     ) -> Iterator[Result]:
-        """Bits a label by prequential code of the first input's training rows, all seeds together."""
+        """Yield the description length of the first input's training labels, bits a label, pooled over seeds."""
         groups: dict[CaseName, list[ProbeDataset]] = defaultdict(list)
         for dataset in datasets:
             if dataset.input == self.settings.inputs[0] and dataset.control in MDL_CONTROLS:
@@ -218,7 +218,7 @@ class CountProbe:
             yield Result.pooled(name, "description_length", found, n=len(torch.cat(bits)), split="train")
 
     def _extrapolation(self, probe_name: str, probe: Ridge, datasets: Sequence[ProbeDataset]) -> Iterator[Result]:
-        """Trained on the smaller half of the counts, asked about the larger, of objects never trained on."""
+        """Yield errors on the larger half of the counts of ridge regressions trained on the smaller half."""
         half = len(self.counts) // 2
         asked = [d for d in datasets if half > 1 and not self._has_object_labels(d.control)]
         small = [
@@ -240,7 +240,7 @@ class CountProbe:
                 yield Result.pooled(name, f"extrapolation_{metric}", found, n=len(error))
 
     def _selectivity(self) -> Iterator[Result]:
-        """Accuracy of counts less that of the control task on the same split of rows (Hewitt & Liang 2019)."""
+        """Yield accuracy less that of the control task on the same split of rows (Hewitt & Liang 2019)."""
         for name, predictions in self.predictions.items():
             task = self.predictions.get(name._replace(control="control_task"))
             if name.control == "row_split" and task is not None:
@@ -249,7 +249,7 @@ class CountProbe:
                 yield Result.pooled(case, "selectivity", found, n=len(predictions.labels))
 
     def _evidence(self) -> CountEvidence:
-        """What the first sentence rests on: the headline's probe on the first input."""
+        """Return the accuracies of the headline's probe on the first input, which the first answer rests on."""
         given, probe = self.settings.inputs[0], self.settings.headline
         of = {c.control: p for c, p in self.predictions.items() if (c.input, c.probe) == (given, probe)}
         full, norm = (of[name] for name in HEADLINE)
@@ -279,7 +279,7 @@ class CountProbe:
         )
 
     def _object_scores(self, decoder: TargetDecoder) -> Iterator[ObjectScore]:
-        """What the headline's probe reads of the count, and the linear one of targets, object by object."""
+        """Yield per-object scores of the headline's probe on the count and of the linear probe on targets."""
         source = Source(self.settings.inputs[0], "none")
         count = CaseName("count", *source, self.settings.headline)
         found: dict[tuple[CaseName, int | None], tuple[str, ClusterSums]] = {

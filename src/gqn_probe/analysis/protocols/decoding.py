@@ -1,8 +1,8 @@
-"""Decoding of targets beside the count from r, count by count, next to baselines: what each further image adds.
+"""Decoding of object and view properties from r and from baselines at each count.
 
-All targets of a count are read from one eigendecomposition of the products of objects (``ridge.py``), linearly and by a
-Gaussian kernel. Strength and width are chosen by leaving out one training object at a time; a fifth of the objects is
-held out by each seed and read once.
+Linear and Gaussian kernel ridge regression (``ridge.py``): one eigendecomposition of a Gram matrix serves all targets
+of a count. Strength and kernel width are selected by leave-one-out cross-validation on training objects; each seed
+tests another fifth of the objects.
 """
 
 from collections.abc import Iterator, Sequence
@@ -49,29 +49,29 @@ from gqn_probe.progress import progress
 from gqn_probe.results import Answer, Interval, Result
 
 LINEAR, NONLINEAR = "ridge", "kernel_ridge"
-BASELINES = ("pixels", "cameras", "untrained")  # controls that r is compared with
+BASELINES = ("pixels", "cameras", "untrained")  # controls that r is compared with, paired
 
 
 class Source(NamedTuple):
-    """Where rows come from: an input of the trained network, or a baseline under its control's name."""
+    """Input and control that rows come from."""
 
     input: str
     control: str
 
 
 class Score(NamedTuple):
-    """What a probe read of a target at a count, object by object."""
+    """Score of a target at a count, as sums over each object's rows."""
 
     metric: str  # "accuracy" or "r2"
-    sums: ClusterSums  # right of rows; of r2 squared errors of squared deviations from the mean
-    chance: float | None = None  # share of the commonest class
+    sums: ClusterSums  # correct rows of rows; of r2 squared errors of squared deviations from the mean
+    chance: float | None = None  # share of the most frequent class
 
     @property
     def interval(self) -> Interval:
         return proportion_interval(self.sums) if self.metric == "accuracy" else r2_interval(self.sums)
 
     def above(self, other: "Score") -> Interval:
-        """How much more it tells than another on the same objects, paired."""
+        """Return the difference to another score on the same objects, with its paired interval."""
         if self.metric == "accuracy":
             return proportion_difference(self.sums, other.sums)
         return linear_combination((self.sums, other.sums), (-1, 1))
@@ -81,7 +81,7 @@ Scores = dict[tuple[str, Source, str, int], Score]  # by target, source, probe a
 
 
 class TargetDecoder:
-    """Decodes object and view properties from every input and baseline at each count."""
+    """Decodes all targets from every input and baseline at each count."""
 
     def __init__(self, probe_inputs: ProbeInputs, settings: StudySettings) -> None:
         self.inputs, self.settings, self.counts = probe_inputs, settings, probe_inputs.counts
@@ -90,7 +90,7 @@ class TargetDecoder:
 
     @cached_property
     def sources(self) -> list[Source]:
-        """The inputs, each beside untrained encoders of its width; and what no network has seen."""
+        """The inputs, the same of untrained encoders, and the other baselines."""
         chosen = [name for name in BASELINES if name in self.settings.chosen]
         found = [Source(given, "none") for given in self.settings.inputs]
         if "untrained" in chosen:
@@ -100,7 +100,7 @@ class TargetDecoder:
         return found + [Source(name, name) for name in chosen if name != "untrained"]
 
     def rows(self, notes: list[str]) -> Iterator[Result]:
-        """Every target but the count; one that the stimuli cannot give becomes a note."""
+        """Decode every target but the count and yield results; a target that the stimuli lack becomes a note."""
         truths = self._truths(notes)
         if not any(truths):
             return
@@ -123,7 +123,7 @@ class TargetDecoder:
 
     @property
     def _streams(self) -> bool:
-        """Whether there are too many objects for their products with each other."""
+        """True if the Gram matrix exceeds memory."""
         return not self.settings.fits_memory(dual_bytes(len(self.objects)))
 
     def _probes(self, source: Source) -> tuple[str, ...]:
@@ -131,7 +131,7 @@ class TargetDecoder:
         return (LINEAR, NONLINEAR) if nonlinear else (LINEAR,)
 
     def _truths(self, notes: list[str]) -> list[list[EncodedTarget]]:
-        """For each count, the targets that have more than one value."""
+        """Return the targets of each count, without those that are constant."""
         scenes, known, left_out = self.inputs.study_inputs.scenes, self.settings.known_targets, {}
         truths: list[list[EncodedTarget]] = []
         for count in self.counts:
@@ -145,8 +145,8 @@ class TargetDecoder:
                     continue
                 truth = EncodedTarget(name, found, target_columns(found))
                 if isinstance(found, Classes) or has_variance(found):
-                    truths[-1].append(truth)  # one view covers nothing: there is no variance to tell
-        notes += [f"What r tells of {', '.join(names)} was left out: {why}." for why, names in left_out.items()]
+                    truths[-1].append(truth)  # coverage of one view is constant
+        notes += [f"Targets left out: {', '.join(names)} ({why})." for why, names in left_out.items()]
         return truths
 
     def _decode(
@@ -158,7 +158,7 @@ class TargetDecoder:
         kernels: "KernelCache",
         train_objects: int | None = None,
     ) -> None:
-        """Read every target on the objects that each seed holds out."""
+        """Decode the targets of one count on the objects that each seed holds out."""
         together = [t for t in truths if held_out_groups(t) is None]
         apart = [[t] for t in truths if held_out_groups(t) is not None]
         for group in filter(None, [together, *apart]):
@@ -170,7 +170,7 @@ class TargetDecoder:
                 split = split_groups(units[asked], seed)
                 train, test = asked[torch.cat([split.train, split.validation])], asked[split.test]
                 if train_objects is not None and len(train) < train_objects:
-                    break  # as of chirality, which is asked of some objects alone
+                    break  # chirality is defined for some objects alone
                 train = train[:train_objects]
                 encoder = kernels.encoder(seed)
                 predicted = kernels.predict(probe, train, values, blocks, encoder)
@@ -186,9 +186,9 @@ class TargetDecoder:
                 self.scores[truth.name, source, probe, count] = _score(truth, table, times, own)
 
     def _learning_curve(self, source: Source, truths: Sequence[EncodedTarget], kernels: "KernelCache") -> None:
-        """The same from fewer training objects, at the largest count; kept under minus their number.
+        """Decode at the largest count from fewer training objects; scores are stored under minus their number.
 
-        It ends with all that there are, which have been decoded already.
+        The last point, all training objects, has been decoded already.
         """
         most, last = round((1 - 1 / FOLDS) * len(self.objects)), self.counts[-1]
         for size in (size for size in self.settings.train_objects if size < most):
@@ -213,13 +213,13 @@ class TargetDecoder:
                 yield Result(*name, None, "test", count, "chance", score.chance, n=n)
 
     def baseline(self, target: str, source: Source, control: str, count: int, probe: str = LINEAR) -> Score | None:
-        """What a baseline tells of the same target; read linearly where no other probe read it."""
+        """Return a baseline's score of the same target by the same probe, else by the linear one."""
         other = Source(source.input if control == "untrained" else control, control)
         own = self.scores.get((target, other, probe, count))
         return own or self.scores.get((target, other, LINEAR, count))
 
     def rise(self, target: str, source: Source, probe: str = LINEAR, upto: int | None = None) -> Interval | None:
-        """From the smallest count that the target has a value at to ``upto`` (the largest), paired."""
+        """Return the paired change from the smallest count with a score to ``upto`` (default: the largest)."""
         own = [count for count in self.counts if (target, source, probe, count) in self.scores]
         last = own[-1] if upto is None and own else upto
         if last is None or own[0] == last:
@@ -227,7 +227,7 @@ class TargetDecoder:
         return self.scores[target, source, probe, last].above(self.scores[target, source, probe, own[0]])
 
     def answers(self) -> Iterator[Answer]:
-        """What further images add to the first input, and what training adds."""
+        """Yield the answers on further images and on training, for the first input."""
         given, last = self.settings.inputs[0], self.counts[-1]
         source = Source(given, "none")
         rises, gains = [], []
@@ -250,17 +250,14 @@ class TargetDecoder:
 
 
 class KernelCache:
-    """Products of all objects' rows of a source at one count, for as many encoders as there are.
-
-    Where it ``streams``, the rows themselves, whose products are of features.
-    """
+    """Gram matrices of a source at one count, one an encoder; the rows themselves if they are streamed."""
 
     def __init__(self, inputs: ProbeInputs, source: Source, column: int, *, streams: bool = False) -> None:
         self.inputs, self.source, self.column, self.streams = inputs, source, column, streams
         self.linear: dict[int | None, Tensor] = {}
 
     def encoder(self, seed: int) -> int | None:
-        """The newly initialised encoder of a seed; None where there is but one source of rows."""
+        """Return the untrained encoder of a seed; None for the trained network."""
         return seed % self.inputs.settings.untrained if self.source.control == "untrained" else None
 
     def predict(
@@ -271,7 +268,7 @@ class KernelCache:
         blocks: Sequence[Block],
         encoder: int | None,
     ) -> Predicted:
-        """Of all objects, from the training objects' values; the best kernel for each target."""
+        """Predict all objects from the training objects' values, with the best kernel for each target."""
         settings = self.inputs.settings
         if encoder not in self.linear:
             rows = self.inputs.unreduced_rows(self.source.input, self.column, encoder)

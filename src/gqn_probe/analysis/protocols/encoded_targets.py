@@ -1,4 +1,4 @@
-"""Targets' values as ridge fits them, several side by side, and how far a prediction is from them."""
+"""Targets encoded as columns of a multi-output regression, and the scores of its predictions."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -13,7 +13,7 @@ from gqn_probe.analysis.questions.targets import ALIKE, Classes, Values
 
 
 class EncodedTarget(NamedTuple):
-    """A target's values as ridge fits them, and where they stand among those fitted together."""
+    """A target and the columns that ridge regression fits."""
 
     name: str
     found: Classes | Values
@@ -21,26 +21,26 @@ class EncodedTarget(NamedTuple):
 
 
 def target_columns(found: Classes | Values) -> Float[Tensor, "s j"]:
-    """The columns that ridge fits: the values themselves, or one a class."""
+    """Return the columns to fit: values, or one-hot classes."""
     if isinstance(found, Values):
         return found.values
     return torch.nn.functional.one_hot(found.labels.clamp(min=0), found.kinds).float()
 
 
 def column_blocks(truths: Sequence[EncodedTarget]) -> list[Block]:
-    """Where each target stands among the columns of all."""
+    """Return the column range of each target in the concatenated columns."""
     stops = torch.tensor([0, *(truth.columns.shape[1] for truth in truths)]).cumsum(dim=0).tolist()
     spans = zip(truths, pairwise(stops), strict=True)
     return [Block(*span, classes=isinstance(truth.found, Classes)) for truth, span in spans]
 
 
 def held_out_groups(truth: EncodedTarget) -> Int[Tensor, " s"] | None:
-    """The groups that objects are held out with; None: each by itself."""
+    """Return the groups that are held out together; None: single objects."""
     return truth.found.groups if isinstance(truth.found, Classes) else None
 
 
 def applicable_objects(truth: EncodedTarget, objects: Int[Tensor, " s"]) -> tuple[Int[Tensor, " a"], Int[Tensor, " s"]]:
-    """The objects that a question is asked of, and what each is held out with."""
+    """Return the objects for which the target is defined, and the group of every object."""
     groups = held_out_groups(truth)
     if isinstance(truth.found, Classes) and groups is not None:
         return (truth.found.labels >= 0).nonzero()[:, 0], groups
@@ -48,7 +48,7 @@ def applicable_objects(truth: EncodedTarget, objects: Int[Tensor, " s"]) -> tupl
 
 
 def has_variance(found: Values) -> bool:
-    """Whether objects differ in it at all."""
+    """Return True if the scored values differ between objects."""
     values = found.values if found.derive is None else found.derive(found.values)
     return float(values.std(dim=0).max()) > ALIKE
 
@@ -56,14 +56,17 @@ def has_variance(found: Values) -> bool:
 def score_predictions(
     truth: EncodedTarget, predicted: Predicted, block: Block, train: Int[Tensor, " a"], test: Int[Tensor, " test"]
 ) -> Float[Tensor, "2 test"]:
-    """Of each test row whether its class was read, and 1; or its squared error, and that of the training mean."""
+    """Return numerator and denominator of the score by test row.
+
+    Of classes whether it is correct, and 1; of values its squared error, and that of the training mean.
+    """
     values, left_out = predicted.values[test, block.start : block.stop], predicted.left_out[:, block.start : block.stop]
     if isinstance(truth.found, Classes):
         return torch.stack([values.argmax(dim=1) == truth.found.labels[test], torch.ones(len(test))]).double()
     known, wanted = (truth.found.values[rows].double() for rows in (train, test))
     if truth.found.derive is not None:
         known, wanted, values, left_out = map(truth.found.derive, (known, wanted, values, left_out))
-        # what is derived from a blunt reading is biased: a line through training rows left out in turn sets it right
+        # shrinkage biases what is derived: a calibration line is fitted to leave-one-out predictions
         middle = left_out.mean(dim=0)
         slope = ((left_out - middle) * known).sum() / (left_out - middle).square().sum().clamp(min=1e-12)
         values = known.mean(dim=0) + slope.clamp(0, 1) * (values - middle)

@@ -1,4 +1,4 @@
-"""What the jobs of a sweep left: r at every count, queries and how well they were predicted, and which jobs failed."""
+"""Finding and reading the results of count jobs: representations, prediction errors, images."""
 
 import csv
 import hashlib
@@ -27,16 +27,16 @@ Metadata = Mapping[str, int | str]  # of ``job.json``
 
 
 class Jobs(NamedTuple):
-    """The jobs that ended well, by ascending count."""
+    """Complete jobs, by ascending count."""
 
     counts: tuple[int, ...]
     folders: tuple[Path, ...]
     failed: tuple[str, ...]  # folders without a result
-    left_out: tuple[str, ...] = ()  # folders with a result of other weights, data, settings or code
+    left_out: tuple[str, ...] = ()  # folders whose result is of other weights, data, settings or code
 
 
 class QueryScore(NamedTuple):
-    """One row of a job's ``reconstruction.csv``, which also holds the scene's name."""
+    """One row of a job's ``reconstruction.csv``, without the scene's name."""
 
     scene: int
     count: int  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -46,7 +46,7 @@ class QueryScore(NamedTuple):
 
 
 def job_metadata(study_inputs: StudyInputs, settings: StudySettings) -> Metadata:
-    """What the files of a job depend on beside its count; jobs of which it differs belong to other studies."""
+    """Return what the files of a job depend on beside its count: equal for all jobs of a study."""
     return {
         "scenes": len(study_inputs.scenes),
         "seed": settings.seed,
@@ -59,7 +59,7 @@ def job_metadata(study_inputs: StudyInputs, settings: StudySettings) -> Metadata
 
 
 def code_fingerprint() -> str:
-    """Identifies the source of this package, in hex."""
+    """Return a hash of this package's source, in hex."""
     root = Path(__file__).parents[2]
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):
@@ -68,18 +68,18 @@ def code_fingerprint() -> str:
 
 
 def is_done(folder: Path, count: int, metadata: Metadata) -> bool:
-    """Whether ``folder`` holds the files of this count, made of the same weights, data and settings by this code."""
+    """Return True if ``folder`` holds this count's files, made from the same weights, data, settings and code."""
     return _read_metadata(folder) == {"count": count, **metadata}
 
 
 def find_jobs(folders: Sequence[Path], metadata: Metadata) -> Jobs:
-    """Sort job folders by what their ``job.json`` says; a folder without one is a job that failed.
+    """Sort job folders into complete, failed (no ``job.json``) and left-out ones.
 
     Args:
-        metadata: what the study's own jobs depend on; those of others are left out, and logged.
+        metadata: of the study; jobs that differ from it are left out, with a warning.
 
     Raises:
-        ValueError: no job ended well, or two did the same count.
+        ValueError: no job is complete, or two are of the same count.
     """
     found = {folder: known for folder in folders if (known := _read_metadata(folder)) is not None}
     if not found:
@@ -104,12 +104,12 @@ def _read_metadata(folder: Path) -> Metadata | None:
 
 
 def read_representations(jobs: Jobs) -> Float[Tensor, "s k d"]:
-    """r of every scene at every count, as the jobs formed it."""
+    """Return r, averaged over positions, of every scene at every count."""
     return torch.stack([load_file(f / "representation.safetensors")["representation"] for f in jobs.folders], dim=1)
 
 
 def read_predictions(jobs: Jobs) -> list[QueryScore]:
-    """How well each query was predicted at each count."""
+    """Return the prediction errors of each query at each count."""
     rows = []
     for folder in jobs.folders:
         with (folder / "reconstruction.csv").open(newline="") as file:
@@ -121,7 +121,7 @@ def read_predictions(jobs: Jobs) -> list[QueryScore]:
 
 
 def prediction_rows(jobs: Jobs, objects: int) -> Iterator[Result]:
-    """Errors against count: mse on 0..1 and rmse on 0..255, KL in nats; which counts saw their query."""
+    """Yield mean prediction errors by count: mse on 0..1, rmse on 0..255, KL in nats; and if the query was seen."""
     tables: dict[tuple[str, int], torch.Tensor] = {}
     seen: dict[int, bool] = {}
     for row in read_predictions(jobs):
@@ -142,7 +142,7 @@ def prediction_rows(jobs: Jobs, objects: int) -> Iterator[Result]:
 
 
 def write_pictures(study_inputs: StudyInputs, jobs: Jobs, settings: StudySettings, folder: Path) -> None:
-    """The first scenes: context views in order, and at each count the query and what was predicted of it."""
+    """Write the context views of the first scenes, and their query and its predictions at each count."""
     some = study_inputs.scenes[: min(settings.show, settings.reconstruct)]
     tasks = [TASKS[settings.protocol](len(some), some.views, count, settings.seed) for count in jobs.counts]
     arrays = {

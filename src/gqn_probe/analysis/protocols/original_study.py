@@ -1,10 +1,10 @@
-"""The original study's classifier, to the letter (its README and script; ``experiment=original``).
+"""Replication of the original study's classifier (``experiment=original``), with the norm of r as a control.
 
 Of 15 views n are drawn anew for every n in 2..15, the last of which is the query: label n stands for n - 1 context
-images. A perceptron of r whole (256 numbers in the released network), 128 ReLU and a 16-way softmax, untouched inputs,
-Keras' Glorot start and Adam (rate 1e-3, epsilon 1e-7, batches of 32), 100 epochs on the first 80 % of the rows in scene
-order, validated on the rest. One split: what it shows is what that study showed. Beside it, the same classifier sees
-the length of r alone, which that study did not ask about: so it could not conclude that r tells more than that.
+images. The classifier is a perceptron on all of r (256 numbers in the released network) with 128 ReLU units and a
+16-way softmax, raw inputs, Keras' Glorot initialisation and Adam (rate 1e-3, epsilon 1e-7, batches of 32), trained for
+100 epochs on the first 80 % of rows in scene order and validated on the rest. The same classifier on the norms of r is
+the control that the original study lacked.
 """
 
 import math
@@ -28,9 +28,9 @@ from gqn_probe.analysis.questions.splits import Split
 from gqn_probe.analysis.statistics.headline import COUNT
 from gqn_probe.results import Answer, ConfusionCell, CurvePoint, Interval, Outcome, Result
 
-LABELS = 16  # of the softmax: 0 and 1 are never asked for
-TRAINED = 0.8
-ORIGINAL_WIDTH = 256  # numbers of r of the released network
+LABELS = 16  # classes of the softmax; 0 and 1 do not occur
+TRAINED = 0.8  # share of rows
+ORIGINAL_WIDTH = 256  # size of the released network's r
 CASES = tuple(CaseName("count", "whole", control, "original") for control in ("none", "norm"))
 CONVENTION = (
     "A count is the original study's label: the number of images drawn, of which the last is the query. "
@@ -41,7 +41,7 @@ CONVENTION = (
 def original_rows(
     study_inputs: StudyInputs, counts: tuple[int, ...], settings: StudySettings
 ) -> Float[Tensor, "s k d"]:
-    """r whole, of every scene and label."""
+    """Return all of r for every scene and label."""
     number, views = len(study_inputs.scenes), study_inputs.scenes.views
     contexts = [original_task(number, views, count, settings.seed).context for count in counts]
     return torch.stack([context_rows(study_inputs, "whole", context) for context in contexts], dim=1)
@@ -50,7 +50,7 @@ def original_rows(
 def original_outcome(
     representations: Float[Tensor, "s k d"], counts: tuple[int, ...], settings: StudySettings, *, device: str
 ) -> Outcome:
-    """Train the original's classifier on r of every scene and label, and on its norms; score their validation rows.
+    """Train the original's classifier on r and on its norms; score validation rows.
 
     Raises:
         ValueError: a label above 15, or too few rows to hold any out.
@@ -62,7 +62,7 @@ def original_outcome(
     if not 0 < trained < objects * number:
         raise ValueError(f"{objects * number} rows cannot be split in 80 % and 20 %; use more objects or counts")
     norms = TRANSFORMS["norm"](representations, torch.tensor(counts), torch.Generator())
-    norms = (norms - norms.mean(dim=(0, 1))) / norms.std(dim=(0, 1)).clamp(min=1e-12)  # lengths in the thousands
+    norms = (norms - norms.mean(dim=(0, 1))) / norms.std(dim=(0, 1)).clamp(min=1e-12)  # raw norms are in the thousands
     outcome = Outcome([], [], [], [], {}, "", CONVENTION, [])
     reached = {}
     for case, rows in zip(CASES, (representations, norms), strict=True):
@@ -92,10 +92,10 @@ def _classify(
     settings: StudySettings,
     device: str,
 ) -> Interval:
-    """Train and score the classifier with every seed; the rows of one case are added to ``outcome``."""
+    """Train the classifier with every seed, add its rows to ``outcome``; return its accuracy."""
     probe = settings.active_probes[settings.headline]
     if not isinstance(probe, Perceptron):
-        raise ValueError("the original study's classifier is a softmax one: choose probe=original")
+        raise ValueError("the original study's classifier is a perceptron: choose probe=original")
     features = rearrange(representations, "s k d -> (s k) d").contiguous()
     labels, rows = torch.tensor(counts).repeat(len(representations)), torch.arange(len(features))
     trained, owners, validated = math.floor(TRAINED * len(labels)), rows // len(counts), []
@@ -143,7 +143,7 @@ def _said(found: Interval) -> str:
 
 
 def _share(right: Tensor, seeds: int) -> Interval:
-    """The share of rows read rightly with Wilson's interval, which takes rows for independent; seeds add no rows."""
+    """Return accuracy with Wilson's interval over rows (not clustered, as in the original); seeds add no rows."""
     value = float(right.double().mean())
     rows = max(1, len(right) // max(1, seeds))
     test = binomtest(round(value * rows), rows).proportion_ci(method="wilson")

@@ -1,7 +1,7 @@
-"""Design matrices: the rows of every object and count for an input under a control, each made once.
+"""Design matrices of the probes: one row an object and count for each input and control.
 
-Wide read-outs are reduced to their leading axes view by view, so that every sum is reduced alike, whichever views it
-is of; what is decoded at one count is read from all numbers. Arrays are files in a scratch folder, mapped into memory.
+Count probes see wide read-outs along their leading axes, onto which single views are projected, so that sums of any
+views are projected alike; targets are decoded from all numbers. Arrays are memory-mapped files in a scratch folder.
 """
 
 import shutil
@@ -30,8 +30,8 @@ from gqn_probe.analysis.questions.controls import LABELLERS, TRANSFORMS, Control
 from gqn_probe.analysis.questions.splits import Split, folds_of, rows_of, split_groups, split_rows
 from gqn_probe.atomic_io import reserve
 
-AXIS_VIEWS = 4096  # views that the leading axes are found from
-COPIES = 3  # of its rows that a probe makes: along their axes, those of training, and their errors
+AXIS_VIEWS = 4096  # views that the leading axes are estimated from, at most
+COPIES = 3  # copies of its rows that a probe makes: rotated, of training, and errors
 
 
 class ProbeInputs:
@@ -54,12 +54,12 @@ class ProbeInputs:
         scratch.mkdir(parents=True, exist_ok=True)
 
     def close(self) -> None:
-        """Let go of the arrays and their files."""
+        """Release the arrays and delete their files."""
         self.arrays.clear()
         shutil.rmtree(self.scratch, ignore_errors=True)
 
     def dataset(self, input: str, name: str, seed: int) -> ProbeDataset:
-        """The rows of an input under the control called ``name``.
+        """Return the data set of an input under the control ``name``.
 
         Raises:
             ValueError: there are too few objects or shapes for the control.
@@ -87,10 +87,10 @@ class ProbeInputs:
         )
 
     def seeds(self, name: str) -> range:
-        """The seeds of the control called ``name``, which test each of its groups equally often.
+        """Return the seeds of the control ``name``, which test each of its groups equally often.
 
         Raises:
-            ValueError: the shapes that the control splits by are not known.
+            ValueError: the control splits by shape, and shapes are unknown.
         """
         control = self.settings.control[name]
         if control.split == "row":
@@ -98,10 +98,10 @@ class ProbeInputs:
         return self.settings.probe_seeds(folds_of(self.units(control)))
 
     def units(self, control: Control) -> Int[Tensor, " s"]:
-        """What each object is split and resampled with: itself, the objects it is mixed with, or its shape.
+        """Return the unit of split and intervals of each object: itself, its mixing group, or its shape.
 
         Raises:
-            ValueError: the control splits by shape, and shapes are not known.
+            ValueError: the control splits by shape, and shapes are unknown.
         """
         if control.mixes_objects:
             return self.mixing
@@ -109,24 +109,24 @@ class ProbeInputs:
             return self.objects
         factors = self.study_inputs.scenes.factors
         if factors is None:
-            raise ValueError("a split by shape needs stimuli whose shapes are known, such as rendered ones")
+            raise ValueError("a split by shape needs stimuli of known shapes, such as rendered ones")
         return factors.mirror_class.unique(return_inverse=True)[1]
 
     def is_view_readout(self, input: str) -> bool:
-        """Whether an input is made of read-outs of single views, which an untrained encoder has too."""
+        """Return True for read-outs of single views, which untrained encoders have, too."""
         return input != "views" and input not in generator_names(self.study_inputs.network)
 
     def encoder(self, control: Control, seed: int) -> int | None:
-        """Which newly initialised encoder a seed's rows are of; None for the trained one."""
+        """Return the untrained encoder that a seed's rows are of; None for the trained one."""
         return seed % self.settings.untrained if control.encoder == "untrained" else None
 
     @cached_property
     def mixing(self) -> Int[Tensor, " s"]:
-        """The objects that are mixed with each other."""
+        """The group within which each object is mixed."""
         return mixing_groups(len(self.objects), max(self.counts), self.settings.seed)
 
     def unreduced_rows(self, input: str, column: int, encoder: int | None = None) -> Float[Tensor, "s f"]:
-        """All numbers of an input at the count in ``column``, for the study's own contexts."""
+        """Return all numbers of an input at the count in ``column``, one row an object."""
         if (input, encoder) == ("pooled", None):
             return self.representations[:, column].contiguous()
         if input in generator_names(self.study_inputs.network):
@@ -141,7 +141,7 @@ class ProbeInputs:
         return rows
 
     def views(self, input: str, encoder: int | None = None) -> Float[Tensor, "s v f"]:
-        """A read-out of every view; a wide one along its leading axes."""
+        """Return a read-out of every view, projected onto its leading axes if wide."""
         key = ("views", input, encoder)
         if key not in self.arrays:
             phi = view_features(self._network(encoder), input)
@@ -172,10 +172,10 @@ class ProbeInputs:
     def _rows(self, input: str, control: Control, source: str, seed: int) -> Float[Tensor, "n f"]:
         name, encoder = control.input or input, self.encoder(control, seed)
         if control.transform == "divided" and not is_sum(self.study_inputs.network, name):
-            raise ValueError(f"{input} is no sum, and dividing it would tell the count")
+            raise ValueError(f"{input} is no sum, so that dividing it by the count would give the count away")
         if control.transform == "norm" and self._is_wide(name):
             key = (name, source, encoder, "norm")
-            if key not in self.arrays:  # norms are of all numbers
+            if key not in self.arrays:  # norms of all numbers, not of the projection
                 network, transform = self._network(encoder), TRANSFORMS["norm"]
 
                 def norms(count: int) -> Tensor:
@@ -194,18 +194,18 @@ class ProbeInputs:
         return rearrange(sums, "s k f -> (s k) f")
 
     def _is_wide(self, name: str) -> bool:
-        if name == "pooled" or not self.is_view_readout(name):  # the jobs' own r, which is kept as it is
+        if name == "pooled" or not self.is_view_readout(name):
             return False
         return view_features(self.study_inputs, name).shape[2] > self.settings.axes
 
     def _sums(self, name: str, source: str, encoder: int | None) -> Float[Tensor, "s k f"]:
-        """Rows before any transform, made once for all controls and seeds that share them."""
+        """Return sums before any transform, computed once for all controls and seeds."""
         key = (name, source, encoder)
         if key == ("pooled", "nested", None):
             return self.representations
         if key not in self.arrays and name in generator_names(self.study_inputs.network):
             if (source, encoder) != ("nested", None):
-                raise ValueError(f"{name} is traced for the study's own contexts alone")
+                raise ValueError(f"{name} is a state of the generator, which is traced for nested contexts alone")
             self._trace()
         if key not in self.arrays:
             network = self._network(encoder)
@@ -226,7 +226,7 @@ class ProbeInputs:
         )
 
     def _trace(self) -> None:
-        """All generator read-outs that are asked for, in one pass a count."""
+        """Compute all requested generator read-outs, in one pass a count."""
         scenes = self.study_inputs.scenes
         names = [name for name in self.settings.inputs if name in generator_names(self.study_inputs.network)]
         for column, count in enumerate(self.counts):
@@ -267,9 +267,9 @@ class ProbeInputs:
 
 
 def _leading_axes(phi: Float[Tensor, "s v f"], number: int) -> tuple[Float[Tensor, "f axis"], float]:
-    """The leading right singular vectors of views, and how much of their squared length those hold.
+    """Return the leading right singular vectors of views, and their share of the squared norm.
 
-    Not centred, so that the sum of reduced views is the reduced sum of views. No label is looked at.
+    Views are not centred, so that projecting commutes with summing; labels are not used.
     """
     rows = rearrange(phi, "s v f -> (s v) f")
     some = rows[torch.linspace(0, len(rows) - 1, min(AXIS_VIEWS, len(rows))).long()]

@@ -1,7 +1,7 @@
-"""Probes while a network is trained: small ones at its validations, as curves beside the loss.
+"""Lightning callback that probes r at validations: learning curves of decodability beside the loss.
 
-When does a network learn to count, when colour, when shape? A few held-out objects are read by the two probes that need
-no tuning: ridge regression that leaves out one object at a time, and the nearest other object.
+Probes that need no tuning on a few held-out objects: ridge regression with leave-one-out cross-validation, and the
+nearest neighbour.
 """
 
 from collections.abc import Sequence
@@ -28,11 +28,11 @@ class ProbesWhileTraining(L.Callback):
     """Logs ``val/knows/TARGET/PROBE/context_K`` and ``val/knows/count/PROBE`` at validations.
 
     Args:
-        every: validations from one reading to the next; None: never.
-        objects: of the validation split, the first so many.
-        counts: numbers of views that r is formed of.
-        targets: what is read, of those that a study knows; scenes that are not rendered by us have the count alone.
-        strengths: of ridge regression; leaving out one object chooses.
+        every: probe at every so-manieth validation; None: never.
+        objects: number of validation scenes, from the first.
+        counts: numbers of context views.
+        targets: names of decoding targets; scenes without known objects have the count alone.
+        strengths: candidate strengths of ridge regression.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class ProbesWhileTraining(L.Callback):
 
     @torch.no_grad()
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Read and log, unless it is not the turn."""
+        """Log the probes' scores at every ``every``-th validation."""
         data: Any = trainer.datamodule  # pyright: ignore[reportAttributeAccessIssue]
         self.validations += 1
         if self.every is None or self.validations % self.every or not isinstance(data, SceneDataModule):
@@ -70,7 +70,7 @@ class ProbesWhileTraining(L.Callback):
         phi = rearrange(torch.cat(parts), "s v d y x -> s v (d y x)")
         counts = [count for count in self.counts if count <= scenes.views]
         found = probe_scores(phi, scenes, counts, self.targets, self.strengths, aggregation=gqn.aggregation)
-        # The same on every device: all read the same objects.
+        # equal on every device: all probe the same objects
         pl_module.log_dict({f"val/knows/{name}": value for name, value in found.items()}, sync_dist=True)
 
 
@@ -83,7 +83,7 @@ def probe_scores(
     *,
     aggregation: str = "sum",
 ) -> dict[str, float]:
-    """Accuracy of classes and R2 of values, of objects left out; by ``TARGET/PROBE/context_K``, and of the count."""
+    """Return held-out accuracy of classes and R² of values by ``TARGET/PROBE/context_K``, and of ``count/PROBE``."""
     known: dict[str, float] = {}
     rows = []
     for count in counts:
@@ -93,7 +93,7 @@ def probe_scores(
         for name in targets if scenes.factors is not None else ():
             try:
                 truth = TARGETS[name](scenes, views)
-            except ValueError:  # these objects cannot be asked for it
+            except ValueError:  # undefined for these objects
                 continue
             readings = {"linear": _linear(products, truth, strengths), "nearest": _nearest(products, truth)}
             for probe, read in readings.items():
@@ -133,7 +133,7 @@ def _score(read: Float[Tensor, "s j"], truth: Classes | Values) -> float:
 
 
 def _count_scores(rows: Float[Tensor, "k s f"], strengths: Sequence[float]) -> dict[str, float]:
-    """Accuracy on the second half of the objects of what was learned of the first: which of the counts it is."""
+    """Return the accuracy of the count on the second half of the objects, trained on the first half."""
     kinds, objects, _ = rows.shape
     half = objects // 2
     place = rearrange(torch.arange(kinds * objects), "(k s) -> k s", k=kinds)

@@ -1,4 +1,4 @@
-"""The context-count study: what the jobs wrote, through a protocol, to the result files."""
+"""The context-count study: from the files of the count jobs to the result files."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -34,14 +34,14 @@ def run_study(
     *,
     notes: Sequence[str] = (),
 ) -> Path:
-    """Study all counts whose jobs ended well; write the result files to ``folder``.
+    """Run the study on all complete count jobs; write the result files to ``folder``.
 
     Args:
         jobs: job folders, in any order; one without ``job.json`` counts as failed, one of other settings is left out.
-        notes: what a reader must know beside what the study notes itself.
+        notes: caveats to be shown with the results, before those of the study itself.
 
     Raises:
-        ValueError: no job ended well, or there are too few objects for the splits.
+        ValueError: no job is complete, or there are too few objects for the splits.
     """
     folder.mkdir(parents=True, exist_ok=True)
     found = find_jobs(jobs, job_metadata(study_inputs, settings))

@@ -1,4 +1,4 @@
-"""The settings of a study, as plain values; their defaults are in ``conf/probe/``."""
+"""Settings of a study; defaults are in ``conf/probe/``."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,38 +12,38 @@ from gqn_probe.analysis.questions.splits import FOLDS
 from gqn_probe.analysis.questions.targets import TARGETS, Target
 from gqn_probe.choices import check_choice, check_names
 
-HEADLINE = ("none", "norm")  # r as it is, and its length
+HEADLINE = ("none", "norm")  # controls of the headline: r, and its length
 LEAST = dict.fromkeys(("objects", "seeds", "axes", "show", "permutations", "untrained"), 1) | {
     "seed": 0,
-    "reconstruct": 2,  # a control predicts each from another scene's representation
-    "samples": 2,  # a spread
+    "reconstruct": 2,  # a control predicts from the representation of another scene
+    "samples": 2,  # for a variance
 }
 
 
 @dataclass(frozen=True)
 class StudySettings:
-    """What is studied and how; counts are the jobs', everything else is here."""
+    """Everything that a study depends on beside its counts, network and scenes."""
 
     protocol: str  # "study" or "original"
-    objects: int  # scenes that r is formed of
-    seeds: int  # probe seeds; each holds out another fifth of the objects
+    objects: int  # number of scenes
+    seeds: int  # probe seeds; each tests another fifth of the objects
     seed: int  # of views, probe seeds and samples
-    inputs: Sequence[str]  # read-out points, see readouts.py; the headline is of the first
-    axes: int  # leading axes along which count probes see a wider input
-    targets: Sequence[str]  # what is read out, see targets.py
-    labels: str | None  # a table of own targets, see labels.py
+    inputs: Sequence[str]  # read-out points, see readouts.py; the first is that of the headline
+    axes: int  # leading axes that wider inputs of count probes are projected onto
+    targets: Sequence[str]  # decoding targets, see targets.py
+    labels: str | None  # CSV of user-defined targets, see labels.py
     probes: Mapping[str, Probe | None]  # by name; None switches one off
     controls: str | Sequence[str]  # "all", or names in ``control``
-    control: Mapping[str, Control]  # what there is to choose from
-    strengths: Sequence[float]  # of ridge when targets are decoded, see ridge.py
-    widths: Sequence[float]  # of Gaussian kernels, times the median distance
-    memory_gb: float  # of rows in memory at most; more are streamed from files
-    train_objects: Sequence[int]  # sizes of the learning curve, as far as there are so many
-    reconstruct: int  # scenes whose query is reconstructed at each count
-    samples: int  # drawn of each of these, for spread and likelihood
-    show: int  # of these, how many are kept as images
+    control: Mapping[str, Control]  # all controls by name
+    strengths: Sequence[float]  # candidates for the ridge regression of targets, see ridge.py
+    widths: Sequence[float]  # candidates for Gaussian kernels, in units of the median distance
+    memory_gb: float  # limit on rows in memory; larger data is streamed from files
+    train_objects: Sequence[int]  # training sizes of the learning curve; those above the data are left out
+    reconstruct: int  # scenes whose query is predicted at each count
+    samples: int  # samples of each of these, for spread and likelihood
+    show: int  # scenes of these whose images are written
     permutations: int
-    untrained: int  # newly initialised encoders, shared out among the seeds
+    untrained: int  # untrained encoders, distributed over the seeds
 
     def __post_init__(self) -> None:
         check_choice("probe.protocol", self.protocol, TASKS)
@@ -70,7 +70,7 @@ class StudySettings:
         check_names("control", self.chosen, self.control)
 
     def supported_by(self, network: Network) -> "StudySettings":
-        """The same without what a file of features does not have: weights to forget, images, another kind of r."""
+        """Return the settings without what a feature file lacks: untrained weights, images, positions to pool."""
         if not isinstance(network, FeatureFile):
             return self
         controls = [name for name in self.chosen if self._can(self.control[name], network)]
@@ -82,30 +82,30 @@ class StudySettings:
 
     @property
     def known_targets(self) -> dict[str, Target]:
-        """Registered targets, and those of the table of own labels."""
+        """Registered and user-defined targets by name."""
         return TARGETS | (read_labels(self.labels) if self.labels else {})
 
     @property
     def chosen(self) -> tuple[str, ...]:
-        """The controls to run; the headline's two, r as it is and its length, are always among them."""
+        """Names of the controls to run; always with those of the headline."""
         names = tuple(self.control) if self.controls == "all" else tuple(self.controls)
         return tuple(dict.fromkeys((*HEADLINE, *names)))
 
     def fits_memory(self, size: float) -> bool:
-        """Whether so many bytes may be kept in memory."""
+        """Return True if ``size`` bytes are within the limit on memory."""
         return size <= self.memory_gb * 1e9
 
     def probe_seeds(self, folds: int = FOLDS) -> range:
-        """Seeds that no study of another ``seed`` has; fewer folds are gone through as often as five would be."""
+        """Return the probe seeds, disjoint from those of a study of another ``seed``; in proportion to the folds."""
         number = max(1, round(self.seeds * folds / FOLDS))
         return range(self.seed * number, (self.seed + 1) * number)
 
     @property
     def active_probes(self) -> dict[str, Probe]:
-        """The probes that are not switched off."""
+        """Probes that are not switched off."""
         return {name: probe for name, probe in self.probes.items() if probe is not None}
 
     @property
     def headline(self) -> str:
-        """The probe that the headline is about: linear, or the first there is."""
+        """The probe of the headline: ``linear``, else the first."""
         return "linear" if "linear" in self.active_probes else next(iter(self.active_probes))

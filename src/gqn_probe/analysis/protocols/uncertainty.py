@@ -1,7 +1,6 @@
-"""Uncertainty of a GQN about a query, and its calibration: it is a distribution over images, not one image.
+"""Predictive uncertainty of a GQN and its calibration: spread of prior samples, likelihood of the true image.
 
-Eslami et al. 2018 say that its uncertainty falls with every observation. Three things show it: how much samples from
-the prior differ, how much the query itself would still tell (the KL, elsewhere), and the likelihood of the truth.
+Eslami et al. 2018 report that uncertainty falls with every observation. (The KL is computed with the reconstruction.)
 """
 
 import math
@@ -14,8 +13,8 @@ from gqn_probe.model import GQN
 from gqn_probe.model.gaussian import floor_nats
 from gqn_probe.training.metrics import silhouette_iou
 
-GREY_LEVELS = 255  # bits are those of an image in grey levels, as of other models of images
-SIGMA = 0.7  # the paper's last pixel deviation, for weights that do not say theirs
+GREY_LEVELS = 255  # bits a dimension are of images in grey levels, as usual
+SIGMA = 0.7  # the paper's final pixel deviation, for weights that do not state theirs
 
 
 def draw_samples(
@@ -26,7 +25,7 @@ def draw_samples(
     size: tuple[int, int],
     samples: int,
 ) -> Float[Tensor, "b sample c h w"]:
-    """Several samples of each query from the prior, in 0..1."""
+    """Draw several samples of each query from the prior, in 0..1."""
     drawn = gqn.sample_from(representation, cameras, size=size, samples=samples)
     return rearrange(drawn.float().clamp(0, 1), "(b s) c h w -> b s c h w", s=samples)
 
@@ -34,11 +33,11 @@ def draw_samples(
 def sample_scores(
     drawn: Float[Tensor, "b sample c h w"], truth: Float[Tensor, "b c h w"]
 ) -> dict[str, Float[Tensor, " b"]]:
-    """Scores of several samples of each query, a value a scene, on the 0..1 scale of frames.
+    """Compute the metrics of several samples of each query, one value a scene, on the 0..1 scale of frames.
 
     Returns:
-        ``spread_mse``: mean squared deviation of samples from their mean, as large as ``averaged_mse``, the error of
-        that mean, where uncertainty is calibrated; ``iou``: overlap of the silhouettes of one sample and the truth.
+        ``spread_mse``: variance of samples, equal to ``averaged_mse``, the error of their mean, if uncertainty is
+        calibrated; ``iou``: intersection over union of the silhouettes of one sample and the truth.
     """
     spread = reduce(drawn.var(dim=1), "b c h w -> b", "mean")
     error = reduce((drawn.mean(dim=1) - truth) ** 2, "b c h w -> b", "mean")
@@ -57,12 +56,13 @@ def likelihood_scores(
     *,
     samples: int,
 ) -> dict[str, Float[Tensor, " n"]]:
-    """The likelihood of the truth by importance sampling, at the pixel deviation that training ended with.
+    """Estimate the likelihood of the truth by importance sampling, at the final pixel deviation of training.
 
     ``n`` queries, one or more consecutive ones a scene.
 
     Returns:
-        ``nats_above_floor``: how much less likely than under a perfect mean; ``bits_per_dimension``: of grey levels.
+        ``nats_above_floor``: negative log-likelihood less that of a perfect mean; ``bits_per_dimension``: of grey
+        levels.
     """
     sigma = gqn.input_spec.sigma or SIGMA
     dimensions = truth[0].numel()

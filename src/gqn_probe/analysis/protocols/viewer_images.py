@@ -1,7 +1,7 @@
-"""Pictures for the report's viewer: a camera on a grid around some objects, predicted from k context images.
+"""Images of the report's interactive viewer: views of some objects on a grid of cameras, predicted from k images.
 
-Every picture that a reader can ask for is made beforehand, in sheets of one row an elevation and one column an azimuth:
-the truth, the mean and the deviation of samples of the prior at each k, and predictions without one of the images.
+All are rendered in advance, as sheets of one row an elevation and one column an azimuth: the truth, mean and standard
+deviation of prior samples at each k, and predictions without one of the context images.
 """
 
 import io
@@ -25,8 +25,8 @@ from gqn_probe.progress import progress
 from gqn_probe.training.novel_views import true_views
 from gqn_probe.types import Render, Scenes, to_unit
 
-QUALITIES = (100, 90, 80, 65, 50, 35, 20)  # of WebP, tried in turn until the sheets are small enough; 100 is lossless
-ROUND = 0.2  # deviation of the cameras' distances, as a share of their mean, up to which they are around an object
+QUALITIES = (100, 90, 80, 65, 50, 35, 20)  # of WebP, tried in turn until the size fits; 100 is lossless
+ROUND = 0.2  # coefficient of variation of camera distances up to which cameras are around an object
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class ViewerSettings:
     counts: Sequence[int]
     azimuths: int  # of cameras on a ring, at equal angles
     elevations: Sequence[float]  # of the rings, in degrees
-    samples: int  # of the prior, for each picture
-    megabytes: float  # of all sheets together, at most
+    samples: int  # prior samples a view
+    megabytes: float  # limit on the size of all sheets
 
     def __post_init__(self) -> None:
         for name in ("objects", "azimuths", "samples"):
@@ -48,7 +48,7 @@ class ViewerSettings:
             raise ValueError("viewer.counts and viewer.elevations must name at least one each; viewer=null makes none")
 
 
-@torch.no_grad()  # for the generator below too: it runs while this one waits for it
+@torch.no_grad()  # covers the generator below, too, which runs inside of this function
 def write_viewer(
     study_inputs: StudyInputs,
     settings: ViewerSettings,
@@ -58,12 +58,12 @@ def write_viewer(
     render: Render | None,
     chosen: Sequence[int] | None = None,
 ) -> Path | None:
-    """Write ``viewer.json`` and its sheets to ``folder``; None where cameras are not around an object.
+    """Write ``viewer.json`` and its sheets to ``folder``; return None if cameras are not around an object.
 
     Args:
-        chosen: places of the objects among the scenes; the first ones unless told.
-        seed: of the order in which views are added, which is the study's, and of the samples.
-        render: makes the truth from a camera of our choice; without it the nearest given view stands in.
+        chosen: indices of the scenes; default: the first ones.
+        seed: of the order of views (the study's), and of the samples.
+        render: renders the truth from a new camera; None shows the nearest given view in its place.
     """
     number = len(study_inputs.scenes)
     chosen = range(min(settings.objects, number)) if chosen is None else chosen
@@ -111,20 +111,20 @@ def write_viewer(
 
 
 def _rings(azimuths: int, elevations: Sequence[float], distance: float) -> Float[Tensor, "elevation azimuth 5"]:
-    """Raw cameras, a ring an elevation."""
+    """Return raw cameras on a ring at each elevation."""
     rings = [azimuth_orbit(azimuths, elevation=elevation) for elevation in elevations]
     return cameras_facing(torch.stack(rings), distance)
 
 
 def _degrees(raw: Float[Tensor, "v 5"]) -> list[list[float]]:
-    """Azimuth and elevation of cameras around the origin."""
+    """Return azimuth and elevation of cameras around the origin, degrees."""
     x, y, z = torch.nn.functional.normalize(raw[:, :3], dim=-1).unbind(dim=1)
     angles = torch.stack([torch.atan2(y, x), z.clamp(-1, 1).asin()], dim=1).rad2deg()
     return [[round(value, 1) for value in row] for row in angles.tolist()]
 
 
 def _given_elevations(scenes: Scenes, rings: int) -> list[float]:
-    """Angles between those of the given cameras, in degrees."""
+    """Return elevations within the range of the given cameras, degrees."""
     position = scenes.cameras[..., :3]
     given = torch.asin((position[..., 2] / position.norm(dim=-1)).clamp(-1, 1)).flatten()
     shares = torch.linspace(0.1, 0.9, rings) if rings > 1 else torch.tensor([0.5])
@@ -140,9 +140,9 @@ def _predictions(
     samples: int,
     seed: int,
 ) -> Iterator[list[tuple[Tensor, Tensor, Tensor]]]:
-    """Of each object, at each count: mean and deviation of samples from every camera, and what is predicted without.
+    """Yield for each object and count: mean and deviation of samples from every camera, predictions by omission.
 
-    Without each of the k images in turn, from the cameras of the middle ring, ``(k a) c h w``.
+    The latter are without each of the k images in turn, from the cameras of the middle ring, ``(k a) c h w``.
     """
     gqn, device = study_inputs.gqn.to(study_inputs.device), study_inputs.device
     phi = gqn.encode(to_unit(scenes.frames).to(device), study_inputs.encode_cameras(scenes.cameras).to(device))
@@ -173,16 +173,16 @@ def _bytes(images: Float[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"]:
 
 
 def _sheet(images: UInt8[Tensor, "n c h w"], columns: int) -> UInt8[np.ndarray, "height width rgb"]:
-    """Images in rows of ``columns``."""
+    """Arrange images in rows of ``columns``."""
     three = images.expand(-1, 3, -1, -1)
     return rearrange(three, "(row column) c h w -> (row h) (column w) c", column=columns).numpy()
 
 
 def _write_sheets(sheets: dict[str, UInt8[np.ndarray, "height width rgb"]], folder: Path, megabytes: float) -> int:
-    """Write ``NAME.webp`` at the best quality at which all together are small enough; the quality.
+    """Write ``NAME.webp`` at the best quality at which the total size fits; return the quality.
 
     Raises:
-        ValueError: they are too large at any.
+        ValueError: the size fits at none.
     """
     for stale in folder.glob("*.webp"):
         stale.unlink()

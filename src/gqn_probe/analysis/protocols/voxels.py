@@ -1,7 +1,6 @@
-"""Where r holds an object: which cells of a grid are filled, and in which colour, read linearly from r.
+"""Voxel grids decoded from r by ridge regression: occupancy and colour of each cell, for figures.
 
-A ridge regression is fitted on some objects and asked about others, at several counts, for the trained network and for
-one of newly initialised weights. Each object's cells stand in ``voxels.npz``, for figures to draw.
+Fitted on some objects and applied to held-out ones at several counts, for the trained and an untrained network.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,9 +23,9 @@ from gqn_probe.atomic_io import write_arrays
 from gqn_probe.data.store.store_reader import StoredScenes
 from gqn_probe.types import Factors
 
-INPUT = "whole"  # every number of r
-MIN_OBJECTS = 10  # objects from which a split can be made
-MAX_OBJECTS = 5000  # objects, of the first: products of all with each other are in memory
+INPUT = "whole"  # all numbers of r
+MIN_OBJECTS = 10  # for a split
+MAX_OBJECTS = 5000  # the Gram matrix is in memory
 
 
 def write_voxels(
@@ -39,18 +38,18 @@ def write_voxels(
     seed: int,
     untrained: int = 0,
 ) -> Path | None:
-    """Write ``voxels.npz``; None where the objects are not known, or too few.
+    """Write ``voxels.npz``; return None if the objects are unknown or too few.
 
-    It holds ``cells`` (g 3) in cubes from the middle, ``counts``, and of some held-out ``objects`` (o) ``true`` (o g)
-    and ``true_color`` (o g 3); for each count ``trained_K`` and ``untrained_K`` (o g), what is read of ``true``, and
-    ``trained_color_K`` and ``untrained_color_K`` (o g 3).
+    It holds ``cells`` (g 3) in cubes from the centre, ``counts``, and of some held-out ``objects`` (o) the true
+    occupancy ``true`` (o g) and ``true_color`` (o g 3); for each count K the decoded ``trained_K`` and ``untrained_K``
+    (o g), ``trained_color_K`` and ``untrained_color_K`` (o g 3).
 
     Args:
-        counts: numbers of context images; what the scenes have not enough views for is left out.
-        objects: how many held-out objects to show.
-        strengths: of the ridge, of which leaving out one object chooses.
-        seed: of the order in which views are added.
-        untrained: seed of the newly initialised weights; the study's own, so that their features are there already.
+        counts: numbers of context images; those above the scenes' usable views are left out.
+        objects: number of held-out objects to write.
+        strengths: candidates of the ridge regression.
+        seed: of the order of views.
+        untrained: seed of the untrained weights; the study's, whose features are cached.
     """
     if study_inputs.scenes.factors is None or len(study_inputs.scenes) < MIN_OBJECTS:
         return None
@@ -69,10 +68,10 @@ def write_voxels(
 def decode_voxels(
     networks: Mapping[str, StudyInputs], counts: Sequence[int], *, strengths: Sequence[float], seed: int
 ) -> dict[str, np.ndarray]:
-    """What each network's r tells of every cell of the objects that the read-out was not fitted on.
+    """Decode every cell of held-out objects from each network's r.
 
     Returns:
-        ``objects`` (o), which they are; ``cells`` (g 3); ``true`` (o g) and ``true_color`` (o g 3); and for each
+        ``objects`` (o), their indices; ``cells`` (g 3); ``true`` (o g) and ``true_color`` (o g 3); and for each
         network and count ``NAME_K`` (o g) and ``NAME_color_K`` (o g 3).
     """
     first = next(iter(networks.values()))
@@ -89,8 +88,8 @@ def decode_voxels(
         for count in counts:
             views = nested(number, network.scenes.views, count, seed)
             kernel = linear_kernel(context_rows(network, INPUT, views))
-            told = KernelRidge(kernel, train, strengths).predict(values, blocks).values[test].float()
-            occupied, mass = told.split([len(cells), 3 * len(cells)], dim=1)
+            decoded = KernelRidge(kernel, train, strengths).predict(values, blocks).values[test].float()
+            occupied, mass = decoded.split([len(cells), 3 * len(cells)], dim=1)
             mass = rearrange(mass, "o (g c) -> o g c", c=3)
             found[f"{name}_{count}"] = occupied.numpy()
             found[f"{name}_color_{count}"] = (mass / occupied.clamp(min=0.05)[..., None]).clamp(0, 1).numpy()
@@ -98,7 +97,7 @@ def decode_voxels(
 
 
 def voxel_grid(factors: Factors) -> tuple[Int[Tensor, "g 3"], Float[Tensor, "s g"], Float[Tensor, "s g 3"]]:
-    """The cells that 1 % of objects fill, in cubes from the middle; which of them each fills, and in which colour."""
+    """Return the cells that 1 % of objects fill, in cubes from the centre, and each object's occupancy and colours."""
     positions = factors.positions
     known = ~positions.isnan().any(dim=-1)
     places = grid_cells(positions.nan_to_num())
@@ -107,7 +106,7 @@ def voxel_grid(factors: Factors) -> tuple[Int[Tensor, "g 3"], Float[Tensor, "s g
     cells = torch.cartesian_prod(axis, axis, axis)
     side = len(axis)
     index = ((places[..., 0] + reach) * side + places[..., 1] + reach) * side + places[..., 2] + reach
-    index = torch.where(known, index, side**3)  # what is no cube goes to a last column
+    index = torch.where(known, index, side**3)  # the last column collects missing cubes
     filled = torch.zeros(len(positions), side**3 + 1).scatter_(1, index, 1.0)[:, :-1]
     colors = torch.zeros(len(positions), side**3 + 1, 3)
     colors.scatter_(1, index[..., None].expand(-1, -1, 3), factors.colors.nan_to_num().float())

@@ -1,1 +1,1 @@
-"""Questions to probes: targets and their labels, controls, and splits by object."""
+"""Decoding targets, control conditions, and splits by object."""

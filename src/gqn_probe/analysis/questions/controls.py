@@ -1,8 +1,7 @@
-"""Controls: the same probe on what should not tell the count, or on r without what might give it away.
+"""Control conditions of the count probes: inputs without the cue in question, labels without meaning.
 
-A control is a row of plain choices (``conf/probe/control/*.yaml``): what is summed, what of it is shown to the probe,
-which labels and which split. A new one is a YAML that is found by lying there; a new choice is one function, registered
-by ``@transform`` or ``@labeller`` under its name.
+A control combines a selection of views, a transform of their sums, labels and a split (``conf/probe/control/*.yaml``; a
+new file there is a new control). A new transform or kind of labels is a function under ``@transform`` or ``@labeller``.
 """
 
 from collections.abc import Callable
@@ -26,47 +25,47 @@ LABELLERS: dict[str, Labeller] = {}
 
 
 def transform(function: Transform) -> Transform:
-    """Register what a control makes of sums, under the function's name."""
+    """Register a transform of sums under the function's name."""
     TRANSFORMS[function.__name__] = function
     return function
 
 
 def labeller(function: Labeller) -> Labeller:
-    """Register the labels that a control asks for, under the function's name."""
+    """Register a kind of labels under the function's name."""
     LABELLERS[function.__name__] = function
     return function
 
 
 @transform
 def identity(r: Tensor, counts: Tensor, generator: torch.Generator) -> Tensor:
-    """The sum as it is."""
+    """Return r unchanged."""
     return r
 
 
 @transform
 def norm(r: Tensor, counts: Tensor, generator: torch.Generator) -> Tensor:
-    """The L.5, L1, L2, L4 and maximum norms: what the length of r gives away, however it is measured."""
+    """Return the L0.5, L1, L2, L4 and maximum norms of r: its length, however measured."""
     largest = r.abs().amax(dim=-1)
-    shares = r.abs() / largest[..., None].clamp(min=1e-30)  # of which no power overflows
+    shares = r.abs() / largest[..., None].clamp(min=1e-30)  # powers of which cannot overflow
     norms = [largest * (shares**p).sum(dim=-1) ** (1 / p) for p in (0.5, 1, 2, 4)]
     return torch.stack([*norms, largest], dim=-1)
 
 
 @transform
 def divided(r: Tensor, counts: Tensor, generator: torch.Generator) -> Tensor:
-    """The mean view."""
+    """Return r / k, the mean over views."""
     return r / counts[:, None]
 
 
 @transform
 def direction(r: Tensor, counts: Tensor, generator: torch.Generator) -> Tensor:
-    """r / |r|."""
+    """Return r / |r|."""
     return torch.nn.functional.normalize(r, dim=-1)
 
 
 @transform
 def norm_matched(r: Tensor, counts: Tensor, generator: torch.Generator) -> Tensor:
-    """Each object's lengths dealt out anew among its counts: lengths as varied as before that tell nothing."""
+    """Return r with each object's lengths permuted among its counts: the same lengths, unrelated to the count."""
     dealt = torch.rand(r.shape[:2], generator=generator).argsort(dim=1)
     lengths = r.norm(dim=-1).gather(1, dealt)
     return direction(r, counts, generator) * lengths[..., None]
@@ -74,38 +73,38 @@ def norm_matched(r: Tensor, counts: Tensor, generator: torch.Generator) -> Tenso
 
 @labeller
 def count(objects: int, counts: int, generator: torch.Generator) -> Tensor:
-    """The count itself."""
+    """Return the counts."""
     return torch.arange(counts).expand(objects, counts)
 
 
 @labeller
 def shuffled(objects: int, counts: int, generator: torch.Generator) -> Tensor:
-    """Counts permuted within each object."""
+    """Return counts permuted within each object."""
     return torch.rand(objects, counts, generator=generator).argsort(dim=1)
 
 
 @labeller
 def object_label(objects: int, counts: int, generator: torch.Generator) -> Tensor:
-    """A random label for each object (Hewitt & Liang 2019, "Designing and interpreting probes with control tasks")."""
+    """Return a random label an object (Hewitt & Liang 2019, "Designing and interpreting probes with control tasks")."""
     return rearrange(torch.randint(counts, (objects,), generator=generator), "s -> s 1").expand(objects, counts)
 
 
 @dataclass(frozen=True)
 class Control:
-    """Inputs and labels of a probe under a control; the defaults are the study itself."""
+    """Input, labels and split of a control; the defaults are those of the main condition ``none``."""
 
     description: str
-    source: str = "nested"  # which views are summed, see view_selection.py
-    trained_on: str = ""  # the source of training rows where it is another
+    source: str = "nested"  # selection of views, see view_selection.py
+    trained_on: str = ""  # selection of views for training rows, where it differs
     encoder: Literal["trained", "untrained"] = "trained"
-    input: str = ""  # a read-out in place of the probed one
+    input: str = ""  # a read-out that replaces the probed one
     transform: str = "identity"
     labels: str = "count"
     split: Literal["object", "shape", "row"] = "object"
 
     @property
     def mixes_objects(self) -> bool:
-        """Whether views of different objects are summed."""
+        """True if views of different objects are summed."""
         return "incoherent" in (self.source, self.trained_on)
 
     def __post_init__(self) -> None:

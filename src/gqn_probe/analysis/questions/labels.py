@@ -1,7 +1,7 @@
-"""Targets from a table of one's own: a CSV of ``scene`` and any other columns, each of which is a target.
+"""User-defined targets: a CSV with a column ``scene`` and one column a target.
 
-Numbers are values, read by regression; anything else is the name of a class. Scenes are named as the data names them
-(file and record, or as the table of own images does), or by their place among the studied ones, from 0.
+Numeric columns are regression targets, others classes. A scene is given by its name in the data (file and record, or as
+in the table of own images) or by its index among the studied scenes, from 0.
 """
 
 import csv
@@ -19,11 +19,11 @@ KEY = "scene"
 
 
 def read_labels(path: str | Path) -> dict[str, Target]:
-    """The targets of a table, by column.
+    """Read a table of labels; return its targets by column.
 
     Raises:
-        ValueError: the file is not there or no table with a column ``scene``, a scene stands in it twice, or a column
-            is called as a target that there is already.
+        ValueError: the file cannot be read or has no column ``scene``, a scene occurs twice, or a column has the name
+            of a built-in target.
     """
     try:
         with Path(path).expanduser().open(newline="", encoding="utf-8-sig") as file:
@@ -37,7 +37,7 @@ def read_labels(path: str | Path) -> dict[str, Target]:
         raise ValueError(f"probe.labels={path} needs a column {KEY} and one or more of labels, got {list(head)}")
     taken = [name for name in columns if name in TARGETS or name in ("count", "reconstruction")]
     if taken:
-        raise ValueError(f"probe.labels={path} has a column {taken[0]}, which is a target already: name it otherwise")
+        raise ValueError(f"probe.labels={path} has a column named as the target {taken[0]}: rename it")
     scenes = [row[KEY] for row in rows]
     twice = next((scene for scene in scenes if scenes.count(scene) > 1), None) if len(set(scenes)) < len(rows) else None
     if twice is not None:

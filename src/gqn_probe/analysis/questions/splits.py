@@ -1,7 +1,7 @@
-"""Train, validation and test: by object or shape, so that nothing of a test object is ever trained on.
+"""Grouped cross-validation: splits into train, validation and test by object or shape.
 
-Each seed holds out another fifth, so that five seeds test every object once; of fewer than five shapes, another shape.
-The next five draw other fifths.
+Seeds 0 to 4 are the folds of one partition, which test every object once (fewer folds if there are fewer than five
+groups); the next five seeds are those of another partition.
 """
 
 from typing import NamedTuple
@@ -12,12 +12,12 @@ from einops import rearrange
 from jaxtyping import Int
 from torch import Tensor
 
-FOLDS = 5  # a fifth is tested
-VALIDATION = 0.2  # of what is left
+FOLDS = 5
+VALIDATION = 0.2  # share of what is not tested
 
 
 def approximate_train_rows(rows: int) -> int:
-    """Expected number of training rows of a split by object."""
+    """Return the expected number of training rows of a split by object."""
     return round((1 - 1 / FOLDS) * (1 - VALIDATION) * rows)
 
 
@@ -30,12 +30,12 @@ class Split(NamedTuple):
 
 
 def folds_of(groups: Int[Tensor, " n"]) -> int:
-    """Number of seeds that together test each group once."""
+    """Return the number of folds, whose seeds together test each group once."""
     return min(FOLDS, len(groups.unique()))
 
 
 def split_groups(groups: Int[Tensor, " n"], seed: int) -> Split:
-    """Split members so that all of one group fall into one part.
+    """Split members into three parts so that no group is divided.
 
     Raises:
         ValueError: fewer than three groups.
@@ -56,12 +56,12 @@ def split_groups(groups: Int[Tensor, " n"], seed: int) -> Split:
 
 
 def rows_of(objects: Int[Tensor, " s"], counts: int) -> Int[Tensor, " n"]:
-    """The rows of some objects, where an object's ``counts`` rows follow each other."""
+    """Return the rows of some objects, each of which has ``counts`` consecutive rows."""
     return rearrange(objects[:, None] * counts + torch.arange(counts), "s k -> (s k)")
 
 
 def split_rows(objects: int, counts: int, seed: int) -> Split:
-    """Split the rows of every object in an order of its own: objects and counts are all trained on and tested.
+    """Split the rows of each object at random, so that every object and count occurs in every part.
 
     Raises:
         ValueError: fewer than three counts.

@@ -1,7 +1,7 @@
-"""Geometry of r at each count: similarity of counts, drift, dimension, and a plane that shows them.
+"""Geometry of r at each count: CKA between counts, drift of the mean, dimensionality, embeddings for display.
 
-The plane is that of principal axes, and one that keeps neighbours: by UMAP (McInnes et al. 2018) where it is
-installed, else by scikit-learn's t-SNE (van der Maaten & Hinton 2008) where that is, else none.
+Embeddings are principal axes and, if installed, UMAP (McInnes et al. 2018) or else scikit-learn's t-SNE (van der Maaten
+& Hinton 2008).
 """
 
 import warnings
@@ -20,27 +20,27 @@ from gqn_probe.atomic_io import write_arrays
 from gqn_probe.results import Similarity
 from gqn_probe.types import Factors
 
-MAX_OBJECTS = 1000  # objects compared: the similarity of n objects needs n x n products
+MAX_OBJECTS = 1000  # objects compared by CKA, whose cost is quadratic
 AXES = 16
-EMBEDDED = 500  # objects that are drawn
-MIN_OBJECTS = 50  # objects that have neighbourhoods to speak of
-COUNTS = 3  # of which neighbourhoods are shown, from the smallest to the largest
+EMBEDDED = 500  # objects embedded, at most
+MIN_OBJECTS = 50  # objects for a neighbour embedding
+COUNTS = 3  # counts in the neighbour embedding, from the smallest to the largest
 
 
 def _centred_gram(x: Float[Tensor, "s f"]) -> Float[Tensor, "s s"]:
-    x = x.double() - x.double().mean(dim=0)  # the estimate does not see a shift; this keeps its sums small
+    x = x.double() - x.double().mean(dim=0)  # the estimate is invariant to shifts; centring keeps its sums small
     return (x @ x.T).fill_diagonal_(0)
 
 
 def _hsic(first: Float[Tensor, "s s"], second: Float[Tensor, "s s"]) -> Float[Tensor, ""]:
-    """The unbiased estimate: Song et al. 2012, "Feature selection via dependence maximization", equation 5."""
+    """Return unbiased HSIC (Song et al. 2012, "Feature selection via dependence maximization", equation 5)."""
     n = len(first)
     alike = (first * second).sum() + first.sum() * second.sum() / ((n - 1) * (n - 2))
     return (alike - 2 * first.sum(dim=0) @ second.sum(dim=1) / (n - 2)) / (n * (n - 3))
 
 
 def participation_ratio(x: Float[Tensor, "s f"]) -> float:
-    """The number of dimensions that objects spread over, 1..f: squared trace over squared length of the covariance.
+    """Return the effective dimensionality, 1..f: squared trace over squared Frobenius norm of the covariance.
 
     Gao et al. 2017, "A theory of multineuronal dimensionality, dynamics and measurement", equation 5.
     """
@@ -50,11 +50,11 @@ def participation_ratio(x: Float[Tensor, "s f"]) -> float:
 
 
 def similarity_rows(representations: Float[Tensor, "s k d"], counts: tuple[int, ...]) -> Iterator[Similarity]:
-    """CKA of all pairs of counts; drift of the mean from one count to the next; dimension at each count.
+    """Yield CKA of all pairs of counts, shift of the mean between successive counts, dimensionality at each count.
 
-    ``cka`` is linear centred kernel alignment, debiased: 1 for equal geometry, 0 for none shared (Nguyen, Raghu &
-    Kornblith 2021, "Do wide and deep networks learn the same things?", equation 3); left out below four objects.
-    ``drift`` is the distance of the means over the length of the earlier one; ``turn`` is their angle in degrees.
+    ``cka`` is debiased linear centred kernel alignment: 1 for equal geometry, 0 for none in common (Nguyen, Raghu &
+    Kornblith 2021, "Do wide and deep networks learn the same things?", equation 3); needs four objects. ``drift`` is
+    the distance of successive means over the norm of the earlier, ``turn`` their angle in degrees.
     """
     some = rearrange(representations[:MAX_OBJECTS], "s k d -> k s d")
     grams = [_centred_gram(x) for x in some]
@@ -76,14 +76,11 @@ def similarity_rows(representations: Float[Tensor, "s k d"], counts: tuple[int, 
 def write_embedding(
     representations: Float[Tensor, "s k d"], counts: tuple[int, ...], factors: Factors | None, folder: Path
 ) -> Path:
-    """Write ``embedding.npz``, r of all objects and counts in the plane, and what objects are.
+    """Write ``embedding.npz``: low-dimensional embeddings of r for all objects and counts.
 
-    Along principal axes: ``sum`` (s k axes), r as it is, where the count is, and ``mean``, divided by the count, with
-    what each axis holds of the variance.
-
-    ``counts`` (k), ``sum_share`` and ``mean_share`` (axes), and where objects are known ``shape`` (s), up to rotation,
-    and ``color`` (s 3), the mean of the cubes' colours. Where it could be made, ``neighbours`` (s c 2), of r divided by
-    the count at ``neighbours_counts`` (c), by ``neighbours_method``.
+    ``sum`` (s k axes) is r along its principal axes and ``mean`` r / count along its own, with the shares of variance
+    ``sum_share`` and ``mean_share`` (axes); ``counts`` (k). Of known objects ``shape`` (s), up to rotation, and mean
+    ``color`` (s 3). ``neighbours`` (s c 2) embeds r / count at ``neighbours_counts`` (c) by ``neighbours_method``.
     """
     some = representations[:EMBEDDED].double()
     divided = some / torch.tensor(counts, dtype=torch.float64)[:, None]
@@ -106,9 +103,9 @@ def write_embedding(
 
 
 def principal_axes(rows: Float[Tensor, "n d"], axes: int) -> tuple[Float[Tensor, "n axis"], Float[Tensor, " axis"]]:
-    """Centred rows along their leading axes, and the share of the variance along each.
+    """Project centred rows to their leading principal axes; return them and each axis' share of the variance.
 
-    The sign of an axis is such that its greatest entry is positive: the same rows give the same picture.
+    The largest entry of an axis is positive, which makes signs reproducible.
     """
     centred = rows - rows.mean(dim=0)
     _, lengths, directions = torch.linalg.svd(centred, full_matrices=False)

@@ -1,6 +1,6 @@
-"""The study's three plain sentences: each is chosen by the evidence that licenses it, never by a difference of probes.
+"""The three answers of a study in sentences, chosen by intervals and controls.
 
-Whether the count can be read, and why; what further images add; what training adds.
+Can the count be decoded, and from what; what do further images add; what does training add.
 """
 
 from collections.abc import Sequence
@@ -11,8 +11,8 @@ from gqn_probe.results import Answer, Interval
 QUESTION = "What does the scene representation tell, and what does each further image add?"
 COUNT, IMAGES, TRAINING = "Can the count be read?", "What do further images add?", "What does training add?"
 ONE_COUNT = "One count alone cannot be told from others: study two or more."
-EQUIVALENT = 0.1  # of what is above guessing: so much less well is as well
-LEAST_GROUPS = 10  # groups of mixed objects, below which nothing is said of mixtures
+EQUIVALENT = 0.1  # non-inferiority margin, as a share of the accuracy above chance
+LEAST_GROUPS = 10  # groups of mixed objects needed for a sentence about transfer
 NAMES = {"whole": "r", "pooled": "r averaged over positions"}
 WORDS = {
     "second_moments": "how far the object reaches along each axis",
@@ -25,8 +25,8 @@ WORDS = {
     "direction": "where the cameras stood on average",
     "coverage": "how far round the object the cameras went",
 }
-IN_NUMBERS = 3  # changes changes in numbers; a sentence of more is read by nobody, and the report has a table of all
-FINE = 0.025  # differences below this are changes in tenths of a point
+IN_NUMBERS = 3  # changes that a sentence gives with numbers; the report has a table of all
+FINE = 0.025  # differences below this are given in tenths of a point
 UNSEEN = (
     "on the same unseen objects; 100% is all there is to tell (of values R2, of classes accuracy), and in brackets "
     "stand 95% intervals"
@@ -34,7 +34,7 @@ UNSEEN = (
 
 
 class CountEvidence(NamedTuple):
-    """Accuracies over all counts on objects that the probe was not trained on; None where a control was not run."""
+    """Test accuracies of the headline's probe over all counts; None where a control was not run."""
 
     probe: str
     input: str
@@ -42,20 +42,20 @@ class CountEvidence(NamedTuple):
     counts: int
     accuracy: Interval
     norm_only: Interval
-    difference: Interval  # to the length alone, paired
+    difference: Interval  # accuracy less that of the length alone, paired
     direction: Interval | None = None  # r / |r|, the better of two probes
     tally: Interval | None = None  # the label-free tally; None where the input is no sum
     tally_difference: Interval | None = None  # tally less accuracy, paired
     untrained: Interval | None = None
-    transfer: Interval | None = None  # on sums of views of different objects less that on r, paired
-    groups: int = 0  # of objects that are mixed with each other
+    transfer: Interval | None = None  # accuracy on sums over different objects less that on r, paired
+    groups: int = 0  # number of groups within which objects are mixed
 
     @property
     def chance(self) -> float:
         return 1 / self.counts
 
     def values(self) -> dict[str, float | str]:
-        """Flat, as ``summary.json`` has it."""
+        """Return the entries of ``headline`` in ``summary.json``."""
         flat: dict[str, float | str] = {"probe": self.probe, "input": self.input, "chance": self.chance}
         for name in ("accuracy", "norm_only", "difference", "direction", "tally", "untrained", "transfer"):
             found: Interval | None = getattr(self, name)
@@ -65,25 +65,25 @@ class CountEvidence(NamedTuple):
 
     @property
     def tally_suffices(self) -> bool:
-        """Whether a tally that saw no count reads it as well as the probe."""
+        """True if the label-free tally is not inferior to the probe."""
         if self.tally is None or self.tally_difference is None:
             return False
         return self.tally_difference.low >= -EQUIVALENT * (self.accuracy.value - self.chance)
 
 
 class TargetChange(NamedTuple):
-    """What is told of one target: a rise with the count, or a difference to untrained networks."""
+    """Paired change of one target's score: from the smallest to the largest count, or from untrained to trained."""
 
     target: str
     metric: str  # "accuracy" or "r2"
     first: float
     last: float
     difference: Interval  # last less first, paired
-    above_pixels: Interval | None = None  # last less summed pixels', paired
+    above_pixels: Interval | None = None  # last less the score of summed pixels, paired
 
 
 def count_answer(found: CountEvidence) -> Answer:
-    """Whether the number of context images can be read, and what that licenses."""
+    """Return whether the count can be decoded, and the controls that explain from what."""
     name, guess = NAMES.get(found.input, found.input), f"guessing: {found.chance:.1%}"
     unseen = "1 unseen object" if found.objects == 1 else f"{found.objects} unseen objects"
     right = f"the number of images rightly in {_share(found.accuracy, guess)} of cases"
@@ -110,7 +110,7 @@ def count_answer(found: CountEvidence) -> Answer:
 
 
 def images_answer(input: str, counts: Sequence[int], changes: Sequence[TargetChange]) -> Answer:
-    """What rises from the smallest to the largest count, and whether summed pixels tell as much."""
+    """Return which targets change from the smallest to the largest count, and how r compares with summed pixels."""
     name = NAMES.get(input, input)
     if not changes:
         return Answer(IMAGES, "No property of the objects was decoded, so what further images add is not known.")
@@ -132,7 +132,7 @@ def images_answer(input: str, counts: Sequence[int], changes: Sequence[TargetCha
 
 
 def training_answer(input: str, count: int, changes: Sequence[TargetChange]) -> Answer:
-    """The paired difference to untrained networks of the same width, target by target."""
+    """Return which targets differ from those decoded from untrained networks of the same width."""
     if not changes:
         text = "Not asked: the control of untrained networks was not run."
         return Answer(TRAINING, text)
@@ -149,7 +149,7 @@ def training_answer(input: str, count: int, changes: Sequence[TargetChange]) -> 
 
 
 def _mixtures(found: CountEvidence) -> str:
-    """Whether the probe counts summands of different objects as well; nothing is said of few groups."""
+    """Return the clause on transfer to sums over different objects; empty for too few groups."""
     if found.transfer is None or found.groups < LEAST_GROUPS:
         return ""
     points = _points(found.transfer)
@@ -165,7 +165,7 @@ def _mixtures(found: CountEvidence) -> str:
 
 
 def _split_by_sign(changes: Sequence[TargetChange]) -> tuple[list[TargetChange], list[TargetChange], list[str]]:
-    """What differs upward and downward, largest first; and the words of what is not shown to differ."""
+    """Return increases and decreases, largest first, and the names of targets whose interval includes 0."""
     ordered = sorted(changes, key=lambda each: -abs(each.difference.value))
     more = [each for each in ordered if each.difference.low > 0]
     less = [each for each in ordered if each.difference.high < 0]
@@ -173,7 +173,7 @@ def _split_by_sign(changes: Sequence[TargetChange]) -> tuple[list[TargetChange],
 
 
 def _changes(changes: Sequence[TargetChange], joint: str, direction: str) -> str:
-    """Values and difference of the largest, "of the shape, 45% to 70%, 25 points more (17 to 32)", and the others."""
+    """Return "of the shape, 45% to 70%, 25 points more (17 to 32)" for the largest changes, then the others' names."""
     parts = []
     for each in changes[:IN_NUMBERS]:
         first, last = (f"{100 * value:.0f}%" for value in (each.first, each.last))
@@ -192,7 +192,7 @@ def _words(target: str) -> str:
 
 
 def join_words(items: Sequence[str]) -> str:
-    """The items in a sentence: a, b and c."""
+    """Return "a, b and c"."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
 
 

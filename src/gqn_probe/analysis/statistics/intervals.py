@@ -1,12 +1,12 @@
-"""Intervals over objects: of shares, means, ratios and their paired differences; all 95 %.
+"""95 % confidence intervals of proportions, means, ratios and paired differences from clustered rows.
 
-Rows of one object are not independent, so an object is the unit, and all is told by each unit's sums. Shares have
-Wilson's interval (Wilson 1927) with as many rows as independent ones would need for the same variance (Korn & Graubard
-1998), and a t quantile: percentiles of a bootstrap collapse at the ceiling, where no object was misread. There no error
-says how much rows of a unit have in common; margins do, by which rows were read rightly. If a row is misread where its
-margin is below 0, errors have less in common than margins, so that what margins say is on the safe side. Differences of
-shares combine both intervals with their correlation (Newcombe 1998, method 10; Zou & Donner 2008, MOVER).
-What they leave out: another training of the network, and another draw of the probe's training objects.
+Rows of an object are dependent: the object is the cluster, estimates are functions of cluster sums. Proportions have
+Wilson intervals (Wilson 1927) at the effective sample size (Korn & Graubard 1998) with t quantiles: bootstrap
+percentiles collapse at the ceiling, where no row is misclassified. There errors give no intraclass correlation, and
+that of the classification margins is used: errors are margins cut at 0, hence less correlated, so it is conservative.
+Differences of proportions are by MOVER with the estimated correlation (Newcombe 1998, method 10; Zou & Donner 2008).
+The estimand is the score of these fitted probes on further objects: intervals exclude the variance of training another
+network, and of drawing other training objects for the probe.
 """
 
 import math
@@ -26,42 +26,42 @@ QUANTILE = 0.5 + LEVEL / 2
 
 
 class ClusterSums(NamedTuple):
-    """What a score comes to in each unit (an object, or a group that is resampled as a whole)."""
+    """Sums of a score over the rows of each cluster (an object, or a group of objects); the estimate is their ratio."""
 
-    sums: Float[Tensor, " cluster"]  # of the score over the unit's rows; of shares how many rows are right
-    rows: Float[Tensor, " cluster"]  # of the unit; of ratios the denominator
-    encoder: Int[Tensor, " cluster"] | None = None  # of newly initialised encoders, which vary beside the units
-    icc: float = 1.0  # correlation of margins within a unit; where no row is misread, of how many rows they tell
+    sums: Float[Tensor, " cluster"]  # of the score; of proportions the number of correct rows
+    rows: Float[Tensor, " cluster"]  # number of rows; of other ratios the denominator
+    encoder: Int[Tensor, " cluster"] | None = None  # untrained encoder of each cluster: a second random factor
+    icc: float = 1.0  # intraclass correlation of margins, for proportions of 0 and 1
 
     @property
     def value(self) -> float:
         return float(self.sums.sum() / self.rows.sum())
 
     def nonempty(self) -> Tensor:
-        """The units that have rows."""
+        """Return a mask of the clusters that have rows."""
         return self.rows > 0
 
     def influences(self) -> Float[Tensor, " cluster"]:
-        """What each unit adds to the error of the ratio of sums, to first order."""
+        """Return the influence of each cluster on the ratio (its linearisation); they sum to 0."""
         return (self.sums - self.value * self.rows) / self.rows.sum()
 
     def hc3_influences(self) -> Float[Tensor, " cluster"]:
-        """The same, each divided by the share of the others: first order errs on the narrow side with few units.
+        """Return influences divided by 1 - leverage, since plain linearisation is too narrow with few clusters.
 
-        As HC3 does (MacKinnon & White 1985, "Some heteroskedasticity-consistent covariance matrix estimators").
+        HC3 of MacKinnon & White 1985, "Some heteroskedasticity-consistent covariance matrix estimators".
         """
         total = self.rows.sum()
         return self.influences() / torch.where(self.rows < total, 1 - self.rows / total, 1)
 
     def merged(self, units: Int[Tensor, " cluster"]) -> "ClusterSums":
-        """The same with units joined to greater ones, numbered from 0."""
+        """Merge clusters into larger ones, numbered from 0 in ``units``."""
         total = int(units.max()) + 1
         sums, rows = (torch.zeros(total, dtype=torch.float64).index_add_(0, units, x.double()) for x in self[:2])
         return ClusterSums(sums, rows)
 
 
 def cluster_sums(scores: Float[Tensor, " n"], units: Int[Tensor, " n"], total: int) -> ClusterSums:
-    """Sums and numbers of rows of each of ``total`` units."""
+    """Sum the scores of rows in each of ``total`` clusters, numbered by ``units``."""
     zeros = torch.zeros(total, dtype=torch.float64)
     rows = zeros.index_add(0, units, torch.ones(len(units), dtype=torch.float64))
     return ClusterSums(zeros.index_add(0, units, scores.double()), rows)
@@ -70,12 +70,12 @@ def cluster_sums(scores: Float[Tensor, " n"], units: Int[Tensor, " n"], total: i
 def intraclass_correlation(
     margins: Float[Tensor, " n"], units: Int[Tensor, " n"], strata: Int[Tensor, " n"] | None = None
 ) -> float:
-    """How much margins of one unit have in common, 0..1: the intraclass correlation of their normal scores.
+    """Return the intraclass correlation, 0..1, of the normal scores of margins.
 
-    From the analysis of variance (Donner 1986, "A review of inference procedures for the intraclass correlation").
+    Analysis-of-variance estimator (Donner 1986, "A review of inference procedures for the intraclass correlation").
 
     Args:
-        strata: rows of another count, which are harder or easier for all units; ranked apart.
+        strata: counts, which differ in difficulty for all clusters: margins are ranked within each.
     """
     scores = torch.empty(len(margins), dtype=torch.float64)
     strata = torch.zeros_like(units) if strata is None else strata
@@ -97,13 +97,13 @@ def intraclass_correlation(
 
 
 def proportion_interval(found: ClusterSums) -> Interval:
-    """Wilson's interval of a share with effective rows; never of no width."""
+    """Return Wilson's interval of a proportion at the effective sample size; its width is never 0."""
     share, total = found.value, float(found.rows.sum())
     variance, freedom = _variance(found)
     if variance > 0 and 0 < share < 1:
         rows = min(share * (1 - share) / variance, total)
     else:
-        size = float(found.rows.square().sum()) / total  # of the unit of a row
+        size = float(found.rows.square().sum()) / total  # mean cluster size, over rows
         rows = total / (1 + (size - 1) * found.icc)  # Kish 1965, "Survey sampling": the design effect
     quantile = float(student.ppf(QUANTILE, max(freedom, 1.0)))
     middle = share + quantile**2 / (2 * rows)
@@ -113,16 +113,16 @@ def proportion_interval(found: ClusterSums) -> Interval:
 
 
 def mean_interval(found: ClusterSums) -> Interval:
-    """A t interval of a mean over rows, or of a ratio of two sums."""
+    """Return a t interval of a mean over rows, or of a ratio of two sums."""
     variance, freedom = _variance(found)
     half = float(student.ppf(QUANTILE, max(freedom, 1.0))) * variance**0.5
     return Interval(found.value, found.value - half, found.value + half)
 
 
 def r2_interval(missed: ClusterSums) -> Interval:
-    """The share of variance explained, from squared errors over squared deviations from the mean.
+    """Return R² and its interval; ``missed`` are squared errors (sums) and squared deviations from the mean (rows).
 
-    A t interval of the logarithm of what is missed: a few objects with great errors make the ratio itself skew.
+    A t interval of log(1 - R²): the ratio itself is skewed by the few objects of largest error.
     """
     ratio = missed.value
     if ratio <= 0:
@@ -133,7 +133,7 @@ def r2_interval(missed: ClusterSums) -> Interval:
 
 
 def proportion_difference(first: ClusterSums, second: ClusterSums) -> Interval:
-    """The first share less the second on the same units."""
+    """Return the first proportion less the second on the same clusters, with its paired interval (MOVER)."""
     a, b = proportion_interval(first), proportion_interval(second)
     x, y = first.influences(), second.influences()
     lengths = float(x.norm() * y.norm())
@@ -148,7 +148,7 @@ def proportion_difference(first: ClusterSums, second: ClusterSums) -> Interval:
 
 
 def linear_combination(parts: Sequence[ClusterSums], weights: Sequence[float]) -> Interval:
-    """A weighted sum of means or ratios on the same units, such as a difference or a difference of differences."""
+    """Return a contrast of means or ratios on the same clusters, such as a difference, with its t interval."""
     value = sum(weight * part.value for weight, part in zip(weights, parts, strict=True))
     each = [weight * part.hc3_influences() for weight, part in zip(weights, parts, strict=True)]
     deviations = torch.stack(each).sum(dim=0)
@@ -163,7 +163,7 @@ def linear_combination(parts: Sequence[ClusterSums], weights: Sequence[float]) -
 
 
 def _variance(found: ClusterSums, deviations: Float[Tensor, " cluster"] | None = None) -> tuple[float, float]:
-    """The variance of the value over units and encoders, and its degrees of freedom."""
+    """Return the variance of the estimate over clusters and encoders, and its degrees of freedom."""
     deviations = found.influences() if deviations is None else deviations
     units = int(found.nonempty().sum())
     if units < 2:
@@ -173,7 +173,7 @@ def _variance(found: ClusterSums, deviations: Float[Tensor, " cluster"] | None =
 
 
 def _encoder_variance(found: ClusterSums) -> list[tuple[float, float]]:
-    """The variance of the value over newly initialised encoders, where there are several."""
+    """Return variance and degrees of freedom of the mean over untrained encoders; empty for one."""
     if found.encoder is None:
         return []
     kinds = [found.encoder == kind for kind in found.encoder[found.nonempty()].unique()]
@@ -184,7 +184,7 @@ def _encoder_variance(found: ClusterSums) -> list[tuple[float, float]]:
 
 
 def _sum_variances(variances: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """The sum of independent variances, with its degrees of freedom (Satterthwaite 1946)."""
+    """Return the sum of independent variances and its degrees of freedom (Satterthwaite 1946)."""
     total = sum(variance for variance, _ in variances)
     if total == 0:
         return 0.0, min(freedom for _, freedom in variances)

@@ -1,30 +1,30 @@
-"""Permutation tests with labels permuted within objects (Phipson & Smyth 2010 for the p-value)."""
+"""Permutation test with labels permuted within objects; p-value of Phipson & Smyth 2010."""
 
 import numpy as np
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
-MAX_OBJECTS = 5000  # objects permuted; of more, the first: the test of fewer is the more careful one
-AT_A_TIME = 50  # permutations drawn
+MAX_OBJECTS = 5000  # objects tested, at most: the first, which is conservative
+AT_A_TIME = 50  # permutations drawn in one array
 
 
 class WithinObjectPermutations:
-    """Orders of the labels of each object, shared by all tests of a study."""
+    """Random permutations of each object's labels, shared by all tests of a study."""
 
     def __init__(self, objects: int, counts: int, *, permutations: int, seed: int) -> None:
         random = np.random.default_rng(seed)
         self.objects = min(objects, MAX_OBJECTS)
-        # the place of each permuted label in an object's table of labels and predictions
+        # index of each permuted label in the flattened table (label x prediction) of an object
         self.places = torch.empty(permutations, self.objects, counts, dtype=torch.int32)
         for part in self.places.split(AT_A_TIME):
             orders = random.random(part.shape, dtype=np.float32).argsort(axis=2)
             part.copy_(torch.from_numpy(orders * counts + np.arange(counts)))
 
     def p_value(self, labels: Int[Tensor, "s k"], predicted: Int[Tensor, "s k"], objects: Int[Tensor, " s"]) -> float:
-        """How often permuted labels agree with the predictions as well as the true ones do (one-sided).
+        """Return the one-sided p-value of the number of correct predictions.
 
-        The predictions were made without these labels, so under the null their order within an object is free.
+        Test labels were not used for predicting: under the null hypothesis they are exchangeable within an object.
         """
         known = objects < self.objects
         labels, predicted, objects = labels[known], predicted[known], objects[known]

@@ -1,4 +1,4 @@
-"""From predictions to result rows: scores of every seed, of all seeds together with intervals, and by count."""
+"""Result rows from predictions: scores of each seed, pooled scores with intervals, scores by count."""
 
 from collections.abc import Iterator, Sequence
 
@@ -32,7 +32,7 @@ SHARES = ("accuracy", "within_one")  # of ``ROW_METRICS``
 
 
 def seed_rows(name: CaseName, result: ProbeResult, counts: Int[Tensor, " k"]) -> Iterator[Result]:
-    """What one seed's probe scored on each part."""
+    """Yield the scores of one seed's probe on each part of its split."""
     dataset = result.dataset
     scores = {
         "train": result.train,
@@ -55,11 +55,11 @@ def pooled_rows(
     permutations: WithinObjectPermutations,
     encoder: Int[Tensor, " n"] | None = None,
 ) -> Iterator[Result]:
-    """The test rows of all seeds together, with intervals over units, and accuracy a count.
+    """Yield scores of all seeds' test rows with clustered intervals, over all counts and by count.
 
     Args:
-        units: what each object is resampled with: itself, the objects it is mixed with, or its shape.
-        encoder: which newly initialised encoder each row was made with.
+        units: the cluster of each object: itself, its mixing group, or its shape.
+        encoder: the untrained encoder of each row.
     """
     scores, rows = row_scores(predictions, counts), len(predictions.labels)
     for column, metric in enumerate(ROW_METRICS):
@@ -86,19 +86,19 @@ def pooled_rows(
 def correct_by_unit(
     predictions: Predictions, units: Int[Tensor, " s"], encoder: Int[Tensor, " n"] | None = None
 ) -> ClusterSums:
-    """How many rows of each unit were read rightly."""
+    """Return the number of correct rows of each cluster."""
     return _share_sums((predictions.predicted == predictions.labels).double(), predictions, units, encoder)
 
 
 def paired_difference(first: Predictions, second: Predictions, units: Int[Tensor, " s"]) -> Interval:
-    """The difference of two accuracies on the same objects, with its paired interval."""
+    """Return the difference of two accuracies on the same objects, with its paired interval."""
     return proportion_difference(correct_by_unit(first, units), correct_by_unit(second, units))
 
 
 def _share_sums(
     right: Tensor, predictions: Predictions, units: Int[Tensor, " s"], encoder: Int[Tensor, " n"] | None
 ) -> ClusterSums:
-    """Rows that are right in each unit; where all are, with what their margins have in common."""
+    """Return correct rows by cluster; if all are correct, with the intraclass correlation of margins."""
     found = _sums(right, predictions, units, encoder)
     if not right.all():
         return found
@@ -111,14 +111,14 @@ def _sums(
     of_rows, total = units[predictions.groups], int(units.max()) + 1
     if encoder is None:
         return cluster_sums(scores, of_rows, total)
-    kinds = int(encoder.max()) + 1  # an object under another encoder is another unit
+    kinds = int(encoder.max()) + 1  # an object under another encoder is another cluster
     found = cluster_sums(scores, of_rows * kinds + encoder, total * kinds)
     nonempty = found.nonempty()
     return ClusterSums(found.sums[nonempty], found.rows[nonempty], (torch.arange(total * kinds) % kinds)[nonempty])
 
 
 def curve_rows(name: CaseName, result: ProbeResult) -> Iterator[CurvePoint]:
-    """Rows of the learning curves of a probe that has any."""
+    """Yield the learning curves of a probe that has them."""
     if result.curves is None:
         return
     for column, values in result.curves._asdict().items():
@@ -128,14 +128,14 @@ def curve_rows(name: CaseName, result: ProbeResult) -> Iterator[CurvePoint]:
 
 
 def confusion_rows(name: CaseName, predictions: Predictions, counts: Sequence[int]) -> Iterator[ConfusionCell]:
-    """Rows of the confusion matrix: numbers of held-out rows by true and predicted count."""
+    """Yield the confusion matrix: test rows by true and predicted count."""
     for true, row in zip(counts, confusion(predictions).tolist(), strict=True):
         for predicted, n in zip(counts, row, strict=True):
             yield ConfusionCell(name.input, name.control, name.probe, true, predicted, n)
 
 
 def _by_object(predictions: Predictions, counts: int) -> tuple[Tensor, Tensor, Tensor] | None:
-    """Labels and predictions as a table of objects and their counts, where every object has all its counts."""
+    """Return labels, predictions (objects x counts) and objects; None unless every object has all counts."""
     _, numbers = predictions.groups.unique(return_counts=True)
     if len(predictions.labels) % counts or (numbers % counts).any():
         return None

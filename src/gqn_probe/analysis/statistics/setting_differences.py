@@ -1,4 +1,4 @@
-"""Paired differences between studies of several settings, such as checkpoints, object by object."""
+"""Paired differences between studies of several settings, such as checkpoints, from per-object scores."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,17 +16,17 @@ Scores = dict[Measure, dict[int, tuple[float, float]]]  # score and weight of ea
 def object_rows(
     case: tuple[str, str, str, str], count: int | None, metric: str, sums: ClusterSums
 ) -> Iterator[ObjectScore]:
-    """The rows of ``per_object.csv`` of a case (target, input, control, probe): of each object that was scored."""
+    """Yield the rows of ``per_object.csv`` of a case (target, input, control, probe), one an object."""
     for row in sums.nonempty().nonzero()[:, 0].tolist():
         yield ObjectScore(*case, count, metric, row, float(sums.sums[row]), float(sums.rows[row]))
 
 
 def object_differences(pairs: Mapping[str, Sequence[tuple[Path, Path]]], first: str) -> Iterator[Difference]:
-    """Of each setting every measure that it shares with the first, on the objects that both were scored on.
+    """Yield the difference of each setting to the first in every shared measure, on the objects scored in both.
 
     Args:
-        pairs: by setting, ``study`` folders of it and of ``first`` that are of the same scenes and views; several, of
-            other scenes each, are joined.
+        pairs: by setting, pairs of ``study`` folders (the setting's, the first's) of the same scenes and views; several
+            pairs, such as of several seeds, are pooled.
     """
     for setting, folders in pairs.items():
         studies = [(_scores(own), _scores(other)) for own, other in folders]
@@ -50,7 +50,7 @@ def _difference(metric: str, own: ClusterSums, other: ClusterSums) -> Interval:
     if metric == "r2":
         return linear_combination((own, other), (-1, 1))
     roots = [GREY_LEVELS * max(each.value, 1e-12) ** 0.5 for each in (own, other)]
-    slopes = [GREY_LEVELS**2 / (2 * root) for root in roots]  # of a root of a mean, to first order
+    slopes = [GREY_LEVELS**2 / (2 * root) for root in roots]  # delta method
     value, low, high = linear_combination((own, other), (slopes[0], -slopes[1]))
     middle = roots[0] - roots[1]
     return Interval(middle, middle + low - value, middle + high - value)
