@@ -1,6 +1,7 @@
 """A W&B server that is there, and one that is not; whatever becomes of it, a run ends well and in time."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -21,23 +22,30 @@ from pathlib import Path
 from omegaconf import OmegaConf
 from gqn_probe.tracking import wandb_run
 
-wandb_run.END_PATIENCE = 2
+wandb_run.END_PATIENCE, wandb_run.GRACE = 2, 3
 folder, after = Path(sys.argv[1]), sys.argv[2]
 logger = {"wandb": True, "mode": "auto", "project": "p", "entity": None, "group": "g", "tags": []}
+
+def signal_client(number):
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            text = status.read_text()
+        except OSError:  # of a process that has just ended
+            continue
+        if f"PPid:\\t{os.getpid()}\\n" in text and "wandb-core" in text:
+            os.kill(int(status.parent.name), number)
+
 with wandb_run.open_loggers(OmegaConf.create({"logger": logger}), folder, job_type="count") as given:
     print("offline" if given[0].experiment.offline else "online", flush=True)
     if after == "kill":
-        for status in Path("/proc").glob("[0-9]*/status"):
-            try:
-                text = status.read_text()
-            except OSError:  # of a process that has just ended
-                continue
-            if f"PPid:\\t{os.getpid()}\\n" in text and "wandb-core" in text:
-                os.kill(int(status.parent.name), signal.SIGKILL)
+        signal_client(signal.SIGKILL)
     sys.stdin.readline()  # meanwhile the server changes
     for step in range(3):
         given[0].log_metrics({"loss": 1.0}, step)
     given[0].log_hyperparams({"a": 1})
+    if after == "freeze":
+        signal_client(signal.SIGSTOP)
+    print("logged", flush=True)
 print("done", flush=True)
 """
 
@@ -115,7 +123,7 @@ def test_a_job_without_a_server_is_kept_offline_and_ends(tmp_path: Path, mode: s
         address = NOBODY if mode == "refuses" else server.address
         job = _job(tmp_path, address)
         out, told = job.communicate("\n", timeout=SHORT_OF_EVER)
-    assert (job.returncode, out) == (0, "offline\ndone\n"), told
+    assert (job.returncode, out) == (0, "offline\nlogged\ndone\n"), told
     assert told.startswith(f"W&B runs are kept offline: {address} ")
     assert len(told.splitlines()) == 1
     assert len(list(tmp_path.glob("wandb/offline-run-*"))) == 1
@@ -130,9 +138,29 @@ def test_whatever_becomes_of_the_server_the_run_ends_well(tmp_path: Path, become
         assert job.stdout.readline() == "online\n"
         server.mode = "works" if becomes == "kill" else becomes
         out, told = job.communicate("\n", timeout=SHORT_OF_EVER)
-    assert (job.returncode, out) == (0, "done\n"), told
+    assert (job.returncode, out) == (0, "logged\ndone\n"), told
     assert "Traceback" not in told
     assert becomes == "{}" or len(told.splitlines()) <= 2, told  # of nonsense, the client's own process dies aloud
     if becomes in ("error", "hangs", "kill"):
         assert f"upload it with: wandb sync {tmp_path}/wandb/*run-*" in told
     assert len(list(tmp_path.glob("wandb/run-*"))) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_a_client_that_hangs_is_not_waited_for_and_can_be_interrupted(tmp_path: Path, interrupted: bool):
+    with fake_wandb() as server:
+        job = _job(tmp_path, server.address, after="freeze")
+        assert job.stdin is not None
+        assert job.stdout is not None
+        job.stdin.write("\n")
+        job.stdin.flush()
+        assert [job.stdout.readline() for _ in range(2)] == ["online\n", "logged\n"]
+        if interrupted:
+            job.send_signal(signal.SIGINT)
+        out, told = job.communicate(timeout=SHORT_OF_EVER)
+    assert (job.returncode, out) == ((-signal.SIGINT, "") if interrupted else (0, "done\n")), told
+    why = "KeyboardInterrupt" if interrupted else "its own process does not answer"
+    assert told.startswith(
+        f"W&B did not take all of this run ({why}); upload it with: wandb sync {tmp_path}/wandb/*run-*"
+    )

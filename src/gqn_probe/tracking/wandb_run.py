@@ -4,7 +4,9 @@ import contextlib
 import logging
 import os
 import shlex
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
@@ -23,6 +25,7 @@ from gqn_probe.tracking.wandb_server import ask_server, logged_in
 LOG = logging.getLogger(__name__)
 START_PATIENCE = 30  # seconds for W&B to take a run
 END_PATIENCE = 30  # seconds at the end for what is still to be uploaded
+GRACE = 5  # seconds beyond it, within which W&B's own process says that it has given up
 RUN_ID = "wandb-id.txt"  # in the folder of a training run, which has one W&B run however often it goes on
 Mode = Literal["online", "offline", "disabled"]
 MODES: dict[str, Mode] = {"online": "online", "offline": "offline", "disabled": "disabled"}
@@ -96,16 +99,19 @@ class RunLogger(WandbLogger):
 
     def __init__(self, *, experiment: wandb.Run) -> None:
         super().__init__(experiment=experiment)
-        self._failed = False
+        self._failed = self._unresponsive = False
 
     def attempt(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
-        """Make a call of W&B's client, whatever comes of it."""
+        """Make a call of W&B's client, and log a warning if it is the first to fail; none is made after a time-out."""
+        if self._unresponsive:
+            return
         try:
             call(*args, **kwargs)
         except Exception as error:  # of many kinds, where the client's own process has died
             if not self._failed:  # one that has died gives a different error at every call
                 LOG.warning("W&B cannot log this run any more: %s; the run continues without it", _one_line(error))
             self._failed = True
+            self._unresponsive = isinstance(error, TimeoutError)
 
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """One row of W&B's history a training step, so that the rows of a second sitting come after the first's."""
@@ -128,15 +134,59 @@ class RunLogger(WandbLogger):
         self.attempt(super().finalize, status)
 
     def finish(self, code: int) -> None:
-        """End the run and wait for what is still to be uploaded, but for ``END_PATIENCE`` seconds at most."""
+        """End the run, waiting for uploads at most ``END_PATIENCE`` seconds, and ``GRACE`` for W&B's own process.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C while it waited; W&B's own process is then killed, too.
+        """
         try:
-            self.experiment.finish(exit_code=code)
+            call_within(END_PATIENCE + GRACE, lambda: self.experiment.finish(exit_code=code))
+        except (Exception, KeyboardInterrupt) as error:
+            message = "W&B did not take all of this run (%s); upload it with: %s"
+            LOG.warning(message, _one_line(error), sync_command(self))
+            if not isinstance(error, TimeoutError) or str(error) == OVERDUE:
+                _end_client()
+            if isinstance(error, KeyboardInterrupt):
+                raise
+
+
+OVERDUE = "its own process does not answer"
+
+
+def call_within(seconds: float, call: Callable[[], object]) -> None:
+    """Make a call of W&B's client that may wait for ever, in a thread which the time limit and Ctrl-C leave behind.
+
+    Raises:
+        TimeoutError: the call has not returned after ``seconds``.
+        Exception: whatever the call raised.
+    """
+    returned: Future[None] = Future()
+
+    def make_call() -> None:
+        try:
+            call()
         except Exception as error:
-            told = "W&B did not take all of this run (%s); upload it with: %s"
-            LOG.warning(told, _one_line(error), sync_command(self))
-            if not isinstance(error, TimeoutError):
-                with contextlib.suppress(Exception):
-                    wandb.teardown()  # of a client whose process has died; at exit it would be a traceback
+            returned.set_exception(error)
+        else:
+            returned.set_result(None)
+
+    threading.Thread(target=make_call, name="call of W&B", daemon=True).start()
+    try:
+        returned.result(seconds)
+    except TimeoutError:
+        if returned.done():
+            raise
+        raise TimeoutError(OVERDUE) from None
+
+
+def _end_client() -> None:
+    """Kill W&B's own process, if it still runs, for the interpreter would wait for it at exit."""
+    connection = getattr(wandb.setup(), "_connection", None)
+    process = getattr(getattr(connection, "_proc", None), "_process", None)
+    if process is not None:
+        process.kill()
+    with contextlib.suppress(Exception):  # without this, the client's hook at exit would print a traceback
+        call_within(GRACE, wandb.teardown)
 
 
 def _start(mode: Literal["online", "offline"], **settings: Any) -> wandb.Run:
@@ -160,7 +210,7 @@ def _start(mode: Literal["online", "offline"], **settings: Any) -> wandb.Run:
         return _start("offline", **settings)
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
@@ -237,7 +287,7 @@ def log_lineage(loggers: Sequence[Logger], *, makes: ArtifactSpec, uses: Artifac
     if (logger := run_logger(loggers)) is None:
         return
     if uses is not None and not logger.experiment.offline:
-        logger.attempt(lambda: logger.experiment.use_artifact(uses.artifact()))
+        logger.attempt(call_within, END_PATIENCE, lambda: logger.experiment.use_artifact(uses.artifact()))
     logger.attempt(lambda: logger.experiment.log_artifact(makes.artifact()))
 
 
