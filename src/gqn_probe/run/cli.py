@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from gqn_probe.run.cli_errors import USER_ERRORS, check_value_types, one_line
@@ -56,8 +57,8 @@ def launch(main: Callable[[], Any], rewrite: Callable[[list[str]], list[str]] = 
     try:
         sys.argv[1:] = hydra_arguments(rewrite(sys.argv[1:]))
         main()
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        print(str(interrupt) or "interrupted", file=sys.stderr)
         sys.exit(128 + signal.SIGINT)
     except USER_ERRORS as error:
         if TRACEBACK_WANTED:
@@ -73,6 +74,13 @@ def report_user_errors(recipe: Callable[[DictConfig], Any], cfg: DictConfig) -> 
     try:
         check_value_types(cfg)
         return recipe(cfg)
+    except KeyboardInterrupt:
+        setting = "sweep" if in_sweep() else "run"
+        if setting == "run" and cfg.name != "probe":  # whose counts are kept one by one
+            raise
+        folder = HydraConfig.get()[setting].dir
+        hint = f"interrupted; to continue: the same command with hydra.{setting}.dir={folder}"
+        raise KeyboardInterrupt(hint) from None
     except USER_ERRORS as error:
         if TRACEBACK_WANTED:
             raise
