@@ -75,12 +75,11 @@ def report_user_errors(recipe: Callable[[DictConfig], Any], cfg: DictConfig) -> 
         check_value_types(cfg)
         return recipe(cfg)
     except KeyboardInterrupt:
-        setting = "sweep" if in_sweep() else "run"
-        if setting == "run" and cfg.name != "probe":  # whose counts are kept one by one
+        hydra = HydraConfig.get()
+        if not in_sweep() and cfg.name != "probe":  # whose finished counts are kept
             raise
-        folder = HydraConfig.get()[setting].dir
-        hint = f"interrupted; to continue: the same command with hydra.{setting}.dir={folder}"
-        raise KeyboardInterrupt(hint) from None
+        folder = f"hydra.sweep.dir={hydra.sweep.dir}" if in_sweep() else f"hydra.run.dir={hydra.run.dir}"
+        raise KeyboardInterrupt(f"interrupted; to continue: the same command with {folder}") from None
     except USER_ERRORS as error:
         if TRACEBACK_WANTED:
             raise
