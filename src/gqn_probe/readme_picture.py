@@ -26,7 +26,7 @@ from gqn_probe.film import contact_sheet, save_film
 from gqn_probe.pipeline.open_inputs import open_study_inputs
 from gqn_probe.report import style
 from gqn_probe.report.figures.cubes import cubes_found, draw_cubes
-from gqn_probe.report.figures.predicted_views import rmse, show
+from gqn_probe.report.figures.predicted_views import rmse, show_image
 from gqn_probe.report.terminal import say
 from gqn_probe.run import job
 from gqn_probe.run.cli import hydra_arguments
@@ -127,8 +127,8 @@ def draw(film: Film) -> list[UInt8[np.ndarray, "H W 3"]]:
     """The film's pictures: a row an object."""
     reach = np.abs(film.cells).max() + 0.7
     rows, pictures = len(film.objects), []
-    with style.applied():
-        figure = style.blank(9.0, 0.42 + 1.92 * rows)
+    with style.style_context():
+        figure = style.new_figure(9.0, 0.42 + 1.92 * rows)
         canvas = FigureCanvasAgg(figure)
         grid = figure.subplots(rows, len(TITLES), squeeze=False)
         for place, azimuth in enumerate(film.azimuths):
@@ -146,7 +146,7 @@ def _draw_object(panels: Sequence[Axes], frame: Frame, cells: np.ndarray, reach:
     for axes in panels:
         axes.cla()
     for axes, picture in zip(panels, (frame.context, frame.truth, frame.predicted, frame.spread), strict=False):
-        show(axes, picture)
+        show_image(axes, picture)
     panels[2].set_xlabel(f"error {rmse(frame.predicted, frame.truth):.0f} of 255", fontsize=9)
     draw_cubes(panels[4], cells, frame.occupied, frame.colors, reach, azimuth=azimuth, elevation=ELEVATION)
     panels[4].set_xlabel(frame.found, fontsize=9)

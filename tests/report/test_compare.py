@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from gqn_probe.report.compare import (
+    collect_measures,
     compare_settings,
     draw_comparison,
-    measures_of,
     paired_differences,
     pairs_by_group,
     read_settings,
@@ -51,7 +51,7 @@ def test_seeds_are_repetitions_and_their_spread_is_shown(sweep: Path):
 def test_differences_are_paired_by_seed(sweep: Path):
     compare_settings(sweep)
     settings = read_settings(sweep)
-    count = measures_of(settings)[0]
+    count = collect_measures(settings)[0]
     found = paired_differences(settings, count, "checkpoint=b#", "checkpoint=a")
     assert found is not None
     (value, low, high), seeds = found
@@ -96,7 +96,7 @@ def test_every_row_of_every_study_is_in_one_table(sweep: Path):
 
 def test_a_panel_a_measure_a_dot_a_study(sweep: Path):
     settings = read_settings(sweep)
-    measures = measures_of(settings)
+    measures = collect_measures(settings)
     assert [m.label for m in measures] == ["the count", "error of the prediction", "mean colour", "shape"]
     figure = draw_comparison(settings, measures)
     dots = [line for line in figure.axes[0].lines if line.get_marker() == "o"]

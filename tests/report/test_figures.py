@@ -50,7 +50,7 @@ def test_a_figure_from_outside_is_one_function(bare_folder: Path, monkeypatch: p
 
     @study_figure("controls", lambda study: f"of {study.probe} & others")
     def my_own(study: Study) -> Figure:
-        figure = style.blank(3, 2)
+        figure = style.new_figure(3, 2)
         figure.add_subplot().plot([0, 1])
         return figure
 
@@ -185,7 +185,7 @@ def test_rmse_is_in_grey_levels():
 
 
 def test_inline_svg_follows_the_theme_and_keeps_its_ids_apart(study: Study):
-    with style.applied():
+    with style.style_context():
         figure = accuracy.accuracy_by_count(study)
         assert figure is not None
         one, two = (style.inline_svg(style.svg_text(figure, name), name, "a < b") for name in ("one", "two"))

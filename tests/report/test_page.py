@@ -92,7 +92,7 @@ def test_a_study_before_the_three_sentences_has_its_one(study_folder: Path):
 
 
 def test_every_metric_is_explained_where_it_stands(text: str):
-    for id, words in (("predictions", "grey levels"), ("counts", "ROC"), ("controls", "read rightly")):
+    for id, words in (("predictions", "grey levels"), ("counts", "ROC"), ("controls", "share of correct predictions")):
         section = text[text.index(f'<section id="{id}"') :].split("</section>", maxsplit=1)[0]
         explained = section[section.index('<dl class="terms">') :]
         assert words in explained

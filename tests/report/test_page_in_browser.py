@@ -133,7 +133,7 @@ def test_the_viewer_answers_keys_slider_and_clicks(opened: Browser):
     opened.run("document.querySelector('.viewer').scrollIntoView()")
     expect(opened, 0, 2, 1, 1)
     assert "2 images; camera at 90°, 15° up; error 2 of 255" in opened.run(
-        "return document.querySelector('.told').textContent"
+        "return document.querySelector('.status').textContent"
     )
     opened.run("document.querySelector('.stage').focus()")
     press(opened, RIGHT, UP)

@@ -66,7 +66,7 @@ def test_curves_are_in_grey_levels_and_nats(study: Study):
     (error, deviation), (above, kl) = (figure.axes[0].lines for figure in (of_spread, of_nats))
     assert [line.get_label() for line in (error, deviation)] == ["error of the mean of samples", "spread of samples"]
     assert deviation.get_ydata().tolist() == [5.0, 10 / 15]
-    assert [line.get_label() for line in (above, kl)] == ["likelihood, nats above floor", "KL"]
+    assert [line.get_label() for line in (above, kl)] == ["negative log-likelihood above a perfect prediction's", "KL"]
 
 
 def test_pixels_that_are_as_wrong_as_unsure_lie_on_the_line():
@@ -80,12 +80,12 @@ def test_pixels_that_are_as_wrong_as_unsure_lie_on_the_line():
     truth = object_ + scale * noise.normal(size=object_.shape)
     deviation, error = samples.pixel_errors(drawn.round().astype(np.uint8), truth.round().astype(np.uint8))
     assert len(deviation) == 4 * 64
-    points = samples.grouped(deviation, error)
+    points = samples.group_by_spread(deviation, error)
     assert points[0][0] < 4
     assert points[-1][0] > 15
     for spread, wrong in points:
         assert 0.8 < wrong / spread < 1.3
-    sure = samples.grouped(deviation, 3 * error)
+    sure = samples.group_by_spread(deviation, 3 * error)
     assert all(y > 2 * x for x, y in sure)
 
 

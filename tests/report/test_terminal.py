@@ -15,7 +15,7 @@ def test_a_log_file_gets_plain_aligned_text(study_folder: Path):
     lines = out.getvalue().splitlines()
     assert out.getvalue().isascii()
     assert lines[:2] == ["Can the count be read?", "Yes: accuracy 0.71 (95 % interval 0.67 to 0.75)."]
-    assert lines[2].startswith("By: ")
+    assert lines[2].startswith("Evidence: ")
     head = next(i for i, line in enumerate(lines) if line.split()[:1] == ["count"])
     assert "What does training add?" in lines[:head]
     assert lines[head].split() == ["count", "accuracy", "norm", "only", "sample", "RMSE"]

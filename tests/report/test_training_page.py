@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gqn_probe.report.training_page import COLUMNS, ERRORS, build_training_report, draw_curves, main, read_metrics
+from gqn_probe.report.training_curves import ERRORS, draw_curves, read_metrics
+from gqn_probe.report.training_page import COLUMNS, build_training_report, main
 
 HEAD = "epoch,step,train/kl,train/nats_above_floor,val/sample/rmse,val/shuffled/rmse,val/context_2/sample/rmse"
 
@@ -48,7 +49,7 @@ def test_curves_are_over_steps_with_empty_cells_left_out(run: Path):
     figure = draw_curves(read_metrics(run / "metrics.csv"), ERRORS, "RMSE", "linear")
     assert figure is not None
     (axes,) = figure.axes
-    assert [line.get_label() for line in axes.lines] == ["predicted from the context", "from another scene's context"]
+    assert [line.get_label() for line in axes.lines] == ["prediction", "from another scene's context"]
     assert np.asarray(axes.lines[0].get_xydata()).tolist() == [[9, 40.0], [19, 31.5]]
 
 
@@ -58,7 +59,7 @@ def test_every_column_is_explained():
 
 
 def test_a_folder_without_metrics_is_one_line(tmp_path: Path):
-    with pytest.raises(SystemExit, match=r"error: no metrics\.csv in .*: give the folder that train\.py wrote"):
+    with pytest.raises(SystemExit, match=r"error: no metrics\.csv in .*: give an output folder of train\.py"):
         main([str(tmp_path)])
 
 
@@ -67,5 +68,5 @@ def test_a_run_that_logged_nothing_yet_has_a_page(tmp_path: Path, content: str):
     (tmp_path / "metrics.csv").write_text(content)
     text = build_training_report(tmp_path).read_text(encoding="utf-8")
     assert "0 steps" in text
-    assert "Nothing was validated yet." in text
+    assert "No validation has been run yet." in text
     assert re.findall(r'<section id="(\w+)"', text) == ["next"]

@@ -94,9 +94,9 @@ def test_every_figure_of_a_study_has_a_place():
     parts = panels.parts()
     assert [part.title for part in parts][:4] == [
         "Does it predict?",
-        "What does r know?",
-        "Does r tell the count?",
-        "Why can the count be read?",
+        "What can be decoded from r?",
+        "Can the number of images be decoded from r?",
+        "Why can the count be decoded?",
     ]
     shown = {key for part in parts for panel in part.panels for key in getattr(panel, "media_keys", [])}
     known = {f"figures/{name}" for name, each in find_figures().items() if each.section != "training"}

@@ -32,29 +32,29 @@ SEED = re.compile(r"(?:^|,)\+*seed=\d+(?=,|$)")  # what settings that differ in 
 
 
 class Setting(NamedTuple):
-    """A study and what was overridden for it."""
+    """Study of a sweep, and the settings that were overridden for it."""
 
     name: str  # such as "checkpoint=a,seed=0"
     study: Study
 
     @property
     def seed(self) -> str:
-        """The seed in the setting's name: settings of equal seeds are of the same objects, views and splits."""
+        """Seed in the setting's name: settings of equal seeds have the same objects, views and splits."""
         return (SEED.search(self.name) or [""])[0].strip(",")
 
     @property
     def scenes(self) -> str | None:
-        """The fingerprint of the data; None where it is not known."""
+        """Fingerprint of the data; None where it is unknown."""
         return self.study.provenance.get("data")
 
     @property
     def group(self) -> str:
-        """The name without the seed: settings of one group are repetitions of each other."""
+        """Name without the seed: settings of one group are repetitions of each other."""
         return SEED.sub("", self.name).strip(",") or "every seed"
 
 
 class Measure(NamedTuple):
-    """A column of the comparison: its words, and its value in each setting that has it."""
+    """Column of the comparison: its label, and its value in each setting that has it."""
 
     label: str
     metric: str
@@ -63,7 +63,7 @@ class Measure(NamedTuple):
 
 
 def read_settings(folder: Path) -> list[Setting]:
-    """The studies of a sweep, in the order of their names; none where the sweep was over the context alone.
+    """Read the studies of a sweep in the order of their names; none where the sweep was over the context alone.
 
     Analyses, which measure other things, are left out.
     """
@@ -73,19 +73,25 @@ def read_settings(folder: Path) -> list[Setting]:
 
 
 def compare_settings(folder: Path) -> Path | None:
-    """Write ``results.csv``, ``figures/compare.png`` and ``compare.html`` of a sweep; the page, None for no sweep."""
+    """Write ``results.csv``, ``figures/compare.png`` and ``compare.html`` of a sweep.
+
+    Returns:
+        The page; None where there are fewer than two settings to compare.
+    """
     settings = read_settings(folder)
     if len(settings) < 2:
         return None
     rows = ((each.name, *row) for each in settings for row in each.study.results)
     write_csv(folder / "results.csv", ("setting", *Result._fields), rows)
-    measures = measures_of(settings)
+    measures = collect_measures(settings)
     by_object = read_rows(folder / "differences.csv", Difference)
-    with style.applied():
+    with style.style_context():
         drawn = draw_comparison(settings, measures)
         style.write_png(drawn, folder / "figures" / "compare.png")
         svg = style.inline_svg(style.svg_text(drawn, "compare"), "compare", "every measure by setting")
-    caption = "A dot a study, in a row of those that differ in their seeds alone; bars: 95 % interval over objects."
+    caption = (
+        "Each dot is a study; studies that differ in their seed alone share a row. Bars: 95 % interval over objects."
+    )
     parts = [
         Section(
             "measures",
@@ -95,14 +101,14 @@ def compare_settings(folder: Path) -> Path | None:
         Section("differences", "Differences to the first setting", _differences_table(settings, measures, by_object)),
         Section("studies", "The studies", _links(settings)),
     ]
-    head = f"<p>{len(settings)} studies, which differ in {escape(_differences(settings))}.</p>"
+    head = f"<p>{len(settings)} studies that differ in {escape(_differences(settings))}.</p>"
     path = folder / "compare.html"
     write_text(path, document("sweep", "What changes with the setting?", head=head, sections=parts))
     return path
 
 
-def measures_of(settings: Sequence[Setting]) -> list[Measure]:
-    """Accuracy of the count, the prediction's error and every property at the largest count that all settings have."""
+def collect_measures(settings: Sequence[Setting]) -> list[Measure]:
+    """Return accuracy of the count, prediction error and every property at the largest count that all settings have."""
     counts = [{r.count for r in each.study.results if r.count is not None} for each in settings]
     largest = max(set.intersection(*counts), default=None)
     found: dict[tuple[str, str, str], dict[str, Result]] = {}
@@ -118,7 +124,11 @@ def measures_of(settings: Sequence[Setting]) -> list[Measure]:
 
 
 def pairs_by_group(settings: Sequence[Setting]) -> tuple[str, dict[str, list[tuple[Path, Path]]]]:
-    """The first group, and of each other the ``study`` folders that are of the same scenes and views as one of it."""
+    """Pair each group's ``study`` folders with those of the first group on the same scenes and views.
+
+    Returns:
+        The first group's name, and the pairs of each other group.
+    """
     groups = list(dict.fromkeys(each.group for each in settings))
     pairs: dict[str, list[tuple[Path, Path]]] = {}
     for own in settings:
@@ -130,11 +140,11 @@ def pairs_by_group(settings: Sequence[Setting]) -> tuple[str, dict[str, list[tup
 
 
 def draw_comparison(settings: Sequence[Setting], measures: Sequence[Measure]) -> Figure:
-    """A panel a measure: a row a group of settings, a dot a study."""
+    """Draw a panel for each measure, with a row for each group of settings and a dot for each study."""
     groups = list(dict.fromkeys(each.group for each in settings))
     columns = min(3, len(measures))
     lines = -(-len(measures) // columns)
-    drawn = style.blank(5.2 if columns == 1 else 10.3, lines * (1.0 + 0.3 * len(groups)) + 0.3)
+    drawn = style.new_figure(5.2 if columns == 1 else 10.3, lines * (1.0 + 0.3 * len(groups)) + 0.3)
     grid = drawn.subplots(lines, columns, squeeze=False, sharey=True)
     for axes, measure in zip(grid.flat, measures, strict=False):
         for name, study in settings:
@@ -157,7 +167,7 @@ def draw_comparison(settings: Sequence[Setting], measures: Sequence[Measure]) ->
 
 
 def _table(settings: Sequence[Setting], measures: Sequence[Measure]) -> str:
-    """A row a measure and group: mean and spread over its seeds, and each study's interval where there is one study."""
+    """Return the table of measures by group: mean and spread over seeds, and the interval of a single study."""
     rows: list[list[Cell]] = []
     groups: dict[str, list[Setting]] = {}
     for each in settings:
@@ -171,14 +181,14 @@ def _table(settings: Sequence[Setting], measures: Sequence[Measure]) -> str:
                 spread = number(float(np.std(values, ddof=1)), 3) if len(values) > 1 else ""
                 cells = [number(float(np.mean(values)), 3), spread, len(values), alone]
                 rows.append([measure.label, group, METRICS[measure.metric].label, *cells])
-    heads = ["measure", "setting", "metric", "mean", "deviation over seeds", "studies", "95 % interval of one"]
+    heads = ["measure", "setting", "metric", "mean", "SD over seeds", "studies", "95 % interval of a single study"]
     return table(heads, rows, text=("setting", "metric")) + terms(explain(measure.metric for measure in measures))
 
 
 def paired_differences(
     settings: Sequence[Setting], measure: Measure, group: str, first: str
 ) -> tuple[Interval, int] | None:
-    """A group's measure less that of the first, and the number of seeds that both have; None where there is none.
+    """Return a group's measure less that of the first, and the number of shared seeds; None where they share none.
 
     Of two or more seeds the interval is a t interval over their differences: it holds for other seeds, too. Of one it
     joins the intervals over objects as if those were apart (Newcombe 1998, method 10): where they are the same, the
@@ -207,7 +217,7 @@ def paired_differences(
 def _differences_table(
     settings: Sequence[Setting], measures: Sequence[Measure], by_object: Sequence[Difference]
 ) -> str:
-    """A row a measure and group: over the same objects, and over seeds."""
+    """Return the table of differences to the first group, over the same objects and over seeds."""
     groups = list(dict.fromkeys(each.group for each in settings))
     paired = {(d.setting, d.target, d.metric, d.count): d for d in by_object}
     rows: list[list[Cell]] = []
@@ -219,20 +229,27 @@ def _differences_table(
                 continue
             (value, low, high), seeds = found
             same = paired.get((group, measure.target, measure.metric, count))
-            told = interval(same.low, same.high, 3) if same else ""
+            over_objects = interval(same.low, same.high, 3) if same else ""
             of_seeds = interval(low, high, 3) if seeds > 1 else ""
             if same is None and seeds == 1 and not np.isnan(low):
-                told = f"{interval(low, high, 3)}, as if apart"
-            cells = [number(same.value if same else value, 3), told, same.objects if same else "", of_seeds, seeds]
+                over_objects = f"{interval(low, high, 3)}, unpaired"
+            cells = [
+                number(same.value if same else value, 3),
+                over_objects,
+                same.objects if same else "",
+                of_seeds,
+                seeds,
+            ]
             rows.append([measure.label, group, METRICS[measure.metric].label, *cells])
     if not rows:
         return "<p>The settings differ in their seeds alone.</p>"
-    heads = ["measure", "setting", "metric", f"less {groups[0]}", "95 % interval over objects", "objects"]
-    told = (
-        "<p>Over objects: each is compared with itself, those of all seeds together. It leaves out what another "
-        "training of the network would give; of several seeds, a t interval over their differences stands beside.</p>"
+    heads = ["measure", "setting", "metric", "difference", "95 % interval over objects", "objects"]
+    note = (
+        f"<p>Difference: the setting's value less that of {escape(groups[0])}. Intervals over objects compare each "
+        "object with itself, pooled over seeds; they do not cover the variation between trainings of the network. With "
+        "several seeds, a t interval over the seeds' differences is given, too.</p>"
     )
-    return told + table([*heads, "over seeds", "seeds"], rows, text=("setting", "metric"))
+    return note + table([*heads, "95 % interval over seeds", "seeds"], rows, text=("setting", "metric"))
 
 
 def _links(settings: Sequence[Setting]) -> str:

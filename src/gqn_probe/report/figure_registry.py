@@ -30,7 +30,7 @@ OF_COUNTS = ("predictions", "knowledge", "counts", "controls", "similarity", "tr
 
 
 class StudyFigure(NamedTuple):
-    """Section, caption and drawing function of a figure."""
+    """Section, caption and drawing function of a registered figure."""
 
     section: str  # the anchor of the page's section that it stands in
     caption: str | Callable[[Study], str]
@@ -39,7 +39,7 @@ class StudyFigure(NamedTuple):
 
 
 class Drawing(NamedTuple):
-    """A figure drawn: its files, and what the page shows of it."""
+    """Drawn figure: its files, and its form on the page."""
 
     name: str
     section: str
@@ -54,7 +54,7 @@ FIGURES: dict[str, StudyFigure] = {}  # by the name of the file
 
 
 def study_figure(section: str, caption: str | Callable[[Study], str], *, first: bool = False) -> Callable[[Draw], Draw]:
-    """Register the decorated function as a figure that is named after it; ``first`` beside the answers.
+    """Register the decorated function as a figure that is named after it; ``first`` puts it beside the answers.
 
     Raises:
         ValueError: another module has a figure of that name.
@@ -71,7 +71,7 @@ def study_figure(section: str, caption: str | Callable[[Study], str], *, first: 
 
 
 def find_figures() -> dict[str, StudyFigure]:
-    """All figures by name: those of every module in ``report/figures``, and what else was registered."""
+    """Return all figures by name: those of every module in ``report/figures``, and others that were registered."""
     for module in pkgutil.iter_modules(figures.__path__, f"{figures.__name__}."):
         importlib.import_module(module.name)
     return FIGURES
@@ -82,7 +82,7 @@ def draw_figures(study: Study) -> list[Drawing]:
     drawings = []
     folder = study.folder / "figures"
     found = find_figures()
-    with style.applied(), progress("drawing figures", len(found), "figures") as advance:
+    with style.style_context(), progress("drawing figures", len(found), "figures") as advance:
         for name, each in found.items():
             advance(1)
             figure = each.draw(study)

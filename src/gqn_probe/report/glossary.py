@@ -1,75 +1,70 @@
-"""Definitions of every metric, target and baseline in a sentence each, shown wherever its numbers are shown."""
+"""Definitions of every metric, decoded property and baseline, shown below the tables that have them."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
 
 
 class Term(NamedTuple):
-    """A name as the result files have it, the words for a table's head, and its meaning."""
+    """Words for a name of the result files, and its definition."""
 
     label: str
     meaning: str
 
 
 METRICS = {
-    "accuracy": Term("accuracy", "share of rows of unseen objects that were read rightly"),
-    "balanced_accuracy": Term("balanced accuracy", "mean over true counts of the share read rightly"),
-    "within_one": Term("within ±1", "share of rows read at most one count off"),
-    "mean_absolute_error": Term("mean error (images)", "mean distance of the count read from the true count"),
-    "spearman": Term("Spearman ρ", "rank correlation of counts read and true counts: 1 for the same order"),
+    "accuracy": Term("accuracy", "share of correct predictions for held-out objects"),
+    "balanced_accuracy": Term("balanced accuracy", "accuracy at each true count, averaged over counts"),
+    "within_one": Term("within ±1", "share of predictions at most one count off"),
+    "mean_absolute_error": Term("mean error (images)", "mean absolute difference of predicted and true count"),
+    "spearman": Term("Spearman ρ", "rank correlation of predicted and true counts: 1 for the same order"),
     "selectivity": Term(
-        "selectivity", "accuracy less that on random labels, one an object: what is read rather than memorised"
+        "selectivity", "accuracy less that of a probe of random labels, one per object, which it can only memorise"
     ),
     "permutation_p": Term(
-        "permutation p", "how often labels permuted within objects agree with the predictions as well as the true ones"
+        "permutation p", "share of permutations of the labels within objects that fit the predictions as well"
     ),
     "description_length": Term(
-        "code (bits a label)", "bits a label by online coding (Voita & Titov 2020): the fewer, the easier to read"
+        "code (bits per label)", "description length by online coding (Voita & Titov 2020): shorter is easier to decode"
     ),
     "extrapolation_mean_absolute_error": Term(
-        "error beyond trained counts", "a ridge regression trained on the smaller counts, asked about the larger"
+        "extrapolation error (images)", "mean error of a ridge regression trained on smaller counts, at larger ones"
     ),
     "adjacent_auc": Term(
-        "AUC to the next", "area under the ROC curve of telling this count from the next greater one: .5 is guessing"
+        "AUC, next count", "area under the ROC curve for this count against the next larger one: 0.5 is guessing"
     ),
-    "r2": Term("R²", "share of the variance told, of unseen objects: 1 is all, 0 is what their mean would tell"),
+    "r2": Term("R²", "share of variance explained for held-out objects: 1 is all, 0 no more than their mean explains"),
     "sample_rmse": Term(
-        "sample RMSE",
-        "root mean squared error, in grey levels (0 to 255), of a query predicted from the context alone",
+        "prediction RMSE",
+        "root mean squared error, in grey levels (0 to 255), of a view sampled from r and its camera alone",
     ),
-    "rmse": Term(
-        "posterior RMSE",
-        "the same where the network has seen the query itself",
+    "rmse": Term("posterior RMSE", "the same when the network also sees the view itself: the best it can draw"),
+    "shuffled_rmse": Term("another scene's r", "RMSE of a prediction from another scene's images"),
+    "nearest_rmse": Term("nearest view", "RMSE of the context image with the nearest camera, taken as prediction"),
+    "mean_rmse": Term("mean image", "RMSE of the mean of all views, which is the same for every object"),
+    "kl": Term("KL (nats)", "information that the view itself adds to the context: KL from posterior to prior"),
+    "spread_rmse": Term(
+        "spread of samples", "standard deviation of samples of one view, in grey levels: the network's uncertainty"
     ),
-    "shuffled_rmse": Term("another scene's r", "the same of what another scene's images predict"),
-    "nearest_rmse": Term("nearest view", "the same of the context image whose camera is nearest to the query's"),
-    "mean_rmse": Term("mean image", "the same of the mean of all views, which knows nothing of the object"),
-    "kl": Term(
-        "KL (nats)",
-        "nats that the query adds to what the context told: near 0, posterior and prior pictures look alike",
-    ),
-    "spread_rmse": Term("spread of samples", "standard deviation of samples of one query in grey levels: the doubt"),
     "averaged_rmse": Term(
-        "averaged samples' RMSE", "error of the mean of 16 samples: as large as their spread if right"
+        "RMSE of the mean sample", "error of the mean of 16 samples; about their spread where uncertainty is calibrated"
     ),
-    "iou": Term("silhouette IoU", "overlap of the object's pixels in a sample and in the truth: 1 is all"),
+    "iou": Term("silhouette IoU", "overlap of the object's silhouettes in a sample and in the truth: 1 is perfect"),
     "nats_above_floor": Term(
-        "nats above floor", "how much less likely the query is than under a perfect prediction (importance sampling)"
+        "nats above floor", "how much less likely the view is than under a perfect prediction (importance sampling)"
     ),
-    "bits_per_dimension": Term("bits a dimension", "the query's negative log-likelihood a pixel and channel"),
+    "bits_per_dimension": Term("bits per dimension", "negative log-likelihood of the view per pixel and channel"),
 }
 
 TARGETS = {
-    "shape": Term("shape", "the object's shape up to rotation; mirror images differ"),
-    "chirality": Term("chirality", "left- or right-handed, of objects that have mirror images"),
-    "parts": Term("number of cubes", "of how many cubes the object is made"),
-    "positions": Term("cubes' positions", "each cube's place along the object, which may be walked from either end"),
-    "second_moments": Term("second moments of positions", "how far the cubes spread along and across each axis"),
+    "shape": Term("shape", "the object's shape up to rotation; mirror images are different shapes"),
+    "chirality": Term("chirality", "which of two mirror images the object is, for shapes that differ from theirs"),
+    "parts": Term("number of cubes", "how many cubes the object has"),
+    "positions": Term("positions of cubes", "coordinates of each cube along the object, from either of its ends"),
+    "second_moments": Term("second moments of positions", "how far the cubes extend along and across each axis"),
     "occupancy": Term("occupancy", "which cells of a grid around the object hold a cube"),
     "color": Term("mean colour", "the mean colour of the cubes"),
-    "colors": Term("cubes' colours", "the colour of each cube along the object, which may be walked from either end"),
-    "color_where": Term("colour-where", "on which side of the object each colour is: colour deviation times position"),
-    "colour_where": Term("colour-where", "on which side of the object each colour is: colour deviation times position"),
+    "colors": Term("colours of cubes", "the colour of each cube along the object, from either of its ends"),
+    "color_where": Term("colour by position", "on which side of the object each colour is: colour times position"),
     "direction": Term("mean viewing direction", "the mean unit vector to the context cameras"),
     "coverage": Term("coverage of directions", "1 less the length of that mean: 0 where all views are from one side"),
 }
@@ -105,11 +100,11 @@ PROBES = {
 
 
 def explain(names: Iterable[str]) -> list[Term]:
-    """The terms of those names that have one, in order, each once."""
+    """Return the terms of those names that have one, in order, each once."""
     every = METRICS | TARGETS
     return [every[name] for name in dict.fromkeys(names) if name in every]
 
 
 def target_label(target: str) -> str:
-    """A decoded property in words."""
+    """Return a decoded property in words."""
     return TARGETS[target].label if target in TARGETS else target.replace("_", " ")

@@ -1,4 +1,4 @@
-"""The HTML elements that the report page is put together from; every text is escaped here."""
+"""HTML elements of the report pages; every text is escaped here."""
 
 import html
 import re
@@ -14,7 +14,7 @@ VIEW_BOX = re.compile(r'viewBox="0 0 ([\d.]+) ([\d.]+)"')
 
 
 class Number(NamedTuple):
-    """A table cell that shows ``text`` and sorts by ``value``."""
+    """Table cell that shows ``text`` and sorts by ``value``."""
 
     value: float
     text: str
@@ -24,7 +24,7 @@ Cell = str | int | Number
 
 
 class Section(NamedTuple):
-    """A part of a page: anchor, heading, HTML."""
+    """Part of a page: anchor, heading, HTML."""
 
     id: str
     title: str
@@ -41,7 +41,7 @@ def document(
     notes: str = "",
     sections: Sequence[Section],
 ) -> str:
-    """A whole page that needs no network: what opens it, then a figure and what stands beside it, then the sections."""
+    """Return a whole self-contained page: head, a figure beside ``beside``, notes, contents and sections."""
     here = files("gqn_probe.report")
     return Template(here.joinpath("page.html").read_text(encoding="utf-8")).substitute(
         kind=escape(kind),
@@ -59,22 +59,22 @@ def document(
 
 
 def escape(text: object) -> str:
-    """Text as HTML."""
+    """Escape a text for HTML."""
     return html.escape(str(text))
 
 
 def number(value: float | None, digits: int = 2) -> Cell:
-    """A cell for a number, empty for None."""
+    """Return a cell for a number, empty for None."""
     return "" if value is None else Number(value, f"{round(value, digits) + 0.0:.{digits}f}")  # no -0.00
 
 
 def interval(low: float | None, high: float | None, digits: int = 2) -> str:
-    """``0.67 to 0.75``, or nothing where a bound is unknown."""
+    """Return ``0.67 to 0.75``, or an empty text where a bound is unknown."""
     return "" if low is None or high is None else f"{low:.{digits}f} to {high:.{digits}f}"
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[Cell]], text: Collection[str] = ()) -> str:
-    """A sortable table; the first column and those headed as in ``text`` are flush left."""
+    """Return a sortable table; the first column and those headed as in ``text`` are flush left."""
     mark = [' class="text"' if head in text else "" for head in heads]
     top = "".join(f'<th scope="col"{m}>{escape(h)}</th>' for m, h in zip(mark, heads, strict=True))
     body = "\n".join(
@@ -87,13 +87,13 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[Cell]], text: Collection
 
 
 def terms(found: Sequence[Term]) -> str:
-    """What the words of a table mean; nothing for none."""
+    """Return a list of definitions; empty for none."""
     rows = "\n".join(f"<div><dt>{escape(t.label)}</dt><dd>{escape(t.meaning)}</dd></div>" for t in found)
     return f'<dl class="terms">\n{rows}\n</dl>' if found else ""
 
 
 def settings(values: Mapping[str, Any]) -> str:
-    """Nested settings as a list of dotted names and values, the beginning of long ones."""
+    """Return nested settings as a list of dotted names and values, long values shortened."""
     rows = "\n".join(
         f"<div><dt>{_breakable(name)}</dt><dd>{escape(_shortened(value))}</dd></div>"
         for name, value in _flatten(values).items()
@@ -102,7 +102,7 @@ def settings(values: Mapping[str, Any]) -> str:
 
 
 def figure(svg: str, caption: str, *, wide: bool = False) -> str:
-    """A drawing with its caption; nothing for no drawing. A wide one can be moved sideways where it has no room."""
+    """Return a drawing with its caption, empty for no drawing; a wide one scrolls sideways on narrow screens."""
     size = VIEW_BOX.search(svg)
     tall = size is not None and float(size[2]) > 1.05 * float(size[1])
     mark = ' class="wide"' if wide else ' class="tall"' if tall else ""
@@ -111,13 +111,13 @@ def figure(svg: str, caption: str, *, wide: bool = False) -> str:
 
 
 def figures(*found: str) -> str:
-    """Figures, or a figure and a table, side by side where there is room; nothing where there are none."""
+    """Return figures, or a figure and a table, side by side where there is room; empty for none."""
     inside = "\n".join(f for f in found if f)
     return f'<div class="figures">{inside}</div>' if inside else ""
 
 
-def folded(summary: str, body: str) -> str:
-    """What is shown once it is asked for, and printed where it is open; nothing for nothing."""
+def collapsible(summary: str, body: str) -> str:
+    """Return a part that opens on a click, and is printed if it is open; empty for an empty body."""
     return f"<details><summary>{escape(summary)}</summary>{body}</details>" if body else ""
 
 
@@ -128,7 +128,7 @@ def _cell(cell: Cell, mark: str) -> str:
 
 
 def _breakable(name: str) -> str:
-    """A dotted name that a narrow screen may break after a dot or an underscore."""
+    """Escape a dotted name, with breaks allowed after dots and underscores."""
     return escape(name).replace(".", ".<wbr>").replace("_", "_<wbr>")
 
 

@@ -1,4 +1,4 @@
-"""One self-contained HTML page of a study: no network, for phone, screen and print, light and dark.
+"""Self-contained HTML page of a study: works offline, on phone, screen and paper, light and dark.
 
 ``python -m gqn_probe.report.page FOLDER`` makes it and the figures again from the result files.
 """
@@ -15,18 +15,18 @@ from gqn_probe.report.sections import introduction, sections
 from gqn_probe.report.study_results import Study, read_study
 from gqn_probe.report.terminal import say
 
-QUESTION = "Does the scene representation tell how many images it was formed from?"
+QUESTION = "Can the number of images be decoded from the scene representation?"
 
 
 def build_report(study: Study, drawings: Sequence[Drawing]) -> Path:
-    """Write ``report.html`` beside the study's results, whole or not at all; its path."""
+    """Write ``report.html`` beside the study's results, atomically, and return its path."""
     path = study.folder / "report.html"
     write_text(path, render(study, drawings))
     return path
 
 
 def render(study: Study, drawings: Sequence[Drawing]) -> str:
-    """The page as text."""
+    """Return the page as text."""
     first = next((d for d in drawings if d.first), None)
     return document(
         study.analysis.replace("_", " ") or "context-count study",
@@ -39,29 +39,29 @@ def render(study: Study, drawings: Sequence[Drawing]) -> str:
 
 
 def _answers(study: Study) -> str:
-    """The study's plain sentences, each with what licenses it."""
+    """Return the study's answers in plain sentences, each with the control it rests on."""
     items = ""
     for answer in study.answers:
         heading = f"<h2>{escape(answer.question)}</h2>" if answer.question else ""
-        licence = f"<small>By: {escape(answer.licence)}</small>" if answer.licence else ""
+        licence = f"<small>Evidence: {escape(answer.licence)}</small>" if answer.licence else ""
         items += f'<div>{heading}<p class="answer">{escape(answer.text)} {licence}</p></div>'
     return f'<div class="answers">{items}</div>' if items else ""
 
 
 def _notes(study: Study) -> str:
-    """What a reader must know beside the answer: counts that failed first."""
-    failed = [f"Job {item} failed; the study is of the others." for item in study.summary.get("failed", [])]
+    """Return failed jobs and other notes to be read with the answers."""
+    failed = [f"Job {item} failed; the study covers the others." for item in study.summary.get("failed", [])]
     items = [f'<li class="failed">{escape(text)}</li>' for text in failed]
     items += [f"<li>{escape(note)}</li>" for note in study.summary.get("notes", [])]
     return f'<ul class="notes">{"".join(items)}</ul>' if items else ""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Make figures and page of the folder named; exit with one line where that cannot be done."""
+    """Make figures and page of a study's folder again; exit with a one-line error where that fails."""
     parser = argparse.ArgumentParser(
         prog="python -m gqn_probe.report.page", description="Make a study's figures and report again from its results."
     )
-    parser.add_argument("folder", help="what probe.py wrote, such as outputs/probe/DATE/TIME")
+    parser.add_argument("folder", help="output folder of probe.py, such as outputs/probe/DATE/TIME")
     try:
         study = read_study(parser.parse_args(arguments).folder)
         say(str(build_report(study, draw_figures(study))))

@@ -1,10 +1,10 @@
-"""The registry of sections: a decorated function is a part of every page whose study has something for it.
+"""Registry of page sections: a decorated function is a section of every page whose study has data for it.
 
-    @study_section("rotation", "How far can it turn an object?", "What the section is about, in a sentence or two.")
+    @study_section("rotation", "Can it predict a turned object?", "One or two sentences of introduction.")
     def rotation(study: Study) -> str: ...
 
-The function gives the HTML that stands under the section's figures, those of ``@study_figure("rotation", ...)``. A
-section with neither is left out, so that each kind of study has its own.
+The function returns the HTML below the section's figures, those of ``@study_figure("rotation", ...)``. A section with
+neither is left out.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ Body = Callable[[Study], str]
 
 
 class StudySection(NamedTuple):
-    """A section before it is filled."""
+    """Title, introduction and function of a registered section."""
 
     title: str
     lead: str  # what opens it
@@ -44,5 +44,5 @@ def study_section(id: str, title: str, lead: str = "", *, closing: bool = False)
 
 
 def ordered_sections() -> dict[str, StudySection]:
-    """All sections in the order of the page: as registered, the closing ones last."""
+    """Return all sections in the order of the page: as registered, closing ones last."""
     return dict(sorted(SECTIONS.items(), key=lambda item: item[1].closing))

@@ -1,4 +1,4 @@
-"""The sections of the report page in the order a person asks, each left out where the study has no data for it."""
+"""Sections of the report page, in reading order; each is left out where the study has no data for it."""
 
 import base64
 from collections.abc import Collection, Sequence
@@ -9,10 +9,10 @@ from gqn_probe.report.glossary import CONTROLS, METRICS, PROBES, Term, explain, 
 from gqn_probe.report.html_elements import (
     Cell,
     Section,
+    collapsible,
     escape,
     figure,
     figures,
-    folded,
     interval,
     number,
     settings,
@@ -36,9 +36,9 @@ OVERALL = (
 
 
 def sections(study: Study, drawings: Sequence[Drawing]) -> list[Section]:
-    """The sections that the study has data for; figures of sections that nobody registered stand in one of their own.
+    """Return the sections that the study has data for.
 
-    Figures that are shown beside the answers stand in none.
+    Figures of unregistered sections go to one of their own; figures shown beside the answers go to none.
     """
     made = []
     for id, plan in ordered_sections().items():
@@ -52,8 +52,8 @@ def sections(study: Study, drawings: Sequence[Drawing]) -> list[Section]:
 @study_section(
     "viewer",
     "Look around",
-    "Objects that the network never saw, from any side. Each picture is the mean of samples that it draws from r, the "
-    "sum of the context images, and the camera alone.",
+    "Objects of the study from any side. Each prediction is the mean of several samples, drawn from the camera and the "
+    "scene representation r alone: the sum of the codes of the context images.",
 )
 def _viewer(study: Study) -> str:
     return viewer(study.folder / "viewer")
@@ -62,22 +62,23 @@ def _viewer(study: Study) -> str:
 @study_section(
     "predictions",
     "Does it predict?",
-    "A view that the network was not shown, drawn from r and the camera alone, must come closer to the truth with "
-    "every image, and closer than what a picture of another object would give.",
+    "A view that is not among the context images is predicted from r and its camera alone. Its error should fall with "
+    "every further image, and be smaller than that of a prediction from another object's images.",
 )
 def _errors(study: Study) -> str:
     names = ("sample_rmse", "rmse", "shuffled_rmse", "nearest_rmse", "mean_rmse", "averaged_rmse", "spread_rmse", "kl")
     columns = {name: study.reconstruction_series(name) for name in names}
-    return folded("Every count in numbers", _by_count(study, columns, digits=1, bounds=("sample_rmse",)))
+    return collapsible("Every count in numbers", _by_count(study, columns, digits=1, bounds=("sample_rmse",)))
 
 
 @study_section(
     "knowledge",
-    "What does r know?",
-    "Properties of the object and of the views, read from r of objects that no probe was trained on.",
+    "What can be decoded from r?",
+    "Probes learn a property of the object or of its cameras from r of some objects, and are tested on others. k is "
+    "the number of context images.",
 )
 def _knowledge(study: Study) -> str:
-    """Every property at the smallest and the largest count, beside its baselines at the largest."""
+    """Return every property at the smallest and largest count, beside its baselines."""
     rows: list[list[Cell]] = []
     for target in study.object_targets:
         for line in study.lines_of(target):
@@ -88,12 +89,20 @@ def _knowledge(study: Study) -> str:
         return ""
     every = [row for target in study.object_targets for line in study.lines_of(target) for row in line.rows]
     counts = [row.count for row in every if row.count is not None]
-    heads = ["property", "read from", "metric", f"k = {min(counts)}", f"k = {max(counts)}", "95 % interval"]
-    body = table(heads, rows, text=("read from", "metric"))
-    return folded("Every property, input and probe", body) + terms(explain(["accuracy", "r2", *study.object_targets]))
+    last = f"k = {max(counts)}"
+    heads = ["property", "decoded from", "metric", f"k = {min(counts)}", last, f"95 % interval, {last}"]
+    body = table(heads, rows, text=("decoded from", "metric"))
+    return collapsible("Every property, input and probe", body) + terms(
+        explain(["accuracy", "r2", *study.object_targets])
+    )
 
 
-@study_section("counts", "Does r tell the count?")
+@study_section(
+    "counts",
+    "Can the number of images be decoded from r?",
+    "The count is the number of context images that r is the sum of. A probe learns it from r of some objects, and is "
+    "tested on others.",
+)
 def _counts(study: Study) -> str:
     length = study.control_label("norm", study.input)
     columns = {
@@ -101,17 +110,17 @@ def _counts(study: Study) -> str:
         length: study.series("accuracy", control="norm", probe=study.probe),
         "adjacent_auc": study.series("adjacent_auc", probe=study.probe),
     }
-    return _stats(study) + folded("Every count in numbers", _by_count(study, columns, digits=3))
+    return _stats(study) + collapsible("Every count in numbers", _by_count(study, columns, digits=3))
 
 
 def _stats(study: Study) -> str:
-    """The headline's numbers with their intervals."""
+    """Return the headline's numbers with their intervals."""
     headline = study.summary["headline"]
     names = {
         "accuracy": (f"{study.label(study.probe)} probe on {study.given}", "{:.1%}"),
         "norm_only": (study.control_label("norm", study.input), "{:.1%}"),
-        "difference": ("difference in points, paired", "{:+.1%}"),
-        "chance": ("chance", "{:.1%}"),
+        "difference": ("difference, percentage points", "{:+.1%}"),
+        "chance": ("guessing", "{:.1%}"),
     }
     cells = ""
     for key, (name, form) in names.items():
@@ -129,7 +138,7 @@ def _stats(study: Study) -> str:
 def _by_count(
     study: Study, columns: dict[str, list[Result]], *, digits: int, bounds: Collection[str] | None = None
 ) -> str:
-    """A table of metrics by count, with intervals (of those in ``bounds``), and what the metrics mean."""
+    """Return a table of metrics by count, with the intervals of those in ``bounds``, and definitions of the metrics."""
     heads, cells = [study.count_axis], []
     for name, rows in columns.items():
         by_count = {row.count: row for row in rows}
@@ -148,23 +157,23 @@ def _by_count(
 
 @study_section(
     "controls",
-    "Why can the count be read?",
-    "Each control changes what the probe is shown. What is read as well under a control needs no more than what the "
-    "control left.",
+    "Why can the count be decoded?",
+    "Each control changes the probe's input. Where the count is decoded as well under a control as from r, what the "
+    "control leaves of r is enough.",
 )
 def _controls(study: Study) -> str:
     rows = study.control_rows()
     main, others = ([r for r in rows if (r.probe == study.probe) == is_main] for is_main in (True, False))
     if len(main) < 2:
         return ""
-    more = folded("Other probes in numbers", _scores(study, others)) if others else ""
+    more = collapsible("Other probes in numbers", _scores(study, others)) if others else ""
     shown = [name for name in OVERALL if any(r.metric == name for r in study.results)]
-    meanings = terms([*_named(study, main), *explain(["accuracy", *shown])])
-    return folded("Every control in numbers", _scores(study, main)) + more + meanings
+    meanings = terms([*_control_terms(study, main), *explain(["accuracy", *shown])])
+    return collapsible("Every control in numbers", _scores(study, main)) + more + meanings
 
 
-def _named(study: Study, rows: Sequence[Result]) -> list[Term]:
-    """The controls of these rows and every probe of the study, under the study's labels for them."""
+def _control_terms(study: Study, rows: Sequence[Result]) -> list[Term]:
+    """Return definitions of these rows' controls and of every probe, under the study's labels."""
     controls = {row.control: CONTROLS[row.control] for row in rows if row.control in CONTROLS}
     probes = {row.probe: PROBES[row.probe] for row in study.control_rows() if row.probe in PROBES}
     pooled = {"pooled": "r averaged over positions"} if any(row.input == "pooled" for row in rows) else {}
@@ -178,12 +187,12 @@ def _scores(study: Study, rows: list[Result]) -> str:
         "accuracy": [number(r.value, 3) for r in rows],
         "95 % interval": [interval(r.low, r.high, 3) for r in rows],
     }
-    columns |= {METRICS[name].label: [_measured(study, r, name) for r in rows] for name in OVERALL}
+    columns |= {METRICS[name].label: [_overall_cell(study, r, name) for r in rows] for name in OVERALL}
     columns = {title: cells for title, cells in columns.items() if any(cells)}
     return table(list(columns), zip(*columns.values(), strict=True), text=("probe",))
 
 
-def _measured(study: Study, row: Result, metric: str) -> Cell:
+def _overall_cell(study: Study, row: Result, metric: str) -> Cell:
     found = study.overall(metric, control=row.control, probe=row.probe, input=row.input)
     return number(found.value if found else None, digits=3 if metric == "permutation_p" else 2)
 
@@ -220,7 +229,7 @@ def introduction(study: Study) -> list[str]:
     return [text for text in said if text]
 
 
-def method(study: Study) -> list[str]:
+def method_paragraphs(study: Study) -> list[str]:
     """Return paragraphs that say how it was measured."""
     summary, chosen = study.summary, study.summary.get("settings", {})
     said = [str(summary.get("convention", ""))] if study.analysis else []
@@ -231,12 +240,12 @@ def method(study: Study) -> list[str]:
         )
     elif "seeds" in chosen and not study.analysis:
         said.append(
-            f"{summary['objects']} objects were seen at counts {min(summary['counts'])} to {max(summary['counts'])}: "
-            "each view is encoded once, and r is formed of the first views in an order drawn for the object. "
-            f"With each of {chosen['seeds']} seeds a probe is trained on some objects, its regularisation chosen on "
-            "others, and scored on objects that it never saw; the scores here are of these, all seeds together. "
-            "Intervals are over objects, the same resamples for all inputs, so that differences are paired; they leave "
-            f"out what another training of the network would give. p values permute the labels within objects "
+            f"{summary['objects']} objects were studied at counts {min(summary['counts'])} to "
+            f"{max(summary['counts'])}: each view is encoded once, and r is the sum of the first views in a random "
+            f"order drawn for each object. With each of {chosen['seeds']} seeds a probe is trained on some objects, "
+            "its regularisation chosen on others, and scored on a third set; scores are pooled over seeds. Intervals "
+            "are over objects, with the same resamples for all inputs, so that differences are paired; they do not "
+            "cover the variation between trainings of the network. p values permute the labels within objects "
             f"({chosen['permutations']} times)."
         )
     return said
@@ -244,7 +253,7 @@ def method(study: Study) -> list[str]:
 
 @study_section("more", "More figures", closing=True)
 @study_section("training", "Training the classifier")
-@study_section("similarity", "How r changes with the count")  # decorators are applied from the last
+@study_section("similarity", "How does r change with the count?")  # decorators are applied from the last
 def _figures_alone(study: Study) -> str:
     return ""
 
@@ -252,8 +261,8 @@ def _figures_alone(study: Study) -> str:
 @study_section("methods", "Methods", closing=True)
 def _methods(study: Study) -> str:
     values = study.provenance.get("config") or study.summary.get("settings")
-    every = folded("Every setting", settings(values)) if values else ""
-    return "\n".join(f"<p>{escape(text)}</p>" for text in method(study)) + every
+    every = collapsible("Every setting", settings(values)) if values else ""
+    return "\n".join(f"<p>{escape(text)}</p>" for text in method_paragraphs(study)) + every
 
 
 @study_section("reproduce", "Reproduce", closing=True)
@@ -265,5 +274,5 @@ def _reproduce(study: Study) -> str:
         parts.append(settings(rest))
     data = base64.b64encode((study.folder / "results.csv").read_bytes()).decode()
     link = f'<a download="results.csv" href="data:text/csv;base64,{data}">'
-    parts.append(f"<p>{link}Every number of this page: results.csv</a></p>")
+    parts.append(f"<p>{link}Download every number of this page (results.csv)</a></p>")
     return "\n".join(parts)

@@ -1,4 +1,4 @@
-"""Style of every figure: a colour-blind safe palette, quiet axes, PNG at 2x, SVG in the page's theme.
+"""Style of every figure: colour-blind safe palette, quiet axes, PNG at 2x, SVG in the page's theme.
 
 Colours are those of Okabe & Ito, "Color universal design" (2008), told apart by marker and line style too.
 """
@@ -75,23 +75,23 @@ _RC: dict[Any, Any] = {
 }
 
 
-def applied() -> AbstractContextManager[None]:
-    """The settings for drawing and saving, undone afterwards: the user's matplotlib stays as it was."""
+def style_context() -> AbstractContextManager[None]:
+    """Return a context with these matplotlib settings; the user's are restored afterwards."""
     return matplotlib.rc_context(_RC)
 
 
-def blank(width: float, height: float) -> Figure:
-    """An empty figure, sizes in inches. 5.2 wide reads well on a phone and beside text."""
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure, sizes in inches; 5.2 wide reads well on a phone and beside text."""
     return Figure(figsize=(width, height))
 
 
 def is_wide(figure: Figure) -> bool:
-    """Whether a figure is drawn for the whole width of a page."""
+    """Return True if a figure is drawn for the whole width of a page."""
     return bool(figure.get_figwidth() > 7)
 
 
 def count_axis(axes: Axes, counts: list[int], label: str, *, most: int = 14) -> None:
-    """An x-axis of whole counts, thinned where there are more than ``most``."""
+    """Label an x-axis of whole counts, thinned where there are more than ``most``."""
     axes.set_xlabel(label)
     step = max(1, round(len(counts) / most))
     axes.set_xticks(counts[::step])
@@ -111,12 +111,12 @@ def chance_line(axes: Axes, chance: float | None, vertical: bool = False) -> Non
 
 
 def legend_above(axes: Axes) -> None:
-    """The legend in a row over the plot, where it hides no data."""
+    """Put the legend above the plot, where it hides no data."""
     axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=2, borderaxespad=0.2)
 
 
-def line(axes: Axes, rows: Sequence[Result], label: str, index: int) -> None:
-    """One series by count, or by training objects, with its interval as a band; nothing where there are no rows."""
+def plot_series(axes: Axes, rows: Sequence[Result], label: str, index: int) -> None:
+    """Plot a series by count, or by number of training objects, with its interval as a band; nothing for no rows."""
     if not rows:
         return
     color, marker, dash = SERIES[index % len(SERIES)]
@@ -126,8 +126,8 @@ def line(axes: Axes, rows: Sequence[Result], label: str, index: int) -> None:
     axes.fill_between(counts, low, high, color=color, alpha=BAND, linewidth=0)
 
 
-def square(cells: Sequence[tuple[int, int, float]]) -> tuple[list[int], Float[np.ndarray, "row column"]]:
-    """The counts, and the table of values over them; NaN where none was given."""
+def count_matrix(cells: Sequence[tuple[int, int, float]]) -> tuple[list[int], Float[np.ndarray, "row column"]]:
+    """Return the counts and the matrix of values over pairs of them; NaN where none was given."""
     counts = sorted({count for row, column, _ in cells for count in (row, column)})
     table = np.full((len(counts), len(counts)), np.nan)
     for row, column, value in cells:
@@ -136,8 +136,8 @@ def square(cells: Sequence[tuple[int, int, float]]) -> tuple[list[int], Float[np
 
 
 def heat_map(counts: list[int], table: Float[np.ndarray, "row column"], label: str, *, low: float | None) -> Figure:
-    """A table over counts on both axes, in colours and numbers."""
-    figure = blank(5.2, 4.4)
+    """Draw a matrix over counts in colours and numbers."""
+    figure = new_figure(5.2, 4.4)
     axes = figure.add_subplot()
     edges = np.arange(len(counts) + 1) - 0.5
     image = axes.pcolormesh(edges, edges, table, cmap="cividis", vmin=low, edgecolors="face", linewidth=0.2)
@@ -166,7 +166,7 @@ def heat_map(counts: list[int], table: Float[np.ndarray, "row column"], label: s
 
 
 def write_png(figure: Figure, path: Path) -> Path:
-    """Save at twice a screen's resolution, under a temporary name first."""
+    """Save at twice a screen's resolution, atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as draft:
         figure.savefig(draft, format="png", dpi=192)
@@ -174,7 +174,7 @@ def write_png(figure: Figure, path: Path) -> Path:
 
 
 def svg_text(figure: Figure, name: str) -> str:
-    """The figure as an SVG file, the same at each drawing; ``name`` seeds its ids."""
+    """Return the figure as an SVG file, identical at each drawing; ``name`` seeds its ids."""
     buffer = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": name}):
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
@@ -182,7 +182,7 @@ def svg_text(figure: Figure, name: str) -> str:
 
 
 def inline_svg(svg: str, name: str, description: str) -> str:
-    """The file's text as an ``<svg>`` element: colours by the page's variables, ids that no other figure has."""
+    """Return the file's text as an ``<svg>`` element with the page's colours and ids of its own."""
     svg = re.sub(r"<(metadata|style).*?</\1>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
     svg = re.sub(r'(<image [^>]*?) id="[^"]*"', r"\1", svg)  # a picture shown twice would give its id twice
     svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)

@@ -1,4 +1,4 @@
-"""The study at a glance in the terminal: the answers, a row a count, and where to look next."""
+"""Summary of a study in the terminal: answers, a row for each count, and where to look next."""
 
 import sys
 
@@ -16,16 +16,16 @@ def say(text: str) -> None:
 
 
 def print_results(study: Study, *, wandb: str = "", console: Console | None = None) -> None:
-    """Print the study; ``wandb`` is the address of its run, or how to sync it.
+    """Print the study; ``wandb`` is the address of its run, or the command that syncs it.
 
     Without a terminal there are no colours and no rules, only aligned columns.
     """
     console = console or Console()
     for answer in study.answers:
-        licence = f"By: {answer.licence}." if answer.licence else ""
-        for line, look in ((answer.question, "bold"), (answer.text, ""), (licence, "dim")):
+        licence = f"Evidence: {answer.licence}." if answer.licence else ""
+        for line, font in ((answer.question, "bold"), (answer.text, ""), (licence, "dim")):
             if line:
-                console.print(line, style=look, markup=False, highlight=False, soft_wrap=not console.is_terminal)
+                console.print(line, style=font, markup=False, highlight=False, soft_wrap=not console.is_terminal)
         console.print()
     columns = {
         "accuracy": (study.series("accuracy", probe=study.probe), ".3f"),

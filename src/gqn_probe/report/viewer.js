@@ -1,7 +1,7 @@
 // The viewer: sheets of small pictures, one row an elevation and one column an azimuth, drawn onto canvases.
 for (const root of document.querySelectorAll(".viewer")) {
-  const told = JSON.parse(root.querySelector('script[type="application/json"]').textContent);
-  const { size, counts, azimuths, elevations, sheets } = told;
+  const data = JSON.parse(root.querySelector('script[type="application/json"]').textContent);
+  const { size, counts, azimuths, elevations, sheets } = data;
   const middle = Math.floor(elevations.length / 2);
   const images = Object.fromEntries(Object.entries(sheets).map(([name, address]) => {
     const image = new Image();
@@ -12,7 +12,7 @@ for (const root of document.querySelectorAll(".viewer")) {
   const slider = root.querySelector("input[type=range]");
   const stage = root.querySelector(".stage");
   const strip = root.querySelector(".context");
-  const choices = Array.from({ length: told.objects }, (_, i) => {
+  const choices = Array.from({ length: data.objects }, (_, i) => {
     const button = document.createElement("button");
     button.type = "button";
     button.setAttribute("aria-label", `object ${i + 1}`);
@@ -39,7 +39,7 @@ for (const root of document.querySelectorAll(".viewer")) {
     const [sin, cos, up, flat] = [Math.sin(azimuth), Math.cos(azimuth), Math.sin(elevation), Math.cos(elevation)];
     const away = [flat * cos, flat * sin, up];
     const far = (place) => place[0] * away[0] + place[1] * away[1] + place[2] * away[2];
-    const scale = side / 2 / told.cubes.reach;
+    const scale = side / 2 / data.cubes.reach;
     const project = ([x, y, z]) => [side / 2 + scale * (cos * y - sin * x),
       side / 2 - scale * (flat * z - up * (cos * x + sin * y))];
     for (const [x, y, z, sure, red, green, blue, wrong] of [...cubes].sort((a, b) => far(a) - far(b))) {
@@ -68,27 +68,27 @@ for (const root of document.querySelectorAll(".viewer")) {
     const { object, azimuth, elevation, without } = state;
     const count = counts[state.count];
     const panel = (name) => root.querySelector(`[data-panel=${name}]`);
-    const other = (object + 1) % told.objects;
+    const other = (object + 1) % data.objects;
     if (without === null) paint(panel("mean"), `${object}-mean-${count}`, azimuth, elevation);
     else paint(panel("mean"), `${object}-without-${count}`, azimuth, without);
     paint(panel("truth"), `${object}-truth`, azimuth, elevation);
     paint(panel("other"), `${other}-mean-${count}`, azimuth, elevation);
     paint(panel("spread"), `${object}-spread-${count}`, azimuth, elevation);
-    const held = told.cubes?.read[count]?.[object];
-    if (told.cubes) {
+    const held = data.cubes?.read[count]?.[object];
+    if (data.cubes) {
       const turn = (2 * Math.PI * azimuth) / azimuths;
       paintCubes(panel("cubes"), held?.cubes ?? [], turn, (Math.PI * elevations[elevation]) / 180);
       root.querySelector("[data-score]").textContent = held ? ` · ${held.score} cubes` : "";
     }
-    const error = told.errors[object][state.count][elevation * azimuths + azimuth];
+    const error = data.errors[object][state.count][elevation * azimuths + azimuth];
     root.querySelector("[data-error]").textContent = without === null ? ` · error ${error.toFixed(0)}` : "";
     root.querySelector("[data-count]").textContent = count;
     slider.value = state.count;
     slider.setAttribute("aria-valuetext", `${count} images`);
     const camera = `camera at ${Math.round((360 * azimuth) / azimuths)}°, ${Math.round(elevations[elevation])}° up`;
     const left = without === null ? "" : `; without image ${without + 1}`;
-    root.querySelector(".told").textContent =
-      `${count} image${count === 1 ? "" : "s"}${left}; ${camera}; error ${error.toFixed(0)} of 255 grey levels with all of them`;
+    root.querySelector(".status").textContent =
+      `${count} image${count === 1 ? "" : "s"}${left}; ${camera}; error ${error.toFixed(0)} of 255 grey levels with all images`;
     [...strip.children].forEach((button, i) => {
       button.hidden = i >= count;
       button.setAttribute("aria-pressed", String(i === without));

@@ -1,4 +1,4 @@
-"""The page's viewer: choose an object, a number of images and a camera, and see what is predicted; works from files."""
+"""Interactive viewer of the page: choose an object, the number of images and a camera, and see the prediction."""
 
 import base64
 import json
@@ -14,7 +14,7 @@ from gqn_probe.report.html_elements import Section, document
 
 
 def viewer(folder: Path) -> str:
-    """The viewer of the pictures in ``folder`` as HTML, with all it needs inside; empty where there are none.
+    """Return the viewer of the pictures in ``folder`` as self-contained HTML; empty where there are none.
 
     Raises:
         ValueError: a picture is missing.
@@ -22,32 +22,32 @@ def viewer(folder: Path) -> str:
     path = folder / "viewer.json"
     if not path.is_file():
         return ""
-    told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    counts = told["counts"]
+    data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    counts = data["counts"]
     kinds = ["truth", "context", *(f"{kind}-{count}" for kind in ("mean", "spread", "without") for count in counts)]
-    names = [f"{i}-{kind}" for i in range(told["objects"]) for kind in kinds]
-    told["sheets"] = {name: _address(folder / f"{name}.webp") for name in names}
-    told["cubes"] = _cubes(folder.parent / "voxels.npz", told.get("chosen", []))
+    names = [f"{i}-{kind}" for i in range(data["objects"]) for kind in kinds]
+    data["sheets"] = {name: _address(folder / f"{name}.webp") for name in names}
+    data["cubes"] = _cubes(folder.parent / "voxels.npz", data.get("chosen", []))
     start = len(counts) // 2
     return Template(files("gqn_probe.report").joinpath("viewer.html").read_text(encoding="utf-8")).substitute(
-        truth="truth" if told["truth"] == "rendered" else "nearest given view",
-        white=told["white"],
-        cubes="" if told["cubes"] else " hidden",
+        truth="truth" if data["truth"] == "rendered" else "nearest given view",
+        white=data["white"],
+        cubes="" if data["cubes"] else " hidden",
         start=start,
         last=len(counts) - 1,
         count=counts[start],
-        data=json.dumps(told, separators=(",", ":")).replace("<", "\\u003c"),
+        data=json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
     )
 
 
 def viewer_page(folder: Path) -> str:
-    """A page of the viewer alone, for where pages are shown in a frame, such as W&B; empty where there is none."""
+    """Return a page of the viewer alone, for frames such as W&B's; empty where there is none."""
     body = viewer(folder)
     return document("viewer", "Look around", sections=[Section("viewer", "Objects never seen", body)]) if body else ""
 
 
 def _cubes(path: Path, chosen: list[int]) -> dict[str, Any] | None:
-    """The cubes that are read from r of the viewer's objects, by count and object; None where there are none.
+    """Return the cubes decoded for the viewer's objects, by count and object; None where there are none.
 
     Each is its place (3), how sure the read-out is of it, its colour (3) from 0 to 255, and whether it is wrong.
     """
@@ -77,7 +77,7 @@ def _cubes(path: Path, chosen: list[int]) -> dict[str, Any] | None:
 
 
 def _address(path: Path) -> str:
-    """The picture as an address that needs no file."""
+    """Return the picture as a data URL."""
     if not path.is_file():
         raise ValueError(f"{path} is missing: run probe.py again")
     return f"data:image/webp;base64,{base64.b64encode(path.read_bytes()).decode()}"

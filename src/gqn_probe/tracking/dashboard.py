@@ -1,6 +1,6 @@
 """Save the W&B dashboard of a project: ``python -m gqn_probe.tracking.dashboard entity=TEAM project=gqn-probe``.
 
-Apart from the study on purpose: whatever goes wrong here is one line, and no study is the worse for it.
+It is separate from the study, so that no failure here can harm one.
 """
 
 import sys
@@ -21,9 +21,10 @@ class Dashboard(NamedTuple):
 
 
 def save_dashboard(entity: str, project: str) -> Dashboard:
-    """Build and save the workspace and the report; their addresses.
+    """Save the workspace and the report, and return their addresses.
 
-    Raises ValueError in one line where the extra is not installed, or W&B cannot be reached or refuses.
+    Raises:
+        ValueError: the extra is not installed, or W&B cannot be reached or refuses.
     """
     try:
         from gqn_probe.tracking import panels
@@ -43,7 +44,7 @@ def save_dashboard(entity: str, project: str) -> Dashboard:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Save the dashboard that ``entity=... project=...`` names; exit with one line where that cannot be done."""
+    """Save the dashboard of ``entity=... project=...``; exit with a one-line error where that fails."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if any(argument in ("-h", "--help") for argument in arguments):
         say(f"{USAGE}\n\nSave a workspace and a report of a project's training runs and studies on W&B.")

@@ -12,7 +12,7 @@ import wandb
 from einops import rearrange
 from pytorch_lightning.loggers import Logger
 
-from gqn_probe.report.compare import Setting, measures_of
+from gqn_probe.report.compare import Setting, collect_measures
 from gqn_probe.report.figure_registry import Drawing
 from gqn_probe.report.figures.cubes import FAINTEST
 from gqn_probe.report.study_results import Study
@@ -109,7 +109,7 @@ def log_comparison(
         return
     rows: list[Any] = [
         [name, measure.label, measure.metric, row.value, row.low, row.high]
-        for measure in measures_of(settings)
+        for measure in collect_measures(settings)
         for name, row in measure.found.items()
     ]
     columns: list[Any] = ["setting", "measure", "metric", "value", "low", "high"]

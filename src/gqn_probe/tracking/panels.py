@@ -1,4 +1,4 @@
-"""Panels of the W&B dashboard, a saved workspace and a report, as code.
+"""Panels of the W&B dashboard as code: a saved workspace and a report.
 
 The metrics are those that the study's runs (job types ``count`` and ``study``) and training runs (``train``)
 log. Needs the extra ``dashboard``.
@@ -22,7 +22,7 @@ HEADLINE = ("headline/accuracy", "headline/norm_only", "headline/difference")
 
 
 class Part(NamedTuple):
-    """A section of the workspace, and a chapter of the report: panels over the runs of one job type."""
+    """Section of the workspace and chapter of the report: panels over the runs of one job type."""
 
     title: str
     text: str
@@ -31,47 +31,47 @@ class Part(NamedTuple):
 
 
 def parts() -> list[Part]:
-    """The parts of the dashboard in reading order; new panels at each call, as W&B gives each an id."""
+    """Return the parts of the dashboard in reading order, with new panels at each call, since W&B gives each an id."""
     return [
         Part(
             "Does it predict?",
-            "A view that was held out, from r and the camera alone, by number of images; samples and where they "
-            "differ.",
+            "Predictions of held-out views from r and the camera alone, by number of context images; samples and their "
+            "spread.",
             "study",
             [
                 _by_count("Error of predictions", ["reconstruction/sample_rmse", "reconstruction/rmse"], GREY),
                 reports.MediaBrowser(title="Look around", media_keys=["viewer"], num_columns=1),
                 _figures("Predictions", "reconstructions", "reconstruction-error", "samples", "hidden-sides"),
-                _figures("Is it as sure as it should be?", "uncertainty", "calibration", "likelihood"),
+                _figures("Is its uncertainty calibrated?", "uncertainty", "calibration", "likelihood"),
             ],
         ),
         Part(
-            "What does r know?",
-            "Properties of the object read from r, beside an untrained network of the same width and summed pixels; "
-            "where r holds the object's cubes.",
+            "What can be decoded from r?",
+            "Properties of the object decoded from r, beside an untrained network of the same architecture and summed "
+            "pixels; the object's cubes, decoded from r.",
             "study",
             [
-                reports.MediaBrowser(title="Where r holds the object", media_keys=list(CUBES), num_columns=3),
-                _figures("Where r holds the object, in a picture", "cubes"),
+                reports.MediaBrowser(title="Cubes decoded from r, in 3-D", media_keys=list(CUBES), num_columns=3),
+                _figures("Cubes decoded from r, by count", "cubes"),
                 _figures("Properties", "decodability", "learning-curves"),
                 _by_count("Properties by count", None, "accuracy or R²", regex="^decodability/"),
             ],
         ),
         Part(
-            "Does r tell the count?",
+            "Can the number of images be decoded from r?",
             "Accuracy of the headline's probe on its input (headline/probe, headline/input), beside the same probe on "
-            "its length alone.",
+            "the length of r alone.",
             "study",
             [
                 _by_count("Accuracy by count", ["accuracy/headline", "accuracy/norm"], "accuracy", top=1.0),
-                _figures("Which counts are mistaken", "confusion"),
+                _figures("Which counts are confused", "confusion"),
                 *(reports.ScalarChart(title=key.split("/")[1].replace("_", " "), metric=key) for key in HEADLINE),
             ],
         ),
         Part(
-            "Why can the count be read?",
-            "What is read as well under a control needs no more than what the control left; how r changes with the "
-            "count.",
+            "Why can the count be decoded?",
+            "Where the count is decoded as well under a control as from r, what the control leaves of r is enough; "
+            "how r changes with the count.",
             "study",
             [
                 _figures("Controls", "controls", "similarity", "geometry", "embedding", "neighbourhoods"),
@@ -99,11 +99,12 @@ def parts() -> list[Part]:
         ),
         Part(
             "Training",
-            "The GQN's training: nats above the floor that sigma sets, KL, and what the context is worth.",
+            "Training of the GQN: negative log-likelihood above a perfect prediction's, KL, and prediction errors with "
+            "the true and with another scene's context.",
             "train",
             [
                 _by_step("Loss", ["train/loss"], "nats"),
-                _by_step("Nats above the floor", ["train/nats_above_floor", "val/nats_above_floor"], "nats"),
+                _by_step("Nats above a perfect prediction", ["train/nats_above_floor", "val/nats_above_floor"], "nats"),
                 _by_step("KL", ["train/kl", "val/kl"], "nats"),
                 _by_step(
                     "Prior samples: true and another scene's context",
@@ -118,7 +119,7 @@ def parts() -> list[Part]:
 
 
 def workspace(entity: str, project: str) -> workspaces.Workspace:
-    """A saved view of the project: a section a part, every run in reach, sections of other metrics left out."""
+    """Return a saved view of the project with a section for each part, and every run in its run set."""
     return workspaces.Workspace(
         entity=entity,
         project=project,
@@ -132,7 +133,7 @@ def workspace(entity: str, project: str) -> workspaces.Workspace:
 
 
 def report(entity: str, project: str) -> reports.Report:
-    """A document of the same panels, a chapter a part, each over the runs of its own job type."""
+    """Return a document of the same panels, with a chapter for each part over the runs of its job type."""
     blocks: list[Any] = [reports.TableOfContents()]
     for part in parts():
         runs = reports.Runset(
@@ -143,7 +144,7 @@ def report(entity: str, project: str) -> reports.Report:
     return reports.Report(
         entity=entity,
         project=project,
-        title="What a GQN's representation knows of the context count",
+        title="What a GQN's scene representation tells, by number of context images",
         description="Written by gqn_probe.tracking.dashboard.",
         blocks=blocks,
     )
@@ -166,7 +167,7 @@ def _by_count(
 
 
 def _other_analyses() -> list[Part]:
-    """A part for each section that the study of counts does not have; its runs are of the job type of that name."""
+    """Return a part for each section of figures that the study of counts does not have."""
     found: dict[str, list[str]] = {}
     for name, each in find_figures().items():
         if each.section not in OF_COUNTS:

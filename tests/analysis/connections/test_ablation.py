@@ -9,13 +9,13 @@ from gqn_probe.analysis.connections.ablation import (
     SAME_NORM,
     SAME_NUMBER,
     TOP,
+    ablate,
     ablations,
-    by_unit,
-    read_counts,
-    read_target,
-    usage,
-    variance_of,
-    without,
+    decode_counts,
+    decode_target,
+    split_by_unit,
+    unit_usage,
+    unit_variance,
 )
 from gqn_probe.analysis.connections.connections_analysis import Connections
 from gqn_probe.analysis.connections.occlusion import Occlusion, occlude, occlusion_rows
@@ -43,17 +43,17 @@ def rows() -> torch.Tensor:
 
 
 def test_probes_use_the_channel_that_tells(rows):
-    assert usage(rows, GROUPS[:, None].float()).argmax() == 0
-    assert usage(rows[GROUPS == 2], torch.linspace(-1, 1, OBJECTS)[:, None]).argmax() == 1
+    assert unit_usage(rows, GROUPS[:, None].float()).argmax() == 0
+    assert unit_usage(rows[GROUPS == 2], torch.linspace(-1, 1, OBJECTS)[:, None]).argmax() == 1
 
 
 def test_without_its_channel_the_count_is_lost_and_the_object_is_not(rows):
     truth = Values(torch.linspace(-1, 1, OBJECTS)[:, None])
     read = {}
     for name, units in (("whole", []), ("count", [0]), ("object", [1])):
-        left = without(rows, torch.tensor(units, dtype=torch.int64)).flatten(start_dim=1)
-        count = read_counts(linear_kernel(left), OBJECTS, COUNTS, STRENGTHS, seed=0)
-        read[name] = (count.value, read_target(linear_kernel(left[GROUPS == 2]), truth, STRENGTHS, seed=0)[1].value)
+        left = ablate(rows, torch.tensor(units, dtype=torch.int64)).flatten(start_dim=1)
+        count = decode_counts(linear_kernel(left), OBJECTS, COUNTS, STRENGTHS, seed=0)
+        read[name] = (count.value, decode_target(linear_kernel(left[GROUPS == 2]), truth, STRENGTHS, seed=0)[1].value)
     assert read["whole"][0] > 0.95
     assert read["count"][0] < 0.5
     assert read["count"][1] > 0.9
@@ -62,8 +62,8 @@ def test_without_its_channel_the_count_is_lost_and_the_object_is_not(rows):
 
 
 def test_random_controls_take_as_many_or_as_much(rows):
-    variance = variance_of(rows)
-    rankings = {"count": usage(rows, GROUPS[:, None].float()), "shape": torch.arange(8.0)}
+    variance = unit_variance(rows)
+    rankings = {"count": unit_usage(rows, GROUPS[:, None].float()), "shape": torch.arange(8.0)}
     found = [*ablations(rankings, variance, [0.25, 1.0], seed=0)]
     quarter = [each for each in found if each.share == 0.25]
     top = {each.ranking: each.units for each in quarter if each.kind == TOP}
@@ -79,10 +79,10 @@ def test_random_controls_take_as_many_or_as_much(rows):
 
 def test_units_are_channels_or_positions():
     r = torch.rand(2, 3, 4, 1)
-    assert by_unit(r, "channel").shape == (2, 3, 4)
-    torch.testing.assert_close(by_unit(r, "position")[:, 1, 2], r[:, 2, 1, 0])
+    assert split_by_unit(r, "channel").shape == (2, 3, 4)
+    torch.testing.assert_close(split_by_unit(r, "position")[:, 1, 2], r[:, 2, 1, 0])
     with pytest.raises(ValueError, match="unit=cube is not known"):
-        by_unit(r, "cube")
+        split_by_unit(r, "cube")
 
 
 def test_the_nearest_view_is_found_to_count():

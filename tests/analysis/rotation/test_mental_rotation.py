@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from scripts import call
 
-from gqn_probe.analysis.rotation.arms import four_armed
+from gqn_probe.analysis.rotation.arms import four_arm_objects
 
 TINY = ["analysis.counts=[1,2]", "analysis.likelihood=1", "analysis.pairs=4"]
 
@@ -46,7 +46,7 @@ def test_objects_are_turned_in_depth_and_in_the_plane(tmp_path: Path, monkeypatc
 def test_people_stand_beside_the_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Planted people: 1 s and 20 ms a degree; an object that all get wrong."""
     monkeypatch.chdir(tmp_path)
-    objects, angles = [*four_armed()][:4], (0, 50, 150)
+    objects, angles = [*four_arm_objects()][:4], (0, 50, 150)
     with Path("trials.csv").open("w", newline="") as file:
         out = csv.writer(file)
         out.writerow(("subject", "stimulus", "angle", "rt", "correct", "same"))

@@ -74,7 +74,7 @@ def test_what_shares_nothing_with_people_does_not_correlate(simulated):
     [
         ("subject,stimulus,angle,correct", "1,3_4_3_0,0,1", "no column rt"),
         ("subject,stimulus,angle,rt,correct", "1,3_4_3_0,0,-5,1", "rt=-5"),
-        ("subject,stimulus,angle,rt,correct", "1,3_4_3_0,0,900,yes", "line 2 is no trial"),
+        ("subject,stimulus,angle,rt,correct", "1,3_4_3_0,0,900,yes", "line 2 is not a trial"),
         ("subject,stimulus,angle,rt,correct", "1,cube,0,900,1", "no stimulus that is one of the objects"),
     ],
 )

@@ -6,9 +6,9 @@ import pytest
 import torch
 from scipy import ndimage
 
-from gqn_probe.analysis.rotation.arms import arm_factors, four_armed, parse_arms, read_arms
+from gqn_probe.analysis.rotation.arms import arm_factors, four_arm_objects, parse_arms, read_arms
 from gqn_probe.analysis.rotation.mental_rotation import touches_border
-from gqn_probe.analysis.rotation.stimuli import POLE, mirrored, rotation_views, turned
+from gqn_probe.analysis.rotation.stimuli import POLE, camera_angle, mirrored, rotation_views
 from gqn_probe.data.stimuli.ray_caster import render_objects
 from gqn_probe.data.stimuli.scene_renderer import DEFAULT_LENS
 from gqn_probe.data.stimuli.shapes import shape_ids
@@ -25,7 +25,7 @@ def views_of(factors: Factors, elevation: float):
 
 @pytest.fixture(scope="module")
 def objects() -> Factors:
-    texts = list(four_armed())[:3]
+    texts = list(four_arm_objects())[:3]
     return arm_factors(dict(zip(texts, texts, strict=True)), one_color=False, seed=0)
 
 
@@ -33,8 +33,8 @@ def objects() -> Factors:
 def test_a_probe_is_turned_by_its_angle_and_the_context_stays_within_the_cone(objects, elevation):
     views = views_of(objects, elevation)
     first = views.context_cameras[:, :1]
-    torch.testing.assert_close(turned(first, views.probe_cameras), torch.tensor([ANGLES] * 3), atol=0.02, rtol=0)
-    assert 0 < turned(first, views.context_cameras)[:, 1:].max() < 29  # 20 degrees in two directions
+    torch.testing.assert_close(camera_angle(first, views.probe_cameras), torch.tensor([ANGLES] * 3), atol=0.02, rtol=0)
+    assert 0 < camera_angle(first, views.context_cameras)[:, 1:].max() < 29  # 20 degrees in two directions
     assert torch.equal(views.context_frames[:, 0], views.same_frames[:, 0])
     assert (views.nearest(3) <= views.nearest(1) + 1e-4).all()
     assert not touches_border(views)
@@ -62,14 +62,14 @@ def test_arms_are_cells():
     assert parse_arms("B 2, D 2, R 2, U 1").tolist() == cells
 
 
-@pytest.mark.parametrize(("text", "told"), [("B 2, X 2", "'X 2'"), ("B 2, D", "'D'"), ("R 3, L 1", "run into")])
+@pytest.mark.parametrize(("text", "told"), [("B 2, X 2", "'X 2'"), ("B 2, D", "'D'"), ("R 3, L 1", "collide")])
 def test_arms_that_cannot_be_are_refused(text, told):
     with pytest.raises(ValueError, match=told):
         parse_arms(text)
 
 
 def test_our_four_armed_objects_are_48_chiral_pairs():
-    factors = arm_factors(four_armed(), one_color=True, seed=0)
+    factors = arm_factors(four_arm_objects(), one_color=True, seed=0)
     assert len(factors.mirror_class.unique()) == 48
     assert (factors.chirality != 0).all()
     assert all(len(own[: int(n)].unique(dim=0)) == 1 for own, n in zip(factors.colors, factors.parts, strict=True))

@@ -5,7 +5,7 @@ import functools
 import pytest
 import torch
 
-from gqn_probe.analysis.rotation.arms import arm_factors, four_armed
+from gqn_probe.analysis.rotation.arms import arm_factors, four_arm_objects
 from gqn_probe.analysis.rotation.encoding import EncodedViews
 from gqn_probe.analysis.rotation.stimuli import mirrored, rotation_views
 from gqn_probe.analysis.rotation.trial_scores import d_prime, score_rows
@@ -20,7 +20,7 @@ OBJECTS = 20
 
 @pytest.fixture(scope="module")
 def objects():
-    texts = list(four_armed())[:OBJECTS]
+    texts = list(four_arm_objects())[:OBJECTS]
     return arm_factors(dict(zip(texts, texts, strict=True)), one_color=True, seed=0)
 
 

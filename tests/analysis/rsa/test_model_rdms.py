@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from gqn_probe.analysis.inputs.view_selection import Selection
-from gqn_probe.analysis.rsa.model_rdms import form_model
+from gqn_probe.analysis.rsa.model_rdms import build_model_rdm
 from gqn_probe.data.stimuli.cameras import facing_origin
 from gqn_probe.types import Factors, Scenes
 
@@ -37,26 +37,26 @@ def around() -> Scenes:
 
 
 def test_angle_is_the_turn_between_cameras(around: Scenes):
-    found = form_model("angle", around, _first(around, 1))
+    found = build_model_rdm("angle", around, _first(around, 1))
     np.testing.assert_allclose(found, [30, 90, 180, 60, 150, 90], atol=1e-3)
 
 
 def test_angle_of_several_views_is_that_of_their_mean_rotation():
     turns = torch.tensor([[-20.0, 20.0], [10.0, 50.0], [70.0, 110.0], [60.0, 60.0]]).deg2rad()
     scenes = _scenes(torch.stack([turns.cos(), turns.sin(), torch.zeros_like(turns)], dim=-1))
-    found = form_model("angle", scenes, _first(scenes, 2))
+    found = build_model_rdm("angle", scenes, _first(scenes, 2))
     np.testing.assert_allclose(found, [30, 90, 60, 60, 30, 30], atol=1e-3)
 
 
 def test_shape_mirror_and_colour(around: Scenes):
     views = _first(around, 1)
-    np.testing.assert_array_equal(form_model("shape", around, views), [0, 1, 1, 1, 1, 1])
-    np.testing.assert_array_equal(form_model("mirror", around, views), [0, 1, np.nan, 1, np.nan, np.nan])
-    np.testing.assert_allclose(form_model("color", around, views), np.array([0, 1, 0.5, 1, 0.5, 0.5]) * 3**0.5)
+    np.testing.assert_array_equal(build_model_rdm("shape", around, views), [0, 1, 1, 1, 1, 1])
+    np.testing.assert_array_equal(build_model_rdm("mirror", around, views), [0, 1, np.nan, 1, np.nan, np.nan])
+    np.testing.assert_allclose(build_model_rdm("color", around, views), np.array([0, 1, 0.5, 1, 0.5, 0.5]) * 3**0.5)
 
 
 def test_what_all_objects_share_is_no_model(around: Scenes):
     with pytest.raises(ValueError, match="alike"):
-        form_model("parts", around, _first(around, 1))
+        build_model_rdm("parts", around, _first(around, 1))
     with pytest.raises(ValueError, match="no model RDM 'nothing'; there are angle"):
-        form_model("nothing", around, _first(around, 1))
+        build_model_rdm("nothing", around, _first(around, 1))

@@ -10,7 +10,7 @@ import pytest
 from scipy.io import savemat
 from scipy.spatial.distance import pdist, squareform
 
-from gqn_probe.analysis.rsa.rdm import Rdms, as_vectors, match
+from gqn_probe.analysis.rsa.rdm import Rdms, as_vectors, match_ids
 from gqn_probe.analysis.rsa.rdm_files import read_rdms, write_rdms
 
 IDS = ("test-0", "test-1", "test-2", "test-3", "test-4")
@@ -107,7 +107,7 @@ def test_meadows(tmp_path: Path):
     np.testing.assert_allclose(read_rdms(tmp_path / "more.mat").vectors[:, 0], VECTORS[[1, 0]])
     found = read_rdms(tmp_path / "one.json")
     np.testing.assert_allclose(found.vectors[0, 0], VECTORS[2])
-    assert match(IDS, found.conditions, "it") == ([0, 1, 2, 3, 4], [0, 1, 2, 3, 4])
+    assert match_ids(IDS, found.conditions, "it") == ([0, 1, 2, 3, 4], [0, 1, 2, 3, 4])
 
 
 def test_csv_with_ids(tmp_path: Path):
@@ -145,12 +145,12 @@ def test_pickle_is_never_read(tmp_path: Path):
 
 
 def test_ids_are_matched_by_name_whatever_their_order():
-    places = match(IDS, ("test-4.png", "other.png", *IDS[:4]), "it")
+    places = match_ids(IDS, ("test-4.png", "other.png", *IDS[:4]), "it")
     assert places == ([0, 1, 2, 3, 4], [2, 3, 4, 5, 0])
     with pytest.raises(ValueError, match="shares 0 ids"):
-        match(IDS, ("a", "b", "c", "d"), "it")
-    with pytest.raises(ValueError, match="test-0 stands twice"):
-        match(IDS, ("test-0", "test-0", "c", "d"), "it")
+        match_ids(IDS, ("a", "b", "c", "d"), "it")
+    with pytest.raises(ValueError, match="test-0 occurs twice"):
+        match_ids(IDS, ("test-0", "test-0", "c", "d"), "it")
 
 
 def test_the_vector_is_scipys():

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import pdist
 
-from gqn_probe.analysis.rsa.resampling import bootstrap_interval, correlations, draw, infer, pair_weights, partial
+from gqn_probe.analysis.rsa.resampling import (
+    bootstrap_interval,
+    correlations,
+    draw_bootstrap,
+    infer_correlations,
+    pair_weights,
+    partial,
+)
 
 N, SUBJECTS = 24, 8
 
@@ -17,7 +24,7 @@ def test_unweighted_correlations_are_pearsons():
 
 def test_a_bootstrap_sample_is_the_correlation_over_its_own_pairs():
     rng = np.random.default_rng(1)
-    vectors, times = np.stack([pdist(rng.normal(size=(N, 3))) for _ in range(2)]), draw(N, 1, rng)
+    vectors, times = np.stack([pdist(rng.normal(size=(N, 3))) for _ in range(2)]), draw_bootstrap(N, 1, rng)
     drawn = np.repeat(np.arange(N), times[0])
     square = np.zeros((2, N, N))
     square[:, *np.triu_indices(N, 1)] = vectors
@@ -49,7 +56,7 @@ def test_the_interval_over_stimuli_covers_the_truth():
     covered = 0
     for _ in range(60):
         vectors = np.stack([pdist(rng.normal(size=(N, 4))) for _ in range(2)])
-        samples = correlations(vectors, pair_weights(draw(N, 100, rng)))[:, 0, 1]
+        samples = correlations(vectors, pair_weights(draw_bootstrap(N, 100, rng)))[:, 0, 1]
         found = bootstrap_interval(float(np.corrcoef(*vectors)[0, 1]), samples, N)
         covered += found.low < 0 < found.high
     assert covered >= 52
@@ -65,7 +72,7 @@ def _simulated(noise: float, subjects: int = SUBJECTS) -> tuple[np.ndarray, np.n
 
 def test_simulated_subjects_are_predicted_by_the_candidate_that_made_them():
     candidates, subjects = _simulated(noise=1.0)
-    found = infer(candidates, subjects, draws=200, rng=np.random.default_rng(0))
+    found = infer_correlations(candidates, subjects, draws=200, rng=np.random.default_rng(0))
     assert found.ceiling is not None
     assert found.ceiling[0] < found.ceiling[1]
     assert found.ceiling[0] - 0.02 < found.candidates[0].value < found.ceiling[1] + 0.02
@@ -77,7 +84,7 @@ def test_simulated_subjects_are_predicted_by_the_candidate_that_made_them():
 
 def test_one_subject_has_an_interval_and_no_ceiling():
     candidates, subjects = _simulated(noise=1.0, subjects=1)
-    found = infer(candidates, subjects, draws=200, rng=np.random.default_rng(0))
+    found = infer_correlations(candidates, subjects, draws=200, rng=np.random.default_rng(0))
     assert found.ceiling is None
     assert 0 < found.candidates[0].low < found.candidates[0].value < found.candidates[0].high < 1
 
@@ -91,7 +98,7 @@ def test_candidates_and_ceiling_are_those_of_rsatoolbox():
     candidates, subjects = _simulated(noise=1.5)
     models = [ModelFixed(str(i), RDMs(vector[None])) for i, vector in enumerate(candidates)]
     wanted = eval_fixed(models, RDMs(subjects), method="corr")
-    found = infer(candidates, subjects, draws=20, rng=np.random.default_rng(0))
+    found = infer_correlations(candidates, subjects, draws=20, rng=np.random.default_rng(0))
     np.testing.assert_allclose([each.value for each in found.candidates], wanted.get_means(), atol=1e-6)
     assert found.ceiling is not None
     np.testing.assert_allclose(found.ceiling, wanted.get_noise_ceil(), atol=1e-6)
@@ -111,5 +118,5 @@ def test_dual_bootstrap_is_as_wide_as_that_of_rsatoolbox():
     wanted = eval_dual_bootstrap(models, RDMs(subjects), method="corr", N=300)
     np.random.set_state(state)  # noqa: NPY002
     low, high = wanted.get_ci(0.95)
-    found = infer(candidates, subjects, draws=1000, rng=np.random.default_rng(0))
+    found = infer_correlations(candidates, subjects, draws=1000, rng=np.random.default_rng(0))
     np.testing.assert_allclose([each.high - each.low for each in found.candidates], high - low, rtol=0.2)

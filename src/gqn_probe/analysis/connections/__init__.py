@@ -1,1 +1,1 @@
-"""Connections from r into the generator: terms of its gates, ablation of channels of r, occlusion of views."""
+"""Connections from r into the generator: terms of its gates, ablation of units of r, occlusion of views."""

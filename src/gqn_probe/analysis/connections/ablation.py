@@ -1,8 +1,8 @@
-"""r without some of its channels (or points): what can then still be read from it, and predicted from it.
+"""Ablation of r: what can be decoded and predicted without some of its channels (or points).
 
-Channels are taken away in the order of how much a linear probe uses them, of the count or of what r knows; beside that,
-as many at random, and so many at random as carry the same variance: only what harms more than these harms for what it
-tells. A channel that is taken away is set to its mean, and probes are trained anew: what another channel tells as well
+Channels are ablated in the order of their use by a linear probe of the count, or of a property. The controls are as
+many at random, and as many random ones as carry the same variance: only harm beyond theirs is evidence about the
+channels. An ablated channel is set to its mean, and probes are trained anew, so that what other channels carry as well
 is not missed.
 """
 
@@ -27,7 +27,7 @@ TOP, SAME_NUMBER, SAME_NORM = "top", "random", "norm_matched"
 
 
 class Ablation(NamedTuple):
-    """The units to be taken away."""
+    """Units of r to ablate."""
 
     ranking: str  # what the probe that ranks them reads: "count", a target; "" for random ones
     kind: str
@@ -35,8 +35,8 @@ class Ablation(NamedTuple):
     units: Int[Tensor, " unit"]
 
 
-def by_unit(r: Float[Tensor, "n d y x"], unit: str) -> Float[Tensor, "n unit f"]:
-    """r with one row a unit: its channels, or its positions (points).
+def split_by_unit(r: Float[Tensor, "n d y x"], unit: str) -> Float[Tensor, "n unit f"]:
+    """Reshape r to one row per unit: its channels, or its positions (points).
 
     Raises:
         ValueError: the unit is neither.
@@ -45,10 +45,10 @@ def by_unit(r: Float[Tensor, "n d y x"], unit: str) -> Float[Tensor, "n unit f"]
     return rearrange(r, "n d y x -> n d (y x)" if unit == "channel" else "n d y x -> n (y x) d")
 
 
-def usage(
+def unit_usage(
     rows: Float[Tensor, "n unit f"], values: Float[Tensor, "n j"], strength: float = 1e-2
 ) -> Float[Tensor, " unit"]:
-    """Use of each unit by a linear probe of ``values``: the standard deviation of the unit's term in its prediction.
+    """Return each unit's use by a linear probe of ``values``: the standard deviation of its term in the prediction.
 
     Ridge in the dual form; weights alone would rank a unit high for being small.
     """
@@ -65,7 +65,7 @@ def usage(
 def ablations(
     rankings: Mapping[str, Float[Tensor, " unit"]], variance: Float[Tensor, " unit"], shares: Sequence[float], seed: int
 ) -> Iterator[Ablation]:
-    """The most used units of each ranking, and the two random controls of the first ranking."""
+    """Yield the most used units of each ranking, and the two random controls of the first ranking."""
     generator, number = torch.Generator().manual_seed(seed), len(variance)
     for share in shares:
         size = min(max(1, round(share * number)), number)
@@ -80,17 +80,17 @@ def ablations(
             yield Ablation("", SAME_NORM, share, order[: last + 1])
 
 
-def without(rows: Float[Tensor, "n unit f"], units: Int[Tensor, " a"]) -> Float[Tensor, "n unit f"]:
-    """The rows with some units set to their mean over all these rows."""
+def ablate(rows: Float[Tensor, "n unit f"], units: Int[Tensor, " a"]) -> Float[Tensor, "n unit f"]:
+    """Return the rows with some units set to their mean over all rows."""
     left = rows.clone()
     left[:, units] = rows[:, units].mean(dim=0)
     return left
 
 
-def read_counts(
+def decode_counts(
     kernel: Float[Tensor, "n n"], objects: int, counts: Sequence[int], strengths: Sequence[float], seed: int
 ) -> Interval:
-    """Accuracy of telling the count, the nearest to what ridge regresses, of objects held out.
+    """Return the cross-validated accuracy of the count nearest to a ridge regression's prediction.
 
     Rows are objects by counts, an object's one after another.
     """
@@ -107,10 +107,10 @@ def read_counts(
     return proportion_interval(cluster_sums(right, torch.arange(objects).repeat_interleave(len(counts)), objects))
 
 
-def read_target(
+def decode_target(
     kernel: Float[Tensor, "s s"], found: Classes | Values, strengths: Sequence[float], seed: int
 ) -> tuple[str, Interval]:
-    """Accuracy or R² of a target, by ridge, of objects held out."""
+    """Return the cross-validated accuracy or R² of a target by ridge regression."""
     objects = torch.arange(len(kernel))
     classes = isinstance(found, Classes)
     columns = torch.nn.functional.one_hot(found.labels.clamp(min=0), found.kinds).float() if classes else found.values
@@ -133,6 +133,6 @@ def read_target(
     return ("accuracy", proportion_interval(sums)) if classes else ("r2", r2_interval(sums))
 
 
-def variance_of(rows: Float[Tensor, "n unit f"]) -> Float[Tensor, " unit"]:
-    """Of each unit over all rows, summed over its numbers."""
+def unit_variance(rows: Float[Tensor, "n unit f"]) -> Float[Tensor, " unit"]:
+    """Return each unit's variance over all rows, summed over its numbers."""
     return reduce(rows.double().var(dim=0, correction=0), "u f -> u", "sum")

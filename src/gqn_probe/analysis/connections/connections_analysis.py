@@ -1,4 +1,4 @@
-"""``analysis=connections``: what drives the generator's gates, what r loses with its channels, which view counts."""
+"""Analysis ``connections``: what drives the generator's gates, what ablation of r costs, and which views matter."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,13 +13,13 @@ from gqn_probe.analysis.connections.ablation import (
     TOP,
     UNITS,
     Ablation,
+    ablate,
     ablations,
-    by_unit,
-    read_counts,
-    read_target,
-    usage,
-    variance_of,
-    without,
+    decode_counts,
+    decode_target,
+    split_by_unit,
+    unit_usage,
+    unit_variance,
 )
 from gqn_probe.analysis.connections.gate_terms import SHARE, gate_rows
 from gqn_probe.analysis.connections.occlusion import CHANGE, RANKED, occlude, occlusion_rows
@@ -37,20 +37,20 @@ from gqn_probe.types import to_unit
 
 SHOWN = 4  # scenes whose views are shown with what each adds
 RMSE = "rmse_change"
-QUESTION = "What does the generator make of r?"
+QUESTION = "How does the generator use r?"
 CONVENTION = (
-    "Gates: the pre-activations of the LSTM cores are sums of what r, camera, latent, states and canvas add; the share "
-    "of one is its covariance with the whole over the variance of the whole, over scenes at each channel and position, "
-    "with latents drawn from the prior (generation) or the posterior (inference). Ablation: units of r are set to "
-    "their mean, and ridge probes are trained anew on four fifths of the objects; counts are read together, all else "
-    "at the largest. Occlusion: the query is predicted from the sum of the context's views without one. Intervals are "
-    "over scenes."
+    "Gates: the pre-activation of an LSTM gate is a sum of terms, of r, camera, latent, states and canvas. A term's "
+    "share is its covariance with the sum over the variance of the sum, over scenes at each channel and position, with "
+    "latents drawn from the prior (generation) or the posterior (inference). Ablation: units of r are set to their "
+    "mean, and ridge probes are trained anew on four fifths of the objects; the count is decoded from all counts, "
+    "everything else at the largest. Occlusion: the query is predicted from the sum of the context views without one. "
+    "Intervals are over scenes."
 )
 
 
 @dataclass(frozen=True)
 class Connections:
-    """The settings of the analysis; their defaults are in ``conf/analysis/connections.yaml``."""
+    """Settings of the analysis; their defaults are in ``conf/analysis/connections.yaml``."""
 
     objects: int  # scenes that probes are trained and tested on
     context: int | str | Sequence[int | str]  # counts; the largest is ablated, a middle one occluded
@@ -72,7 +72,7 @@ class Connections:
         check_names("target", self.targets, TARGETS)
 
     def run(self, study_inputs: StudyInputs, folder: Path) -> Findings:
-        """Shares, effects and attributions as rows; pictures of some contexts to ``occlusion.npz``."""
+        """Return gates' shares, ablations and occlusions; write pictures of some contexts to ``occlusion.npz``."""
         counts = sorted(parse_counts(self.context))
         for count in counts:
             study_inputs.check(count)
@@ -88,10 +88,10 @@ class Connections:
             if count > 1:
                 found = occlude(study_inputs, nested_task(len(scenes), scenes.views, count, self.seed), predicted)
                 rows += occlusion_rows(found, count)
-                if count == _middle(counts):
+                if count == _middle_count(counts):
                     shown = {name: value[:SHOWN].numpy() for name, value in found._asdict().items()}
                     write_arrays(folder / "occlusion.npz", shown)
-        facts = {"objects": len(scenes), "counts": counts, "occluded": _middle(counts), "unit": self.unit}
+        facts = {"objects": len(scenes), "counts": counts, "occluded": _middle_count(counts), "unit": self.unit}
         return Findings(QUESTION, rows, [*self._answers(rows, counts)], CONVENTION, notes, facts)
 
     def _ablate(self, study_inputs: StudyInputs, counts: Sequence[int], notes: list[str]) -> Iterator[Result]:
@@ -102,19 +102,19 @@ class Connections:
             for count in counts
         ]
         shape = sums[0].shape[1:]
-        rows = rearrange(torch.stack([by_unit(r, self.unit) for r in sums], dim=1), "s k u f -> (s k) u f")
+        rows = rearrange(torch.stack([split_by_unit(r, self.unit) for r in sums], dim=1), "s k u f -> (s k) u f")
         largest = torch.arange(len(counts)).repeat(len(scenes)) == len(counts) - 1
-        found = self._truths(study_inputs, counts[-1], notes)
+        found = self._target_values(study_inputs, counts[-1], notes)
         labels = torch.tensor(counts).float().repeat(len(scenes))[:, None]
-        rankings = {"count": usage(rows, labels)} if len(counts) > 1 else {}
-        rankings |= {name: usage(rows[largest], _columns(each)) for name, each in [*found.items()][:1]}
+        rankings = {"count": unit_usage(rows, labels)} if len(counts) > 1 else {}
+        rankings |= {name: unit_usage(rows[largest], _target_columns(each)) for name, each in [*found.items()][:1]}
         if not rankings:
             notes.append("Nothing was ablated: give two counts, or targets that the scenes have.")
             return
-        for name, chance in _guesses(counts, found):
+        for name, chance in _chance_levels(counts, found):
             yield Result(name, self.unit, "none", "share 0", None, "test", None, "chance", chance)
         everything = [Ablation("", "none", 0.0, torch.arange(0))]
-        everything += ablations(rankings, variance_of(rows), self.shares, self.seed)
+        everything += ablations(rankings, unit_variance(rows), self.shares, self.seed)
         task = nested_task(len(scenes), scenes.views, counts[-1], self.seed)
         before: ClusterSums | None = None
         with progress("ablating", len(everything), "ablations") as advance:
@@ -122,13 +122,13 @@ class Connections:
                 control = f"{each.ranking} {each.kind}".strip()
                 common = {"probe": f"share {each.share:g}", "n": len(each.units)}
                 if len(counts) > 1:
-                    kernel = linear_kernel(without(rows, each.units).flatten(start_dim=1))
-                    value = read_counts(kernel, len(scenes), counts, self.strengths, self.seed)
+                    kernel = linear_kernel(ablate(rows, each.units).flatten(start_dim=1))
+                    value = decode_counts(kernel, len(scenes), counts, self.strengths, self.seed)
                     yield _row("count", self.unit, control, "accuracy", value, common)
-                left = without(rows[largest], each.units)
+                left = ablate(rows[largest], each.units)
                 kernel = linear_kernel(left.flatten(start_dim=1))
                 for name, truth in found.items():
-                    metric, value = read_target(kernel, truth, self.strengths, self.seed)
+                    metric, value = decode_target(kernel, truth, self.strengths, self.seed)
                     yield _row(name, self.unit, control, metric, value, common)
                 r = _as_maps(left, self.unit, shape)
                 errors = self._errors(study_inputs, r, task.query)
@@ -137,19 +137,19 @@ class Connections:
                 yield _row("prediction", self.unit, control, RMSE, change, common, count=counts[-1])
                 advance(1)
 
-    def _truths(self, study_inputs: StudyInputs, count: int, notes: list[str]) -> dict[str, Classes | Values]:
+    def _target_values(self, study_inputs: StudyInputs, count: int, notes: list[str]) -> dict[str, Classes | Values]:
         scenes, found = study_inputs.scenes, {}
         views = nested(len(scenes), scenes.views, count, self.seed)
         for name in self.targets:
             try:
                 found[name] = TARGETS[name](scenes, views)
             except ValueError as error:
-                notes.append(f"What r tells of {name} was left out: {error}.")
+                notes.append(f"The target {name} was left out: {error}.")
         return found
 
     @torch.no_grad()
     def _errors(self, study_inputs: StudyInputs, r: Float[Tensor, "s d y x"], query: Tensor) -> ClusterSums:
-        """Root mean squared error of each query, grey levels, predicted from r with the prior's means."""
+        """Return each query's RMSE (0 to 255), predicted from r with every latent at its prior's mean."""
         gqn, device = study_inputs.gqn.to(study_inputs.device), study_inputs.device
         some = study_inputs.scenes[: self.predicted]
         everyone = torch.arange(len(some))
@@ -166,23 +166,23 @@ class Connections:
     def _answers(self, rows: Sequence[Result], counts: Sequence[int]) -> Iterator[Answer]:
         shares = [r for r in rows if r.metric == SHARE and r.count == counts[-1] and r.probe == "generation"]
         last = max((r.control for r in shares), key=lambda name: int(name.split()[-1]), default="")
-        told = [r for r in shares if (r.control, r.target) == (last, "candidate")]
-        if told:
-            best = sorted(told, key=lambda r: -r.value)
+        shares = [r for r in shares if (r.control, r.target) == (last, "candidate")]
+        if shares:
+            best = sorted(shares, key=lambda r: -r.value)
             parts = ", ".join(f"{r.input} {r.value:.0%} ({r.low:.0%} to {r.high:.0%})" for r in best)
-            text = f"What is written to the generator's state at {last}, of {counts[-1]} images, varies with {parts}."
+            text = f"At {last}, from {counts[-1]} images, the update of the generator's state varies with {parts}."
             yield Answer("What drives the generator?", text, *best[0][8:11], "share of variance of the candidate gate")
         yield from self._answers_of_ablation(rows)
-        ranked = [r for r in rows if r.metric == RANKED and r.count == _middle(counts)]
-        near = [r for r in rows if r.metric == CHANGE and r.count == _middle(counts)]
+        ranked = [r for r in rows if r.metric == RANKED and r.count == _middle_count(counts)]
+        near = [r for r in rows if r.metric == CHANGE and r.count == _middle_count(counts)]
         if ranked and near:
             r = ranked[0]
             nearer = r.high is not None and r.high < 0
-            words = "the nearer a view's camera is to the query's, the more the prediction rests on it"
-            words = words if nearer else "it is not shown that nearer views count more"
-            text = f"Of {r.count} views left out in turn, {words}: rank correlation of added error and angle "
+            words = "the nearer a view's camera is to the query's, the more the prediction depends on it"
+            words = words if nearer else "no clear dependence on the nearness of the camera was found"
+            text = f"With each of {r.count} views left out in turn, {words}: rank correlation of added error and angle "
             text += f"{r.value:.2f} ({r.low:.2f} to {r.high:.2f})."
-            yield Answer("Which view counts?", text, r.value, r.low, r.high, "views left out of the sum")
+            yield Answer("Which views matter?", text, r.value, r.low, r.high, "each view left out of the sum")
 
     def _answers_of_ablation(self, rows: Sequence[Result]) -> Iterator[Answer]:
         share = max((s for s in self.shares if s <= 0.3), default=min(self.shares))
@@ -193,11 +193,11 @@ class Connections:
         if intact is None or cut is None or not matched:
             return
         text = (
-            f"Without the {cut.n} {self.unit}s of r that a probe of the count uses most, the count is read with "
-            f"{cut.value:.1%} ({cut.low:.1%} to {cut.high:.1%}), of {intact.value:.1%} before; without random ones of "
-            f"the same variance, with {sum(r.value for r in matched) / len(matched):.1%}."
+            f"Without the {cut.n} {self.unit}s of r that a linear probe of the count uses most, the count is decoded "
+            f"with an accuracy of {cut.value:.1%} ({cut.low:.1%} to {cut.high:.1%}), with all of r {intact.value:.1%}; "
+            f"without random ones of the same variance, {sum(r.value for r in matched) / len(matched):.1%}."
         )
-        yield Answer("Where in r is the count?", text, cut.value, cut.low, cut.high, "probes trained anew")
+        yield Answer("Where in r is the count?", text, cut.value, cut.low, cut.high, "ablation, probes trained anew")
 
 
 def _row(
@@ -206,8 +206,8 @@ def _row(
     return Result(target, unit, control, common["probe"], None, "test", count, metric, *value, n=common["n"])
 
 
-def _guesses(counts: Sequence[int], found: Mapping[str, Classes | Values]) -> Iterator[tuple[str, float]]:
-    """What is right by chance: one of so many counts, or the commonest class."""
+def _chance_levels(counts: Sequence[int], found: Mapping[str, Classes | Values]) -> Iterator[tuple[str, float]]:
+    """Yield the accuracy of guessing: one over the number of counts, or the share of the commonest class."""
     if len(counts) > 1:
         yield "count", 1 / len(counts)
     for name, truth in found.items():
@@ -216,7 +216,7 @@ def _guesses(counts: Sequence[int], found: Mapping[str, Classes | Values]) -> It
             yield name, float(labels.bincount().max()) / len(labels)
 
 
-def _columns(found: Classes | Values) -> Float[Tensor, "s j"]:
+def _target_columns(found: Classes | Values) -> Float[Tensor, "s j"]:
     if isinstance(found, Values):
         return found.values
     return torch.nn.functional.one_hot(found.labels.clamp(min=0), found.kinds).float()
@@ -227,7 +227,7 @@ def _as_maps(rows: Float[Tensor, "s unit f"], unit: str, shape: torch.Size) -> F
     return rearrange(rows, pattern, y=shape[1], x=shape[2])
 
 
-def _middle(counts: Sequence[int]) -> int:
-    """The count whose views are told apart: the middle one above 1."""
+def _middle_count(counts: Sequence[int]) -> int:
+    """Return the middle count above 1, whose views are shown."""
     some = [count for count in counts if count > 1] or list(counts)
     return some[len(some) // 2] if len(some) % 2 else some[len(some) // 2 - 1]

@@ -1,8 +1,8 @@
-"""Shares of the variance of the generator's gates: each gate is a sum of terms, one an input.
+"""Shares of the variance of the generator's gates: each gate is a sum of terms, one per input.
 
-A gate's pre-activation is affine in r, camera, image, latent, canvas and hidden states: a term is what the core makes
-of one input when all others are zero, less what it makes of none. The share of a term in a gate's variance is its
-covariance with the whole gate: shares add up to one, and that of a term which works against the others is below zero.
+A gate's pre-activation is affine in r, camera, image, latent, canvas and hidden states. The term of an input is the
+core's output with all other inputs zero, less its bias. A term's share is its covariance with the whole gate over the
+gate's variance: shares add up to one, and that of a term which opposes the others is below zero.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -44,7 +44,7 @@ class Call(NamedTuple):
 
 
 def gate_terms(call: Call, given: Conditioning) -> Terms:
-    """The terms of a core's gates, by what they are of; ``bias`` is what no input makes. They sum to the gates."""
+    """Return the terms of a core's gates by input, which sum to the gates; ``bias`` is the term of no input."""
     core, parts = call.core, {"r": "representation", "camera": "cameras", "image": "frames"}
     there = {name: value for name in parts.values() if (value := getattr(given, name)) is not None}
     nothing = given._replace(**{name: torch.zeros_like(value) for name, value in there.items()})
@@ -74,7 +74,7 @@ def trace_terms(
     cameras: Float[Tensor, "b p"],
     frames: Float[Tensor, "b c h w"],
 ) -> dict[str, list[Terms]]:
-    """The terms of both cores at every step.
+    """Return the terms of both cores at every step.
 
     Those of the generation core are of a prediction, with latents drawn from the prior; those of the inference core of
     a reconstruction, which sees the query.
@@ -102,7 +102,7 @@ def trace_terms(
 
 
 class Shares:
-    """Sums over scenes that the shares of variance come from: means in a first pass, products in a second."""
+    """Sums over scenes for the shares of variance: means in a first pass, products in a second."""
 
     def __init__(self) -> None:
         self.means: dict[tuple[str, int, str], Tensor] = {}
@@ -125,7 +125,7 @@ class Shares:
                     self.products.setdefault((core, step, name, "gates"), []).append(products.cpu())
 
     def rows(self, count: int) -> Iterator[Result]:
-        """The share of each input in each gate's variance over scenes, positions and channels."""
+        """Yield the share of each input in each gate's variance over scenes, positions and channels."""
         for (core, step, name, _), parts in self.products.items():
             if name in ("all", "bias"):
                 continue
@@ -139,7 +139,7 @@ class Shares:
 
 @torch.no_grad()
 def gate_rows(study_inputs: StudyInputs, task: Task, *, count: int, scenes: int, seed: int) -> Iterator[Result]:
-    """Shares of the gates' variance while the query of each of the first ``scenes`` is predicted from its context."""
+    """Yield gates' variance shares while each of the first ``scenes`` queries is predicted from its context."""
     gqn, device = study_inputs.gqn.to(study_inputs.device), study_inputs.device
     some = study_inputs.scenes[:scenes]
     maps = study_inputs.features(("representation",))["representation"]

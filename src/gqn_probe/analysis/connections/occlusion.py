@@ -1,4 +1,4 @@
-"""Attribution of a prediction to the views of its context: how much worse it is when one is left out of the sum."""
+"""Attribution of a prediction to its context views: the error added when one is left out of the sum."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -34,7 +34,7 @@ class Occlusion(NamedTuple):
 
 @torch.no_grad()
 def occlude(study_inputs: StudyInputs, task: Task, scenes: int) -> Occlusion:
-    """Predict each query from its context, whole and without each of its views; latents are the prior's means."""
+    """Predict each query from its context, whole and without each of its views, every latent at its prior's mean."""
     gqn, device = study_inputs.gqn.to(study_inputs.device), study_inputs.device
     some = study_inputs.scenes[:scenes]
     maps = study_inputs.features(("representation",))["representation"]
@@ -75,7 +75,7 @@ def occlude(study_inputs: StudyInputs, task: Task, scenes: int) -> Occlusion:
 
 
 def occlusion_rows(found: Occlusion, count: int) -> Iterator[Result]:
-    """The change of error by angle, and how it goes with the angle within scenes; intervals over scenes."""
+    """Yield the added error by angle, and its rank correlation with the angle within scenes; intervals over scenes."""
     scenes = len(found.change)
     units = torch.arange(scenes)[:, None].expand_as(found.change)
     for low, high in pairwise(ANGLES):

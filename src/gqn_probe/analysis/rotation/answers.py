@@ -1,15 +1,15 @@
-"""The plain sentences of mental rotation, each with its number, its interval and what licenses it."""
+"""Answers of mental rotation in plain sentences, each with its estimate, its interval and the control it rests on."""
 
 from collections.abc import Iterable, Sequence
 
 from gqn_probe.results import Answer, Result
 
-TELLS = "Is it told from its mirror image?"
+SAME_OR_MIRROR = "Is it told apart from its mirror image?"
 WORDS = {"depth": "in depth", "plane": "in the picture plane"}
 
 
 class _Rows:
-    """Result rows of one count, found by what they are of."""
+    """Result rows of one count, looked up by axis, metric, input, probe, control and angle."""
 
     def __init__(self, results: Iterable[Result], count: int) -> None:
         self.rows = [row for row in results if row.count == count]
@@ -22,24 +22,24 @@ class _Rows:
         return next((row for row, key in keys if key == wanted), None)
 
 
-def answers_of(results: Sequence[Result], axes: Sequence[str], count: int, cone: float) -> list[Answer]:
-    """Prediction first; same or mirror image first only where it beats pixels."""
+def rotation_answers(results: Sequence[Result], axes: Sequence[str], count: int, cone: float) -> list[Answer]:
+    """Return the answers: prediction first, unless same or mirror image is told better than by pixels."""
     rows = _Rows(results, count)
-    found = [_predicts(rows, axes[0], count, cone), _tells(rows, axes), _camera(rows, axes[0])]
+    found = [_prediction_error(rows, axes[0], count, cone), _same_or_mirror(rows, axes), _code_distance(rows, axes[0])]
     answers = [answer for answer in found if answer is not None]
     if _beats_pixels(rows, axes[0]):
-        answers.sort(key=lambda answer: answer.question != TELLS)
+        answers.sort(key=lambda answer: answer.question != SAME_OR_MIRROR)
     return answers
 
 
 def _beats_pixels(rows: _Rows, axis: str) -> bool:
-    """Whether the object is surely told from its mirror image more often than by pixels, and than by guessing."""
+    """Return True if the lower bounds of accuracy and of its gain over pixels are above guessing and above 0."""
     gain = rows.find(axis, "far_accuracy_above_pixels", "prediction", "error")
     own = rows.find(axis, "far_accuracy", "prediction", "error")
     return all(row is not None and row.low is not None and row.low > least for row, least in ((gain, 0), (own, 0.5)))
 
 
-def _predicts(rows: _Rows, axis: str, count: int, cone: float) -> Answer | None:
+def _prediction_error(rows: _Rows, axis: str, count: int, cone: float) -> Answer | None:
     angles = sorted({row.angle for row in rows.rows if row.angle is not None})
     by_angle = [rows.find(axis, "rmse", "prediction", "error", angle=angle) for angle in angles]
     last = by_angle[-1] if by_angle else None
@@ -48,21 +48,21 @@ def _predicts(rows: _Rows, axis: str, count: int, cone: float) -> Answer | None:
         return None
     text = (
         f"From {count} views within {cone:g}°, a view turned {WORDS[axis]} by {last.angle:g}° is predicted with an "
-        f"RMSE of {_between(last, 1)} of 255 grey levels, one at {first.angle:g}° with {_between(first, 1)}"
+        f"RMSE of {_with_interval(last, 1)} of 255 grey levels, one at {first.angle:g}° with {_with_interval(first, 1)}"
     )
     others = {
-        "shuffled": "another object's views predict it with",
-        "pixels": "the nearest context view is off by",
+        "shuffled": "from another object's views",
+        "pixels": "the nearest context view itself has",
     }
     for control, words in others.items():
         other = rows.find(axis, "rmse", "prediction", "error", control, last.angle)
         if other is not None:
-            text += f"; {words} {_between(other, 1)}"
-    licence = "another object's context, and the nearest context view shown in place of a prediction"
+            text += f"; {words} {_with_interval(other, 1)}"
+    licence = "another object's context, and the nearest context view in place of a prediction"
     return Answer("Is a turned view predicted?", f"{text}.", last.value, last.low, last.high, licence)
 
 
-def _tells(rows: _Rows, axes: Sequence[str]) -> Answer | None:
+def _same_or_mirror(rows: _Rows, axes: Sequence[str]) -> Answer | None:
     texts, main = [], None
     for axis in axes:
         own = rows.find(axis, "far_accuracy", "prediction", "error")
@@ -70,26 +70,27 @@ def _tells(rows: _Rows, axes: Sequence[str]) -> Answer | None:
         if own is None or gain is None or gain.low is None or gain.high is None:
             continue
         main = main or gain
-        more = "more" if gain.low > 0 else ("less" if gain.high < 0 else "no more")
-        points = "" if more == "no more" else f"{_points(abs(gain.value))} points "
+        points = f"{_points(abs(gain.value))} percentage points"
+        than = f"{points} more" if gain.low > 0 else f"{points} fewer" if gain.high < 0 else "not clearly more"
         texts.append(
-            f"turned {WORDS[axis]} by 60° or more, the prediction names the object rather than its mirror image with "
-            f"{_percent(own)}, {points}{more} than pixels do (difference {_points(gain.low)} to {_points(gain.high)})"
+            f"turned {WORDS[axis]} by 60° or more, the object matches the prediction better than its mirror image in "
+            f"{_percent(own)} of trials, {than} than by pixels (difference {_points(gain.low)} to "
+            f"{_points(gain.high)})"
         )
     if main is None:
         return None
     text = "; ".join(texts)
     return Answer(
-        TELLS,
+        SAME_OR_MIRROR,
         f"{text[0].upper()}{text[1:]}.",
         main.value,
         main.low,
         main.high,
-        "the paired difference to the nearest context view, over mirror classes; guessing is 50 %",
+        "paired difference to the nearest context view, over mirror classes; guessing is 50 %",
     )
 
 
-def _camera(rows: _Rows, axis: str) -> Answer | None:
+def _code_distance(rows: _Rows, axis: str) -> Answer | None:
     own, blank, left = (
         rows.find(axis, metric, "whole", "distance", control)
         for metric, control in (
@@ -101,23 +102,22 @@ def _camera(rows: _Rows, axis: str) -> Answer | None:
     if own is None or blank is None:
         return None
     text = (
-        f"The distance of a turned view's code from the context's correlates with the angle by {_between(own, 2)}, and "
-        f"with blank images and the true cameras by {_between(blank, 2)}"
+        "The distance of a turned view's code from the context's correlates with the angle by "
+        f"{_with_interval(own, 2)}; with blank images and the true cameras, by {_with_interval(blank, 2)}"
     )
     if left is not None:
-        opposite = "the opposite"  # nearer the further it is turned
-        rest = "nothing sure" if _holds_zero(left) else "some of it" if left.value > 0 else opposite
-        text += f"; {rest} is left when pixels and blank images are partialled out: {_between(left, 2)}"
+        sign = "no clear correlation" if _holds_zero(left) else f"a {'positive' if left.value > 0 else 'negative'} one"
+        text += f". With pixels and blank images partialled out, {sign} remains: {_with_interval(left, 2)}"
     shown = left or own
-    licence = "blank images with the true cameras, which tell of the camera alone"
-    return Answer("Does its code turn with it?", f"{text}.", shown.value, shown.low, shown.high, licence)
+    licence = "blank images with the true cameras, whose codes depend on the camera alone"
+    return Answer("Does the code change with the angle?", f"{text}.", shown.value, shown.low, shown.high, licence)
 
 
 def _holds_zero(row: Result) -> bool:
     return row.low is None or row.high is None or row.low <= 0 <= row.high
 
 
-def _between(row: Result, digits: int) -> str:
+def _with_interval(row: Result, digits: int) -> str:
     bounds = f" ({row.low:.{digits}f} to {row.high:.{digits}f})" if row.low is not None else ""
     return f"{row.value:.{digits}f}{bounds}"
 

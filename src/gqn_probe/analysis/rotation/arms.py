@@ -27,17 +27,17 @@ PATH = "DR"  # directions of their middle arms
 
 
 def parse_arms(text: str) -> Int[Tensor, "n 3"]:
-    """The grid cells of an object's cubes, in the order of the arms; x to the right, y to the back, z up.
+    """Parse arms into the grid cells of the cubes, in the order of the arms; x to the right, y to the back, z up.
 
     Raises:
-        ValueError: an arm is no direction and number of cubes, or runs into the object.
+        ValueError: an arm is not a direction and a number of cubes, or collides with the object.
     """
     cells = [(0, 0, 0)]
     for number, arm in enumerate(text.split(",")):
         words = arm.split()
         if len(words) != 2 or words[0].upper() not in DIRECTIONS or not words[1].isdecimal() or int(words[1]) < 1:
             raise ValueError(
-                f"{arm.strip()!r} of the arms {text!r} is no arm: give one of {', '.join(DIRECTIONS)} and a number of "
+                f"{arm.strip()!r} in {text!r} is not an arm: give one of {', '.join(DIRECTIONS)} and a number of "
                 "cubes, such as B 2"
             )
         step = DIRECTIONS[words[0].upper()]
@@ -45,15 +45,15 @@ def parse_arms(text: str) -> Int[Tensor, "n 3"]:
             x, y, z = cells[-1]
             cells.append((x + step[0], y + step[1], z + step[2]))
     if len({*cells}) < len(cells):
-        raise ValueError(f"the arms {text!r} run into each other: no two cubes can be in one place")
+        raise ValueError(f"the arms {text!r} collide: two cubes are in one place")
     return torch.tensor(cells)
 
 
 def read_arms(path: str | Path) -> dict[str, str]:
-    """Arms by name from a CSV with columns ``name`` and ``arms``.
+    """Read a CSV with columns ``name`` and ``arms`` as arms by name.
 
     Raises:
-        ValueError: a column is missing, or a name is there twice.
+        ValueError: a column is missing, or a name occurs twice.
     """
     with Path(path).open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
@@ -62,12 +62,12 @@ def read_arms(path: str | Path) -> dict[str, str]:
         rows = [(row["name"].strip(), row["arms"]) for row in reader]
     names = [name for name, _ in rows]
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"{path} has {twice[0]!r} twice: an object has one row")
+        raise ValueError(f"{path} has the name {twice[0]!r} twice: give each object one row")
     return dict(rows)
 
 
-def four_armed() -> dict[str, str]:
-    """Our own objects in the manner of the classic ones: each chiral pair of shapes of four arms once.
+def four_arm_objects() -> dict[str, str]:
+    """Return 48 objects like the classic ones: one of each chiral pair of shapes that four arms make.
 
     Arms of 2 or 3, 3 or 4, 3 or 4, and 2 or 3 cubes with their corners, each at a right angle to the one before.
     """
@@ -85,7 +85,7 @@ def four_armed() -> dict[str, str]:
 
 
 def arm_factors(arms: Mapping[str, str], *, one_color: bool, seed: int) -> Factors:
-    """The objects in the renderer's terms, each centred; cubes of the usual size, however many there are.
+    """Build the factors that the renderer takes: each object centred, with cubes of the usual size.
 
     Args:
         one_color: whether all cubes of an object have one hue; otherwise each has its own.

@@ -1,7 +1,7 @@
-"""Views of rotated objects as the network encodes them, each once: every layer, and what the conditions change.
+"""Codes of rotated views: every layer of the encoder, under each condition.
 
-The conditions are controls: ``held`` tells the network that every view was taken by the first camera, ``blank`` shows
-it the background alone with the true cameras, and ``untrained`` is a network of newly initialised weights.
+The conditions are controls: ``held`` gives the network the first camera for every view, ``blank`` shows it the
+background alone with the true cameras, and ``untrained`` is a network of newly initialised weights.
 """
 
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ BATCH = 96  # views encoded at a time
 
 @dataclass(frozen=True)
 class EncodedViews:
-    """Codes by read-out, of the context and of what it is compared with."""
+    """Codes of the context views, of the object's turned views and of its mirror image's, by read-out."""
 
     context: dict[str, Float[Tensor, "s v f"]]
     same: dict[str, Float[Tensor, "s angle f"]]
@@ -31,46 +31,46 @@ class EncodedViews:
 
 
 def encode_condition(study_inputs: StudyInputs, views: RotationViews, condition: str) -> EncodedViews:
-    """All views under one condition; blank images are alike, so that the mirror image's are the object's."""
+    """Encode all views under one condition; with blank images the mirror image's codes are the object's."""
     context, same, mirror = views.context_frames, views.same_frames, views.mirror_frames
-    context_cameras, probe_cameras = cameras_told(views, condition)
+    context_cameras, probe_cameras = given_cameras(views, condition)
     if condition == "blank":
-        blank = background_of(context)
+        blank = median_background(context)
         context, same, mirror = (blank.expand_as(each) for each in (context, same, mirror))
-    told = {}
+    encoded_parts = {}
     for name, frames, cameras in (
         ("context", context, context_cameras),
         ("same", same, probe_cameras),
         ("mirror", mirror, probe_cameras),
     ):
         if not (name == "mirror" and condition == "blank"):
-            told[name] = _encode(study_inputs, frames, cameras)
-    codes, maps = told["context"]
-    return EncodedViews(codes, told["same"][0], told.get("mirror", told["same"])[0], maps)
+            encoded_parts[name] = _encode(study_inputs, frames, cameras)
+    codes, maps = encoded_parts["context"]
+    return EncodedViews(codes, encoded_parts["same"][0], encoded_parts.get("mirror", encoded_parts["same"])[0], maps)
 
 
 def pixel_codes(views: RotationViews) -> EncodedViews:
-    """The images themselves in place of codes."""
+    """Return the images themselves, flattened, in place of codes."""
     parts = (views.context_frames, views.same_frames, views.mirror_frames)
     context, same, mirror = ({WHOLE: to_unit(each).flatten(start_dim=2)} for each in parts)
     return EncodedViews(context, same, mirror)
 
 
-def of_another(encoded: EncodedViews) -> EncodedViews:
-    """The same views beside the context of another object."""
+def with_another_context(encoded: EncodedViews) -> EncodedViews:
+    """Return the same views with the context of another object."""
     return replace(encoded, context={name: codes.roll(1, dims=0) for name, codes in encoded.context.items()})
 
 
-def cameras_told(views: RotationViews, condition: str) -> tuple[Float[Tensor, "s v 5"], Float[Tensor, "s angle 5"]]:
-    """The raw cameras that the network is told: the true ones, or where they are held the first context camera's."""
+def given_cameras(views: RotationViews, condition: str) -> tuple[Float[Tensor, "s v 5"], Float[Tensor, "s angle 5"]]:
+    """Return the raw cameras given to the network: the true ones, or under ``held`` the first context camera."""
     if condition != "held":
         return views.context_cameras, views.probe_cameras
     first = views.context_cameras[:, :1]
     return first.expand_as(views.context_cameras), first.expand_as(views.probe_cameras)
 
 
-def background_of(frames: UInt8[Tensor, "s v c h w"]) -> UInt8[Tensor, "c h w"]:
-    """The background, which is what most views show of most pixels."""
+def median_background(frames: UInt8[Tensor, "s v c h w"]) -> UInt8[Tensor, "c h w"]:
+    """Return the background as the median over views, since most views show it at most pixels."""
     return frames.flatten(0, 1)[:256].median(dim=0).values
 
 

@@ -1,4 +1,4 @@
-"""The analysis ``mental_rotation``: is an object known after it was turned, and told from its mirror image?"""
+"""Analysis ``mental_rotation``: is a turned object predicted, and told apart from its mirror image?"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ import torch
 
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.protocols.uncertainty import SIGMA
-from gqn_probe.analysis.rotation.answers import answers_of
-from gqn_probe.analysis.rotation.arms import arm_factors, four_armed, read_arms
-from gqn_probe.analysis.rotation.encoding import CONDITIONS, WHOLE, encode_condition, of_another, pixel_codes
+from gqn_probe.analysis.rotation.answers import rotation_answers
+from gqn_probe.analysis.rotation.arms import arm_factors, four_arm_objects, read_arms
+from gqn_probe.analysis.rotation.encoding import CONDITIONS, WHOLE, encode_condition, pixel_codes, with_another_context
 from gqn_probe.analysis.rotation.people import Item, behaviour_rows, item_rows, read_trials
 from gqn_probe.analysis.rotation.stimuli import POLE, RotationViews, rotation_views
 from gqn_probe.analysis.rotation.trial_scores import score_rows
@@ -19,8 +19,8 @@ from gqn_probe.analysis.rotation.trials import (
     COLUMNS,
     Case,
     Trials,
-    as_likelihood,
     distance_trials,
+    gaussian_nats,
     likelihood_trials,
     linear_trials,
     pixel_trials,
@@ -33,8 +33,8 @@ from gqn_probe.progress import progress
 from gqn_probe.results import Findings, Result
 from gqn_probe.types import Factors
 
-LEAST = {"objects": 1, "pairs": 3, "seed": 0}  # fewer pairs cannot be held out in turn
-QUESTION = "Is an object known after it was turned?"
+MINIMUM = {"objects": 1, "pairs": 3, "seed": 0}  # fewer pairs cannot be held out in turn
+QUESTION = "Can a turned object be predicted, and told apart from its mirror image?"
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class MentalRotation:
     seed: int
 
     def __post_init__(self) -> None:
-        for name, least in LEAST.items():
+        for name, least in MINIMUM.items():
             if not isinstance(getattr(self, name), int) or getattr(self, name) < least:
                 raise ValueError(f"analysis.{name}={getattr(self, name)} must be a whole number, at least {least}")
         if not isinstance(self.likelihood, int) or self.likelihood < 0:
@@ -76,11 +76,11 @@ class MentalRotation:
                 "in 0..90"
             )
         if self.trials is not None and (self.stimuli, *self.axes[:1]) != ("arms", "depth"):
-            raise ValueError("people's trials are of classic objects turned in depth: use experiment=classic_rotation")
+            raise ValueError("analysis.trials needs classic objects turned in depth: use experiment=classic_rotation")
 
     @torch.inference_mode()
     def run(self, study_inputs: StudyInputs, folder: Path) -> Findings:
-        """Every trial is written to ``rotation.csv``, some of the views to ``rotation.npz``.
+        """Score every trial; write all to ``rotation.csv`` and some of the views to ``rotation.npz``.
 
         Raises:
             ValueError: the scenes are not rendered by us, or too few objects are chiral.
@@ -100,7 +100,7 @@ class MentalRotation:
                     sigma, numbers = study_inputs.gqn.input_spec.sigma or SIGMA, views.same_frames[0, 0].numel()
                     for case, scores in [*trials.items()]:
                         if case.count == max(self.counts):
-                            trials[case._replace(probe="likelihood")] = as_likelihood(scores, sigma, numbers)
+                            trials[case._replace(probe="likelihood")] = gaussian_nats(scores, sigma, numbers)
                 advance(1)
                 for condition in CONDITIONS:
                     network = study_inputs.untrained(self.seed) if condition == "untrained" else study_inputs
@@ -121,16 +121,16 @@ class MentalRotation:
                 results += item_rows(people, hard, ("people", case.input, case.control, case.probe), self.seed)
         facts = {"axes": list(self.axes), "counts": list(self.counts), "angles": list(self.angles), "pairs": len(names)}
         facts |= {"people": len({trial.subject for trial in people})}
-        answers = answers_of(results, self.axes, max(self.counts), self.cone)
+        answers = rotation_answers(results, self.axes, max(self.counts), self.cone)
         return Findings(QUESTION, results, answers, self._convention(len(names)), list(dict.fromkeys(notes)), facts)
 
     def _objects(self, study_inputs: StudyInputs) -> tuple[list[str], Factors]:
         if study_inputs.render is None:
-            raise ValueError("mental rotation needs objects that we render: use data=shepard_metzler")
+            raise ValueError("mental rotation needs rendered objects: use data=shepard_metzler")
         if self.stimuli == "arms":
-            arms = read_arms(self.arms) if self.arms else four_armed()
-            if len(arms) < LEAST["pairs"]:
-                raise ValueError(f"analysis.arms={self.arms} has {len(arms)} objects: give at least {LEAST['pairs']}")
+            arms = read_arms(self.arms) if self.arms else four_arm_objects()
+            if len(arms) < MINIMUM["pairs"]:
+                raise ValueError(f"analysis.arms={self.arms} has {len(arms)} objects: give at least {MINIMUM['pairs']}")
             arms = dict(list(arms.items())[: self.pairs])
             return list(arms), arm_factors(arms, one_color=self.one_color, seed=self.seed)
         assert study_inputs.scenes.factors is not None, "they are of rendered scenes"
@@ -153,7 +153,7 @@ class MentalRotation:
     def _condition(
         self, study_inputs: StudyInputs, views: RotationViews, condition: str, units: torch.Tensor
     ) -> Trials:
-        """All trials of a condition; what costs a prediction or a fit at the largest count alone, but of r itself."""
+        """Return all trials of a condition; everything but r's distance and prediction at the largest count alone."""
         most, every = [max(self.counts)], self.counts
         encoded = encode_condition(study_inputs, views, condition)
         counts = {name: every if name == WHOLE else most for name in encoded.context}
@@ -169,13 +169,13 @@ class MentalRotation:
         for name in encoded.context if condition == "none" else (WHOLE,):
             trials |= linear_trials(views.axis, name, condition, encoded, most[0], units, self.strengths)
         if condition == "none":
-            for control, other in (("shuffled", of_another(encoded)), ("pixels", pixel_codes(views))):
+            for control, other in (("shuffled", with_another_context(encoded)), ("pixels", pixel_codes(views))):
                 trials |= distance_trials(views.axis, other, control, {WHOLE: most})
                 trials |= linear_trials(views.axis, WHOLE, control, other, most[0], units, self.strengths)
         return trials
 
     def _difficulty(self, trials: Trials, names: Sequence[str]) -> dict[Case, dict[Item, float]]:
-        """By how much each item's right answer is less like what is known than the wrong one, at the largest count."""
+        """Return each item's difficulty at the largest count: how much closer the wrong answer is than the right."""
         found: dict[Case, dict[Item, float]] = {}
         for case, scores in trials.items():
             if (case.axis, case.count) == ("depth", max(self.counts)) and case.input in ("prediction", WHOLE):
@@ -189,28 +189,28 @@ class MentalRotation:
         return found
 
     def _write_pictures(self, views: RotationViews, folder: Path) -> None:
-        """The first objects from every angle, for the page."""
+        """Write the views of the first objects, for the page."""
         some = {"context": views.context_frames, "same": views.same_frames, "mirror": views.mirror_frames}
         arrays = {name: frames[:3].permute(0, 1, 3, 4, 2).numpy() for name, frames in some.items()}
         write_arrays(folder / "rotation.npz", arrays)
 
     def _convention(self, pairs: int) -> str:
         return (
-            f"{pairs} objects, each of another chiral pair of shapes, and their mirror images with the same colours "
-            f"were turned by {self.angles[0]:g} to {self.angles[-1]:g} degrees: in depth about the vertical axis, seen "
-            f"from {self.elevation:g} degrees above, and in the picture plane, seen from the pole. The context is the "
-            f"view at 0 degrees and others at most {self.cone:g} degrees from it in azimuth and in elevation. A trial "
-            "compares what is known from the context with a view of the object and with the mirror image's from the "
-            "same camera; it is right where the object's is less unlike. Prediction: RMSE to the view that the "
-            "generator predicts, every latent its prior's mean. Likelihood: nats by which a view is less likely than "
-            f"under a perfect prediction, from {self.likelihood} samples. Distance: 1 less the correlation of codes. "
-            "Linear probe: a ridge regression on the difference of codes, trained on other shapes. Intervals are over "
-            "mirror classes."
+            f"{pairs} objects, one of each chiral pair of shapes, and their mirror images with the same colours were "
+            f"turned by {self.angles[0]:g} to {self.angles[-1]:g} degrees: in depth about the vertical axis, seen from "
+            f"{self.elevation:g} degrees above, and in the picture plane, seen from the pole. The context is the view "
+            f"at 0 degrees and others at most {self.cone:g} degrees from it in azimuth and in elevation. A trial "
+            "compares two views from one camera, of the object and of its mirror image, with the context; it is right "
+            "where the object's is the less dissimilar. Dissimilarities: RMSE to the view that the generator predicts, "
+            "every latent at its prior's mean; nats by which a view is less likely than under a perfect prediction, "
+            f"from {self.likelihood} samples; 1 less the correlation of codes; and a ridge regression on the "
+            "difference of codes, trained on other shapes. Intervals are over mirror classes: an object and its mirror "
+            "image are one."
         )
 
 
 def one_of_each_pair(factors: Factors, pairs: int) -> Factors:
-    """The first object of each chiral pair of shapes.
+    """Return the first object of each chiral pair of shapes.
 
     Raises:
         ValueError: there are too few to hold some out.
@@ -219,15 +219,16 @@ def one_of_each_pair(factors: Factors, pairs: int) -> Factors:
     for row in (factors.chirality != 0).nonzero()[:, 0].tolist():
         first.setdefault(int(factors.mirror_class[row]), row)
     rows = torch.tensor(sorted(first.values())[:pairs], dtype=torch.long)
-    if len(rows) < LEAST["pairs"]:
+    if len(rows) < MINIMUM["pairs"]:
         raise ValueError(
-            f"{len(factors.parts)} objects are of {len(rows)} chiral pairs of shapes: use data.parts=[7,8]"
+            f"{len(factors.parts)} objects have {len(rows)} chiral pairs of shapes, at least {MINIMUM['pairs']} are "
+            "needed: use data.parts=[7,8]"
         )
     return Factors(*(column[rows] for column in vars(factors).values()))
 
 
 def touches_border(views: RotationViews) -> bool:
-    """Whether an object is cut off at the left or the right, where the columns of the background are alike."""
+    """Return True if an object reaches the left or right border, whose columns otherwise show the background alone."""
     frames = torch.cat([views.same_frames, views.mirror_frames], dim=1).flatten(0, 1)
     sides = frames[..., 0], frames[..., -1]
     return any(bool((side != side.median(dim=0).values).any()) for side in sides)

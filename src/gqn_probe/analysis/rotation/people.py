@@ -1,8 +1,8 @@
-"""Trials of people beside the network's: accuracy and response time by angle, and items that both find hard.
+"""Trials of people beside the network's: accuracy and response time by angle, and agreement about difficult items.
 
-An item is an object at an angle, beside itself or its mirror image. How well people agree about items bounds what a
-network can share with them: the correlation of halves of the people, stepped up to all (Spearman 1910; Brown 1910), is
-the reliability of their means, and its root the highest correlation that is to be expected.
+An item is an object at an angle, beside itself or its mirror image. People's agreement about items bounds the
+network's correlation with them: the correlation of halves of the people, stepped up to all (Spearman 1910; Brown 1910),
+is the reliability of their means, and its root the highest correlation to expect.
 """
 
 import csv
@@ -21,7 +21,7 @@ from gqn_probe.analysis.statistics.intervals import ClusterSums, cluster_sums, m
 from gqn_probe.results import Interval, Result
 
 STIMULUS = re.compile(r"(R?)(.*?)(?:Y[\d.]+)?(?:\.pct)?")  # as R3_4_3_2_90Y150: mirror image, object, angle
-NEEDED = ("subject", "stimulus", "angle", "rt", "correct")
+REQUIRED = ("subject", "stimulus", "angle", "rt", "correct")
 SPLITS = 200  # random halves of the people
 NEARLY_ONE = 1 - 1e-9  # beyond which Fisher's z is not finite
 NAME = ("people", "", "none", "")
@@ -44,7 +44,7 @@ Item = tuple[str, float, bool]  # object, angle, whether it is the same
 
 
 def read_trials(path: str | Path, objects: Sequence[str]) -> list[Trial]:
-    """The trials of a CSV with columns ``subject``, ``stimulus``, ``angle``, ``rt`` (ms) and ``correct`` (0 or 1).
+    """Read a CSV with columns ``subject``, ``stimulus``, ``angle``, ``rt`` (ms) and ``correct`` (0 or 1).
 
     ``stimulus`` is the name of an object. A column ``same`` (0 or 1) says whether it was shown beside itself; without
     it, an R before the name means beside its mirror image. What follows the name as Y150 or .pct is left out.
@@ -54,17 +54,17 @@ def read_trials(path: str | Path, objects: Sequence[str]) -> list[Trial]:
     """
     with Path(path).open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
-        if missing := [name for name in NEEDED if name not in (reader.fieldnames or ())]:
-            raise ValueError(f"{path} has no column {', '.join(missing)}; its columns are {reader.fieldnames}")
+        if missing := [name for name in REQUIRED if name not in (reader.fieldnames or ())]:
+            raise ValueError(f"{path} lacks the column {', '.join(missing)}; its columns are {reader.fieldnames}")
         found = [_trial(row, f"{path} line {reader.line_num}", objects) for row in reader]
     known = [trial for trial in found if trial is not None]
     if not known:
-        raise ValueError(f"{path} has no stimulus that is one of the objects, such as {objects[0]!r}: name them alike")
+        raise ValueError(f"no stimulus of {path} is the name of an object, such as {objects[0]!r}: use the same names")
     return known
 
 
 def _trial(row: Mapping[str, str], where: str, objects: Sequence[str]) -> Trial | None:
-    """None for a stimulus that is none of the objects."""
+    """Parse a row; None for a stimulus that is none of the objects."""
     name, same = row["stimulus"].strip(), row.get("same", "")
     if name not in objects:
         matched = STIMULUS.fullmatch(name)
@@ -76,14 +76,17 @@ def _trial(row: Mapping[str, str], where: str, objects: Sequence[str]) -> Trial 
         correct, beside = (bool(("0", "1").index(str(int(float(text))))) for text in (row["correct"], same or "1"))
         trial = Trial(row["subject"], name, beside, float(row["angle"]), float(row["rt"]), correct)
     except ValueError:
-        raise ValueError(f"{where} is no trial: angle and rt are numbers, correct and same 0 or 1") from None
+        raise ValueError(f"{where} is not a trial: angle and rt must be numbers, correct and same 0 or 1") from None
     if not trial.rt > 0:
         raise ValueError(f"{where} has rt={trial.rt:g}: response times are milliseconds above 0")
     return trial
 
 
 def behaviour_rows(trials: Sequence[Trial]) -> Iterator[Result]:
-    """Accuracy, and response time of right answers to the same object, by angle; its slope; intervals over people."""
+    """Yield people's accuracy by angle, their response time (right answers to the same object) and its slope.
+
+    Intervals are over people.
+    """
     people = sorted({trial.subject for trial in trials})
     number = torch.tensor([people.index(trial.subject) for trial in trials])
     angle = torch.tensor([trial.angle for trial in trials])
@@ -115,7 +118,7 @@ def _slope(x: torch.Tensor, y: torch.Tensor) -> float | None:
 
 
 class ItemTable(NamedTuple):
-    """Answers and times of each person by item; NaN where there is none."""
+    """Mean error and response time of each person for each item; NaN where there is none."""
 
     items: list[Item]
     errors: Float[np.ndarray, "subject item"]
@@ -123,7 +126,7 @@ class ItemTable(NamedTuple):
 
 
 def item_table(trials: Sequence[Trial]) -> ItemTable:
-    """The mean of each person's answers to each item."""
+    """Average each person's answers to each item."""
     items = sorted({(t.object, t.angle, t.same) for t in trials})
     people = sorted({t.subject for t in trials})
     row, column = {p: i for i, p in enumerate(people)}, {item: i for i, item in enumerate(items)}
@@ -140,7 +143,7 @@ def item_table(trials: Sequence[Trial]) -> ItemTable:
 
 
 def item_rows(trials: Sequence[Trial], hard: Mapping[Item, float], case: Sequence[str], seed: int) -> Iterator[Result]:
-    """Correlations of a measure of each item's difficulty with people's errors and times, and their ceilings.
+    """Yield correlations of an item's difficulty for the network with people's errors and times, and their ceilings.
 
     ``item_NAME`` is Pearson's correlation over items, ``item_NAME_within`` the same within angles and kinds of trial;
     ``..._ceiling`` is what people's reliability leaves. Intervals: a jackknife over objects.
@@ -192,7 +195,7 @@ def _within_strata(strata: Sequence[tuple[float, bool]]):  # noqa: ANN202  (a fu
 
 
 def _correlation(x: Float[np.ndarray, " item"], y: Float[np.ndarray, " item"]) -> float | None:
-    """Over items that both have; None where one of them does not vary."""
+    """Correlate items that both have; None for fewer than 3, or where one does not vary."""
     there = np.isfinite(x) & np.isfinite(y)
     if there.sum() < 3 or x[there].std() < 1e-12 or y[there].std() < 1e-12:
         return None
@@ -202,7 +205,7 @@ def _correlation(x: Float[np.ndarray, " item"], y: Float[np.ndarray, " item"]) -
 def _jackknife(
     found: float, x: Float[np.ndarray, " item"], y: Float[np.ndarray, " item"], owners: np.ndarray
 ) -> tuple[float, float]:
-    """A t interval of Fisher's z of the correlation, each object's items left out in turn (Efron & Stein 1981).
+    """Return a t interval of Fisher's z of the correlation by a jackknife over objects (Efron & Stein 1981).
 
     Percentiles of a bootstrap over objects cover the true value of 10 objects in 89 % of cases, this in 95 %.
     """
@@ -218,7 +221,7 @@ def _jackknife(
 
 
 def _ceiling(values: Float[np.ndarray, "subject item"], adjust, seed: int) -> float | None:  # noqa: ANN001
-    """The root of the reliability of item means; None for too few people, 0 where halves do not agree."""
+    """Return the root of the reliability of item means; None for too few people, 0 where halves do not agree."""
     if len(values) < FEWEST:
         return None
     rng, found = np.random.default_rng([seed, 2]), []

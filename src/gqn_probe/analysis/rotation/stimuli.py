@@ -1,8 +1,8 @@
 """Stimuli of mental rotation: chiral objects and their mirror images, turned in depth or in the picture plane.
 
-Shepard & Metzler 1971, "Mental rotation of three-dimensional objects", Science 171, 701-703. We move the camera, which
-turns the object for who looks through it: on a ring around the vertical axis, by exactly the change of azimuth. That is
-in depth on a ring at some elevation, which is a great circle at 0 degrees, and in the picture plane at the pole.
+Shepard & Metzler 1971, "Mental rotation of three-dimensional objects", Science 171, 701-703. The camera moves on a ring
+around the vertical axis, which turns the object in its view by the change of azimuth: in depth on a ring at some
+elevation (a great circle at 0 degrees), and in the picture plane at the pole.
 """
 
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ POLE = 89.99  # degrees: at the pole itself the azimuth would be lost
 
 @dataclass(frozen=True)
 class RotationViews:
-    """Views of objects along one ring: a context in a cone around the first view, then probes at every angle."""
+    """Views of objects along one ring: a context in a cone around the first view, and turned views at every angle."""
 
     axis: str  # "depth" or "plane"
     angles: tuple[float, ...]  # degrees that each probe is turned by from the first view
@@ -33,19 +33,19 @@ class RotationViews:
     probe_cameras: Float[Tensor, "s angle 5"]
 
     def nearest(self, count: int) -> Float[Tensor, "s angle"]:
-        """Degrees from each probe's camera to the nearest of the first ``count`` context cameras."""
+        """Return degrees from each turned view's camera to the nearest of the first ``count`` context cameras."""
         return self._turned(count).amin(dim=2)
 
     def nearest_view(self, count: int) -> Int[Tensor, "s angle"]:
-        """The index of that view among the first ``count`` context views."""
+        """Return the index of the context view with that nearest camera."""
         return self._turned(count).argmin(dim=2)
 
     def _turned(self, count: int) -> Float[Tensor, "s angle v"]:
-        return turned(self.probe_cameras[:, :, None], self.context_cameras[:, None, :count])
+        return camera_angle(self.probe_cameras[:, :, None], self.context_cameras[:, None, :count])
 
 
 def mirrored(factors: Factors) -> Factors:
-    """The objects' mirror images; each cube keeps its colour.
+    """Return the objects' mirror images, in which each cube keeps its colour.
 
     Only the positions and the sign of the chirality are those of the mirror image: ``shape`` stays the original's.
     """
@@ -53,8 +53,8 @@ def mirrored(factors: Factors) -> Factors:
     return replace(factors, positions=factors.positions * flip, chirality=-factors.chirality)
 
 
-def turned(first: Float[Tensor, "*#n 5"], second: Float[Tensor, "*#n 5"]) -> Float[Tensor, "..."]:
-    """Degrees by which the frames of two raw cameras are turned against each other, about whatever axis; 0 to 180."""
+def camera_angle(first: Float[Tensor, "*#n 5"], second: Float[Tensor, "*#n 5"]) -> Float[Tensor, "..."]:
+    """Return the angle between the orientations of two raw cameras, in degrees (0 to 180)."""
     frames = (torch.stack(camera_basis(raw.double()), dim=-2) for raw in (first, second))
     a, b = torch.broadcast_tensors(*frames)
     chord = (a - b).square().sum(dim=(-2, -1))  # 4 (1 - cos angle): no cancellation at small angles
@@ -62,7 +62,7 @@ def turned(first: Float[Tensor, "*#n 5"], second: Float[Tensor, "*#n 5"]) -> Flo
 
 
 def ring_camera(azimuth: Float[Tensor, "*n"], elevation: Float[Tensor, "*n"]) -> Float[Tensor, "*n 5"]:
-    """Raw cameras on the sphere at angles in degrees, facing the middle."""
+    """Return raw cameras on the sphere that face its middle; angles in degrees."""
     around, up = azimuth.double().deg2rad(), elevation.double().deg2rad()
     x, y, z = up.cos() * around.cos(), up.cos() * around.sin(), up.sin()
     yaw = torch.atan2(-around.sin(), -around.cos())  # of the azimuth itself: at the pole x and y are rounding
@@ -80,7 +80,7 @@ def rotation_views(
     cone: float,
     seed: int,
 ) -> RotationViews:
-    """Render each object from its context and, with its mirror image, from every angle.
+    """Render the context of each object, and its and its mirror image's view at every angle.
 
     Args:
         axis: what to call the ring; "depth" and "plane".

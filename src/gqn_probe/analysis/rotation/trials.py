@@ -1,7 +1,7 @@
-"""Trials of mental rotation: how unlike a turned view of the object, or of its mirror image, is to what is known of it.
+"""Trials of mental rotation: dissimilarity of a turned view, and of its mirror image's, to what the context predicts.
 
-Every read-out gives two numbers a trial, for the view of the object itself and for that of its mirror image; it is
-right where the former is the smaller, and half right where they are equal. ``rotation.csv`` holds all of them.
+Every read-out gives a trial two dissimilarities, of the object's own view and of its mirror image's from the same
+camera. The trial is right where the former is smaller, and half right where they are equal. ``rotation.csv`` has all.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.probes.ridge import Block, KernelRidge, linear_kernel
 from gqn_probe.analysis.protocols.uncertainty import likelihood_scores
 from gqn_probe.analysis.questions.splits import folds_of, split_groups
-from gqn_probe.analysis.rotation.encoding import EncodedViews, cameras_told
+from gqn_probe.analysis.rotation.encoding import EncodedViews, given_cameras
 from gqn_probe.analysis.rotation.stimuli import RotationViews
 from gqn_probe.types import to_unit
 
@@ -34,14 +34,14 @@ class Case(NamedTuple):
 
 
 class Scores(NamedTuple):
-    """Unlikeness of two views to what is known of the object."""
+    """Dissimilarity of two views to what the context predicts of the object."""
 
     same: Float[Tensor, "s angle"]  # the view of the object itself
     mirror: Float[Tensor, "s angle"]  # that of its mirror image
 
     @property
     def right(self) -> Float[Tensor, "s angle"]:
-        """1 where the object is told from its mirror image, 0 where it is mistaken for it, 0.5 where they are equal."""
+        """Return 1 where the object's own view is the more similar, 0 where its mirror image's is, 0.5 for a tie."""
         return (self.same < self.mirror).double() + 0.5 * (self.same == self.mirror).double()
 
 
@@ -49,7 +49,7 @@ Trials = dict[Case, Scores]
 
 
 def pixel_trials(views: RotationViews, counts: Sequence[int]) -> Trials:
-    """RMSE (0 to 255) to the context view of the nearest camera: what a picture alone would tell."""
+    """Score views by their RMSE (0 to 255) to the context view of the nearest camera: pictures without any turning."""
     found = {}
     for count in counts:
         near = views.nearest_view(count)
@@ -62,14 +62,14 @@ def pixel_trials(views: RotationViews, counts: Sequence[int]) -> Trials:
 def prediction_trials(
     study_inputs: StudyInputs, views: RotationViews, encoded: EncodedViews, control: str, counts: Sequence[int]
 ) -> Trials:
-    """RMSE (0 to 255) to the view that the generator predicts from the context, every latent its prior's mean.
+    """Score views by their RMSE (0 to 255) to the predicted view, every latent at its prior's mean.
 
     With the control ``shuffled`` the context is another object's.
     """
     assert encoded.maps is not None
     gqn, device = study_inputs.gqn.to(study_inputs.device), study_inputs.device
     maps = encoded.maps.roll(1, dims=0) if control == "shuffled" else encoded.maps
-    asked = study_inputs.encode_cameras(cameras_told(views, control)[1])
+    asked = study_inputs.encode_cameras(given_cameras(views, control)[1])
     if control == "held":
         asked = asked[:, :1]  # all are one
     size = views.same_frames.shape[-2], views.same_frames.shape[-1]
@@ -96,14 +96,14 @@ def likelihood_trials(
     samples: int,
     seed: int,
 ) -> Trials:
-    """Nats by which a view is less likely than under a perfect prediction, by importance sampling.
+    """Score views by the nats by which they are less likely than under a perfect prediction, by importance sampling.
 
     Unlike the error, it weighs what the network is sure of more than what it is in doubt about.
     """
     assert encoded.maps is not None
     gqn, device = study_inputs.gqn.to(study_inputs.device), study_inputs.device
     maps = encoded.maps.roll(1, dims=0) if control == "shuffled" else encoded.maps
-    asked = study_inputs.encode_cameras(cameras_told(views, control)[1])
+    asked = study_inputs.encode_cameras(given_cameras(views, control)[1])
     found: dict[str, list[Tensor]] = {"same": [], "mirror": []}
     with torch.random.fork_rng(devices=[] if device == "cpu" else [torch.device(device)]):
         torch.manual_seed(seed)
@@ -118,13 +118,13 @@ def likelihood_trials(
     return {Case(views.axis, "prediction", control, "likelihood", count): scores}
 
 
-def as_likelihood(errors: Scores, sigma: float, numbers: int) -> Scores:
-    """The same of a picture without doubt: nats of its RMSE (0 to 255) over ``numbers`` pixels and channels."""
+def gaussian_nats(errors: Scores, sigma: float, numbers: int) -> Scores:
+    """Convert RMSEs (0 to 255) of a deterministic picture to nats of a Gaussian of deviation ``sigma``."""
     return Scores(*(numbers * (each / 255).square() / (2 * sigma**2) for each in errors))
 
 
 def distance_trials(axis: str, encoded: EncodedViews, control: str, counts: Mapping[str, Sequence[int]]) -> Trials:
-    """1 less the correlation of a view's code with the sum of the context's, by read-out; ``counts`` of each."""
+    """Score views by 1 less the correlation of their code with the summed codes of the context."""
     found = {}
     for name, own in counts.items():
         for count in own:
@@ -135,7 +135,7 @@ def distance_trials(axis: str, encoded: EncodedViews, control: str, counts: Mapp
 
 
 def correlation(first: Float[Tensor, "*#n f"], second: Float[Tensor, "*#n f"]) -> Float[Tensor, "..."]:
-    """Pearson's, over numbers of a code; 0 where one of them does not vary."""
+    """Return Pearson's correlation over the numbers of a code; 0 where one of the two does not vary."""
     a, b = (each.double() - each.double().mean(dim=-1, keepdim=True) for each in (first, second))
     lengths = a.norm(dim=-1) * b.norm(dim=-1)
     return torch.where(lengths > 0, (a * b).sum(dim=-1) / lengths.clamp(min=1e-300), torch.zeros_like(lengths))
@@ -150,7 +150,7 @@ def linear_trials(
     groups: Int[Tensor, " s"],
     strengths: Sequence[float],
 ) -> Trials:
-    """Evidence of a linear probe for "mirror image" in two views' difference; trained on other pairs of shapes.
+    """Score views by a linear probe's evidence for "mirror image", trained on other pairs of shapes.
 
     The probe sees the absolute difference of each number between the mean code of the context and that of the view, at
     all angles. It is a ridge regression; a fifth of the mirror classes is held out in turn.
@@ -162,19 +162,19 @@ def linear_trials(
     kernel = linear_kernel(rows)
     labels = repeat(torch.tensor([-1.0, 1.0]), "two -> (s two a) 1", s=objects, a=angles)
     owners = repeat(torch.arange(objects), "s -> (s two a)", two=2, a=angles)
-    told = torch.zeros(len(labels))
+    evidence = torch.zeros(len(labels))
     for fold in range(folds_of(groups)):
         split = split_groups(groups, fold)
         train = torch.isin(owners, torch.cat([split.train, split.validation])).nonzero()[:, 0]
         test = torch.isin(owners, split.test)
         fit = KernelRidge(kernel, train, strengths).predict(labels, [Block(0, 1)])
-        told[test] = fit.values[test, 0].float()
-    same, mirror = rearrange(told, "(s two a) -> two s a", two=2, a=angles).double()
+        evidence[test] = fit.values[test, 0].float()
+    same, mirror = rearrange(evidence, "(s two a) -> two s a", two=2, a=angles).double()
     return {Case(axis, name, control, "linear", count): Scores(same, mirror)}
 
 
 def trial_rows(trials: Trials, views: RotationViews, mirror_class: Int[Tensor, " s"]) -> Iterator[tuple]:
-    """Rows of ``rotation.csv``, see ``COLUMNS``."""
+    """Yield the rows of ``rotation.csv``, see ``COLUMNS``."""
     for case, scores in trials.items():
         near = views.nearest(case.count)
         for thing, column in torch.cartesian_prod(torch.arange(len(near)), torch.arange(len(views.angles))).tolist():

@@ -1,1 +1,1 @@
-"""Representational similarity analysis: which pairs of scenes a network, a model or a brain tells apart, compared."""
+"""Representational similarity analysis: dissimilarities between scenes for networks, models and brains, compared."""

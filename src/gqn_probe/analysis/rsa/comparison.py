@@ -1,4 +1,4 @@
-"""Every representation beside every model RDM of its count: correlation, and correlation free of nuisances."""
+"""Correlations of every representation's RDM with every model RDM of its count, plain and partial."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -6,7 +6,14 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from gqn_probe.analysis.rsa.resampling import BLOCK, bootstrap_interval, correlations, draw, pair_weights, partial
+from gqn_probe.analysis.rsa.resampling import (
+    BLOCK,
+    bootstrap_interval,
+    correlations,
+    draw_bootstrap,
+    pair_weights,
+    partial,
+)
 from gqn_probe.progress import progress
 from gqn_probe.results import Result
 
@@ -15,7 +22,7 @@ Vector = Float[np.ndarray, " pair"]
 
 
 class Cell(NamedTuple):
-    """An RDM of a representation at a count."""
+    """RDM of a representation at a count."""
 
     input: str
     control: str  # "none" or "untrained"
@@ -36,26 +43,26 @@ def comparison_rows(
     draws: int,
     seed: int,
 ) -> Iterator[Result]:
-    """A row for each representation, model RDM, count and metric; untrained networks are averaged.
+    """Yield a row for each representation, model RDM, count and metric; untrained networks are averaged.
 
     Args:
-        models: model RDMs and nuisances, by name and count; NaN for pairs that one is not asked of.
+        models: model RDMs and nuisances, by name and count; NaN for pairs that one is not defined for.
         nuisances: names of those that are regressed out of both for the partial correlation.
     """
     counts = sorted({cell.count for cell in cells})
     stimuli = round((1 + (1 + 8 * len(next(iter(cells.values())))) ** 0.5) / 2)
-    drawn = draw(stimuli, draws, np.random.default_rng([seed, 1]))
+    drawn = draw_bootstrap(stimuli, draws, np.random.default_rng([seed, 1]))
     times = [np.ones((1, stimuli), dtype=int), *np.array_split(drawn, -(-draws // BLOCK))]
     samples = [pair_weights(each) for each in times]
     with progress("comparing", len(counts), "counts") as advance:
         for count in counts:
             own = [cell for cell in cells if cell.count == count]
-            there = {name: vector for (name, at), vector in models.items() if at == count}
-            free = [name for name in nuisances if name in there]
-            for asked, together in _by_pairs(there):
+            vectors = {name: vector for (name, at), vector in models.items() if at == count}
+            free = [name for name in nuisances if name in vectors]
+            for defined, together in _by_pairs(vectors):
                 names = [*together, *(name for name in free if name not in together)]
-                stacked = np.stack([*(cells[cell] for cell in own), *(there[name] for name in names)])[:, asked]
-                weights = [w[:, asked] for w in samples]
+                stacked = np.stack([*(cells[cell] for cell in own), *(vectors[name] for name in names)])[:, defined]
+                weights = [w[:, defined] for w in samples]
                 raw = np.concatenate([correlations(stacked, w[w.sum(axis=1) > 0]) for w in weights])
                 for name in together:
                     drop = [len(own) + names.index(other) for other in free if other != name]
@@ -80,7 +87,7 @@ def _over_networks(
 
 
 def _by_pairs(models: Mapping[str, Vector]) -> Iterator[tuple[Bool[np.ndarray, " pair"], list[str]]]:
-    """Models that are asked of the same pairs, together with which these are."""
+    """Group models that are defined for the same pairs; yield these pairs with their models."""
     groups: dict[bytes, list[str]] = {}
     for name, vector in models.items():
         groups.setdefault(np.isfinite(vector).tobytes(), []).append(name)

@@ -1,7 +1,7 @@
-"""Representational dissimilarity matrices (RDMs): how different a representation finds each pair of conditions.
+"""Representational dissimilarity matrices (RDMs): the distance between every two conditions.
 
 Kriegeskorte, Mur & Bandettini 2008, "Representational similarity analysis". A matrix is kept as the vector of its upper
-triangle, row by row, as scipy and rsatoolbox keep it.
+triangle, row by row, as in scipy and rsatoolbox.
 """
 
 from collections.abc import Sequence
@@ -20,10 +20,10 @@ class Rdms(NamedTuple):
 
     vectors: Float[np.ndarray, "rdm pair"]
     names: tuple[str, ...]  # of each RDM
-    conditions: tuple[str, ...]  # ids of what is told apart
+    conditions: tuple[str, ...]  # ids
 
     def matrices(self) -> Float[np.ndarray, "rdm n n"]:
-        """The square matrices."""
+        """Return the square matrices."""
         return np.stack([squareform(vector) for vector in self.vectors])
 
 
@@ -35,14 +35,14 @@ class SubjectRdms(NamedTuple):
     conditions: tuple[str, ...]  # ids; empty where the file has none
 
     def of(self, conditions: Int[np.ndarray, " n"]) -> "SubjectRdms":
-        """The RDMs of some conditions, in the order given."""
+        """Return the RDMs of some conditions, in the order given."""
         squares = [[squareform(vector)[np.ix_(conditions, conditions)] for vector in own] for own in self.vectors]
         vectors = np.stack([[squareform(square, checks=False) for square in own] for own in squares])
         return SubjectRdms(vectors, self.subjects, tuple(self.conditions[i] for i in conditions))
 
 
-def rdm(rows: Float[np.ndarray, "n f"], distance: str) -> Float[np.ndarray, " pair"]:
-    """Distances between all pairs of rows: 1 - Pearson's correlation (0..2), or Euclidean.
+def compute_rdm(rows: Float[np.ndarray, "n f"], distance: str) -> Float[np.ndarray, " pair"]:
+    """Return the distances between all pairs of rows: 1 - Pearson's correlation (0 to 2), or Euclidean.
 
     Raises:
         ValueError: a row does not vary, so that it correlates with nothing; or the distance is unknown.
@@ -51,24 +51,24 @@ def rdm(rows: Float[np.ndarray, "n f"], distance: str) -> Float[np.ndarray, " pa
         raise ValueError(f"distance {distance!r} is not known: use {' or '.join(DISTANCES)}")
     rows = np.asarray(rows, dtype=np.float64)
     if distance == "correlation" and (rows.shape[1] < 2 or np.ptp(rows, axis=1).min() <= 0):
-        raise ValueError("a representation that does not vary correlates with nothing: use distance=euclidean")
+        raise ValueError("a row is constant, so that its correlation is undefined: use analysis.distance=euclidean")
     return pdist(rows, distance)
 
 
-def conditions_of(pairs: int) -> int:
-    """The number of conditions that have so many pairs.
+def count_conditions(pairs: int) -> int:
+    """Return the number of conditions that have ``pairs`` pairs.
 
     Raises:
-        ValueError: none has.
+        ValueError: no number of conditions has so many.
     """
     n = round((1 + (1 + 8 * pairs) ** 0.5) / 2)
     if n * (n - 1) // 2 != pairs or n < 3:
-        raise ValueError(f"{pairs} dissimilarities are not those of all pairs of 3 conditions or more")
+        raise ValueError(f"{pairs} dissimilarities are not all pairs of any number of conditions from 3 on")
     return n
 
 
 def as_vectors(array: Float[np.ndarray, "*rdm n n"], where: str) -> Float[np.ndarray, "*rdm pair"]:
-    """The upper triangles of square RDMs.
+    """Return the upper triangles of square RDMs.
 
     Raises:
         ValueError: naming ``where``, for what is not finite, not symmetric or has a diagonal other than 0.
@@ -78,7 +78,7 @@ def as_vectors(array: Float[np.ndarray, "*rdm n n"], where: str) -> Float[np.nda
     if array.ndim < 2 or array.shape[-2] != n or n < 3:
         raise ValueError(f"{where} has shape {array.shape}: an RDM is square, of 3 conditions or more")
     if not np.isfinite(array).all():
-        raise ValueError(f"{where} holds {np.count_nonzero(~np.isfinite(array))} entries that are no numbers")
+        raise ValueError(f"{where} holds {np.count_nonzero(~np.isfinite(array))} entries that are not finite")
     largest = max(float(np.abs(array).max()), 1e-300)
     asymmetry = float(np.abs(array - array.swapaxes(-1, -2)).max())
     if asymmetry > SYMMETRY * largest:
@@ -90,16 +90,16 @@ def as_vectors(array: Float[np.ndarray, "*rdm n n"], where: str) -> Float[np.nda
     return array[..., rows, columns]
 
 
-def match(wanted: Sequence[str], found: Sequence[str], where: str) -> tuple[list[int], list[int]]:
-    """Places in both of the ids that they share, in the order of ``wanted``; a name counts without its extension too.
+def match_ids(wanted: Sequence[str], found: Sequence[str], where: str) -> tuple[list[int], list[int]]:
+    """Return the places of shared ids in both lists, in the order of ``wanted``; extensions may differ.
 
     Raises:
-        ValueError: an id stands twice, or they share fewer than 4.
+        ValueError: an id occurs twice, or they share fewer than 4.
     """
     for names in (wanted, found):
         twice = {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else ()
         if twice:
-            raise ValueError(f"{where}: the id {min(twice)} stands twice")
+            raise ValueError(f"{where}: the id {min(twice)} occurs twice")
     places = {name: place for place, name in enumerate(found)}
     plain = {name.rsplit(".", 1)[0]: place for name, place in places.items()}
     pairs = [(i, places.get(name, plain.get(name.rsplit(".", 1)[0]))) for i, name in enumerate(wanted)]

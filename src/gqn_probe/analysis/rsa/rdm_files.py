@@ -1,4 +1,4 @@
-"""RDMs of others, read from the files that they come in, and ours, written as rsatoolbox reads them.
+"""Files of RDMs: other people's in the usual formats are read, ours are written as rsatoolbox reads them.
 
 Read: rsatoolbox ``.h5``; MATLAB ``.mat`` of any version (struct arrays with fields RDM and name, arrays, Meadows);
 Meadows ``.json``; ``.npz`` and ``.npy`` of (n, n), (subject, n, n) or (subject, time, n, n), or vectors of upper
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from gqn_probe.analysis.rsa.rdm import Rdms, SubjectRdms, as_vectors, conditions_of
+from gqn_probe.analysis.rsa.rdm import Rdms, SubjectRdms, as_vectors, count_conditions
 from gqn_probe.atomic_io import atomic_write, write_arrays
 
 IDS = ("ids", "conditions", "stimuli", "stimulus", "conds", "labels", "names", "images")
@@ -22,7 +22,7 @@ HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 def read_rdms(path: str | Path, key: str | None = None) -> SubjectRdms:
-    """The RDMs of a file, by its extension.
+    """Read the RDMs of a file, by its extension.
 
     Args:
         key: which variable of a ``.mat`` or ``.npz`` file that has several.
@@ -33,7 +33,7 @@ def read_rdms(path: str | Path, key: str | None = None) -> SubjectRdms:
     """
     path = Path(path)
     if not path.is_file():
-        raise ValueError(f"{path} is not there: name a file of RDMs")
+        raise ValueError(f"{path} does not exist: give analysis.rdms a file of RDMs")
     if path.suffix in (".pkl", ".pickle"):
         raise ValueError(f"{path} is a pickle, which can run code: save it by rdms.save(NAME, file_type='hdf5')")
     readers: dict[str, Callable[[Path, str | None], SubjectRdms]] = {
@@ -46,7 +46,7 @@ def read_rdms(path: str | Path, key: str | None = None) -> SubjectRdms:
         ".csv": _read_csv,
     }
     if path.suffix.lower() not in readers:
-        raise ValueError(f"{path} is of no kind that is read: use {', '.join(readers)}")
+        raise ValueError(f"{path} has an unknown extension: use {', '.join(readers)}")
     try:
         return readers[path.suffix.lower()](path, key)
     except (OSError, KeyError, TypeError, IndexError, NotImplementedError) as error:
@@ -54,7 +54,7 @@ def read_rdms(path: str | Path, key: str | None = None) -> SubjectRdms:
 
 
 def write_rdms(rdms: Rdms, stem: Path) -> Path:
-    """``STEM.h5`` as rsatoolbox's ``load_rdm`` reads it where h5py is installed, and ``STEM.npz``; the last written."""
+    """Write ``STEM.npz`` and, with h5py, ``STEM.h5`` for rsatoolbox's ``load_rdm``; return the last one written."""
     matrices = rdms.matrices().astype(np.float32)
     arrays = {"rdms": matrices, "names": np.array(rdms.names), "ids": np.array(rdms.conditions)}
     write_arrays(stem.with_suffix(".npz"), arrays)
@@ -83,22 +83,22 @@ def _ascii(text: str) -> bytes:
 
 
 def _subjects(array: Any, where: str, conditions: Sequence[str] = (), names: Sequence[str] = ()) -> SubjectRdms:
-    """RDMs of any layout as (subject, time, pair): square ones by their last two axes, else vectors."""
+    """Bring RDMs of any layout to (subject, time, pair): square if the last two axes are equal, else vectors."""
     array = np.asarray(array, dtype=np.float64)
     if array.ndim >= 3 and array.shape[-1] != array.shape[-2] and array.shape[0] == array.shape[1]:
         array = np.moveaxis(array, (0, 1), (-2, -1))  # MATLAB's order, conditions first
     if array.ndim >= 2 and array.shape[-1] == array.shape[-2] and array.shape[-1] > 2:
         vectors = as_vectors(array, where)
     else:
-        conditions_of(array.shape[-1])
+        count_conditions(array.shape[-1])
         if not np.isfinite(array).all():
-            raise ValueError(f"{where} holds entries that are no numbers")
+            raise ValueError(f"{where} holds entries that are not finite")
         vectors = array
     if vectors.ndim > 3:
         raise ValueError(f"{where} has shape {array.shape}: expected (n, n), (subject, n, n) or (subject, time, n, n)")
     vectors = vectors.reshape(*(1,) * (2 - vectors.ndim), *vectors.shape)
     vectors = vectors[:, None] if vectors.ndim == 2 else vectors
-    n = conditions_of(vectors.shape[-1])
+    n = count_conditions(vectors.shape[-1])
     if conditions and len(conditions) != n:
         raise ValueError(f"{where} is of {n} conditions, but names {len(conditions)} ids")
     subjects = tuple(names) if len(names) == len(vectors) else tuple(str(i + 1) for i in range(len(vectors)))
@@ -134,7 +134,7 @@ def _read_csv(path: Path, key: str | None) -> SubjectRdms:
     if columns != ids:
         raise ValueError(f"{path} names other ids in its first row than in its first column")
     if not all(_is_number(cell) for row in rows[1:] for cell in row[1:]):
-        raise ValueError(f"{path} holds entries that are no numbers")
+        raise ValueError(f"{path} holds entries that are not numbers")
     return _subjects([[float(cell) for cell in row[1:]] for row in rows[1:]], str(path), ids)
 
 
@@ -147,7 +147,7 @@ def _is_number(text: str) -> bool:
 
 
 def _read_meadows_json(path: Path, key: str | None) -> SubjectRdms:
-    """One participant's download: each multiple-arrangement task is an RDM."""
+    """Read one participant's download: each multiple-arrangement task is an RDM."""
     try:
         tasks = json.loads(path.read_text(encoding="utf-8"))["tasks"]
     except json.JSONDecodeError as error:
@@ -163,16 +163,16 @@ def _read_meadows_json(path: Path, key: str | None) -> SubjectRdms:
 
 
 def _read_hdf5(path: Path, key: str | None) -> SubjectRdms:
-    """rsatoolbox's own layout."""
+    """Read rsatoolbox's layout."""
     h5py = _h5py(path)
     with h5py.File(path, "r") as file:
         if "dissimilarities" not in file:
-            raise ValueError(f"{path} is not of rsatoolbox: it has {', '.join(file)}, not dissimilarities")
+            raise ValueError(f"{path} was not written by rsatoolbox: it has {', '.join(file)}, not dissimilarities")
         vectors = file["dissimilarities"][()]
         patterns = {name: _texts(column[()]) for name, column in file.get("pattern_descriptors", {}).items()}
         of_rdm = {name: _texts(column[()]) for name, column in file.get("rdm_descriptors", {}).items()}
     names = next((ids for name, ids in of_rdm.items() if name != "index"), ())
-    return _subjects(vectors, str(path), _ids(patterns, conditions_of(vectors.shape[-1])), names)
+    return _subjects(vectors, str(path), _ids(patterns, count_conditions(vectors.shape[-1])), names)
 
 
 def _read_matlab(path: Path, key: str | None) -> SubjectRdms:
@@ -193,7 +193,7 @@ def _read_matlab(path: Path, key: str | None) -> SubjectRdms:
 
 
 def _of_meadows(variables: Mapping[str, Any], utvs: Sequence[str], path: Path) -> SubjectRdms:
-    """A Meadows download: ``rdmutv`` and ``stimuli``, or one of each a participant."""
+    """Read a Meadows download: ``rdmutv`` and ``stimuli``, or one of each per participant."""
     stimuli = {name: _texts(value) for name, value in variables.items() if name.startswith("stimuli")}
     ids = [stimuli.get(name.replace("rdmutv", "stimuli"), next(iter(stimuli.values()), ())) for name in utvs]
     if any([*each] != [*ids[0]] for each in ids):
@@ -203,14 +203,15 @@ def _of_meadows(variables: Mapping[str, Any], utvs: Sequence[str], path: Path) -
 
 
 def _of_variables(variables: Mapping[str, Any], path: Path, key: str | None) -> SubjectRdms:
-    """The RDMs among named values: a struct array with fields RDM and name, or a numeric array."""
+    """Find the RDMs among named values: a struct array with fields RDM and name, or a numeric array."""
     candidates = {name: value for name, value in variables.items() if _holds_rdms(value)}
     if key is not None and key not in variables:
         raise ValueError(f"{path} has no variable {key}; it has {', '.join(variables)}")
     chosen = [key] if key is not None else list(candidates)
     if len(chosen) != 1:
-        told = f"several: {', '.join(chosen)}; name one by analysis.key=NAME" if chosen else ", ".join(variables)
-        raise ValueError(f"{path} holds {'RDMs under ' if chosen else 'no RDMs, but '}{told}")
+        if chosen:
+            raise ValueError(f"{path} has several RDMs: choose one of {', '.join(chosen)} by analysis.key=NAME")
+        raise ValueError(f"{path} has no RDMs; its variables are {', '.join(variables)}")
     value, where = variables[chosen[0]], f"{path}: {chosen[0]}"
     if _is_struct(value):
         structs = [each for each in np.ravel(np.asarray(value, dtype=object)) if isinstance(each, dict)]
@@ -222,7 +223,7 @@ def _of_variables(variables: Mapping[str, Any], path: Path, key: str | None) -> 
         return _subjects(np.stack([np.squeeze(each[field]) for each in structs]), where, _ids(variables, None), names)
     found = _subjects(value, where)
     names = [*_texts(variables["subjects"])] if "subjects" in variables else ()
-    n = conditions_of(found.vectors.shape[-1])
+    n = count_conditions(found.vectors.shape[-1])
     subjects = tuple(names) if len(names) == len(found.subjects) else found.subjects
     return found._replace(conditions=tuple(_ids(variables, n)), subjects=subjects)
 
@@ -246,7 +247,7 @@ def _is_struct(value: Any) -> bool:
 
 
 def _ids(variables: Mapping[str, Any], n: int | None) -> Sequence[str]:
-    """The ids of conditions among named values: ``n`` texts under a usual name, or of rsatoolbox's descriptors."""
+    """Find the conditions' ids among named values: ``n`` texts under a usual name, or of rsatoolbox's descriptors."""
     named = {name.lower(): value for name, value in variables.items()}
     for name in (*IDS, *(name for name in named if name not in IDS and name != "index")):
         texts = _texts(named[name]) if name in named else ()
@@ -256,7 +257,7 @@ def _ids(variables: Mapping[str, Any], n: int | None) -> Sequence[str]:
 
 
 def _texts(value: Any) -> tuple[str, ...]:
-    """A list of texts, from bytes or texts; nothing for what is none."""
+    """Decode a list of texts; empty for anything else."""
     array = np.ravel(np.asarray(value))
     if array.dtype.kind == "S":
         return tuple(each.decode("utf-8", "replace").strip() for each in array)
@@ -266,7 +267,7 @@ def _texts(value: Any) -> tuple[str, ...]:
 
 
 def _from_hdf5(item: Any, file: Any) -> Any:
-    """A variable of a MATLAB v7.3 file: arrays with their axes in MATLAB's order, structs as dicts, text as str."""
+    """Decode a variable of a MATLAB v7.3 file: arrays in MATLAB's order of axes, structs as dicts, text as str."""
     import h5py
 
     if isinstance(item, h5py.Group):

@@ -1,9 +1,9 @@
 """Correlations and partial correlations of RDMs, with bootstrap intervals over stimuli and subjects.
 
-A bootstrap sample of stimuli is a weight on every pair, the product of how often its two stimuli were drawn (a
-stimulus is never paired with its own copy), so that all correlations of all samples are weighted products of the same
-vectors. With subjects, two further bootstraps tell apart what varies with stimuli and with subjects (Schütt et al.
-2023, "Statistical inference on representational geometries"). rsatoolbox has the same equations, a sample at a time.
+A bootstrap sample of stimuli is a weight on every pair: the product of how often its two stimuli were drawn (a stimulus
+is never paired with its own copy). All correlations of all samples are then weighted products of the same vectors. With
+subjects, two further bootstraps tell apart the variance over stimuli and over subjects (Schütt et al. 2023,
+"Statistical inference on representational geometries"). rsatoolbox has the same equations, a sample at a time.
 """
 
 from collections.abc import Sequence
@@ -26,13 +26,13 @@ class Inference(NamedTuple):
     ceiling: tuple[float, float] | None  # what the best candidate would reach, least and most; None of one subject
 
 
-def draw(n: int, draws: int, rng: np.random.Generator) -> Int[np.ndarray, "draw n"]:
-    """Multiplicity of each of ``n`` stimuli or subjects in each bootstrap sample."""
+def draw_bootstrap(n: int, draws: int, rng: np.random.Generator) -> Int[np.ndarray, "draw n"]:
+    """Draw the multiplicity of each of ``n`` stimuli or subjects in each bootstrap sample."""
     return rng.multinomial(n, np.full(n, 1 / n), size=draws)
 
 
 def pair_weights(times: Int[np.ndarray, "draw n"]) -> Float[np.ndarray, "draw pair"]:
-    """Multiplicity of each pair of different stimuli in each bootstrap sample."""
+    """Return the multiplicity of each pair of different stimuli in each bootstrap sample."""
     first, second = np.triu_indices(times.shape[1], 1)
     return (times[:, first] * times[:, second]).astype(np.float64)
 
@@ -40,7 +40,7 @@ def pair_weights(times: Int[np.ndarray, "draw n"]) -> Float[np.ndarray, "draw pa
 def correlations(
     vectors: Float[np.ndarray, "vector pair"], weights: Float[np.ndarray, "draw pair"]
 ) -> Float[np.ndarray, "draw vector vector"]:
-    """Pearson's correlations of all vectors with each other under each weighting; NaN where one does not vary."""
+    """Return Pearson's correlations between all vectors under each weighting; NaN where one does not vary."""
     # A common shift changes nothing, and keeps the products small.
     vectors = np.asarray(vectors, dtype=np.float64)
     vectors = vectors - vectors.mean(axis=1, keepdims=True)
@@ -59,7 +59,7 @@ def correlations(
 def partial(
     correlation: Float[np.ndarray, "draw vector vector"], nuisances: Sequence[int]
 ) -> Float[np.ndarray, "draw vector vector"]:
-    """Correlations of what linear regression on the nuisances leaves of each vector; NaN where it leaves nothing."""
+    """Return correlations of the residuals of a regression on the nuisances; NaN where nothing is left."""
     if not nuisances:
         return correlation
     index = list(nuisances)
@@ -76,7 +76,7 @@ def _normalised(covariance: Float[np.ndarray, "vector vector"]) -> Float[np.ndar
 
 
 def bootstrap_interval(value: float, samples: Float[np.ndarray, " draw"], units: int) -> Interval:
-    """A t interval from the deviation of bootstrap samples, which for few units is n / (n - 1) too small."""
+    """Return a t interval from the variance of bootstrap samples, corrected by n / (n - 1) for few units."""
     spread = float(np.nanvar(samples)) * units / max(units - 1, 1)
     return _interval(value, spread, units)
 
@@ -86,7 +86,7 @@ def _interval(value: float, variance: float, units: int) -> Interval:
     return Interval(value, max(value - half, -1.0), min(value + half, 1.0))
 
 
-def infer(
+def infer_correlations(
     candidates: Float[np.ndarray, "candidate pair"],
     subjects: Float[np.ndarray, "subject pair"],
     *,
@@ -94,7 +94,7 @@ def infer(
     rng: np.random.Generator,
     nuisances: Float[np.ndarray, "nuisance pair"] | None = None,
 ) -> Inference:
-    """The mean correlation of each candidate with the subjects' RDMs, with its interval over both and the ceiling.
+    """Return each candidate's mean correlation with the subjects' RDMs, its interval over both, and the noise ceiling.
 
     One subject has no ceiling, and an interval over stimuli alone.
 
@@ -111,7 +111,7 @@ def infer(
     of_stimuli = np.concatenate(
         [
             partial(correlations(stacked, pair_weights(times)), drop)[:, :c, c : c + o]
-            for times in np.array_split(draw(stimuli, draws, rng), max(1, draws // BLOCK))
+            for times in np.array_split(draw_bootstrap(stimuli, draws, rng), max(1, draws // BLOCK))
         ]
     )
     value = own.mean(axis=1)
@@ -119,7 +119,7 @@ def infer(
     if o == 1:
         variances = by_stimuli * stimuli / (stimuli - 1)
         return Inference(tuple(_interval(*each, stimuli) for each in zip(value, variances, strict=True)), None)
-    times = draw(o, draws, rng) / o
+    times = draw_bootstrap(o, draws, rng) / o
     by_subjects = (times @ own.T).var(axis=0, ddof=1)
     by_both = np.nanvar(np.einsum("bco,bo->bc", of_stimuli, times), axis=0, ddof=1)
     variances = _dual(by_both, by_subjects, by_stimuli, o, stimuli)
@@ -135,14 +135,14 @@ def _dual(
     o: int,
     n: int,
 ) -> Float[np.ndarray, " candidate"]:
-    """The variance over new subjects and new stimuli from three bootstraps (Schütt et al. 2023)."""
+    """Combine three bootstraps into the variance over new subjects and new stimuli (Schütt et al. 2023)."""
     subjects_own, stimuli_own = o / (o - 1) * subjects, n / (n - 1) * stimuli
     variance = subjects_own + stimuli_own - n * o / ((n - 1) * (o - 1)) * (both - subjects - stimuli)
     return np.minimum(np.maximum(np.maximum(variance, subjects_own), stimuli_own), both)
 
 
 def _ceiling(between: Float[np.ndarray, "subject subject"]) -> tuple[float, float]:
-    """Mean correlation of each subject with the mean of the others', and of all, standardised RDMs.
+    """Return each subject's mean correlation with the mean standardised RDM of the others, and of all.
 
     Nili et al. 2014, "A toolbox for representational similarity analysis": the least and the most that the best model
     of these subjects reaches.

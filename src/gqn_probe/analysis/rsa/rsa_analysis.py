@@ -1,4 +1,4 @@
-"""``analysis=rsa``: RDMs of every read-out and count, beside model RDMs, nuisances, and RDMs of people or brains."""
+"""Analysis ``rsa``: RDMs of every read-out and count beside model RDMs, nuisances, and RDMs of people or brains."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,10 +23,10 @@ from gqn_probe.analysis.inputs.view_selection import Selection, nested, nested_t
 from gqn_probe.analysis.questions.labels import read_labels
 from gqn_probe.analysis.questions.targets import TARGETS, Target
 from gqn_probe.analysis.rsa.comparison import ALIKE, PARTIAL, Cell, comparison_rows
-from gqn_probe.analysis.rsa.model_rdms import MODELS, form_model
-from gqn_probe.analysis.rsa.rdm import DISTANCES, Rdms, rdm
+from gqn_probe.analysis.rsa.model_rdms import MODEL_RDMS, build_model_rdm
+from gqn_probe.analysis.rsa.rdm import DISTANCES, Rdms, compute_rdm
 from gqn_probe.analysis.rsa.rdm_files import write_rdms
-from gqn_probe.analysis.rsa.subjects import Candidate, read_subjects, subject_answers, subject_rows, told
+from gqn_probe.analysis.rsa.subjects import Candidate, format_value, read_subjects, subject_answers, subject_rows
 from gqn_probe.analysis.statistics.headline import WORDS, join_words
 from gqn_probe.choices import check_choice, check_names
 from gqn_probe.context_range import parse_counts
@@ -39,12 +39,12 @@ BLANK = "blank"  # r of the true cameras and the mean image: what of r is the ca
 OUT = {"camera": "camera positions", "pixels": "summed pixels", BLANK: "blank images"}
 NUISANCES = tuple(OUT)
 ENCODED = 256  # views encoded at a time
-QUESTION = "What is the geometry of r, and whose is it like?"
+QUESTION = "What is the geometry of r like?"
 CONVENTION = (
-    "Each scene is a condition. An RDM holds the distance between every two scenes, of a read-out at a count or in one "
-    "known respect; two RDMs are compared by Pearson's correlation over pairs. The partial correlation is of what "
-    "linear regression on the nuisances leaves of both: where the cameras were, the summed pixels, and r of the same "
-    "cameras with a blank image. Intervals are of a bootstrap over scenes; with subjects, of the dual bootstrap over "
+    "Each scene is a condition. An RDM holds the distance between every two scenes: of a read-out at a count, or in "
+    "one known property. Two RDMs are compared by Pearson's correlation over pairs. The partial correlation is that of "
+    "their residuals after linear regression on the nuisances: camera positions, the summed pixels, and r of the same "
+    "cameras with a blank image. Intervals are by bootstrap over scenes; with subjects, by the dual bootstrap over "
     "both (Schütt et al. 2023)."
 )
 
@@ -75,10 +75,10 @@ class RepresentationalSimilarity:
         if isinstance(self.inputs, str) and self.inputs != "all":
             raise ValueError(f"analysis.inputs={self.inputs} is not a list: write analysis.inputs=[{self.inputs}]")
         check_names("nuisance", self.nuisances, NUISANCES)
-        check_names("model RDM", self.models, (*MODELS, *self._targets()))
+        check_names("model RDM", self.models, (*MODEL_RDMS, *self._targets()))
 
     def run(self, study_inputs: StudyInputs, folder: Path) -> Findings:
-        """RDMs to ``rdms.npz`` and ``rdms.h5``; how alike they are as rows.
+        """Write all RDMs to ``rdms.npz`` and ``rdms.h5``; return their correlations.
 
         Raises:
             ValueError: a read-out is unknown, a count too large, or the RDMs of others do not fit the scenes.
@@ -98,11 +98,13 @@ class RepresentationalSimilarity:
                 views = nested(len(scenes), scenes.views, count, self.seed)
                 known |= {(name, count): vector for name, vector in self._known(scenes, views, left_out).items()}
                 if "pixels" in readout_names(study_inputs.network):
-                    known["pixels", count] = rdm(context_rows(study_inputs, "pixels", views).numpy(), self.distance)
+                    known["pixels", count] = compute_rdm(
+                        context_rows(study_inputs, "pixels", views).numpy(), self.distance
+                    )
                 if blank is not None:
                     aggregation = aggregation_of(study_inputs.network, R)
                     blanks = sum_views(blank, views, aggregation=aggregation).flatten(start_dim=1)
-                    known[BLANK, count] = rdm(blanks.numpy(), "euclidean")  # an encoder may ignore the camera
+                    known[BLANK, count] = compute_rdm(blanks.numpy(), "euclidean")  # an encoder may ignore the camera
                 for name, rows in self._rows(study_inputs, self._inputs(study_inputs), views, count):
                     cells[Cell(name, "none", count)] = self._rdm(name, rows)
                 advance(1)
@@ -120,7 +122,7 @@ class RepresentationalSimilarity:
             candidates |= {Candidate(name, "model", count): vector for (name, count), vector in known.items()}
             of_subjects = [*subject_rows(candidates, matched, draws=self.bootstrap, seed=self.seed)]
         _write(cells, known, conditions, folder)
-        labels = {name: MODELS[name].label if name in MODELS else name.replace("_", " ") for name, _ in known}
+        labels = {name: MODEL_RDMS[name].label if name in MODEL_RDMS else name.replace("_", " ") for name, _ in known}
         return Findings(
             QUESTION,
             [*results, *of_subjects],
@@ -145,18 +147,18 @@ class RepresentationalSimilarity:
 
     def _rdm(self, name: str, rows: Float[Tensor, "s f"]) -> Float[np.ndarray, " pair"]:
         try:
-            return rdm(rows.numpy(), self.distance)
+            return compute_rdm(rows.numpy(), self.distance)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
 
     def _known(
         self, scenes: SceneSource, views: Selection, left_out: dict[str, list[str]]
     ) -> dict[str, Float[np.ndarray, " pair"]]:
-        """The model RDMs that these scenes have; why another has not is noted."""
+        """Return the model RDMs that these scenes have; reasons for missing ones go to ``left_out``."""
         found = {}
-        for name in dict.fromkeys((*self.models, *(name for name in self.nuisances if name in MODELS))):
+        for name in dict.fromkeys((*self.models, *(name for name in self.nuisances if name in MODEL_RDMS))):
             try:
-                found[name] = form_model(name, scenes, views, self._targets())
+                found[name] = build_model_rdm(name, scenes, views, self._targets())
             except ValueError as error:
                 left_out.setdefault(str(error), []).append(name)
         return found
@@ -164,7 +166,7 @@ class RepresentationalSimilarity:
     def _rows(
         self, study_inputs: StudyInputs, inputs: Sequence[str], views: Selection, count: int
     ) -> Iterator[tuple[str, Float[Tensor, "s f"]]]:
-        """What each read-out is at a count; those of the generator need the query, and are traced together."""
+        """Yield each read-out's rows at a count; those of the generator need the query, and are traced together."""
         scenes = study_inputs.scenes
         traced = [name for name in inputs if name in generator_names(study_inputs.network)]
         if traced:
@@ -175,7 +177,7 @@ class RepresentationalSimilarity:
                 yield name, context_rows(study_inputs, name, views)
 
     def _answers(self, results: Sequence[Result], labels: Mapping[str, str], counts: Sequence[int]) -> Iterator[Answer]:
-        """Which model RDM r is most like when nuisances are out, and how much of its geometry is the camera's."""
+        """Yield two answers: the property whose RDM r's resembles most, and how far r's is the cameras'."""
         first, last = counts[0], counts[-1]
         images = f"{first} image{'s' * (first > 1)}"
         own = {(r.target, r.metric, r.count): r for r in results if (r.input, r.control) == (R, "none")}
@@ -188,34 +190,37 @@ class RepresentationalSimilarity:
             out = [OUT[name] for name in self.nuisances if name in labels]
             text = f"Once {join_words(out)} are partialled out, r" if out else "r"
             text += f" of {last} images is most like the model RDM of {WORDS.get(best.target, labels[best.target])}: "
-            text += f"correlation {told(best)}"
-            text += f"; r of {images}, {told(own[*case, first])}" if first != last and (*case, first) in own else ""
-            text += f"; of untrained networks, {told(other[*case, last])}" if (*case, last) in other else ""
-            yield Answer("What is r's geometry?", f"{text}.", best.value, best.low, best.high, "partial correlation")
+            text += f"correlation {format_value(best)}"
+            text += (
+                f"; r of {images}, {format_value(own[*case, first])}" if first != last and (*case, first) in own else ""
+            )
+            text += f"; of untrained networks, {format_value(other[*case, last])}" if (*case, last) in other else ""
+            yield Answer("Which property shapes r?", f"{text}.", best.value, best.low, best.high, "partial correlation")
         seen = [own.get((BLANK, ALIKE, count)) for count in (first, last)]
         if seen[0] is not None and seen[1] is not None:
-            text = f"With r of blank images from the same cameras, r of {images} correlates {told(seen[0])}"
-            text += f", and r of {last}, {told(seen[1])}." if first != last else "."
+            text = f"The RDM of r of {images} correlates with that of blank images from the same cameras by "
+            text += f"{format_value(seen[0])}"
+            text += f"; that of r of {last} images, by {format_value(seen[1])}." if first != last else "."
             bounds = (seen[0].value, seen[0].low, seen[0].high)
-            yield Answer("How much of it is the camera's?", text, *bounds, "blank images, true cameras")
+            yield Answer("How much is due to the cameras?", text, *bounds, "blank images with the true cameras")
 
 
 def _notes(
     left_out: Mapping[str, Sequence[str]], study_inputs: StudyInputs, nuisances: Sequence[str], there: Collection[str]
 ) -> list[str]:
-    """What could not be compared, and why."""
+    """Describe what could not be compared, and why."""
     notes = [f"No model RDM of {', '.join(dict.fromkeys(names))}: {why}." for why, names in left_out.items()]
     if missing := [OUT[name] for name in nuisances if name not in there]:
-        notes.append(f"Not partialled out: {join_words(missing)}, which a file of features does not give.")
-    if not study_inputs.predicts_images:
-        notes.append("There are no untrained networks beside the features of a file.")
+        notes.append(f"Not partialled out: {join_words(missing)}, since a file of features does not have them.")
+    if not study_inputs.draws:
+        notes.append("A file of features has no untrained network as control.")
     return notes
 
 
 def _write(
     cells: Mapping[Cell, np.ndarray], known: Mapping[tuple[str, int], np.ndarray], ids: Sequence[str], folder: Path
 ) -> None:
-    """All RDMs that have every pair."""
+    """Write all RDMs that have every pair."""
     vectors = {cell.name: vector for cell, vector in cells.items()}
     vectors |= {f"{name} k={count}": vector for (name, count), vector in known.items() if np.isfinite(vector).all()}
     write_rdms(Rdms(np.stack([*vectors.values()]), tuple(vectors), tuple(ids)), folder / "rdms")
@@ -223,7 +228,7 @@ def _write(
 
 @torch.no_grad()
 def _blank_features(study_inputs: StudyInputs) -> Float[Tensor, "s v *f"]:
-    """What r sums, of every view, when each image is the mean of all: what the camera alone makes of it."""
+    """Encode every camera with the mean image in place of its view: the camera's own part of r."""
     scenes, gqn, device = study_inputs.scenes, study_inputs.gqn.to(study_inputs.device), study_inputs.device
     total = torch.zeros(scenes[:1].frames.shape[2:], dtype=torch.float64)
     for start in range(0, len(scenes), ENCODED):

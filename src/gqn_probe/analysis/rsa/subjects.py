@@ -1,4 +1,4 @@
-"""RDMs of people, animals or sessions beside those of the network: which predicts them, and how well any could."""
+"""RDMs of people, animals or sessions beside the network's: how well each predicts them, and the noise ceiling."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -6,16 +6,16 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from gqn_probe.analysis.rsa.rdm import SubjectRdms, conditions_of, match
+from gqn_probe.analysis.rsa.rdm import SubjectRdms, count_conditions, match_ids
 from gqn_probe.analysis.rsa.rdm_files import read_rdms
-from gqn_probe.analysis.rsa.resampling import infer
+from gqn_probe.analysis.rsa.resampling import infer_correlations
 from gqn_probe.results import Answer, Result
 
 SUBJECTS = "subjects"  # the target of their rows
 
 
 class Candidate(NamedTuple):
-    """An RDM that may predict those of subjects: of a representation, or a model RDM under the control "model"."""
+    """RDM that may predict those of subjects: a representation's, or a model RDM under the control "model"."""
 
     input: str
     control: str
@@ -23,22 +23,22 @@ class Candidate(NamedTuple):
 
 
 class Matched(NamedTuple):
-    """The RDMs of subjects on the scenes that they share with the study."""
+    """RDMs of subjects for the scenes that they share with the study."""
 
     rdms: SubjectRdms
     scenes: Int[np.ndarray, " n"]  # which of the study's
 
 
 def read_subjects(path: str, key: str | None, conditions: Sequence[str]) -> Matched:
-    """The RDMs of a file, its conditions matched to the scenes by their ids.
+    """Read the RDMs of a file, with its conditions matched to the scenes by their ids.
 
     Raises:
         ValueError: the file cannot be read, shares fewer than 4 ids, or has none and another number of conditions.
     """
     found = read_rdms(path, key)
-    n = conditions_of(found.vectors.shape[-1])
+    n = count_conditions(found.vectors.shape[-1])
     if found.conditions:
-        scenes, places = match(conditions, found.conditions, path)
+        scenes, places = match_ids(conditions, found.conditions, path)
         return Matched(found.of(np.array(places)), np.array(scenes))
     if n != len(conditions):
         raise ValueError(
@@ -51,12 +51,12 @@ def read_subjects(path: str, key: str | None, conditions: Sequence[str]) -> Matc
 def subject_rows(
     candidates: Mapping[Candidate, Float[np.ndarray, " pair"]], matched: Matched, *, draws: int, seed: int
 ) -> Iterator[Result]:
-    """Rows of every candidate's prediction of the subjects, and the noise ceiling; ``seed`` is the time, where several.
+    """Yield every candidate's correlation with the subjects, and the noise ceiling; ``seed`` is the time, if several.
 
-    Candidates with pairs that they are not asked of, or whose pairs are all alike, are left out.
+    Candidates that are not defined for all pairs, or constant over them, are left out.
     """
     some = next(iter(candidates.values()))
-    n = conditions_of(len(some))
+    n = count_conditions(len(some))
     place = np.zeros((n, n), dtype=int)
     place[np.triu_indices(n, 1)] = np.arange(len(some))
     place += place.T
@@ -67,7 +67,9 @@ def subject_rows(
     stacked, people = np.stack([*own.values()]), matched.rdms
     times = people.vectors.shape[1]
     for time in range(times):
-        found = infer(stacked, people.vectors[:, time], draws=draws, rng=np.random.default_rng([seed, 2, time]))
+        found = infer_correlations(
+            stacked, people.vectors[:, time], draws=draws, rng=np.random.default_rng([seed, 2, time])
+        )
         common = {"seed": time + 1 if times > 1 else None, "n": len(people.subjects)}
         for case, value in zip(own, found.candidates, strict=True):
             names = (SUBJECTS, case.input, case.control, "rsa")
@@ -78,7 +80,7 @@ def subject_rows(
 
 
 def subject_answers(rows: Sequence[Result], r: str) -> Iterator[Answer]:
-    """Answers on how well r predicts them at its best count, beside pixels and the ceiling."""
+    """Yield an answer on how well r predicts the subjects at its best count, beside pixels and the ceiling."""
     found = [row for row in rows if (row.metric, row.input, row.control) == ("rdm_correlation", r, "none")]
     if not found:
         return
@@ -89,12 +91,13 @@ def subject_answers(rows: Sequence[Result], r: str) -> Iterator[Answer]:
     if "ceiling_low" in bounds:
         ceiling = f" (noise ceiling {bounds['ceiling_low']:.2f} to {bounds['ceiling_high']:.2f})"
     pixels = [row for row in rows if (row.input, row.seed, row.count) == ("pixels", best.seed, best.count)]
-    beside = f"; the summed pixels of as many images, with {told(pixels[0])}" if pixels else ""
-    text = f"r of {best.count} images predicts the RDMs of the subjects{at} with {told(best)}{ceiling}{beside}."
+    beside = f"; the summed pixels of as many images, by {format_value(pixels[0])}" if pixels else ""
+    text = f"The RDM of r of {best.count} images correlates with those of the subjects{at} by {format_value(best)}"
+    text += f"{ceiling}{beside}."
     licence = "dual bootstrap over stimuli and subjects" if ceiling else "bootstrap over stimuli, of one subject"
-    yield Answer("Does it predict the subjects?", text, best.value, best.low, best.high, licence)
+    yield Answer("Does r predict the subjects?", text, best.value, best.low, best.high, licence)
 
 
-def told(row: Result) -> str:
-    """A value with its interval, in words."""
+def format_value(row: Result) -> str:
+    """Format a value with its interval."""
     return f"{row.value:.2f} ({row.low:.2f} to {row.high:.2f})"

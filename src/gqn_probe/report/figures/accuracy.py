@@ -1,4 +1,4 @@
-"""Whether the count can be read: accuracy by true count, which counts are mistaken, and what else tells the count."""
+"""Figures of the count probe: accuracy by true count, confusion, and accuracy under every control."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,22 +10,26 @@ from gqn_probe.report.study_results import Study
 from gqn_probe.results import Result
 
 
-@study_figure("counts", "Held-out accuracy at each true count. Bands: 95 % interval over objects. Dotted: guessing.")
+@study_figure(
+    "counts",
+    "Accuracy for held-out objects at each true count, from r and from its length alone. Bands: 95 % interval over "
+    "objects. Dotted: guessing.",
+)
 def accuracy_by_count(study: Study) -> Figure | None:
-    """Accuracy of the probe and of the norm-only control at each true count, with 95 % bands and chance."""
+    """Draw accuracy of the probe and of the norm-only control at each true count, with 95 % bands and chance."""
     if not study.series("accuracy", probe=study.probe):
         return None
-    figure = style.blank(5.2, 3.5)
+    figure = style.new_figure(5.2, 3.5)
     draw_accuracy(study, figure.add_subplot())
     return figure
 
 
 def draw_accuracy(study: Study, axes: Axes) -> None:
-    """The lines of ``accuracy_by_count`` on axes of the caller's."""
+    """Draw the lines of ``accuracy_by_count`` on the caller's axes."""
     whole = study.series("accuracy", probe=study.probe)
     norm = study.series("accuracy", control="norm", probe=study.probe)
-    style.line(axes, whole, f"{study.label(study.probe)} probe on {study.given}", 0)
-    style.line(axes, norm, study.control_label("norm", study.input), 1)
+    style.plot_series(axes, whole, f"{study.label(study.probe)} probe on {study.given}", 0)
+    style.plot_series(axes, norm, study.control_label("norm", study.input), 1)
     style.chance_line(axes, study.chance)
     style.count_axis(axes, sorted({r.count for r in whole + norm if r.count is not None}), study.count_axis)
     axes.set_ylabel("accuracy")
@@ -33,28 +37,32 @@ def draw_accuracy(study: Study, axes: Axes) -> None:
     style.legend_above(axes)
 
 
-@study_figure("counts", "Each row is a true count: the share of its held-out rows that the probe read as each count.")
+@study_figure(
+    "counts",
+    "Which counts are confused. Each row is a true count: the share of held-out objects predicted as each count.",
+)
 def confusion(study: Study) -> Figure | None:
-    """Share of the rows of each true count that were read as each count; rows sum to one."""
+    """Draw the share of each true count's rows that were predicted as each count; rows sum to one."""
     if not study.headline_confusion:
         return None
-    counts, table = style.square(study.headline_confusion)
+    counts, table = style.count_matrix(study.headline_confusion)
     share = np.nan_to_num(table / np.maximum(np.nansum(table, axis=1, keepdims=True), 1))
-    figure = style.heat_map(counts, share, "share of the true count's rows", low=0.0)
-    figure.axes[0].set(xlabel=f"count read from {study.given}", ylabel="true count")
+    figure = style.heat_map(counts, share, "share of objects", low=0.0)
+    figure.axes[0].set(xlabel=f"count predicted from {study.given}", ylabel="true count")
     return figure
 
 
 def _controls_caption(study: Study) -> str:
     return (
-        f"Held-out accuracy over all counts. Filled marks: the {study.label(study.probe)} probe, on r itself (circle) "
-        "or on a control (square), with 95 % intervals over objects. Open marks: other probes. Dotted: guessing."
+        f"Accuracy for held-out objects over all counts. Filled marks: the {study.label(study.probe)} probe, on r "
+        "itself (circle) or under a control (square), with 95 % intervals over objects. Open marks: other probes. "
+        "Dotted: guessing."
     )
 
 
 @study_figure("controls", _controls_caption)
 def controls(study: Study) -> Figure | None:
-    """Accuracy over all counts on r and on every control, best first, against chance; a panel a form of r.
+    """Draw accuracy on r and under every control, best first, with a panel for each form of r.
 
     The headline's probe is a filled mark with its interval, r itself in blue; other probes are open marks.
     """
@@ -66,7 +74,7 @@ def controls(study: Study) -> Figure | None:
     form = {(r.control, r.input): r.input if r.input in forms else study.input for r in rows}
     best_first = sorted(main, key=lambda r: form[r.control, r.input] != study.input)
     names = list(dict.fromkeys(r.control for r in best_first))[::-1]
-    figure = style.blank(5.2 if len(forms) == 1 else 10.3, 1.4 + 0.27 * len(names))
+    figure = style.new_figure(5.2 if len(forms) == 1 else 10.3, 1.4 + 0.27 * len(names))
     panels = dict(zip(forms, figure.subplots(1, len(forms), sharey=True, squeeze=False)[0], strict=True))
     others = dict.fromkeys(row.probe for row in rows if row.probe != study.probe)
     for each, axes in panels.items():

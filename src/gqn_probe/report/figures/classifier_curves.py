@@ -14,19 +14,19 @@ from gqn_probe.results import CurvePoint
 
 @study_figure(
     "training",
-    "Accuracy after each epoch, on objects trained on and objects held out; mean and range over seeds.",
+    "Accuracy of the classifier after each epoch, on training objects and on held-out ones: mean and range over seeds.",
 )
 def model_accuracy(study: Study) -> Figure | None:
-    """Train and validation accuracy over epochs, mean over seeds with their range as a band."""
+    """Draw train and validation accuracy by epoch, mean over seeds with their range as a band."""
     figure = _plot(study, "accuracy")
     if figure:
         style.chance_line(figure.axes[0], study.chance)
     return figure
 
 
-@study_figure("training", "Cross-entropy in nats after each epoch, on the objects trained on and on objects held out.")
+@study_figure("training", "Cross-entropy after each epoch, on training objects and on held-out ones.")
 def model_loss(study: Study) -> Figure | None:
-    """Train and validation cross-entropy (nats) over epochs."""
+    """Draw train and validation cross-entropy (nats) by epoch."""
     return _plot(study, "loss")
 
 
@@ -34,7 +34,7 @@ def _plot(study: Study, metric: str) -> Figure | None:
     points = [p for p in _of_one_probe(study) if p.metric == metric]
     if not points:
         return None
-    figure = style.blank(5.2, 3.5)
+    figure = style.new_figure(5.2, 3.5)
     axes = figure.add_subplot()
     for split, (color, _, dash) in zip(("train", "validation"), style.SERIES, strict=False):
         epochs, low, mean, high = _over_seeds([p for p in points if p.split == split])
@@ -50,14 +50,14 @@ def _plot(study: Study, metric: str) -> Figure | None:
 
 
 def _of_one_probe(study: Study) -> list[CurvePoint]:
-    """The curves of the headline's probe; of the first that has any, which the title names, where that has none."""
+    """Return the curves of the headline's probe, or of the first probe with curves, which the title then names."""
     own = [p for p in study.curves if (p.target, p.input, p.control) == ("count", study.input, "none")]
     probes = list(dict.fromkeys(p.probe for p in own))
     return [p for p in own if p.probe == (study.probe if study.probe in probes else probes[0])]
 
 
 def _over_seeds(points: list[CurvePoint]) -> tuple[list[int], list[float], list[float], list[float]]:
-    """Epochs, and the least, mean and greatest value over seeds at each."""
+    """Return epochs, and the minimum, mean and maximum over seeds at each."""
     values: dict[int, list[float]] = defaultdict(list)
     for p in points:
         values[p.epoch].append(p.value)

@@ -1,4 +1,4 @@
-"""What the generator makes of r: what drives its gates, what is lost with channels of r, and which view counts."""
+"""Figures of the connections analysis: gates' variance shares, ablation of r, and occlusion of views."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from gqn_probe.report import style
 from gqn_probe.report.figure_registry import study_figure
 from gqn_probe.report.glossary import target_label
-from gqn_probe.report.html_elements import folded, interval, number, table
+from gqn_probe.report.html_elements import collapsible, interval, number, table
 from gqn_probe.report.section_registry import study_section
 from gqn_probe.report.study_results import Study
 from gqn_probe.results import Result
@@ -22,19 +22,20 @@ SOURCES = {  # inputs of a core, each in the same colour everywhere
     "canvas": style.MUTED,
     "image": style.INK,
 }
-CONTROLS = {"random": "as many at random", "norm_matched": "random, of the same variance"}
+CONTROLS = {"random": "as many at random", "norm_matched": "random ones of the same variance"}
 RMSE = "rmse_change"
-PREDICTION = "prediction error\n(RMSE, grey levels above whole r)"
+PREDICTION = "added prediction error\n(RMSE, grey levels)"
 
 
 @study_section(
     "connections",
-    "What does the generator make of r?",
-    "The gates of its LSTM cores are sums of terms, one an input. r can be read and drawn from without some of its "
-    "channels, and each view can be left out of the sum.",
+    "How does the generator use r?",
+    "The generator draws an image in several steps of two recurrent (LSTM) cores: the generation core, and the "
+    "inference core, which sees the image to be drawn. Three analyses: what drives the gates of the cores, what is "
+    "lost without some of the channels of r, and what each context view contributes.",
 )
 def connections_section(study: Study) -> str:
-    """The shares of the generation core's gates at the last step, a row a count."""
+    """Return a table of the generation core's shares at the last step."""
     rows = [r for r in _shares(study) if r.probe == "generation"]
     if not rows:
         return ""
@@ -44,25 +45,25 @@ def connections_section(study: Study) -> str:
         [f"{r.target} gate, k = {r.count}", r.input, number(r.value), interval(r.low, r.high)]
         for r in sorted(rows, key=lambda r: (r.count or 0, GATES.index(r.target)))
     ]
-    body = table(["generation core", "driven by", "share of variance", "95 % interval"], cells, text=("driven by",))
-    return folded(f"Every gate at step {last}", body)
+    body = table(["generation core", "input", "share of variance", "95 % interval"], cells, text=("input",))
+    return collapsible(f"Every gate at step {last}", body)
 
 
 @study_figure(
     "connections",
     first=True,
-    caption="What drives each gate of the generation core (top, when it predicts a view that it was not shown) and of "
-    "the inference core (below, when it sees it), by generator step, at the largest count: shares of the variance over "
-    "scenes of what the gate receives. Below 0: what works against the others.",
+    caption="What drives each gate of the generation core (top, while it predicts a view) and of the inference core "
+    "(below, while it sees that view), by generator step, at the largest count. The input to a gate is a sum of terms; "
+    "bars show each term's share of its variance over scenes. Below 0: terms that oppose the others.",
 )
 def connections_gates(study: Study) -> Figure | None:
-    """Stacked bars: a panel a gate and core, a bar a step."""
+    """Draw stacked bars of shares by step, with a panel for each gate and core."""
     rows = _shares(study)
     if not rows:
         return None
     rows = [r for r in rows if r.count == max(r.count or 0 for r in rows)]
     steps = sorted({int(r.control.split()[-1]) for r in rows})
-    figure = style.blank(8.6, 4.6)
+    figure = style.new_figure(8.6, 4.6)
     grid = figure.subplots(2, len(GATES), sharex=True, sharey=True, squeeze=False)
     for line, core in zip(grid, ("generation", "inference"), strict=True):
         for axes, gate in zip(line, GATES, strict=True):
@@ -81,13 +82,13 @@ def connections_gates(study: Study) -> Figure | None:
 
 @study_figure(
     "connections",
-    "What is left when units of r are taken away, the ones first that a linear probe uses most: of the count, or of a "
-    "property. Beside them as many at random, and so many at random as carry the same variance. Probes are trained "
-    "anew each time. Only what harms more than the random controls harms for what it tells. Dotted: guessing "
-    "(of R², the mean). Bands: 95 % interval over objects.",
+    "Ablation of r: what can still be decoded and predicted without some of its units, those first that a linear probe "
+    "of the count (or of a property) uses most. Controls: as many units at random, and as many random ones as carry "
+    "the same variance; only greater harm than theirs is specific. Probes are trained anew each time. Dotted: "
+    "guessing. Bands: 95 % interval over objects.",
 )
 def connections_ablation(study: Study) -> Figure | None:
-    """A panel a reading: lines by share of units that were taken away."""
+    """Draw accuracy, R² and error by the share of ablated units, with a panel for each."""
     every = [r for r in study.results if r.probe.startswith("share ")]
     chance = {r.target: r.value for r in every if r.metric == "chance"}
     rows = [r for r in every if r.metric != "chance"]
@@ -97,7 +98,7 @@ def connections_ablation(study: Study) -> Figure | None:
     controls = list(dict.fromkeys(r.control for r in rows if r.control != "none"))
     columns = min(3, len(targets))
     lines = -(-len(targets) // columns)
-    figure = style.blank(max(5.2, 2.9 * columns), 0.9 + 2.6 * lines)
+    figure = style.new_figure(max(5.2, 2.9 * columns), 0.9 + 2.6 * lines)
     grid = list(figure.subplots(lines, columns, squeeze=False).flat)
     for axes, target in zip(grid, targets, strict=False):
         own = [r for r in rows if r.target == target]
@@ -107,7 +108,7 @@ def connections_ablation(study: Study) -> Figure | None:
             axes.axhline(chance.get(target, 0), color=style.MUTED, **style.GUESS)
         axes.set_title("count" if target == "count" else target if target == "prediction" else target_label(target))
         axes.set_ylabel({"accuracy": "accuracy", "r2": "R²"}.get(own[0].metric, PREDICTION))
-        axes.set_xlabel(f"share of {own[0].input}s taken away")
+        axes.set_xlabel(f"share of {own[0].input}s ablated")
     for axes in grid[len(targets) :]:
         axes.remove()
     figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
@@ -116,15 +117,15 @@ def connections_ablation(study: Study) -> Figure | None:
 
 @study_figure(
     "connections",
-    "How much worse a view is predicted when one view is left out of the sum, by the angle between the two cameras. "
-    "Bands: 95 % interval over scenes.",
+    "Error added to the prediction of a view when one context view is left out of the sum, by the angle between the "
+    "two cameras. Bands: 95 % interval over scenes.",
 )
 def connections_occlusion(study: Study) -> Figure | None:
-    """A line a count: change of the mean squared error by angle to the query."""
+    """Draw the added squared error by angle to the query, with a line for each count."""
     rows = [r for r in study.results if r.metric == "mse_change"]
     if not rows:
         return None
-    figure = style.blank(5.2, 3.4)
+    figure = style.new_figure(5.2, 3.4)
     axes = figure.add_subplot()
     for i, count in enumerate(sorted({r.count or 0 for r in rows})):
         own = [r for r in rows if r.count == count]
@@ -137,8 +138,8 @@ def connections_occlusion(study: Study) -> Figure | None:
         axes.fill_between(angles, low, high, color=color, alpha=style.BAND, linewidth=0)
     axes.axhline(0, color=style.MUTED, **style.GUESS)
     axes.set(
-        xlabel="angle between the cameras of view and query (degrees)",
-        ylabel="added squared error (thousandths, scale 0 to 1)",
+        xlabel="angle between the two cameras (degrees)",
+        ylabel="added squared error (× 0.001, images 0 to 1)",
     )
     axes.set_xticks(range(0, 181, 30))
     style.legend_above(axes)
@@ -147,19 +148,19 @@ def connections_occlusion(study: Study) -> Figure | None:
 
 @study_figure(
     "connections",
-    "What each view adds to the prediction of a query, the last two pictures: above a view the squared error, in "
-    "thousandths of the scale from black to white, that is added when it is left out, and the angle of its camera to "
-    "the query's. Framed: the view that counts most.",
+    "What each context view contributes to the prediction of a query (last two pictures: true and predicted). Above "
+    "each view: the squared error added when it is left out (× 0.001, images 0 to 1), and the angle between its camera "
+    "and the query's. Framed: the view that contributes most.",
 )
 def connections_views(study: Study) -> Figure | None:
-    """Contexts with attributions."""
+    """Draw some contexts, with the error that leaving out each view adds."""
     path = study.folder / "occlusion.npz"
     if not path.is_file():
         return None
     with np.load(path, allow_pickle=False) as file:
         found = {name: file[name] for name in file.files}
     scenes, views = found["change"].shape
-    figure = style.blank(min(1.15 * (views + 2), 12), 1.35 * scenes)
+    figure = style.new_figure(min(1.15 * (views + 2), 12), 1.35 * scenes)
     grid = figure.subplots(scenes, views + 2, squeeze=False)
     for row, line in enumerate(grid):
         pictures = [*found["views"][row], found["truth"][row], found["drawn"][row]]
@@ -183,7 +184,7 @@ def _shares(study: Study) -> list[Result]:
 
 
 def _stacked(axes: Axes, rows: list[Result], steps: list[int]) -> None:
-    """Bars that add up to 1, parts below 0 hanging down."""
+    """Draw bars that add up to 1; negative parts hang below 0."""
     above, below = np.zeros(len(steps)), np.zeros(len(steps))
     for name, color in SOURCES.items():
         values = {int(r.control.split()[-1]): r.value for r in rows if r.input == name}
@@ -196,7 +197,7 @@ def _stacked(axes: Axes, rows: list[Result], steps: list[int]) -> None:
 
 
 def _by_share(axes: Axes, rows: list[Result], label: str, index: int) -> None:
-    """The mean over draws at each share, and the mean of their bounds."""
+    """Plot the mean over draws, and the mean of their bounds, at each share."""
     shares = sorted({float(r.probe.split()[-1]) for r in rows})
     at = [[r for r in rows if float(r.probe.split()[-1]) == share] for share in shares]
     value, low, high = (

@@ -1,4 +1,4 @@
-"""Geometry of r by count: similarity of two counts, drift of the mean, number of dimensions."""
+"""Geometry of r by count: similarity of counts, drift of the mean, effective number of dimensions."""
 
 from matplotlib.figure import Figure
 
@@ -15,15 +15,16 @@ GEOMETRY = {
 
 @study_figure(
     "similarity",
-    "How alike r of the same objects is at two counts: 1 is the same geometry, 0 none shared.",
+    "Similarity of r of the same objects at two counts (linear centred kernel alignment): 1 is the same geometry up to "
+    "rotation and scale, 0 no shared geometry.",
 )
 def similarity(study: Study) -> Figure | None:
-    """Debiased linear CKA of r between counts, on the same objects."""
+    """Draw the debiased linear CKA of r between counts, on the same objects."""
     cells = [(s.count_a, s.count_b, s.value) for s in study.similarity if s.metric == "cka"]
     if not cells:
         return None
     cells += [(b, a, value) for a, b, value in cells]
-    counts, table = style.square(cells)
+    counts, table = style.count_matrix(cells)
     figure = style.heat_map(counts, table, "linear CKA, debiased", low=None)
     figure.axes[0].set(xlabel=study.count_axis, ylabel=study.count_axis)
     return figure
@@ -31,16 +32,16 @@ def similarity(study: Study) -> Figure | None:
 
 @study_figure(
     "similarity",
-    "From one count to the next: how far the mean of r moves, as a share of its length, and by what angle it turns; "
-    "and over how many dimensions the objects spread.",
+    "From one count to the next: how far the mean of r over objects moves, as a share of its length, and by what angle "
+    "it turns. Bottom: the effective number of dimensions in which objects differ.",
 )
 def geometry(study: Study) -> Figure | None:
-    """Drift and turn of the mean of r with each further image, and the number of dimensions that objects span."""
+    """Draw drift and turn of r's mean with each further image, and the participation ratio of its dimensions."""
     points = {m: [(s.count_b, s.value) for s in study.similarity if s.metric == m] for m in GEOMETRY}
     points = {metric: found for metric, found in points.items() if found}
     if not points:
         return None
-    figure = style.blank(5.2, 0.5 + 1.5 * len(points))
+    figure = style.new_figure(5.2, 0.5 + 1.5 * len(points))
     panels = figure.subplots(len(points), sharex=True, squeeze=False)[:, 0]
     for i, (axes, (metric, found)) in enumerate(zip(panels, points.items(), strict=True)):
         color, marker, dash = style.SERIES[i]

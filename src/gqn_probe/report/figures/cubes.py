@@ -1,4 +1,4 @@
-"""Objects read from r: cubes as opaque as a linear read-out is sure of them, beside the true ones."""
+"""Objects decoded from r as cubes, as opaque as the decoder's evidence, beside the true ones."""
 
 import math
 
@@ -21,26 +21,26 @@ FAINTEST = 0.12  # occupancy below which nothing is drawn
 
 @study_figure(
     "knowledge",
-    "Where r holds the object: a linear read-out says of each cell of a grid whether it is filled, and its colour; "
-    "cubes are as opaque as it is sure. Under each: how many of the object's cubes are among as many cells that it is "
-    "surest of; what else is among these is framed. The read-out was fitted on other objects. Last: the same of a "
-    "network of newly initialised weights.",
+    "Where r holds the object: for each cell of a grid, a linear decoder predicts from r whether it is filled, and its "
+    "colour. A cube is as opaque as the prediction is strong. Below: of an object of n cubes, how many are among the n "
+    "strongest cells; wrong ones among these are framed. The decoder was fitted on other objects. Last column: the "
+    "same for an untrained network.",
 )
 def cubes(study: Study) -> Figure | None:
-    """A row an object: the true cubes, then those read at each count, then those of an untrained network."""
+    """Draw a row for each object: true cubes, cubes decoded at each count, and those of an untrained network."""
     path = study.folder / "voxels.npz"
     if not path.is_file():
         return None
     with np.load(path, allow_pickle=False) as file:
-        told = dict(file)
-    counts = [int(count) for count in told["counts"]]
-    cells, true, colors = told["cells"].astype(float), told["true"], told["true_color"]
+        data = dict(file)
+    counts = [int(count) for count in data["counts"]]
+    cells, true, colors = data["cells"].astype(float), data["true"], data["true_color"]
     columns = [("true cubes", true, colors)]
-    columns += [(f"from {k} image{'s' * (k > 1)}", told[f"trained_{k}"], told[f"trained_color_{k}"]) for k in counts]
+    columns += [(f"from {k} image{'s' * (k > 1)}", data[f"trained_{k}"], data[f"trained_color_{k}"]) for k in counts]
     grey = np.full_like(colors, 0.55)  # of studies that kept no colours of it
-    of_untrained = told.get(f"untrained_color_{counts[-1]}", grey)
-    columns.append((f"untrained, {counts[-1]}", told[f"untrained_{counts[-1]}"], of_untrained))
-    figure = style.blank(1.5 * len(columns), 0.35 + 1.65 * len(true))
+    of_untrained = data.get(f"untrained_color_{counts[-1]}", grey)
+    columns.append((f"untrained, {counts[-1]}", data[f"untrained_{counts[-1]}"], of_untrained))
+    figure = style.new_figure(1.5 * len(columns), 0.35 + 1.65 * len(true))
     grid = figure.subplots(len(true), len(columns), squeeze=False)
     reach = np.abs(cells).max() + 0.6
     for row, axes_of_row in enumerate(grid):
@@ -55,12 +55,12 @@ def cubes(study: Study) -> Figure | None:
 
 
 def cubes_found(read: Float[np.ndarray, " g"], true: Float[np.ndarray, " g"]) -> int:
-    """Number of an object's n cubes among the n cells that are read as filled the most."""
+    """Return how many of an object's n cubes are among the n most strongly decoded cells."""
     return int(true.sum()) - int(wrong_cells(read, true).sum())
 
 
 def wrong_cells(read: Float[np.ndarray, " g"], true: Float[np.ndarray, " g"]) -> Bool[np.ndarray, " g"]:
-    """Those of the n cells that are read as filled the most that are none of an object's n cubes."""
+    """Return True for those of an object's n most strongly decoded cells that hold no cube."""
     surest = np.argsort(-read, kind="stable")[: int(true.sum())]
     wrong = np.zeros(len(read), bool)
     wrong[surest] = true[surest] == 0
@@ -78,7 +78,7 @@ def draw_cubes(
     azimuth: float = AZIMUTH,
     elevation: float = ELEVATION,
 ) -> None:
-    """Cubes from far to near, three faces each, as opaque as ``occupied``, 0..1.
+    """Draw cubes from far to near, three faces each, with ``occupied`` (0..1) as opacity.
 
     Args:
         reach: half the width of the picture, in cubes.
@@ -108,7 +108,7 @@ def draw_cubes(
 
 
 def _face(cell: Float[np.ndarray, " 3"], axis: int, side: float) -> Float[np.ndarray, "4 3"]:
-    """The corners of the face on one side of a cube along an axis."""
+    """Return the corners of the face on one side of a cube along an axis."""
     others = [other for other in range(3) if other != axis]
     corners = np.repeat(cell[None].astype(float), 4, axis=0)
     corners[:, axis] += side

@@ -1,4 +1,4 @@
-"""Decodability of properties of the object and the views, by count and by number of training objects."""
+"""Properties of object and views decoded from r, by count and by number of training objects."""
 
 from itertools import pairwise
 
@@ -15,28 +15,30 @@ from gqn_probe.report.study_results import DECODABILITY, Series, Study
 COLUMNS = 4
 APART = 1.3  # ratio of labelled numbers of training objects, below which labels would touch
 # One look a source in every figure of what r knows; what is none of these takes the looks that are left.
-LOOKS = {"r": 0, "untrained": 1, "pixels": 2, "nonlinear": 3, "cameras": 4}
+LINE_STYLES = {"r": 0, "untrained": 1, "pixels": 2, "nonlinear": 3, "cameras": 4}
 CAPTION = (
-    " Dotted: naming the commonest class, or the mean. Bands: 95 % interval over objects. What is above the untrained "
-    "network, which has the same width, is what training adds; what is above the pixels is more than the images show "
-    "at once."
+    " Dotted: guessing the commonest class, or the mean. Bands: 95 % interval over objects. The gain over the "
+    "untrained network, which has the same architecture, is due to training; the gain over the pixels is more than the "
+    "sum of the images tells."
 )
 
 
-@study_figure("knowledge", "How well each property of unseen objects is told, by number of context images." + CAPTION)
+@study_figure(
+    "knowledge", "How well each property of held-out objects is decoded, by number of context images." + CAPTION
+)
 def decodability(study: Study) -> Figure | None:
-    """A panel a property: r beside an untrained network, pixels and cameras, by count."""
+    """Draw a panel for each property: r beside an untrained network, pixels and cameras, by count."""
     panels = {target: study.lines_of(target) for target in study.object_targets}
     return _panels(study, panels, study.count_axis)
 
 
 @study_figure(
     "knowledge",
-    "The same at the largest count, by number of objects that the probe learns from: a representation that holds a "
-    "property plainly tells it after few. Lines and bands as above.",
+    "The same at the largest count, by number of objects that the probe is trained on: a property that r represents "
+    "explicitly is learned from few. Lines and bands as above.",
 )
 def learning_curves(study: Study) -> Figure | None:
-    """A panel a property: r beside the same baselines, by number of training objects, on a logarithmic axis."""
+    """Draw a panel for each property, by number of training objects on a logarithmic axis."""
     panels = {target: study.learning_curves_of(target) for target in study.object_targets}
     figure = _panels(study, panels, "training objects")
     for axes in figure.axes if figure else ():
@@ -50,11 +52,11 @@ def learning_curves(study: Study) -> Figure | None:
 
 
 def _panels(study: Study, panels: dict[str, list[Series]], below: str) -> Figure | None:
-    panels = {target: _main(study, lines) for target, lines in panels.items() if lines}
+    panels = {target: _main_series(study, lines) for target, lines in panels.items() if lines}
     if not panels:
         return None
     columns = min(COLUMNS, len(panels))
-    figure = style.blank(5.2 if columns == 1 else 10.3, 0.7 + 2.5 * -(-len(panels) // columns))
+    figure = style.new_figure(5.2 if columns == 1 else 10.3, 0.7 + 2.5 * -(-len(panels) // columns))
     grid = list(figure.subplots(-(-len(panels) // columns), columns, squeeze=False).flat)
     previous = ""
     for axes, (target, lines) in zip(grid, panels.items(), strict=False):
@@ -73,23 +75,23 @@ def _panels(study: Study, panels: dict[str, list[Series]], below: str) -> Figure
     return figure
 
 
-def _main(study: Study, lines: list[Series]) -> list[Series]:
-    """The lines of the headline's input and its baselines; those of other inputs stand in the table."""
+def _main_series(study: Study, lines: list[Series]) -> list[Series]:
+    """Return the lines of the headline's input and its baselines; the table has those of other inputs."""
     return [line for line in lines if line.rows[0].input in (study.input, line.rows[0].control)]
 
 
-def _look(line: Series, probe: str) -> int:
-    """Colour, marker and dash of a line."""
+def _style_index(line: Series, probe: str) -> int:
+    """Return the index of a line's colour, marker and dash."""
     case = line.rows[0]
     if case.control != "none":
-        return LOOKS.get(case.control, 0)
-    return LOOKS["r"] if case.probe == probe else LOOKS["nonlinear"]
+        return LINE_STYLES.get(case.control, 0)
+    return LINE_STYLES["r"] if case.probe == probe else LINE_STYLES["nonlinear"]
 
 
 def draw_panel(study: Study, axes: Axes, lines: list[Series]) -> None:
-    """The lines of one property, each source in its own look, and what guessing gives."""
+    """Draw the lines of one property, and the level of guessing."""
     for line in lines:
-        style.line(axes, line.rows, line.label, _look(line, lines[0].rows[0].probe))
+        style.plot_series(axes, line.rows, line.label, _style_index(line, lines[0].rows[0].probe))
     places = sorted({row.train_objects or row.count or 0 for line in lines for row in line.rows})
     style.count_axis(axes, places, "", most=7)
     metric, case = lines[0].metric, lines[0].rows[0]

@@ -12,32 +12,32 @@ from PIL import Image
 
 from gqn_probe.report import style
 from gqn_probe.report.figure_registry import study_figure
-from gqn_probe.report.figures.predicted_views import show
+from gqn_probe.report.figures.predicted_views import show_image
 from gqn_probe.report.study_results import Study
 
 
 @study_figure(
     "predictions",
-    "One image shows one side and hides how deep the object is. Left: predicted from beside its camera, where the "
-    "network should be sure (spread of samples: black). Right: from a right angle to it, where it should be unsure of "
-    "what was hidden; and from all images. Errors are root mean squares in grey levels, 0 to 255.",
+    "One image shows one side of the object. Left: a view from near its camera, where samples should agree (their "
+    "spread is black). Right: a view at a right angle to it, where they should differ about what was hidden. Last: the "
+    "same view from all images. Errors are RMSE in grey levels, 0 to 255.",
 )
 def hidden_sides(study: Study) -> Figure | None:
-    """A row an object: the image given; truth, prediction and spread of either side; the hidden one from all images."""
+    """Draw a row for each object: the given image, then truth, prediction and spread from two sides."""
     path = study.folder / "viewer" / "viewer.json"
-    told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    if "context" not in told or told["samples"] < 2:
+    data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if "context" not in data or data["samples"] < 2:
         return None
-    least, most = told["counts"][0], told["counts"][-1]
+    least, most = data["counts"][0], data["counts"][-1]
     kinds = [("truth", None), ("mean", least), ("spread", least)]
     columns = [(side, *kind) for side in ("same side", "from aside") for kind in kinds] + [("from aside", "mean", most)]
-    figure = style.blank(10.3, 0.5 + 1.5 * told["objects"])
-    grid = figure.subplots(told["objects"], 1 + len(columns), squeeze=False)
+    figure = style.new_figure(10.3, 0.5 + 1.5 * data["objects"])
+    grid = figure.subplots(data["objects"], 1 + len(columns), squeeze=False)
     for thing, row in enumerate(grid):
-        show(row[0], _tile(path.parent, told, f"{thing}-context", 0, max(told["counts"])))
-        places: dict[str, int] = dict(zip(("same side", "from aside"), sides(told, thing), strict=True))
+        show_image(row[0], _tile(path.parent, data, f"{thing}-context", 0, max(data["counts"])))
+        places: dict[str, int] = dict(zip(("same side", "from aside"), near_and_side_cameras(data, thing), strict=True))
         for axes, column in zip(row[1:], columns, strict=True):
-            _draw(axes, path.parent, told, thing, places[column[0]], *column[1:])
+            _draw(axes, path.parent, data, thing, places[column[0]], *column[1:])
     images = f"{least} image{'s' * (least > 1)}"
     words = {"truth": "{}", "mean": "from {}", "spread": "spread"}
     titles = [words[kind].format(side if count is None else images) for side, kind, count in columns[:-1]]
@@ -46,10 +46,10 @@ def hidden_sides(study: Study) -> Figure | None:
     return figure
 
 
-def sides(told: dict[str, Any], thing: int) -> tuple[int, int]:
-    """The viewer's cameras that are nearest to the first image's, and to a right angle to it; places in a sheet."""
-    given = _direction(*told["context"][thing][0])
-    rings = [_direction(360 * a / told["azimuths"], e) for e in told["elevations"] for a in range(told["azimuths"])]
+def near_and_side_cameras(data: dict[str, Any], thing: int) -> tuple[int, int]:
+    """Return the viewer's cameras nearest to the first image's, and nearest to a right angle from it."""
+    given = _direction(*data["context"][thing][0])
+    rings = [_direction(360 * a / data["azimuths"], e) for e in data["elevations"] for a in range(data["azimuths"])]
     cosine = np.stack(rings) @ given
     return int(cosine.argmax()), int(np.abs(cosine).argmin())
 
@@ -59,15 +59,15 @@ def _direction(azimuth: float, elevation: float) -> Float[np.ndarray, " 3"]:
     return np.array([np.cos(up) * np.cos(around), np.cos(up) * np.sin(around), np.sin(up)])
 
 
-def _draw(axes: Axes, folder: Path, told: dict[str, Any], thing: int, place: int, kind: str, count: int | None) -> None:
+def _draw(axes: Axes, folder: Path, data: dict[str, Any], thing: int, place: int, kind: str, count: int | None) -> None:
     name = f"{thing}-{kind}" + ("" if count is None else f"-{count}")
-    error = "" if kind != "mean" else f"error {told['errors'][thing][told['counts'].index(count)][place]:.0f}"
-    show(axes, _tile(folder, told, name, place, told["azimuths"]), error)
+    error = "" if kind != "mean" else f"error {data['errors'][thing][data['counts'].index(count)][place]:.0f}"
+    show_image(axes, _tile(folder, data, name, place, data["azimuths"]), error)
 
 
-def _tile(folder: Path, told: dict[str, Any], name: str, place: int, columns: int) -> UInt8[np.ndarray, "h w 3"]:
-    """One picture of a sheet."""
-    size = told["size"]
+def _tile(folder: Path, data: dict[str, Any], name: str, place: int, columns: int) -> UInt8[np.ndarray, "h w 3"]:
+    """Return one picture of a sheet."""
+    size = data["size"]
     left, top = place % columns * size, place // columns * size
     with Image.open(folder / f"{name}.webp") as sheet:
         return np.asarray(sheet.convert("RGB").crop((left, top, left + size, top + size)))

@@ -1,4 +1,4 @@
-"""Pictures the model makes: reconstructions and prior samples at several counts, beside the true view."""
+"""Predicted and posterior views at several counts beside the true view, and their error."""
 
 from itertools import product
 
@@ -14,29 +14,29 @@ from gqn_probe.report.study_results import Study
 SHOWN = (2, 4, 8, 15)  # the counts a strip shows, where the study has most of them
 ERRORS = {
     "sample_rmse": "predicted",
-    "shuffled_rmse": "predicted, another scene's r",
+    "shuffled_rmse": "predicted from another scene's r",
     "nearest_rmse": "nearest context image",
     "mean_rmse": "mean image",
-    "rmse": "posterior, the view at hand",
+    "rmse": "posterior (sees the view itself)",
 }
 KINDS = {"truth": "true view", "sample": "predicted", "reconstruction": "posterior"}
 
 
 def _caption(study: Study) -> str:
     seen = study.pictures.get("query_seen")
-    star = " * The query is among the context images." if seen is not None and seen.any() else ""
+    star = " * The view is among the context images." if seen is not None and seen.any() else ""
     return (
-        "A view held out of the context. Predicted: a sample of the prior, from r and the camera alone. Posterior: "
-        "drawn with the view itself at hand, the best that this generator can draw. RMSE in grey levels, 0 to 255."
-        + star
+        "Views that are not among the context images. Predicted: one sample from r and the camera alone (the prior). "
+        "Posterior: drawn when the network also sees the view itself, the best that it can draw. RMSE in grey levels, "
+        "0 to 255." + star
     )
 
 
 @study_figure("predictions", _caption)
 def reconstructions(study: Study, scenes: int = 3) -> Figure | None:
-    """For a few scenes: the true view, then what the model draws at each shown count, with its RMSE.
+    """Draw the true view of a few scenes, and the predicted and posterior views at each shown count.
 
-    The true view is a column where all counts are asked for the same, as in the study; a row where each has its own.
+    The true view is a column where all counts share one query, as in the study, and a row where each has its own.
     """
     counts = shown_counts(study)
     if not counts:
@@ -44,15 +44,15 @@ def reconstructions(study: Study, scenes: int = 3) -> Figure | None:
     shared = one_query(study)
     kinds = list(KINDS)[shared:]
     shown = range(len(study.pictures[f"truth_{counts[0]}"][:scenes]))
-    figure = style.blank(5.2, 0.5 + 0.98 * len(shown) * len(kinds))
+    figure = style.new_figure(5.2, 0.5 + 0.98 * len(shown) * len(kinds))
     grid = figure.subplots(len(shown) * len(kinds), shared + len(counts), squeeze=False)
     for row, (scene, kind) in zip(grid, product(shown, kinds), strict=True):
         if shared:
-            show(row[0], study.pictures[f"truth_{counts[0]}"][scene])
+            show_image(row[0], study.pictures[f"truth_{counts[0]}"][scene])
         row[0].set_ylabel(KINDS[kind], fontsize=8.5)
         for axes, count in zip(row[shared:], counts, strict=True):
             drawn, true = (study.pictures[f"{each}_{count}"][scene] for each in (kind, "truth"))
-            show(axes, drawn, "" if kind == "truth" else f"RMSE {rmse(drawn, true):.0f}")
+            show_image(axes, drawn, "" if kind == "truth" else f"RMSE {rmse(drawn, true):.0f}")
     titles = [KINDS["truth"]] * shared + [count_title(study, k) for k in counts]
     for axes, title in zip(grid[0], titles, strict=True):
         axes.set_title(title, fontsize=9)
@@ -61,19 +61,20 @@ def reconstructions(study: Study, scenes: int = 3) -> Figure | None:
 
 @study_figure(
     "predictions",
-    "Error of the held-out view by number of images, beside what three shortcuts would reach: a prediction from "
-    "another scene's r, the context image of the nearest camera, and the mean image. Bands: 95 % interval.",
+    "Error of the predicted view by number of context images, beside three baselines: a prediction from another "
+    "scene's r, the context image with the nearest camera, and the mean of all images. Bands: 95 % interval over "
+    "objects.",
 )
 def reconstruction_error(study: Study) -> Figure | None:
-    """RMSE of the query (0..255): reconstructed, sampled, and what no use of the context would give."""
+    """Draw the error of the query (RMSE, 0 to 255) by count, beside baselines without use of the context."""
     lines = {name: study.reconstruction_series(metric) for metric, name in ERRORS.items()}
     lines = {name: rows for name, rows in lines.items() if rows}
     if not lines:
         return None
-    figure = style.blank(5.2, 3.5)
+    figure = style.new_figure(5.2, 3.5)
     axes = figure.add_subplot()
     for i, (name, rows) in enumerate(lines.items()):
-        style.line(axes, rows, name, i)
+        style.plot_series(axes, rows, name, i)
     style.count_axis(
         axes, sorted({r.count for rows in lines.values() for r in rows if r.count is not None}), study.count_axis
     )
@@ -84,7 +85,7 @@ def reconstruction_error(study: Study) -> Figure | None:
 
 
 def shown_counts(study: Study) -> list[int]:
-    """2, 4, 8 and 15 where the study has pictures of three of them, else its own counts, four at most."""
+    """Return 2, 4, 8 and 15 where the study has pictures of three of them, else four of its own counts at most."""
     if "counts" not in study.pictures:
         return []
     counts = [int(k) for k in np.atleast_1d(study.pictures["counts"])]
@@ -94,13 +95,13 @@ def shown_counts(study: Study) -> list[int]:
 
 
 def one_query(study: Study) -> bool:
-    """Whether every count is asked for the same view of a scene; the original study draws another for each."""
+    """Return True if all counts share one query per scene; the original study draws another for each."""
     first, *rest = (study.pictures[f"truth_{count}"] for count in np.atleast_1d(study.pictures["counts"]))
     return all(np.array_equal(first, other) for other in rest)
 
 
 def count_title(study: Study, count: int) -> str:
-    """The count in words, starred where the query was among the context."""
+    """Return the count in words, starred where the query was among the context."""
     seen = study.pictures.get("query_seen")
     words = f"{count} image{'s' * (count > 1)}"
     if seen is None:
@@ -110,12 +111,12 @@ def count_title(study: Study, count: int) -> str:
 
 
 def rmse(drawn: UInt8[np.ndarray, "h w c"], true: UInt8[np.ndarray, "h w c"]) -> float:
-    """Root mean squared error of a picture in grey levels, 0..255."""
+    """Return the root mean squared error of a picture in grey levels, 0 to 255."""
     return float(np.sqrt(np.mean((drawn.astype(float) - true.astype(float)) ** 2)))
 
 
-def show(axes: Axes, image: UInt8[np.ndarray, "h w c"], below: str = "") -> None:
-    """A picture pixel for pixel, without ticks or frame, and a line of text under it."""
+def show_image(axes: Axes, image: UInt8[np.ndarray, "h w c"], below: str = "") -> None:
+    """Show a picture pixel for pixel, without ticks or frame, with a line of text below."""
     axes.imshow(image, interpolation="none")
     axes.set_xticks([])
     axes.set_yticks([])

@@ -1,4 +1,4 @@
-"""r of all objects and counts in the plane: along its two leading principal axes, and by its neighbourhoods."""
+"""r of all objects and counts in the plane: along two principal axes, and by a map of its neighbourhoods."""
 
 from typing import Any
 
@@ -16,52 +16,54 @@ SHAPES = (style.BLUE, style.VERMILION, style.GREEN, style.PURPLE, style.ORANGE) 
 
 @study_figure(
     "similarity",
-    "Every object at every count along the two principal axes of r, with the share of the variance that each axis "
-    "holds. First: r as it is, where the sum grows with the count. The others: r divided by the count, which takes "
-    "that away; by count, by shape (the five commonest; others grey), and in the mean colour of each object's cubes.",
+    "Every object at every count along the first two principal axes of r, with the share of the variance along each. "
+    "First: r itself, a sum that grows with the count. The others: r divided by the count, coloured by count, by shape "
+    "(the five commonest; others grey), and by the mean colour of each object's cubes.",
 )
 def embedding(study: Study) -> Figure | None:
-    """Planes of r by count, and of r / count by count and by the objects' shapes and colours where these are known."""
-    told = _read(study)
-    if told is None:
+    """Draw r by count, and r / count by count, shape and mean colour, along two principal axes."""
+    data = _read(study)
+    if data is None:
         return None
-    looks = _looks(told, told["counts"])
-    planes = [("sum", "r, by count", looks["count"]), *(("mean", f"r / count, by {n}", k) for n, k in looks.items())]
-    figure = style.blank(10.3, 3.0)
+    schemes = _color_schemes(data, data["counts"])
+    planes = [
+        ("sum", "r, by count", schemes["count"]),
+        *(("mean", f"r / count, by {n}", k) for n, k in schemes.items()),
+    ]
+    figure = style.new_figure(10.3, 3.0)
     grid = figure.subplots(1, len(planes), squeeze=False)[0]
-    for axes, (name, title, look) in zip(grid, planes, strict=True):
-        share = told[f"{name}_share"]
-        points = _plane(axes, told[name], look)
+    for axes, (name, title, scheme) in zip(grid, planes, strict=True):
+        share = data[f"{name}_share"]
+        points = _scatter(axes, data[name], scheme)
         axes.set(title=title, xlabel=f"axis 1 ({share[0]:.0%} of variance)", ylabel=f"axis 2 ({share[1]:.0%})")
         if axes is grid[0]:
-            _count_bar(figure, axes, points, study)
+            _count_colorbar(figure, axes, points, study)
     return figure
 
 
 def _neighbourhoods_caption(study: Study) -> str:
-    told = _read(study) or {}
-    method = told.get("neighbours_method", "UMAP")
+    data = _read(study) or {}
+    method = data.get("neighbours_method", "UMAP")
     return (
-        f"The same in a plane that keeps near rows together ({method} of r divided by the "
-        "count): what objects next to each other share is what r is most about. Distances between far groups mean "
-        "nothing here."
+        f"The same in a map that keeps near neighbours together ({method} of r divided by the count): neighbours share "
+        "what r mostly represents. Distances between far groups mean nothing."
     )
 
 
 @study_figure("similarity", _neighbourhoods_caption)
 def neighbourhoods(study: Study) -> Figure | None:
-    """The neighbours of each row, by count, shape and colour; where a library for it was installed."""
-    told = _read(study)
-    if told is None or "neighbours" not in told:
+    """Draw a map of neighbourhoods by count, shape and colour, where a library for it was installed."""
+    data = _read(study)
+    if data is None or "neighbours" not in data:
         return None
-    looks = _looks(told, told["neighbours_counts"])
-    figure = style.blank(10.3, 3.6)
-    grid = figure.subplots(1, len(looks), squeeze=False)[0]
-    for axes, (name, look) in zip(grid, looks.items(), strict=True):
-        points = _plane(axes, told["neighbours"], look)
+    schemes = _color_schemes(data, data["neighbours_counts"])
+    figure = style.new_figure(10.3, 3.6)
+    grid = figure.subplots(1, len(schemes), squeeze=False)[0]
+    for axes, (name, scheme) in zip(grid, schemes.items(), strict=True):
+        points = _scatter(axes, data["neighbours"], scheme)
         axes.set_title(f"by {name}")
         if name == "count":
-            _count_bar(figure, axes, points, study)
+            _count_colorbar(figure, axes, points, study)
     return figure
 
 
@@ -73,15 +75,15 @@ def _read(study: Study) -> dict[str, np.ndarray] | None:
         return dict(file)
 
 
-def _looks(told: dict[str, np.ndarray], counts: Int[np.ndarray, " k"]) -> dict[str, dict[str, Any]]:
-    """Colours of the dots by what they show, for rows of objects by counts."""
-    objects = len(told["sum"])
-    looks: dict[str, dict[str, Any]] = {"count": {"c": np.tile(counts, objects), "cmap": "viridis"}}
-    if "shape" in told:
-        looks["shape"] = {"c": np.repeat(_shape_colours(told["shape"]), len(counts))}
-    if "color" in told:
-        looks["mean colour"] = {"c": np.repeat(told["color"].clip(0, 1), len(counts), axis=0)}
-    return looks
+def _color_schemes(data: dict[str, np.ndarray], counts: Int[np.ndarray, " k"]) -> dict[str, dict[str, Any]]:
+    """Return the dots' colours by count, shape and mean colour, for rows of objects by counts."""
+    objects = len(data["sum"])
+    schemes: dict[str, dict[str, Any]] = {"count": {"c": np.tile(counts, objects), "cmap": "viridis"}}
+    if "shape" in data:
+        schemes["shape"] = {"c": np.repeat(_shape_colours(data["shape"]), len(counts))}
+    if "color" in data:
+        schemes["mean colour"] = {"c": np.repeat(data["color"].clip(0, 1), len(counts), axis=0)}
+    return schemes
 
 
 def _shape_colours(shape: Int[np.ndarray, " s"]) -> list[str]:
@@ -90,15 +92,15 @@ def _shape_colours(shape: Int[np.ndarray, " s"]) -> list[str]:
     return [SHAPES[commonest.index(each)] if each in commonest else style.RULE for each in shape.tolist()]
 
 
-def _plane(axes: Axes, points: Float[np.ndarray, "s k axis"], look: dict[str, Any]) -> Any:
-    """The first two axes of all rows; few enough points for a page."""
+def _scatter(axes: Axes, points: Float[np.ndarray, "s k axis"], scheme: dict[str, Any]) -> Any:
+    """Plot the first two axes of all rows, as pixels."""
     flat = points.reshape(-1, points.shape[-1])
-    drawn = axes.scatter(flat[:, 0], flat[:, 1], s=6, linewidths=0, alpha=0.75, rasterized=True, **look)
+    drawn = axes.scatter(flat[:, 0], flat[:, 1], s=6, linewidths=0, alpha=0.75, rasterized=True, **scheme)
     axes.set(xticks=[], yticks=[])
     axes.grid(visible=False)
     return drawn
 
 
-def _count_bar(figure: Figure, axes: Axes, points: Any, study: Study) -> None:
+def _count_colorbar(figure: Figure, axes: Axes, points: Any, study: Study) -> None:
     bar = figure.colorbar(points, ax=axes, label=study.count_axis, shrink=0.85)
     bar.outline.set_visible(False)

@@ -1,4 +1,4 @@
-"""Mental rotation: what is predicted of turned views, told of mirror images and kept in codes; every control."""
+"""Figures of mental rotation: prediction, same or mirror image, and codes by angle, under every control."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,36 +14,41 @@ from gqn_probe.results import Result
 
 NAME = "mental_rotation"
 AXES = {"depth": "turned in depth", "plane": "turned in the picture plane"}
-PROBES = {"error": "prediction", "likelihood": "likelihood", "distance": "distance of codes", "linear": "linear probe"}
+PROBES = {
+    "error": "error of prediction",
+    "likelihood": "likelihood of the view",
+    "distance": "distance of codes",
+    "linear": "linear probe of codes",
+}
 INPUTS = {"error": "prediction", "likelihood": "prediction", "distance": "whole", "linear": "whole"}  # main read-outs
-LOOKS: dict[str, tuple[str, str, str, str]] = {  # label, colour, marker, dash
+CONTROL_STYLES: dict[str, tuple[str, str, str, str]] = {  # label, colour, marker, dash
     "none": ("true images and cameras", style.BLUE, "o", "-"),
-    "held": ("camera held at the first", style.GREEN, "^", "-."),
-    "pixels": ("pixels", style.ORANGE, "v", "-"),
+    "held": ("first camera for every view", style.GREEN, "^", "-."),
+    "pixels": ("pixels (no network)", style.ORANGE, "v", "-"),
     "shuffled": ("another object's context", style.VERMILION, "s", "--"),
     "blank": ("blank images, true cameras", style.PURPLE, "D", ":"),
     "untrained": ("untrained network", style.MUTED, "P", ":"),
 }
-TURNED = "degrees from the first view"
+TURNED = "angle from the first view (degrees)"
 BANDS = "Bands: 95 % interval over mirror classes."
 
 
 def _prediction_caption(study: Study) -> str:
     return (
-        f"Error of the predicted view by its angle to the nearest context view, k views within a cone. Controls at "
-        f"k = {max(study.summary.get('counts', [0]))}; pixels are the nearest context view shown as it is. {BANDS}"
+        "Error of the predicted view by its angle to the nearest of the k context views, all within a cone. Controls "
+        f"at k = {max(study.summary.get('counts', [0]))}; pixels: the nearest context view taken as prediction. {BANDS}"
     )
 
 
 @study_figure("rotation", _prediction_caption, first=True)
 def prediction_by_angle(study: Study) -> Figure | None:
-    """RMSE of the prediction over the angle to the nearest context view, by k, and every control; the first axis."""
+    """Draw the error of the prediction by angle to the nearest context view, for the first axis."""
     return _prediction(study, 0)
 
 
 @study_figure("rotation", _prediction_caption)
 def prediction_by_angle_second(study: Study) -> Figure | None:
-    """The same of the second axis."""
+    """Draw the same for the second axis."""
     return _prediction(study, 1)
 
 
@@ -52,20 +57,20 @@ def _prediction(study: Study, which: int) -> Figure | None:
     counts = study.summary.get("counts", [])
     if axis is None:
         return None
-    figure = style.blank(5.2, 4.4)
+    figure = style.new_figure(5.2, 4.4)
     axes = figure.add_subplot()
     for control in ("shuffled", "pixels", "blank", "held", "untrained"):
-        near = _by_angle(study, axis, "nearest", "error", control, max(counts))
-        rows = _by_angle(study, axis, "rmse", "error", control, max(counts))
-        _line(axes, rows, control, places=[r.value for r in near])
+        near = rows_by_angle(study, axis, "nearest", "error", control, max(counts))
+        rows = rows_by_angle(study, axis, "rmse", "error", control, max(counts))
+        plot_by_angle(axes, rows, control, places=[r.value for r in near])
     for place, count in enumerate(counts):
-        rows = _by_angle(study, axis, "rmse", "error", "none", count)
-        near = _by_angle(study, axis, "nearest", "error", "none", count)
+        rows = rows_by_angle(study, axis, "rmse", "error", "none", count)
+        near = rows_by_angle(study, axis, "nearest", "error", "none", count)
         marker, dash = style.SERIES[place % len(style.SERIES)][1:]
         alone: dict[str, Any] = {"label": f"prediction, k = {count}", "marker": marker, "linestyle": dash}
-        _line(axes, rows, "none", places=[r.value for r in near], **alone)
+        plot_by_angle(axes, rows, "none", places=[r.value for r in near], **alone)
     axes.set_title(AXES[axis])
-    axes.set_xlabel("degrees to the nearest context view")
+    axes.set_xlabel("angle to the nearest context view (degrees)")
     axes.set_ylabel("RMSE (grey levels, 0 to 255)")
     axes.set_ylim(bottom=0)
     figure.legend(loc="outside lower center", ncols=2)
@@ -74,23 +79,26 @@ def _prediction(study: Study, which: int) -> Figure | None:
 
 @study_figure(
     "rotation",
-    "How often the object's own view is less unlike than its mirror image's, by angle from the first view: by the "
-    "error of the prediction, the likelihood of the view, the distance of codes, and a linear probe trained on other "
-    "shapes. Pixels: the nearest context view as prediction, and images in place of codes. Dotted: guessing; below it, "
-    "a turned view looks more like the mirror image's. " + BANDS,
+    "Same or mirror image? Share of trials in which the object's own turned view matches better than its mirror "
+    "image's, by angle from the first view. A column for each read-out: the error of the prediction, the likelihood of "
+    "the view, the distance of codes, and a linear probe of codes trained on other shapes. Pixels: the nearest context "
+    "view as prediction, and images in place of codes. Dotted: guessing; below it, the mirror image's view matches "
+    "better. " + BANDS,
 )
 def same_or_mirror(study: Study) -> Figure | None:
-    """Accuracy by angle: a row an axis, a column a read-out, every control in each."""
+    """Draw accuracy by angle: a row for each axis, a column for each read-out, a line for each control."""
     wanted = [axis for axis in (_axis(study, 0), _axis(study, 1)) if axis is not None]
     if not wanted:
         return None
     probes = {name: title for name, title in PROBES.items() if any(r.probe == name for r in study.results)}
-    figure = style.blank(2.5 * max(len(probes), 3) + 1.4, 2.9 * len(wanted) + 0.8)
+    figure = style.new_figure(2.5 * max(len(probes), 3) + 1.4, 2.9 * len(wanted) + 0.8)
     grid = figure.subplots(len(wanted), len(probes), squeeze=False, sharex=True, sharey=True)
     for line, axis in zip(grid, wanted, strict=True):
         for axes, (probe, title) in zip(line, probes.items(), strict=True):
-            for control in reversed(LOOKS):
-                _line(axes, _by_angle(study, axis, "accuracy", probe, control, _most(study)), control)
+            for control in reversed(CONTROL_STYLES):
+                plot_by_angle(
+                    axes, rows_by_angle(study, axis, "accuracy", probe, control, largest_count(study)), control
+                )
             axes.axhline(0.5, color=style.MUTED, **style.GUESS)
             axes.set_ylim(-0.02, 1.04)
             if axis == wanted[0]:
@@ -99,18 +107,18 @@ def same_or_mirror(study: Study) -> Figure | None:
     for axes in grid[-1]:
         axes.set_xlabel(TURNED)
         axes.set_xticks(study.summary["angles"])
-    _legend(figure)
+    legend_below(figure)
     return figure
 
 
 @study_figure(
     "rotation",
-    "How much less likely a view of the object, by its angle from the first, is than under a perfect prediction: what "
-    "the network is sure of and wrong about counts more than what it is in doubt about. Pixels: the nearest context "
-    "view as a prediction without doubt. Logarithmic above 100. " + BANDS,
+    "How much less likely a turned view is than under a perfect prediction. Unlike the error, it weighs confident "
+    "mistakes more than uncertain ones. Pixels: the nearest context view as a prediction without uncertainty. "
+    "Logarithmic above 100. " + BANDS,
 )
 def likelihood_by_angle(study: Study) -> Figure | None:
-    """Nats above a perfect prediction by angle: a panel an axis, every control in each, and the mirror image's view."""
+    """Draw nats above a perfect prediction by angle, with a panel for each axis."""
     wanted = [axis for axis in (_axis(study, 0), _axis(study, 1)) if axis is not None]
     if not any(r.probe == "likelihood" for r in study.results):
         return None
@@ -122,11 +130,11 @@ def likelihood_by_angle(study: Study) -> Figure | None:
 
 @study_figure(
     "rotation",
-    "1 less the correlation of a turned view's code with the context's. What blank images with the true cameras show, "
-    "too, is the camera's and not the object's. " + BANDS,
+    "Distance of a turned view's code from the context's: 1 less their correlation. What blank images with the true "
+    "cameras show as well is due to the camera, not to the object. " + BANDS,
 )
 def code_distance_by_angle(study: Study) -> Figure | None:
-    """Distance of codes by angle: a panel an axis, every control in each, and the mirror image's view."""
+    """Draw the distance of codes by angle, with a panel for each axis."""
     wanted = [axis for axis in (_axis(study, 0), _axis(study, 1)) if axis is not None]
     if not wanted:
         return None
@@ -134,52 +142,56 @@ def code_distance_by_angle(study: Study) -> Figure | None:
 
 
 def _panels(study: Study, wanted: Sequence[str], probe: str, metric: str, label: str) -> Figure:
-    """A metric by angle: a panel an axis, every control in each, and the mirror image's view."""
-    figure = style.blank(max(5.2, 4.6 * len(wanted)), 4.2)
+    """Draw a metric by angle, with a panel for each axis: every control, and the mirror image's view."""
+    figure = style.new_figure(max(5.2, 4.6 * len(wanted)), 4.2)
     for axes, axis in zip(figure.subplots(1, len(wanted), squeeze=False, sharey=True)[0], wanted, strict=True):
-        for control in reversed(LOOKS):
-            _line(axes, _by_angle(study, axis, metric, probe, control, _most(study)), control)
-        mirror = _by_angle(study, axis, f"mirror_{metric}", probe, "none", _most(study))
-        look: dict[str, Any] = {"label": "its mirror image, true images and cameras", "marker": "x", "linestyle": "--"}
-        _line(axes, mirror, "none", color=style.INK, **look)
+        for control in reversed(CONTROL_STYLES):
+            plot_by_angle(axes, rows_by_angle(study, axis, metric, probe, control, largest_count(study)), control)
+        mirror = rows_by_angle(study, axis, f"mirror_{metric}", probe, "none", largest_count(study))
+        options: dict[str, Any] = {
+            "label": "its mirror image, true images and cameras",
+            "marker": "x",
+            "linestyle": "--",
+        }
+        plot_by_angle(axes, mirror, "none", color=style.INK, **options)
         axes.set_title(AXES[axis])
         axes.set_xlabel(TURNED)
         axes.set_xticks(study.summary["angles"])
     figure.axes[0].set_ylabel(label)
     figure.axes[0].set_ylim(bottom=0)
-    _legend(figure)
+    legend_below(figure)
     return figure
 
 
 @study_figure(
     "rotation",
-    "By layer, in the order of the network. Left: how the distance of codes correlates with the angle within objects; "
-    "filled: as it is, open: less pixels and blank images. Right: how often the object is told from its mirror image "
-    "from 60 degrees on; dotted: guessing. Bars: 95 % interval over mirror classes.",
+    "Codes by layer, in the order of the network. Left: correlation of their distance with the angle, within objects; "
+    "open marks: partial correlation, without pixels and blank images. Right: accuracy of same or mirror image from 60 "
+    "degrees on; dotted: guessing. Bars: 95 % interval over mirror classes.",
 )
 def rotation_by_layer(study: Study) -> Figure | None:
-    """Correlation with the angle and accuracy by layer, of the first axis."""
+    """Draw correlation with the angle, and accuracy, by layer, for the first axis."""
     axis = _axis(study, 0)
-    rows = [r for r in study.results if r.target == axis and r.count == _most(study) and r.probe == "distance"]
+    rows = [r for r in study.results if r.target == axis and r.count == largest_count(study) and r.probe == "distance"]
     layers = list(dict.fromkeys(r.input for r in rows))
     if axis is None or len(layers) < 2:
         return None
-    figure = style.blank(9.9, 4.2)
+    figure = style.new_figure(9.9, 4.2)
     left, right = figure.subplots(1, 2)
     shift = {"none": -0.18, "held": -0.06, "blank": 0.06, "untrained": 0.18}
     for control, by in shift.items():
-        label, color, marker, _ = LOOKS[control]
+        label, color, marker, _ = CONTROL_STYLES[control]
         for metric, fill in (("correlation", "full"), ("partial_correlation", "none")):
             own = {r.input: r for r in rows if r.control == control and r.metric == metric}
-            _bars(left, own, layers, by, color, marker, fill, label if fill == "full" else "")
+            _plot_by_layer(left, own, layers, by, color, marker, fill, label if fill == "full" else "")
         own = {r.input: r for r in rows if r.control == control and r.metric == "far_accuracy"}
-        _bars(right, own, layers, by, color, marker, "full", "")
+        _plot_by_layer(right, own, layers, by, color, marker, "full", "")
     linear = {
         r.input: r
         for r in study.results
         if (r.target, r.probe, r.control, r.metric) == (axis, "linear", "none", "far_accuracy")
     }
-    _bars(right, linear, layers, 0.3, style.INK, "x", "full", "linear probe, true images and cameras")
+    _plot_by_layer(right, linear, layers, 0.3, style.INK, "x", "full", "linear probe, true images and cameras")
     for axes in (left, right):
         axes.set_xticks(range(len(layers)), [name.replace("layer.", "") for name in layers], rotation=30)
         axes.grid(axis="x", visible=False)
@@ -188,15 +200,15 @@ def rotation_by_layer(study: Study) -> Figure | None:
     left.set_ylabel("correlation with the angle")
     right.set_ylabel("accuracy from 60 degrees on")
     right.set_ylim(-0.02, 1.04)
-    _legend(figure)
+    legend_below(figure)
     return figure
 
 
 @study_figure(
-    "rotation", "The first objects: what the context shows, views turned from it, and those of mirror images."
+    "rotation", "Stimuli of some objects: context views, turned views by angle, and those of the mirror image."
 )
 def rotation_stimuli(study: Study) -> Figure | None:
-    """Some objects, a row each: context, own views by angle, mirror image's views."""
+    """Draw a row for each of some objects: context, turned views, and its mirror image's views."""
     path = study.folder / "rotation.npz"
     if study.analysis != NAME or not path.is_file():
         return None
@@ -207,7 +219,7 @@ def rotation_stimuli(study: Study) -> Figure | None:
     parts["context"] = parts["context"][:, :3]
     titles += [f"{angle:g}°" for angle in angles] + [f"mirror {angle:g}°" for angle in angles]
     images = np.concatenate(list(parts.values()), axis=1)
-    figure = style.blank(11.5, 0.35 + 0.75 * len(images))
+    figure = style.new_figure(11.5, 0.35 + 0.75 * len(images))
     grid = figure.subplots(len(images), images.shape[1], squeeze=False)
     for row, line in enumerate(grid):
         for column, axes in enumerate(line):
@@ -218,71 +230,48 @@ def rotation_stimuli(study: Study) -> Figure | None:
     return figure
 
 
-@study_figure(
-    "rotation",
-    "People beside the network: share of right answers by angle, and people's time for right answers to the same "
-    "object. Bands: 95 % interval over people, and over mirror classes.",
-)
-def people_by_angle(study: Study) -> Figure | None:
-    """Accuracy of people and of each read-out by angle, and people's response time."""
-    people = {m: [r for r in study.results if (r.target, r.metric) == ("people", m)] for m in ("accuracy", "rt")}
-    if not people["accuracy"] or not people["rt"]:
-        return None
-    figure = style.blank(9.9, 3.9)
-    left, right = figure.subplots(1, 2)
-    ink: dict[str, Any] = {"color": style.INK, "marker": "x", "linestyle": "-"}
-    _line(left, people["accuracy"], "none", label="people", **ink)
-    for place, (probe, title) in enumerate(PROBES.items()):
-        color, marker, dash = style.SERIES[place]
-        rows = _by_angle(study, "depth", "accuracy", probe, "none", _most(study))
-        _line(left, rows, "none", label=f"network, {title}", color=color, marker=marker, linestyle=dash)
-    left.axhline(0.5, color=style.MUTED, **style.GUESS)
-    left.set(xlabel=TURNED, ylabel="accuracy", ylim=(-0.02, 1.04))
-    _line(right, people["rt"], "none", label="", **ink)
-    right.set(xlabel=TURNED, ylabel="response time (ms)")
-    _legend(figure)
-    return figure
-
-
 def _axis(study: Study, which: int) -> str | None:
     wanted = study.summary.get("axes", []) if study.analysis == NAME else []
     return wanted[which] if which < len(wanted) else None
 
 
-def _most(study: Study) -> int:
+def largest_count(study: Study) -> int:
+    """Return the largest number of context views."""
     return max(study.summary["counts"])
 
 
-def key_of(r: Result) -> tuple[str, str, str, str, int | None]:
-    """Axis, input, control, probe and count of a row."""
+def result_key(r: Result) -> tuple[str, str, str, str, int | None]:
+    """Return axis, input, control, probe and count of a row."""
     return r.target, r.input, r.control, r.probe, r.count
 
 
-def _by_angle(study: Study, axis: str, metric: str, probe: str, control: str, count: int) -> list[Result]:
-    """A metric of a probe's main read-out by angle, ascending."""
+def rows_by_angle(study: Study, axis: str, metric: str, probe: str, control: str, count: int) -> list[Result]:
+    """Return a metric of a probe's main input by angle, ascending."""
     wanted = axis, INPUTS[probe], control, probe, count
     return sorted(
-        (r for r in study.results if key_of(r) == wanted and r.metric == metric and r.angle is not None),
+        (r for r in study.results if result_key(r) == wanted and r.metric == metric and r.angle is not None),
         key=lambda r: r.angle or 0.0,
     )
 
 
-def _line(axes: Axes, rows: Sequence[Result], control: str, *, places: Sequence[float] = (), **look: Any) -> None:
-    """A series by angle, or at other places, with its band; in the control's look where none is given."""
+def plot_by_angle(
+    axes: Axes, rows: Sequence[Result], control: str, *, places: Sequence[float] = (), **options: Any
+) -> None:
+    """Plot rows by angle, or at ``places``, with their band, in the control's style unless ``options`` overrides it."""
     if not rows:
         return
-    label, color, marker, dash = LOOKS[control]
-    look = {"label": label, "color": color, "marker": marker, "linestyle": dash} | look
+    label, color, marker, dash = CONTROL_STYLES[control]
+    options = {"label": label, "color": color, "marker": marker, "linestyle": dash} | options
     x = np.array(places or [r.angle for r in rows], dtype=float)
-    axes.plot(x, [r.value for r in rows], **look)
+    axes.plot(x, [r.value for r in rows], **options)
     low, high = (np.array([getattr(r, bound) for r in rows], dtype=float) for bound in ("low", "high"))
-    axes.fill_between(x, low, high, color=look["color"], alpha=style.BAND, linewidth=0)
+    axes.fill_between(x, low, high, color=options["color"], alpha=style.BAND, linewidth=0)
 
 
-def _bars(  # noqa: PLR0917
+def _plot_by_layer(  # noqa: PLR0917
     axes: Axes, own: dict[str, Result], layers: list[str], shift: float, color: str, marker: str, fill: Any, label: str
 ) -> None:
-    """A mark a layer, with its interval."""
+    """Plot a mark with its interval for each layer."""
     rows = [(place + shift, own[name]) for place, name in enumerate(layers) if name in own]
     for place, r in rows:
         if r.low is not None and r.high is not None:
@@ -292,7 +281,8 @@ def _bars(  # noqa: PLR0917
                   linestyle="none", label=label or None)  # fmt: skip
 
 
-def _legend(figure: Figure) -> None:
+def legend_below(figure: Figure) -> None:
+    """Put one legend of all axes below the figure."""
     handles = {
         text: handle for axes in figure.axes for handle, text in zip(*axes.get_legend_handles_labels(), strict=True)
     }

@@ -1,4 +1,4 @@
-"""Representational similarity analysis: RDMs, what they are like as images are added, and the RDMs of subjects."""
+"""Figures of representational similarity analysis: RDMs, their correlations with models, and subjects."""
 
 import numpy as np
 from jaxtyping import Float
@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from gqn_probe.report import style
 from gqn_probe.report.figure_registry import study_figure
 from gqn_probe.report.glossary import TARGETS, target_label
-from gqn_probe.report.html_elements import Cell, interval, number, table
+from gqn_probe.report.html_elements import Cell, collapsible, interval, number, table
 from gqn_probe.report.section_registry import study_section
 from gqn_probe.report.study_results import Study
 from gqn_probe.results import Result
@@ -21,43 +21,44 @@ SHOWN = 12  # bars of candidates
 
 @study_section(
     "rsa",
-    "Whose geometry?",
-    "Two representations have one geometry where they find the same pairs of scenes alike. Each scene is a condition; "
-    "an RDM is the distance between every two.",
+    "What is the geometry of r like?",
+    "A representational dissimilarity matrix (RDM) holds the distance between every two scenes. Two representations "
+    "are alike where their RDMs correlate. A model RDM is of one known property, such as shape; nuisances are RDMs of "
+    "what is not the object's: camera positions, summed pixels, and r of blank images.",
 )
 def rsa_section(study: Study) -> str:
-    """Every correlation of r with a model RDM at the least and the largest count, as it is and partial."""
+    """Return a table of r's correlations with every model RDM at the smallest and largest count."""
     rows = [r for r in _rows(study) if (r.input, r.control) == (R, "none")]
     if not rows:
         return ""
     counts = study.summary["counts"]
-    heads, cells = ["model RDM", "compared", *(f"k = {k}" for k in (counts[0], counts[-1])), "95 % interval"], []
+    columns = [f"k = {k}" for k in (counts[0], counts[-1])]
+    heads, cells = ["model RDM", "correlation", *columns, f"95 % interval, {columns[-1]}"], []
     for name in dict.fromkeys(r.target for r in rows):
-        for metric, words in ((ALIKE, "as it is"), (PARTIAL, "nuisances out")):
+        for metric, words in ((ALIKE, "plain"), (PARTIAL, "without nuisances")):
             own = {r.count: r for r in rows if (r.target, r.metric) == (name, metric)}
             first, last = own.get(counts[0]), own.get(counts[-1])
             if last is not None:
                 values: list[Cell] = [number(first.value if first else None), number(last.value)]
                 cells.append([_label(study, name), words, *values, interval(last.low, last.high)])
-    body = table(heads, cells, text=("compared",))
-    return f"<details><summary>Every model RDM beside r</summary>{body}</details>"
+    return collapsible("Correlation of r with every model RDM", table(heads, cells, text=("correlation",)))
 
 
 @study_figure(
     "rsa",
     first=True,
-    caption="Correlation of r's RDM with model RDMs, by number of context images. Left: what is no knowledge of the "
-    "object, as it is: where the cameras were, the summed pixels, and r of blank images from the same cameras. Right: "
-    "respects of the object, once these are partialled out: what rises above the dashed line, of untrained networks, "
-    "was learned. Bands: 95 % interval over scenes.",
+    caption="Correlation of r's RDM with model RDMs, by number of context images. Left: nuisances (camera positions "
+    "and angles, summed pixels, and r of blank images from the same cameras). Right: properties of the object, with "
+    "nuisances partialled out; what rises above the dashed line of untrained networks was learned. Bands: 95 % "
+    "interval over scenes.",
 )
 def rsa_models(study: Study) -> Figure | None:
-    """Two panels, nuisances as they are and respects of the object without them: a line a model RDM, by count."""
+    """Draw correlations of r's RDM with nuisances, and partial ones with properties of the object, by count."""
     rows = [r for r in _rows(study) if r.input == R]
     if not rows:
         return None
     models = list(dict.fromkeys(r.target for r in rows))
-    figure = style.blank(8.6, 4.4)
+    figure = style.new_figure(8.6, 4.4)
     left, right = figure.subplots(1, 2, sharey=True)
     seen = [*NUISANCES, "angle"]
     for axes, metric, names in (
@@ -66,7 +67,7 @@ def rsa_models(study: Study) -> Figure | None:
     ):
         for i, name in enumerate(names):
             own = [r for r in rows if (r.target, r.metric, r.control) == (name, metric, "none")]
-            style.line(axes, own, _label(study, name), i)
+            style.plot_series(axes, own, _label(study, name), i)
             if metric == PARTIAL:
                 other = [r for r in rows if (r.target, r.metric, r.control) == (name, metric, "untrained")]
                 color = style.SERIES[i % len(style.SERIES)][0]
@@ -83,12 +84,12 @@ def rsa_models(study: Study) -> Figure | None:
 
 @study_figure(
     "rsa",
-    "The distance between every two scenes, as ranks; light is far apart. Scenes are in the order of the first "
-    "principal coordinate of r at the largest count, so that what shares its geometry shares the pattern. All but the "
-    "first are of the largest count.",
+    "RDMs: the distance between every two scenes, as ranks; light is far apart. Scenes are in the order of the first "
+    "principal coordinate of r at the largest count, so that similar geometries show similar patterns. All but the "
+    "first are at the largest count.",
 )
 def rsa_matrices(study: Study) -> Figure | None:
-    """RDMs of r beside those of models."""
+    """Draw the RDMs of r beside those of models."""
     rdms = _rdms(study)
     if not rdms:
         return None
@@ -99,7 +100,7 @@ def rsa_matrices(study: Study) -> Figure | None:
     chosen |= {_label(study, name): f"{name} k={counts[-1]}" for name in NUISANCES}
     chosen = {title: name for title, name in chosen.items() if name in rdms}
     order = _first_coordinate(rdms[f"{R} k={counts[-1]}"]).argsort()
-    figure = style.blank(8.6, 0.3 + 2.25 * -(-len(chosen) // 4))
+    figure = style.new_figure(8.6, 0.3 + 2.25 * -(-len(chosen) // 4))
     grid = list(figure.subplots(-(-len(chosen) // 4), 4, squeeze=False).flat)
     for axes, (title, name) in zip(grid, chosen.items(), strict=False):
         matrix = rdms[name][np.ix_(order, order)]
@@ -115,12 +116,12 @@ def rsa_matrices(study: Study) -> Figure | None:
 
 @study_figure(
     "rsa",
-    "Correlation of each read-out's RDM with each model RDM at the largest count, nuisances partialled out: where on "
-    "the way to r each respect comes to the fore. Layers are averaged over positions or points; untrained networks, "
-    "whose values the architecture gives by itself, over networks.",
+    "Partial correlation (without nuisances) of each layer's RDM with each model RDM at the largest count: where in "
+    "the encoder each property emerges. Layers are averaged over positions or points. Last row: the mean of untrained "
+    "networks, which is what the architecture gives by itself.",
 )
 def rsa_read_outs(study: Study) -> Figure | None:
-    """A table of partial correlations: read-outs by model RDMs."""
+    """Draw partial correlations of read-outs with model RDMs as a table."""
     rows = [r for r in _rows(study) if r.metric == PARTIAL and r.target not in NUISANCES]
     last = max((r.count or 0 for r in rows), default=0)
     rows = [r for r in rows if r.count == last]
@@ -133,7 +134,7 @@ def rsa_read_outs(study: Study) -> Figure | None:
     for r in rows:
         if (r.input, r.control) in lines:
             table[lines.index((r.input, r.control)), models.index(r.target)] = r.value
-    figure = style.blank(max(5.2, 0.62 * len(models) + 2.4), 1.6 + 0.32 * len(lines))
+    figure = style.new_figure(max(5.2, 0.62 * len(models) + 2.4), 1.6 + 0.32 * len(lines))
     axes = figure.add_subplot()
     reach = max(float(np.nanmax(np.abs(table))), 0.1)
     axes.imshow(table, cmap="PuOr_r", vmin=-reach, vmax=reach, aspect="auto")
@@ -151,11 +152,10 @@ def rsa_read_outs(study: Study) -> Figure | None:
 
 @study_figure(
     "rsa",
-    "How alike the geometries themselves are: correlation between the RDMs of r at each count, of untrained networks "
-    "and of the nuisances at the largest count.",
+    "Correlations between RDMs: of r at each count, and at the largest count of an untrained network and of nuisances.",
 )
 def rsa_second_order(study: Study) -> Figure | None:
-    """Correlations of RDMs with each other."""
+    """Draw the correlations of RDMs with each other."""
     rdms = _rdms(study)
     if not rdms:
         return None
@@ -175,12 +175,12 @@ def rsa_second_order(study: Study) -> Figure | None:
 
 @study_figure(
     "rsa",
-    "How the RDMs of the network and of models predict those of the subjects: mean correlation over subjects, with its "
-    "95 % interval over subjects and stimuli. Shaded: the noise ceiling, which the best model of these subjects lies "
-    "in.",
+    "How well RDMs of the network and model RDMs predict those of the subjects: correlation, averaged over subjects, "
+    "with its 95 % interval over subjects and stimuli. Shaded: the noise ceiling, the range in which the best possible "
+    "model would lie.",
 )
 def rsa_subjects(study: Study) -> Figure | None:
-    """Bars of the best candidates with the noise ceiling; curves by time where there are several."""
+    """Draw correlations with subjects as bars with the noise ceiling, or as curves where there are several times."""
     rows = [r for r in study.results if r.target == SUBJECTS]
     if not rows:
         return None
@@ -190,7 +190,7 @@ def rsa_subjects(study: Study) -> Figure | None:
         best[r.input, r.control] = r
     chosen = sorted(best.values(), key=lambda r: -r.value)[:SHOWN]
     times = sorted({r.seed for r in rows if r.seed is not None})
-    figure = style.blank(5.2, 4.0 if times else 1.2 + 0.3 * len(chosen))
+    figure = style.new_figure(5.2, 4.0 if times else 1.2 + 0.3 * len(chosen))
     axes = figure.add_subplot()
     low, high = ({r.seed: r.value for r in rows if r.metric == f"ceiling_{end}"} for end in ("low", "high"))
     if times:
@@ -228,7 +228,7 @@ def _candidate(study: Study, row: Result) -> str:
 
 
 def _label(study: Study, name: str) -> str:
-    """A model RDM in words: a property's are the same as everywhere on the page."""
+    """Return a model RDM in words; a property's are the same as everywhere on the page."""
     return target_label(name) if name in TARGETS else study.label(name)
 
 
@@ -245,7 +245,7 @@ def _rdms(study: Study) -> dict[str, Float[np.ndarray, "n n"]]:
 
 
 def _first_coordinate(matrix: Float[np.ndarray, "n n"]) -> Float[np.ndarray, " n"]:
-    """Of classical scaling (Torgerson 1952)."""
+    """Return the first coordinate of classical scaling (Torgerson 1952)."""
     squared = matrix.astype(np.float64) ** 2
     centred = squared - squared.mean(axis=0) - squared.mean(axis=1, keepdims=True) + squared.mean()
     return np.linalg.eigh(-centred)[1][:, -1]

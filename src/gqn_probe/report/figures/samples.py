@@ -1,4 +1,4 @@
-"""How uncertain the network is of a held-out view, by count: in pictures, in grey levels, and in nats."""
+"""Uncertainty of held-out views by count: samples, their spread, its calibration, and likelihoods."""
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -8,7 +8,7 @@ from scipy.stats import rankdata
 
 from gqn_probe.report import style
 from gqn_probe.report.figure_registry import study_figure
-from gqn_probe.report.figures.predicted_views import show, shown_counts
+from gqn_probe.report.figures.predicted_views import show_image, shown_counts
 from gqn_probe.report.study_results import Study
 
 DRAWN = 3  # samples shown at each count
@@ -20,26 +20,26 @@ BRIGHTEST = 64.0  # grey levels of spread that are drawn white
 
 @study_figure(
     "predictions",
-    "What is uncertain differs between samples: drawn from the representation of few images, they part where the "
-    "object is hidden; from many, they agree. Spread: standard deviation of samples, from black, 0, to white, "
-    "64 grey levels and more.",
+    "Samples of one view differ where the network is uncertain: with few context images where the object was hidden, "
+    "with many hardly at all. Spread: standard deviation of the samples, from black (0) to white (64 grey levels or "
+    "more).",
 )
 def samples(study: Study, scenes: int = 4) -> Figure | None:
-    """A row a scene: the truth, then a few samples and their spread from the fewest and from the most images."""
+    """Draw a row for each scene: truth, a few samples and their spread at the smallest and largest count."""
     counts = shown_counts(study)
     if not counts or f"samples_{counts[0]}" not in study.pictures:
         return None
     least, most = counts[0], counts[-1]
     shown = range(len(study.pictures[f"truth_{least}"][:scenes]))
-    figure = style.blank(10.3, 0.45 + 1.17 * len(shown))
+    figure = style.new_figure(10.3, 0.45 + 1.17 * len(shown))
     grid = figure.subplots(len(shown), 1 + 2 * (DRAWN + 1), squeeze=False)
     for row, scene in zip(grid, shown, strict=True):
-        show(row[0], study.pictures[f"truth_{least}"][scene])
+        show_image(row[0], study.pictures[f"truth_{least}"][scene])
         for half, count in ((row[1 : DRAWN + 2], least), (row[DRAWN + 2 :], most)):
             drawn = study.pictures[f"samples_{count}"][scene]
             for axes, image in zip(half, drawn[:DRAWN], strict=False):
-                show(axes, image)
-            show(half[-1], spread(drawn))
+                show_image(axes, image)
+            show_image(half[-1], spread(drawn))
     titles = ["truth", *[f"{least} images", *[""] * (DRAWN - 1), "spread"], *[f"{most} images", *[""] * (DRAWN - 1)]]
     for axes, title in zip(grid[0], [*titles, "spread"], strict=True):
         axes.set_title(title, fontsize=9)
@@ -49,11 +49,11 @@ def samples(study: Study, scenes: int = 4) -> Figure | None:
 @study_figure(
     "predictions",
     "How much samples differ (root-mean-square deviation from their mean), beside the error of that mean. Where the "
-    "lines meet, the network is as uncertain as it errs; where the error is larger, it is too sure. Bands: 95 % "
-    "interval.",
+    "lines meet, uncertainty matches the error; where the error is larger, the network is overconfident. Bands: 95 % "
+    "interval over objects.",
 )
 def uncertainty(study: Study) -> Figure | None:
-    """Spread of samples and error of their mean, in grey levels, by count."""
+    """Draw the spread of samples and the error of their mean, in grey levels, by count."""
     names = {"averaged_rmse": "error of the mean of samples", "spread_rmse": "spread of samples"}
     return _by_count(study, names, "grey levels (0–255)")
 
@@ -61,20 +61,20 @@ def uncertainty(study: Study) -> Figure | None:
 @study_figure(
     "predictions",
     "Is the error where the spread is? Pixels on the object, or where it was predicted, in the scenes shown, grouped "
-    "by how much samples differ there. Dotted: as uncertain as it errs; above it the network is too sure, as where no "
-    "sample drew a part of the object (far left). ρ: rank correlation of spread and error over these pixels.",
+    "by the spread of samples. Dotted: error equals spread; above it the network is overconfident, as where no sample "
+    "drew a part of the object (far left). ρ: rank correlation of spread and error over pixels.",
 )
 def calibration(study: Study) -> Figure | None:
-    """Error against spread on logarithmic axes, a line a count, and where they are the same."""
+    """Draw error against spread on logarithmic axes at the smallest and largest count."""
     counts = shown_counts(study)
     if not counts or f"samples_{counts[0]}" not in study.pictures:
         return None
-    figure = style.blank(5.2, 3.5)
+    figure = style.new_figure(5.2, 3.5)
     axes = figure.add_subplot()
     axes.plot(GROUPS[[0, -1]], GROUPS[[0, -1]], color=style.MUTED, **style.GUESS)
     for i, count in enumerate(dict.fromkeys((counts[0], counts[-1]))):
         deviation, error = pixel_errors(study.pictures[f"samples_{count}"], study.pictures[f"truth_{count}"])
-        points = grouped(deviation, error)
+        points = group_by_spread(deviation, error)
         if not points:
             continue
         rank = np.corrcoef(rankdata(deviation), rankdata(error))[0, 1]
@@ -92,22 +92,23 @@ def calibration(study: Study) -> Figure | None:
 
 @study_figure(
     "predictions",
-    "What the held-out view would still tell (KL from posterior to prior), and how much less likely it is than under a "
-    "perfect prediction, by importance sampling. Bands: 95 % interval.",
+    "Information that the view itself would add to the context (KL from posterior to prior), and how much less likely "
+    "the view is than under a perfect prediction, by importance sampling. Bands: 95 % interval over objects.",
 )
 def likelihood(study: Study) -> Figure | None:
-    """KL and log-likelihood in nats, by count."""
-    return _by_count(study, {"nats_above_floor": "likelihood, nats above floor", "kl": "KL"}, "nats")
+    """Draw KL and log-likelihood in nats by count."""
+    names = {"nats_above_floor": "negative log-likelihood above a perfect prediction's", "kl": "KL"}
+    return _by_count(study, names, "nats")
 
 
 def _by_count(study: Study, names: dict[str, str], unit: str) -> Figure | None:
     lines = {name: rows for metric, name in names.items() if (rows := study.reconstruction_series(metric))}
     if not lines:
         return None
-    figure = style.blank(5.2, 3.2)
+    figure = style.new_figure(5.2, 3.2)
     axes = figure.add_subplot()
     for i, (name, rows) in enumerate(lines.items()):
-        style.line(axes, rows, name, i)
+        style.plot_series(axes, rows, name, i)
     counts = {row.count for rows in lines.values() for row in rows if row.count is not None}
     style.count_axis(axes, sorted(counts), study.count_axis)
     axes.set_ylabel(unit)
@@ -119,7 +120,7 @@ def _by_count(study: Study, names: dict[str, str], unit: str) -> Figure | None:
 def pixel_errors(
     drawn: UInt8[np.ndarray, "s sample h w c"], truth: UInt8[np.ndarray, "s h w c"]
 ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
-    """Spread of samples and error of their mean in grey levels, of pixels that are not background in either.
+    """Return the spread of samples and the error of their mean, in grey levels, at pixels that are not background.
 
     Both are root mean squares over channels.
     """
@@ -131,8 +132,8 @@ def pixel_errors(
     return deviation[there], error[there]
 
 
-def grouped(deviation: Float[np.ndarray, " n"], error: Float[np.ndarray, " n"]) -> list[tuple[float, float]]:
-    """Root mean square of spread and of error in each group of pixels of similar spread, of ``FEWEST`` and more."""
+def group_by_spread(deviation: Float[np.ndarray, " n"], error: Float[np.ndarray, " n"]) -> list[tuple[float, float]]:
+    """Return root mean squares of spread and error of groups of pixels, of at least ``FEWEST`` each."""
     group = np.digitize(deviation, GROUPS)
     here = (group == each for each in range(1, len(GROUPS)))
     pairs = ((deviation[rows], error[rows]) for rows in here if rows.sum() >= FEWEST)
@@ -140,7 +141,7 @@ def grouped(deviation: Float[np.ndarray, " n"], error: Float[np.ndarray, " n"]) 
 
 
 def spread(drawn: UInt8[np.ndarray, "sample h w c"]) -> UInt8[np.ndarray, "h w 3"]:
-    """A grey picture of the standard deviation of samples, root-mean-square over channels."""
+    """Return a grey picture of the standard deviation of samples, root-mean-square over channels."""
     deviation = np.sqrt(drawn.astype(float).var(axis=0, ddof=1).mean(axis=-1))
     grey = np.clip(deviation / BRIGHTEST, 0, 1) * 255
     return np.repeat(grey.round().astype(np.uint8)[..., None], 3, axis=-1)

@@ -1,0 +1,134 @@
+"""Curves of a training run, read from its ``metrics.csv``: errors beside baselines, likelihood, probes, schedules."""
+
+import csv
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from matplotlib.figure import Figure
+
+from gqn_probe.report import style
+from gqn_probe.report.html_elements import figure, figures
+
+Metrics = dict[str, tuple[list[float], list[float]]]  # steps and values of each column
+
+BY_COUNT = re.compile(r"val/context_(\d+)/sample/rmse")
+PROBES = re.compile(r"(?:val/)?probe/(.+)")
+
+
+class Curve(NamedTuple):
+    """Column of metrics.csv with its label."""
+
+    column: str
+    label: str
+
+
+class CurveFigure(NamedTuple):
+    """Curves, axes and caption of a figure."""
+
+    curves: Sequence[Curve]
+    unit: str
+    scale: str  # "linear" or "log"
+    caption: str
+
+
+GREY = "RMSE (grey levels, 0–255)"
+ERRORS = (
+    Curve("val/sample/rmse", "prediction"),
+    Curve("val/shuffled/rmse", "from another scene's context"),
+    Curve("val/nearest_view/rmse", "nearest context view"),
+    Curve("val/mean_image/rmse", "mean image"),
+)
+LIKELIHOOD = (Curve("train/nats_above_floor", "training scenes"), Curve("val/nats_above_floor", "held-out scenes"))
+INFORMATION = (Curve("train/kl", "training scenes"), Curve("val/kl", "held-out scenes"))
+SCHEDULES = (Curve("train/sigma", "sigma"), Curve("train/learning_rate", "learning rate"))
+FIGURES = {
+    "errors": CurveFigure(
+        ERRORS,
+        GREY,
+        "linear",
+        "Error of predicted views of validation objects, beside three baselines: predictions from another scene's "
+        "context, the context image with the nearest camera, and the mean of all images.",
+    ),
+    "likelihood": CurveFigure(
+        LIKELIHOOD,
+        "nats above a perfect prediction",
+        "log",
+        "Negative log-likelihood of a view, above that of a perfect prediction at the current sigma.",
+    ),
+    "information": CurveFigure(
+        INFORMATION, "KL (nats)", "linear", "Information that a view itself adds to its context: KL to the prior."
+    ),
+    "schedules": CurveFigure(
+        SCHEDULES, "value", "log", "Schedules: standard deviation of pixels (sigma), and learning rate."
+    ),
+}
+
+
+def read_metrics(path: Path) -> Metrics:
+    """Return the steps and values of every column of ``metrics.csv``, empty cells left out.
+
+    Raises:
+        ValueError: there is no such file.
+    """
+    if not path.is_file():
+        raise ValueError(f"no metrics.csv in {path.parent}: give an output folder of train.py")
+    found: Metrics = {}
+    with path.open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            for name, text in row.items():
+                if text and name:
+                    steps, values = found.setdefault(name, ([], []))
+                    steps.append(float(row["step"]))
+                    values.append(float(text))
+    return found
+
+
+def curve_figures(metrics: Metrics, *names: str, beside: str = "") -> str:
+    """Return the named figures that there is data for as HTML, with ``beside`` next to them.
+
+    ``counts`` and ``probes`` have a curve for each column that metrics.csv has of them; others are in ``FIGURES``.
+    """
+    by_count = sorted((int(m[1]), name) for name in metrics if (m := BY_COUNT.fullmatch(name)))
+    of_counts = [Curve(name, f"from {count} image{'s' * (count > 1)}") for count, name in by_count]
+    probes = sorted(name for name in metrics if PROBES.fullmatch(name))
+    of_probes = [Curve(name, name.partition("probe/")[2].replace("/", ", ")) for name in probes]
+    known = FIGURES | {
+        "counts": CurveFigure(of_counts, GREY, "linear", "The same error by number of context images."),
+        "probes": CurveFigure(
+            of_probes,
+            "accuracy or R²",
+            "linear",
+            "Score of probes of r for held-out objects: accuracy for classes (shape, count), R² for all else.",
+        ),
+    }
+    shown = []
+    with style.style_context():
+        for name in names:
+            curves, unit, scale, caption = known[name]
+            drawing = draw_curves(metrics, curves, unit, scale)
+            if drawing is not None:
+                svg = style.inline_svg(style.svg_text(drawing, name), name, caption)
+                shown.append(figure(svg, caption))
+    return figures(*shown, beside)
+
+
+def draw_curves(metrics: Metrics, curves: Sequence[Curve], unit: str, scale: str) -> Figure | None:
+    """Draw the curves that have points, over training steps; None for no points."""
+    curves = [curve for curve in curves if curve.column in metrics]
+    if not curves:
+        return None
+    drawn = style.new_figure(5.2, 3.5)
+    axes = drawn.add_subplot()
+    for i, curve in enumerate(curves):
+        color, marker, dash = style.SERIES[i % len(style.SERIES)]
+        steps, values = metrics[curve.column]
+        mark = marker if len(steps) < 30 else ""
+        axes.plot(steps, values, color=color, linestyle=dash, marker=mark, label=curve.label)
+    axes.set(xlabel="training step", ylabel=unit, yscale=scale)
+    if scale == "linear":
+        shown = [value for curve in curves for value in metrics[curve.column][1]]
+        axes.set_ylim(min(0.0, *shown), 1.08 * max(shown) if max(shown) > 0 else None)
+    style.legend_above(axes)
+    return drawn
