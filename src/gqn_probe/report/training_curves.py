@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
+from scipy.ndimage import median_filter
 
 from gqn_probe.report import style
 from gqn_probe.report.html_elements import figure, figures
@@ -15,6 +18,8 @@ Metrics = dict[str, tuple[list[float], list[float]]]  # steps and values of each
 
 BY_COUNT = re.compile(r"val/context_(\d+)/sample/rmse")
 PROBES = re.compile(r"(?:val/)?probe/(.+)")
+NOISY = 100  # points from which a curve is smoothed
+SMOOTHED = 25  # windows that the curve is divided into
 
 
 class Curve(NamedTuple):
@@ -55,7 +60,8 @@ FIGURES = {
         LIKELIHOOD,
         "nats above a perfect prediction",
         "log",
-        "Negative log-likelihood of a view, above that of a perfect prediction at the current sigma.",
+        "Negative log-likelihood of a view, above that of a perfect prediction at the current sigma. Light: single "
+        "batches; lines: their running median.",
     ),
     "information": CurveFigure(
         INFORMATION, "KL (nats)", "linear", "Information that a view itself adds to its context: KL to the prior."
@@ -123,10 +129,16 @@ def draw_curves(metrics: Metrics, curves: Sequence[Curve], unit: str, scale: str
     axes = drawn.add_subplot()
     for i, curve in enumerate(curves):
         color, marker, dash = style.SERIES[i % len(style.SERIES)]
-        steps, values = metrics[curve.column]
+        steps, values = (np.asarray(column) for column in metrics[curve.column])
         mark = marker if len(steps) < 30 else ""
+        if len(steps) >= NOISY:  # single batches: their running median, over the values themselves
+            axes.plot(steps, values, color=color, alpha=0.25, linewidth=0.8)
+            values = median_filter(values, size=len(values) // SMOOTHED, mode="nearest")
         axes.plot(steps, values, color=color, linestyle=dash, marker=mark, label=curve.label)
     axes.set(xlabel="training step", ylabel=unit, yscale=scale)
+    if scale == "log" and min(min(metrics[curve.column][1]) for curve in curves) >= 1:
+        for formatter in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+            formatter(ScalarFormatter())
     if scale == "linear":
         shown = [value for curve in curves for value in metrics[curve.column][1]]
         axes.set_ylim(min(0.0, *shown), 1.08 * max(shown) if max(shown) > 0 else None)

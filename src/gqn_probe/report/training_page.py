@@ -77,7 +77,7 @@ def build_training_report(folder: str | Path) -> Path:
         Section("curves", "Likelihood and schedules", curve_figures(metrics, "likelihood", "information", "schedules")),
         Section("next", "Next steps", _commands(folder)),
         Section("columns", "Columns of metrics.csv", _columns(metrics)),
-        Section("settings", "Settings", _settings(provenance)),
+        Section("settings", "Settings and provenance", _settings(provenance)),
     ]
     steps = int(max(metrics["step"][0])) + 1 if metrics else 0
     name = provenance.get("config", {}).get("name", "train")
@@ -170,11 +170,12 @@ def _columns(metrics: Metrics) -> str:
 
 
 def _settings(provenance: dict[str, Any]) -> str:
-    """Return the run's provenance, and every setting in a part that opens on a click."""
-    left_out = {"config", "metrics", "last_validation"}
+    """Return the run's provenance; settings and the fingerprints of the data open on a click."""
+    folded = {"config": "Every setting", "data": "Data and splits"}
+    left_out = {*folded, "metrics", "last_validation"}
     facts = {name: value for name, value in provenance.items() if name not in left_out}
-    config = provenance.get("config")
-    return (settings(facts) if facts else "") + (collapsible("Every setting", settings(config)) if config else "")
+    parts = [collapsible(title, settings(provenance[name])) for name, title in folded.items() if provenance.get(name)]
+    return (settings(facts) if facts else "") + "".join(parts)
 
 
 def _names(names: Sequence[str]) -> str:

@@ -84,7 +84,7 @@ def test_from_scenes_to_page_with_subjects(study_inputs: StudyInputs, tmp_path: 
     assert {d.name for d in drawn} == {
         "rsa-models", "rsa-matrices", "rsa-read-outs", "rsa-second-order", "rsa-subjects"
     }  # fmt: skip
-    assert "What is the geometry of r like?" in build_report(study, drawn).read_text()
+    assert "RDMs of r and of models" in build_report(study, drawn).read_text()
 
 
 @pytest.mark.parametrize(

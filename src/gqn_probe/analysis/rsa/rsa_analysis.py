@@ -212,7 +212,7 @@ def _notes(
     notes = [f"No model RDM of {', '.join(dict.fromkeys(names))}: {why}." for why, names in left_out.items()]
     if missing := [OUT[name] for name in nuisances if name not in there]:
         notes.append(f"Not partialled out: {join_words(missing)}, since a file of features does not have them.")
-    if not study_inputs.draws:
+    if not study_inputs.predicts_images:
         notes.append("A file of features has no untrained network as control.")
     return notes
 

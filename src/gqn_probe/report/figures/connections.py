@@ -29,7 +29,7 @@ PREDICTION = "added prediction error\n(RMSE, grey levels)"
 
 @study_section(
     "connections",
-    "How does the generator use r?",
+    "Gates, ablation and occlusion",
     "The generator draws an image in several steps of two recurrent (LSTM) cores: the generation core, and the "
     "inference core, which sees the image to be drawn. Three analyses: what drives the gates of the cores, what is "
     "lost without some of the channels of r, and what each context view contributes.",
@@ -148,9 +148,9 @@ def connections_occlusion(study: Study) -> Figure | None:
 
 @study_figure(
     "connections",
-    "What each context view contributes to the prediction of a query (last two pictures: true and predicted). Above "
-    "each view: the squared error added when it is left out (× 0.001, images 0 to 1), and the angle between its camera "
-    "and the query's. Framed: the view that contributes most.",
+    "What each context view contributes to a prediction (last two pictures: the true and the predicted view). Above "
+    "each context view: the squared error added when it is left out (× 0.001, images 0 to 1), and the angle between "
+    "its camera and that of the predicted view. Framed: the view that contributes most.",
 )
 def connections_views(study: Study) -> Figure | None:
     """Draw some contexts, with the error that leaving out each view adds."""
@@ -170,7 +170,7 @@ def connections_views(study: Study) -> Figure | None:
         ]
         for column, axes in enumerate(line):
             axes.imshow(np.moveaxis(pictures[column], 0, -1), interpolation="nearest")
-            axes.set_title([*titles, "query", "predicted"][column], fontsize=7.5)
+            axes.set_title([*titles, "true view", "predicted"][column], fontsize=7.5)
             axes.set(xticks=[], yticks=[])
             axes.grid(visible=False)
             most = column == int(found["change"][row].argmax())

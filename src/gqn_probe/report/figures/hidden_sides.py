@@ -18,9 +18,9 @@ from gqn_probe.report.study_results import Study
 
 @study_figure(
     "predictions",
-    "One image shows one side of the object. Left: a view from near its camera, where samples should agree (their "
-    "spread is black). Right: a view at a right angle to it, where they should differ about what was hidden. Last: the "
-    "same view from all images. Errors are RMSE in grey levels, 0 to 255.",
+    "One image shows one side of the object. Near view: from beside its camera, where samples should agree (their "
+    "spread is black). Side view: at a right angle to it, where they should differ about what was hidden. Last: the "
+    "side view from all images. Errors are RMSE in grey levels, 0 to 255.",
 )
 def hidden_sides(study: Study) -> Figure | None:
     """Draw a row for each object: the given image, then truth, prediction and spread from two sides."""
@@ -30,12 +30,12 @@ def hidden_sides(study: Study) -> Figure | None:
         return None
     least, most = data["counts"][0], data["counts"][-1]
     kinds = [("truth", None), ("mean", least), ("spread", least)]
-    columns = [(side, *kind) for side in ("same side", "from aside") for kind in kinds] + [("from aside", "mean", most)]
+    columns = [(side, *kind) for side in ("near view", "side view") for kind in kinds] + [("side view", "mean", most)]
     figure = style.new_figure(10.3, 0.5 + 1.5 * data["objects"])
     grid = figure.subplots(data["objects"], 1 + len(columns), squeeze=False)
     for thing, row in enumerate(grid):
         show_image(row[0], _tile(path.parent, data, f"{thing}-context", 0, max(data["counts"])))
-        places: dict[str, int] = dict(zip(("same side", "from aside"), near_and_side_cameras(data, thing), strict=True))
+        places: dict[str, int] = dict(zip(("near view", "side view"), near_and_side_cameras(data, thing), strict=True))
         for axes, column in zip(row[1:], columns, strict=True):
             _draw(axes, path.parent, data, thing, places[column[0]], *column[1:])
     images = f"{least} image{'s' * (least > 1)}"

@@ -14,10 +14,10 @@ from gqn_probe.report.study_results import Study
 SHOWN = (2, 4, 8, 15)  # the counts a strip shows, where the study has most of them
 ERRORS = {
     "sample_rmse": "predicted",
-    "shuffled_rmse": "predicted from another scene's r",
+    "shuffled_rmse": "from another scene's r",
     "nearest_rmse": "nearest context image",
     "mean_rmse": "mean image",
-    "rmse": "posterior (sees the view itself)",
+    "rmse": "posterior (sees the view)",
 }
 KINDS = {"truth": "true view", "sample": "predicted", "reconstruction": "posterior"}
 

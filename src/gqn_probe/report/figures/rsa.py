@@ -21,7 +21,7 @@ SHOWN = 12  # bars of candidates
 
 @study_section(
     "rsa",
-    "What is the geometry of r like?",
+    "RDMs of r and of models",
     "A representational dissimilarity matrix (RDM) holds the distance between every two scenes. Two representations "
     "are alike where their RDMs correlate. A model RDM is of one known property, such as shape; nuisances are RDMs of "
     "what is not the object's: camera positions, summed pixels, and r of blank images.",
