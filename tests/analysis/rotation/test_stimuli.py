@@ -62,9 +62,9 @@ def test_arms_are_cells():
     assert parse_arms("B 2, D 2, R 2, U 1").tolist() == cells
 
 
-@pytest.mark.parametrize(("text", "told"), [("B 2, X 2", "'X 2'"), ("B 2, D", "'D'"), ("R 3, L 1", "collide")])
-def test_arms_that_cannot_be_are_refused(text, told):
-    with pytest.raises(ValueError, match=told):
+@pytest.mark.parametrize(("text", "message"), [("B 2, X 2", "'X 2'"), ("B 2, D", "'D'"), ("R 3, L 1", "collide")])
+def test_arms_that_cannot_be_are_refused(text, message):
+    with pytest.raises(ValueError, match=message):
         parse_arms(text)
 
 

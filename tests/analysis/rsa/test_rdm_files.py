@@ -89,7 +89,7 @@ def test_matlab_version_7_3(tmp_path: Path):
 
 def test_matlab_array_under_a_name(tmp_path: Path):
     savemat(tmp_path / "92.mat", {"EVC_RDMs": SQUARES, "IT_RDMs": 2 * SQUARES})
-    with pytest.raises(ValueError, match=r"several: EVC_RDMs, IT_RDMs; name one by analysis\.key"):
+    with pytest.raises(ValueError, match=r"several RDMs: choose one of EVC_RDMs, IT_RDMs by analysis\.key"):
         read_rdms(tmp_path / "92.mat")
     np.testing.assert_allclose(read_rdms(tmp_path / "92.mat", "IT_RDMs").vectors[:, 0], 2 * VECTORS)
 
@@ -126,8 +126,8 @@ def test_csv_with_ids(tmp_path: Path):
     [
         (lambda m: m + np.triu(m), "not symmetric"),
         (lambda m: 2 - m, "on its diagonal, expected 0: are these similarities"),
-        (lambda m: np.where(m > 1, np.nan, m), "no numbers"),
-        (lambda m: m[:, :, :4], "10|square|not those of all pairs"),
+        (lambda m: np.where(m > 1, np.nan, m), "not finite"),
+        (lambda m: m[:, :, :4], "10|square|not all pairs"),
     ],
 )
 def test_what_is_no_rdm_is_refused(tmp_path: Path, change, message: str):
@@ -139,7 +139,7 @@ def test_what_is_no_rdm_is_refused(tmp_path: Path, change, message: str):
 def test_pickle_is_never_read(tmp_path: Path):
     (tmp_path / "rdms.pkl").write_bytes(pickle.dumps({"dissimilarities": VECTORS}))
     np.save(tmp_path / "objects.npy", np.array([{"RDM": 1}], dtype=object))
-    for name, message in (("rdms.pkl", "is a pickle"), ("objects.npy", "no array of numbers"), ("no.h5", "not there")):
+    for name, message in (("rdms.pkl", "is a pickle"), ("objects.npy", "no array of numbers"), ("no.h5", "does not exist")):
         with pytest.raises(ValueError, match=message):
             read_rdms(tmp_path / name)
 

@@ -75,7 +75,7 @@ def test_from_scenes_to_page_with_subjects(study_inputs: StudyInputs, tmp_path: 
     assert (best.input, best.control, best.count) == ("whole", "none", 3)
     bounds = {row.metric: row.value for row in subjects}
     assert bounds["ceiling_low"] - 0.03 < best.value < bounds["ceiling_high"]
-    assert any("predicts the RDMs of the subjects" in answer.text for answer in findings.answers)
+    assert any("with those of the subjects" in answer.text for answer in findings.answers)
     assert any("mirror" in note for note in findings.notes) or _rows(findings, "rdm_correlation", 3)["mirror"]
 
     write_findings(tmp_path, "rsa", findings, {})
