@@ -139,7 +139,11 @@ def test_what_is_no_rdm_is_refused(tmp_path: Path, change, message: str):
 def test_pickle_is_never_read(tmp_path: Path):
     (tmp_path / "rdms.pkl").write_bytes(pickle.dumps({"dissimilarities": VECTORS}))
     np.save(tmp_path / "objects.npy", np.array([{"RDM": 1}], dtype=object))
-    for name, message in (("rdms.pkl", "is a pickle"), ("objects.npy", "no array of numbers"), ("no.h5", "does not exist")):
+    for name, message in (
+        ("rdms.pkl", "is a pickle"),
+        ("objects.npy", "no array of numbers"),
+        ("no.h5", "does not exist"),
+    ):
         with pytest.raises(ValueError, match=message):
             read_rdms(tmp_path / name)
 
