@@ -125,21 +125,28 @@ def rebuild_report(folder: str | Path) -> None:
     for each in of_settings or [folder]:
         study = read_study(each)
         say(f"report: {build_report(study, draw_figures(study))}")
+    write_differences(Path(folder))
     if (page := compare_settings(Path(folder))) is not None:
         say(f"comparison: {page}")
 
 
+def write_differences(folder: Path) -> list[Difference]:
+    """Write ``differences.csv`` of a sweep over more than the context: each setting less the first, over objects."""
+    settings = read_settings(folder)
+    if len(settings) < 2:
+        return []
+    first, pairs = pairs_by_group(settings)
+    differences = list(object_differences(pairs, first))
+    write_rows(folder / "differences.csv", Difference, differences)
+    return differences
+
+
 def finish_sweep(cfg: DictConfig, folder: Path) -> None:
     """Compare the studies of a sweep over more than the context: one page, table and W&B run."""
-    settings = read_settings(folder)
-    differences: list[Difference] = []
-    if len(settings) > 1:
-        first, pairs = pairs_by_group(settings)
-        differences = list(object_differences(pairs, first))
-        write_rows(folder / "differences.csv", Difference, differences)
+    differences = write_differences(folder)
     page = compare_settings(folder)
     if page is None:
         return
     say(f"comparison: {page}")
     with open_loggers(cfg, folder, job_type="sweep", name="comparison") as loggers:
-        log_results.log_comparison(loggers, settings, differences, folder / "figures" / "compare.png")
+        log_results.log_comparison(loggers, read_settings(folder), differences, folder / "figures" / "compare.png")

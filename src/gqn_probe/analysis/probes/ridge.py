@@ -109,9 +109,8 @@ class KernelRidge:
         own = rows[train]
         self.row_means, mean = own.mean(dim=0), own.mean()
         own = own - self.row_means - self.row_means[:, None] + mean
-        self.rows = (
-            rows - rows.mean(dim=1, keepdim=True) - self.row_means + mean
-        )  # all rows, centred on the training rows
+        # all rows, centred on the training rows
+        self.rows = rows - rows.mean(dim=1, keepdim=True) - self.row_means + mean
         self.variances, self.axes = torch.linalg.eigh(own)
         self.variances = self.variances.clamp(min=0)
         self.scale = float(self.variances.mean())

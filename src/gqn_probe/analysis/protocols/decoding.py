@@ -255,6 +255,7 @@ class KernelCache:
     def __init__(self, inputs: ProbeInputs, source: Source, column: int, *, streams: bool = False) -> None:
         self.inputs, self.source, self.column, self.streams = inputs, source, column, streams
         self.linear: dict[int | None, Tensor] = {}
+        self.gaussian: dict[int | None, list[Tensor]] = {}
 
     def encoder(self, seed: int) -> int | None:
         """Return the untrained encoder of a seed; None for the trained network."""
@@ -276,7 +277,9 @@ class KernelCache:
         linear = self.linear[encoder]
         if self.streams:
             return PrimalRidge(linear, train, settings.strengths).predict(values, blocks)
-        kernels = [linear] if probe == LINEAR else [gaussian_kernel(linear, width) for width in settings.widths]
+        if probe != LINEAR and encoder not in self.gaussian:
+            self.gaussian[encoder] = [gaussian_kernel(linear, width) for width in settings.widths]
+        kernels = [linear] if probe == LINEAR else self.gaussian[encoder]
         fits = [KernelRidge(kernel, train, settings.strengths).predict(values, blocks) for kernel in kernels]
         best = torch.stack([fit.errors for fit in fits]).argmin(dim=0).tolist()
         spans = [slice(block.start, block.stop) for block in blocks]
