@@ -29,6 +29,7 @@ LARGEST_FILM = 4_000_000  # bytes of the orbit film that the page takes in
 COLUMNS = {
     r"epoch|step": "progress of training; a step is one update of the weights",
     r".*/(sample)/.*": "prediction of held-out views: samples from the context and the camera alone (the prior)",
+    r".*/(mean_of_samples)/.*": "the mean of several such samples",
     r".*/(shuffled)/.*": "the same from another scene's context: the error of ignoring the context",
     r".*/(other_camera)/.*": "the same for another camera: the error of ignoring the camera",
     r".*/(nearest_view)/.*": "the context view with the nearest camera, taken as prediction",
@@ -49,8 +50,8 @@ COLUMNS = {
     r".*_per_second": "speed of training, without validation",
 }
 ENDINGS = (
-    "Last parts of names: rmse in grey levels (0 to 255), mse of images from 0 to 1, psnr in decibels, ssim from 0 to "
-    "1; object_ is over the object's pixels alone; context_K is from K context images."
+    "Last parts of names: rmse and spread (of samples) in grey levels (0 to 255), mse of images from 0 to 1, psnr in "
+    "decibels, ssim and iou (of silhouettes) from 0 to 1; object_ is over the object's pixels alone; context_K is from K context images."
 )
 COLUMNS_OF_PICTURES = (
     "A row for each object. From the left: one of its context images, the true view, predictions from more and more "

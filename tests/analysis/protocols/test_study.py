@@ -97,7 +97,10 @@ def test_a_study_takes_only_what_belongs_to_it(
     ]
     summary = json.loads((run_study(study_inputs, quick, jobs, tmp_path / "study") / "summary.json").read_text())
     assert (summary["counts"], summary["failed"], summary["left_out"]) == ([2, 3], [], ["4", "5"])
-    assert f"{tmp_path / '4'} is left out of the study: its data differ; run it again" in caplog.messages
+    assert (
+        f"{tmp_path / '4'} is left out of the study, because it was made with other data; run it again"
+        in caplog.messages
+    )
     with pytest.raises(ValueError, match="none of the 2 jobs is of these weights, data and settings"):
         run_study(study_inputs, replace(quick, seed=9), jobs[:2], tmp_path / "none")
 

@@ -86,7 +86,11 @@ def find_jobs(folders: Sequence[Path], metadata: Metadata) -> Jobs:
         raise ValueError(f"none of the {len(folders)} jobs left a result; see the first error above")
     for folder, known in found.items():
         if others := [name for name, value in metadata.items() if known.get(name) != value]:
-            log.warning("%s is left out of the study: its %s differ; run it again", folder, ", ".join(others))
+            log.warning(
+                "%s is left out of the study, because it was made with other %s; run it again",
+                folder,
+                " and ".join(others),
+            )
     own = {folder: known for folder, known in found.items() if metadata.items() <= known.items()}
     if not own:
         raise ValueError(f"none of the {len(folders)} jobs is of these weights, data and settings: run them again")
