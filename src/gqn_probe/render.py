@@ -75,7 +75,7 @@ def render(cfg: DictConfig) -> None:
     write_csv(folder / "cameras.csv", ("x", "y", "z", "yaw", "pitch"), path.tolist())
     write_provenance(folder, cfg, device=device)
     log.info("%d pictures of each: %s", len(path), "; ".join(columns))
-    log.info("%s", folder)
+    log.info("output folder: %s", folder)
 
 
 def _check(cfg: DictConfig) -> None:
