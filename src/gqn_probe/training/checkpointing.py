@@ -9,7 +9,7 @@ from typing import Any
 
 import pytorch_lightning as L
 import torch
-from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from gqn_probe.atomic_io import atomic_write
@@ -52,7 +52,11 @@ class LastCheckpoint(Checkpoint):
         if states.get(self.state_key, {}).get("early"):
             # Lightning counts the step before it only where it would validate again, and logs the next one as the last.
             checkpoint["loops"]["fit_loop"]["epoch_loop.state_dict"]["_batches_that_stepped"] += 1
-        checkpoint["callbacks"] = {name: state for name, state in states.items() if not name.startswith("Timer")}
+        kept = {name: state for name, state in states.items() if not name.startswith("Timer")}
+        for callback in trainer.checkpoint_callbacks:
+            if isinstance(callback, ModelCheckpoint) and callback.dirpath and callback.state_key in kept:
+                kept[callback.state_key] = _moved(kept[callback.state_key], Path(callback.dirpath))
+        checkpoint["callbacks"] = kept
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if threading.current_thread() is threading.main_thread():
@@ -114,3 +118,15 @@ class LastCheckpoint(Checkpoint):
         done, run = trainer.global_step, self.path.parent.parent
         log.info("stopped by %s after step %d; to continue: python train.py resume=%s", number.name, done, run)
         raise SystemExit(128 + number)
+
+
+def _moved(state: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the state of a ModelCheckpoint for its files in ``folder``, where a run was moved or copied to.
+
+    Lightning would forget the best score, and delete a file of the old folder at the next better one.
+    """
+    paths = {
+        name: path and str(folder / Path(path).name) for name, path in state.items() if name.endswith("model_path")
+    }
+    best = {str(folder / Path(path).name): score for path, score in state["best_k_models"].items()}
+    return {**state, **paths, "best_k_models": best, "dirpath": str(folder)}

@@ -52,9 +52,7 @@ def best_checkpoint(trainer: L.Trainer) -> Path | None:
     """The one that the run kept by a score, in this sitting or an earlier one; another run's may lie beside it."""
     for callback in trainer.checkpoint_callbacks:
         if isinstance(callback, ModelCheckpoint) and callback.monitor and callback.best_model_path:
-            kept = Path(callback.best_model_path)
-            moved = Path(callback.dirpath or "", kept.name)  # with the run's folder, since an earlier sitting
-            return moved if moved.exists() else kept
+            return Path(callback.best_model_path)
     return None
 
 
