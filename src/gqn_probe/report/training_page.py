@@ -51,8 +51,8 @@ COLUMNS = {
 }
 ENDINGS = (
     "Last parts of names: rmse and spread (of samples) in grey levels (0 to 255), mse of images from 0 to 1, psnr in "
-    "decibels, ssim and iou (of silhouettes) from 0 to 1; object_ is over the object's pixels alone; context_K is from K "
-    "context images."
+    "decibels, ssim and iou (of silhouettes) from 0 to 1; object_ is over the object's pixels alone; context_K is from "
+    "K context images."
 )
 COLUMNS_OF_PICTURES = (
     "A row for each object. From the left: one of its context images, the true view, predictions from more and more "
