@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.table import Column
 from rich.text import Text
 
 log = logging.getLogger(__name__)
@@ -36,9 +37,9 @@ class Rate(ProgressColumn):
 DISPLAY = Progress(
     TextColumn("{task.description}"),
     BarColumn(),
-    MofNCompleteColumn(),
-    Rate(),
-    TimeRemainingColumn(),
+    MofNCompleteColumn(table_column=Column(no_wrap=True)),  # the bar alone gives way on a narrow terminal
+    Rate(table_column=Column(no_wrap=True)),
+    TimeRemainingColumn(table_column=Column(no_wrap=True)),
     TextColumn("{task.fields[note]}"),
     console=Console(stderr=True),
     redirect_stdout=sys.stdout.isatty(),  # else what is printed belongs into a file

@@ -134,7 +134,7 @@ class TrainingProgress(L.Callback):
             self.shown = time.monotonic()
             values = ((name, pl_module.logged.get(key)) for name, key in (("loss", "loss"), ("KL", "kl")))
             shown = [f"{name} {float(value):.4g}" for name, value in values if value is not None]
-            self.bar.note = ", ".join(filter(None, [*shown, self.held_out]))
+            self.bar.note = ", ".join(filter(None, [self.held_out, *shown]))
         self.bar(trainer.global_step - self.bar.done)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -157,4 +157,4 @@ class TrainingProgress(L.Callback):
             numbers = ", ".join(f"{label} {values[key]:.3g}" for label, key in shown.items() if key in values)
             log.info("step %d, %.0f s: %s", trainer.global_step, time.monotonic() - self.started, numbers)
             if "val/sample/rmse" in values:
-                self.held_out = f"held-out sample RMSE {values['val/sample/rmse']:.3g}"
+                self.held_out = f"RMSE {values['val/sample/rmse']:.3g}"
