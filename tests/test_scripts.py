@@ -185,7 +185,7 @@ def test_a_report_is_rebuilt_from_result_files_alone(study):
         (["logger.wandb=flase"], "error: logger.wandb=flase must be true or false"),
         (["seed=abc"], "error: seed=abc must be a whole number, 0 or more"),
         (["context=3", "cache=/dev/null"], "error: /dev/null/"),
-        (["-m", "report=7"], "error: report= makes figures and report again, once: leave -m out"),
+        (["-m", "report=7"], "error: report= draws one report again: leave -m out"),
         (["checkpoint=nowhere.ckpt"], "error: no checkpoint at nowhere.ckpt: "),
         ([f"checkpoint={ROOT / 'README.md'}"], "error: "),
         (["probe.controls=[nrm]"], "error: no control nrm; did you mean norm? there are "),

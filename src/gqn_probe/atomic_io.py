@@ -1,4 +1,4 @@
-"""Atomic file writing: each file is written under a temporary name and renamed when it is complete."""
+"""Atomic file writing: a file is written under a temporary name and renamed once it is complete."""
 
 import csv
 import errno
@@ -11,10 +11,8 @@ from typing import Any
 
 import numpy as np
 
-LITTLE = 2**20  # bytes of free space that no checkpoint fits into
-BLOCK = (
-    2**16
-)  # bytes written at a time: one long write makes large pages, each of which counts whole where it is mapped
+LITTLE = 2**20  # bytes of free space below which a disk counts as full
+BLOCK = 2**16  # bytes written at a time: a long write makes large pages, which count whole when the file is mapped
 
 
 @contextmanager
@@ -22,9 +20,11 @@ def atomic_write(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the same folder; rename it to ``path`` on success, delete it on error.
 
     Raises:
-        OSError: naming the folder, where it has no space left, whatever the writer made of that.
+        OSError: the disk is full; names the folder, whatever the writer raised.
     """
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.draft{path.suffix}")  # many writers go by the suffix
+    temporary = path.with_name(
+        f".{path.stem}.{os.getpid()}.draft{path.suffix}"
+    )  # many writers choose the format by the suffix
     try:
         yield temporary
         temporary.replace(path)
@@ -37,10 +37,10 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 def reserve(path: Path, size: int) -> None:
-    """Take the space of a file of ``size`` bytes: writing to a mapped file that has none kills the process.
+    """Allocate ``size`` bytes on disk for a file, since writing to a mapped file on a full disk kills the process.
 
     Raises:
-        OSError: naming the folder, where there is not so much space.
+        OSError: there is not enough space; names the folder.
     """
     with path.open("ab") as file:
         try:
@@ -56,7 +56,7 @@ def reserve(path: Path, size: int) -> None:
 
 
 def _is_full(folder: Path, error: Exception) -> bool:
-    """Whether a writer failed for want of space; torch does not say so."""
+    """Return True if a writer failed because the disk is full, which torch does not report as such."""
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno in (errno.ENOSPC, errno.EDQUOT)
     return isinstance(error, RuntimeError) and folder.is_dir() and shutil.disk_usage(folder).free < LITTLE

@@ -1,4 +1,4 @@
-"""The notation for context counts: ``7``, ``2..15``, ``2..14..3``, ``[2,5,9]``, ``2,5,9`` and ``range(2,16)``."""
+"""Parser of context counts: ``7``, ``2..15``, ``2..14..3``, ``[2,5,9]``, ``2,5,9`` and ``range(2,16)``."""
 
 import re
 from collections.abc import Sequence
@@ -9,10 +9,10 @@ REMEDY = "write a count such as 7, an inclusive range such as 2..15 or 2..14..3,
 
 
 def parse_counts(value: int | str | Sequence[int | str]) -> list[int]:
-    """The counts that ``value`` names, in its order; ``a..b`` includes both ends.
+    """Return the counts of ``value`` in its order; ``a..b`` includes both ends.
 
     Raises:
-        ValueError: the value names no counts, a count twice, or a count below 1.
+        ValueError: the value is not in the notation, has no count, a count below 1, or a count twice.
     """
     if isinstance(value, str):
         text = value.strip().strip("'\"")

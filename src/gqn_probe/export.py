@@ -1,4 +1,4 @@
-"""Representations and features for other programs: ``python -m gqn_probe.export FOLDER --to mat h5 npy parquet``.
+"""Export representations and features to other programs: ``python -m gqn_probe.export FOLDER --to mat h5 npy parquet``.
 
 ``FOLDER`` is what ``probe.py`` wrote, whose r at each count is exported with the views that it was formed of; or a
 folder of features, ``outputs/cache/features/KEY``, whose arrays are by scene and view.
@@ -19,7 +19,7 @@ LARGEST_MAT = 2**31 - 1  # bytes of an array in a MAT-file of version 5
 
 
 def collect(folder: Path) -> dict[str, np.ndarray]:
-    """The arrays that a folder holds: of a study, or of features.
+    """Return the arrays in a folder of a study or of features.
 
     Returns:
         Of a study ``counts`` (k), ``representation`` (s k d), averaged over positions, and ``views`` (s k v), whether r
@@ -46,7 +46,7 @@ def collect(folder: Path) -> dict[str, np.ndarray]:
 
 
 def write_npy(arrays: Arrays, stem: Path) -> list[Path]:
-    """A ``STEM_NAME.npy`` an array: NumPy, and readers in R, Julia and MATLAB."""
+    """Write ``STEM_NAME.npy`` for each array, for NumPy and the readers of R, Julia and MATLAB."""
     written = []
     for name, array in arrays.items():
         path = stem.with_name(f"{stem.name}_{name}.npy")
@@ -57,10 +57,10 @@ def write_npy(arrays: Arrays, stem: Path) -> list[Path]:
 
 
 def write_mat(arrays: Arrays, stem: Path) -> list[Path]:
-    """``STEM.mat``, version 5, which MATLAB and Octave load; dots in names become underscores.
+    """Write ``STEM.mat``, version 5, for MATLAB and Octave; dots in names become underscores.
 
     Raises:
-        ValueError: an array has more bytes than the format can hold.
+        ValueError: an array is too large for the format.
     """
     from scipy.io import savemat
 
@@ -76,7 +76,7 @@ def write_mat(arrays: Arrays, stem: Path) -> list[Path]:
 
 
 def write_h5(arrays: Arrays, stem: Path) -> list[Path]:
-    """``STEM.h5``, a data set an array; MATLAB's ``h5read`` shows axes in the opposite order."""
+    """Write ``STEM.h5``, one data set for each array; MATLAB's ``h5read`` returns axes in the opposite order."""
     import h5py
 
     path = stem.with_suffix(".h5")
@@ -87,7 +87,7 @@ def write_h5(arrays: Arrays, stem: Path) -> list[Path]:
 
 
 def write_parquet(arrays: Arrays, stem: Path) -> list[Path]:
-    """``STEM.parquet``, a row a scene and count or view, for pandas, R's arrow and Hugging Face's ``datasets``."""
+    """Write ``STEM.parquet``, one row for each scene and count or view, for pandas, R and Hugging Face ``datasets``."""
     import pyarrow  # pyright: ignore[reportMissingImports]  (of an extra)
     from pyarrow import parquet  # pyright: ignore[reportMissingImports]
 
@@ -114,14 +114,14 @@ FORMATS: dict[str, Callable[[Arrays, Path], list[Path]]] = {
     "h5": write_h5,
     "parquet": write_parquet,
 }
-EXTRAS = {"h5py": "hdf5", "pyarrow": "parquet"}  # of pip install gqn-probe[...]
+EXTRAS = {"h5py": "hdf5", "pyarrow": "parquet"}  # in pip install gqn-probe[...]
 
 
 def export(folder: Path, formats: Sequence[str], out: Path | None = None) -> list[Path]:
-    """Write the folder's arrays in each of the formats; the files, which lie in ``FOLDER/export`` unless told.
+    """Write the folder's arrays in each of the formats and return the files, by default in ``FOLDER/export``.
 
     Raises:
-        ValueError: there is nothing to export, a format's library is not installed, or a format cannot hold it.
+        ValueError: there is nothing to export, a library is not installed, or an array is too large for a format.
     """
     arrays = collect(folder)
     out = folder / "export" if out is None else out
@@ -138,13 +138,13 @@ def export(folder: Path, formats: Sequence[str], out: Path | None = None) -> lis
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Export the folder named; exit with one line where that cannot be done."""
+    """Export the folder of the command line; exit with a one-line error."""
     parser = argparse.ArgumentParser(
         prog="python -m gqn_probe.export", description="Write representations or features for other programs."
     )
     parser.add_argument("folder", type=Path, help="what probe.py wrote, or outputs/cache/features/KEY")
     parser.add_argument("--to", nargs="+", choices=[*FORMATS], required=True, help="formats to write")
-    parser.add_argument("--out", type=Path, help="where to write them; FOLDER/export unless told")
+    parser.add_argument("--out", type=Path, help="where to write them (default: FOLDER/export)")
     given = parser.parse_args(arguments)
     try:
         for path in export(given.folder, given.to, given.out):

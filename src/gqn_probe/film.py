@@ -1,4 +1,4 @@
-"""Films and sheets of pictures: animated WebP and GIF by Pillow, MP4 by ffmpeg, of the path or of imageio-ffmpeg."""
+"""Animations (WebP and GIF by Pillow, MP4 by ffmpeg), labelled columns and contact sheets of pictures."""
 
 import shutil
 import subprocess
@@ -13,25 +13,21 @@ from gqn_probe.atomic_io import atomic_write
 from gqn_probe.choices import check_choice
 
 FORMATS = ("webp", "gif", "mp4")
-QUALITIES = (90, 80, 70, 60, 50, 40, 30, 20)  # of WebP, tried in turn until a film is small enough
-LETTERS = (13, 22)  # pixels of the least and the largest letters over a column
+QUALITIES = (90, 80, 70, 60, 50, 40, 30, 20)  # of WebP, tried in turn until a film is below its size limit
+LETTERS = (13, 22)  # pixels: smallest and largest font of column titles
 
 Picture = UInt8[np.ndarray, "_ _ 3"]  # of any size
 
 
 def check_format(name: str) -> None:
-    """Refuse a format that is not known, or that nothing here can write.
-
-    Raises:
-        ValueError: says what to use.
-    """
+    """Raise ValueError if a format is unknown, or is mp4 and there is no ffmpeg."""
     check_choice("film", name, FORMATS)
     if name == "mp4" and find_ffmpeg() is None:
         raise ValueError('film=mp4 needs ffmpeg: pip install "gqn-probe[mp4]", or use film=webp or film=gif')
 
 
 def find_ffmpeg() -> str | None:
-    """The program on the path, or that of the extra; None where there is neither."""
+    """Return the path of ffmpeg, of the system or of imageio-ffmpeg, or None."""
     if (found := shutil.which("ffmpeg")) is not None:
         return found
     try:
@@ -44,14 +40,14 @@ def find_ffmpeg() -> str | None:
 def save_film(
     pictures: Sequence[Picture], path: Path, *, milliseconds: int | list[int] = 120, megabytes: float | None = None
 ) -> None:
-    """Write pictures of one size as an endless animation, in the format that the path's suffix names.
+    """Write pictures of one size as a looping animation, in the format of the path's suffix.
 
     Args:
-        milliseconds: how long each picture is shown, or all alike.
-        megabytes: at most, where given; only WebP's quality can be lowered for it.
+        milliseconds: duration of each picture, or of all.
+        megabytes: size limit; the quality of WebP is lowered until the file fits.
 
     Raises:
-        ValueError: the film is larger at any quality, or cannot be written here.
+        ValueError: the film exceeds the limit at the lowest quality, or the format cannot be written.
     """
     check_format(path.suffix[1:])
     with atomic_write(path) as draft:
@@ -72,7 +68,7 @@ def save_film(
 
 
 def _save_mp4(pictures: Sequence[Picture], path: Path, milliseconds: int | list[int]) -> None:
-    """By ffmpeg; sides are cut to even lengths, which H.264 asks for."""
+    """Write H.264 by ffmpeg; sides are cropped to even lengths, which it requires."""
     rate = 1000 / (milliseconds if isinstance(milliseconds, int) else sum(milliseconds) / len(milliseconds))
     height, width = (length // 2 * 2 for length in pictures[0].shape[:2])
     raw = b"".join(np.ascontiguousarray(picture[:height, :width]).tobytes() for picture in pictures)
@@ -86,12 +82,12 @@ def _save_mp4(pictures: Sequence[Picture], path: Path, milliseconds: int | list[
 
 
 def enlarged(picture: Picture, times: int) -> Picture:
-    """Each pixel as a square of ``times`` pixels."""
+    """Return a picture with each pixel repeated to a square of ``times`` pixels."""
     return picture.repeat(times, axis=0).repeat(times, axis=1)
 
 
 def labelled(columns: Mapping[str, Picture]) -> Picture:
-    """Pictures of one height side by side, each under its name, in letters as large as the columns are wide."""
+    """Return pictures of one height side by side, each under its name, in a font that fits the columns."""
     widths = [column.shape[1] for column in columns.values()]
     letters = int(min(max(min(widths) / 6, LETTERS[0]), LETTERS[1]))
     picture = Image.fromarray(np.concatenate([*columns.values()], axis=1))
@@ -109,7 +105,7 @@ def labelled(columns: Mapping[str, Picture]) -> Picture:
 
 
 def contact_sheet(pictures: Sequence[Picture], columns: int, gap: int = 4) -> Picture:
-    """All pictures on one page, in rows of ``columns``, on white."""
+    """Return all pictures in one, in rows of ``columns``, on white."""
     height, width = pictures[0].shape[:2]
     rows = -(-len(pictures) // columns)
     sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, np.uint8)

@@ -1,6 +1,6 @@
-"""Unpickle without executing anything: each name that a file asks for is answered by a stand-in, or refused.
+"""Unpickle without executing code: each name in a file is replaced by a stand-in or refused.
 
-A pickle can call any function, and make the unpickler take memory that the file is not worth.
+A pickle can call any function, and expand to far more memory than its size.
 """
 
 import pickle
@@ -11,33 +11,33 @@ import zlib
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-MAGIC = 0x1950A86A20F9469CFC6C  # opens torch.save's format before version 1.6
-MOST_OPCODES = 200_000  # of a small pickle; a scene takes some fifty, an Adam-trained tensor a hundred
-BYTES_AN_OPCODE = 64  # in large files, most of which are numbers
-ARGUMENTS_A_BYTE = 10  # of a file, which a pickle can name again and again
-NOT_OF_DATA = {  # opcodes that no writer of data uses, or whose objects are hashed
+MAGIC = 0x1950A86A20F9469CFC6C  # first value of torch.save's format before version 1.6
+MOST_OPCODES = 200_000  # in a small pickle; a scene takes about fifty, a tensor with Adam's state a hundred
+BYTES_AN_OPCODE = 64  # in large files, which are mostly numbers
+ARGUMENTS_A_BYTE = 10  # limit for values that a pickle refers to repeatedly
+NOT_OF_DATA = {  # opcodes that no writer of data uses, or that hash objects
     *("DUP", "INST", "OBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4", "NEXT_BUFFER", "READONLY_BUFFER"),
     *("EMPTY_SET", "ADDITEMS", "FROZENSET"),
 }
-DAMAGE = (  # what readers of damaged and hostile files raise, beside ValueError
+DAMAGE = (  # exceptions that readers of damaged or hostile files raise, beside ValueError
     *(OSError, EOFError, RuntimeError, zlib.error, struct.error),
     *(zipfile.BadZipFile, NotImplementedError),  # the latter for a zip of another version
     *(pickle.UnpicklingError, LookupError, MemoryError, ArithmeticError),
     *(TypeError, AttributeError, AssertionError),
 )
-StandIn = Callable[[str, str], Any]  # answers a module and a name in it
-Storage = Callable[[Any], Any]  # answers the persistent ids by which torch.save names the numbers of tensors
+StandIn = Callable[[str, str], Any]  # returns the stand-in for a module and a name in it
+Storage = Callable[[Any], Any]  # returns the storage for a persistent id of torch.save
 
 
 InPython: Any = getattr(pickle, "_Unpickler")  # noqa: B009 - the standard library's own, which no stub describes
 
 
 class _Unpickler(InPython):
-    """Knows the stand-ins and nothing else; in Python, where opcodes can be changed.
+    """Unpickler restricted to stand-ins; the Python one, whose opcodes can be overridden.
 
-    A hundred bytes can name a tuple of 2^60 numbers, which as a key takes for ever to hash; so keys are words and
-    numbers. A few more give a function the same long argument again and again; so arguments are counted. And state
-    is given to instances of stand-ins alone, not to the stand-ins themselves, which other files will meet.
+    A hundred bytes can describe a tuple of 2^60 numbers, which takes for ever to hash as a key: keys must be strings or
+    numbers. A few more pass the same long argument repeatedly: arguments are counted. State is set on instances of
+    stand-ins only, never on the stand-ins, which are shared between files.
     """
 
     dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(InPython.dispatch)
@@ -53,12 +53,12 @@ class _Unpickler(InPython):
         return self.storage(self.counted(pid))
 
     def counted(self, arguments: Any) -> Any:
-        """The same arguments, one by one and what is in them."""
+        """Return the arguments after counting them and their elements; ValueError above the limit."""
         if isinstance(arguments, tuple | list):
             self.arguments -= len(arguments)
             self.arguments -= sum(len(each) for each in arguments if isinstance(each, tuple | list | str))
         if self.arguments < 0:
-            raise ValueError("it asks for the same thing again and again")
+            raise ValueError("it refers to the same values too often")
         return arguments
 
     def call(self) -> None:
@@ -100,14 +100,14 @@ class _Unpickler(InPython):
 
 
 def load_inert(file: Any, size: int, stand_in: StandIn, storage: Storage) -> Any:
-    """The next object of a file, after a look at its opcodes.
+    """Return the next object of a binary file, after a check of its opcodes.
 
     Args:
-        file: bytes, at any place.
-        size: bytes of the file, which what it asks for is compared with.
+        file: a binary file, at any position.
+        size: size of the file in bytes, which limits what it may expand to.
 
     Raises:
-        ValueError, or one of ``DAMAGE``: it is no pickle, is damaged, or asks for more than it is worth.
+        ValueError, or one of ``DAMAGE``: it is not a pickle of data, is damaged, or expands beyond the limit.
     """
     start, most = file.tell(), MOST_OPCODES + size // BYTES_AN_OPCODE
     try:
@@ -123,9 +123,5 @@ def load_inert(file: Any, size: int, stand_in: StandIn, storage: Storage) -> Any
 
 
 def refuse_name(module: str, name: str) -> None:
-    """Refuse what is no data.
-
-    Raises:
-        ValueError: naming it.
-    """
-    raise ValueError(f"it asks for {module}.{name}, which is not data: do not trust this file")
+    """Raise ValueError for a name that is not data."""
+    raise ValueError(f"it refers to {module}.{name}, which is not data: do not trust this file")

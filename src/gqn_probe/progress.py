@@ -1,4 +1,4 @@
-"""Progress on a terminal and in logs: bars on one display, a line a minute elsewhere, messages that break no bar."""
+"""Progress bars on a terminal, a log line each minute elsewhere, and a log handler that does not break the bars."""
 
 import logging
 import sys
@@ -16,19 +16,19 @@ LINE_EVERY = 60.0  # seconds
 
 
 class ConsoleHandler(logging.Handler):
-    """Writes messages to stdout, warnings and errors to stderr, as these are at the time: bars replace them."""
+    """Log handler to the current stdout, or stderr for warnings and errors; bars replace both streams."""
 
     def emit(self, record: logging.LogRecord) -> None:
         stream = sys.stderr if record.levelno >= logging.WARNING else sys.stdout
         try:
             stream.write(self.format(record) + "\n")
             stream.flush()
-        except OSError:  # nobody reads any more
+        except OSError:  # the reading end of a pipe was closed
             self.handleError(record)
 
 
 class Rate(ProgressColumn):
-    """Units a second."""
+    """Column of the speed in units per second."""
 
     def render(self, task: Task) -> Text:
         return Text(f"{task.speed:,.3g} {task.fields['unit']}/s" if task.speed else "", style="progress.data.speed")
@@ -42,17 +42,17 @@ DISPLAY = Progress(
     TimeRemainingColumn(table_column=Column(no_wrap=True)),
     TextColumn("{task.fields[note]}"),
     console=Console(stderr=True),
-    redirect_stdout=sys.stdout.isatty(),  # else what is printed belongs into a file
+    redirect_stdout=sys.stdout.isatty(),  # otherwise printed lines belong to a file
     transient=True,
 )
 
 
 class Bar:
-    """Progress through units of work: call it with how many more are done."""
+    """Progress through units of work; call it with the number of further units done."""
 
     def __init__(self, what: str, total: int | None, unit: str, done: int) -> None:
         self.what, self.total, self.unit, self.done, self.first = what, total, unit, done, done
-        self.note = ""  # what to show beside it
+        self.note = ""  # text beside the bar
         self.started = self.told = time.monotonic()
         self.task = None
         if DISPLAY.console.is_terminal:
@@ -78,7 +78,7 @@ class Bar:
         return f"{line}; {self.note}" if self.note else line
 
     def close(self) -> None:
-        """Take the bar off the display, which ends with the last."""
+        """Remove the bar; the display stops with the last one."""
         if self.task is not None:
             DISPLAY.remove_task(self.task)
             if not DISPLAY.tasks:
@@ -87,11 +87,11 @@ class Bar:
 
 @contextmanager
 def progress(what: str, total: int | None, unit: str, done: int = 0) -> Iterator[Bar]:
-    """Show progress through ``total`` units of ``what`` while the block runs: a bar, or off a terminal a line a minute.
+    """Show progress through the units of ``what`` while the block runs, and yield the ``Bar`` to advance.
 
     Args:
-        total: None where it is not known.
-        done: units that were done before.
+        total: number of units; None if unknown.
+        done: units completed before.
     """
     bar = Bar(what, total, unit, done)
     try:

@@ -1,7 +1,7 @@
-"""The README's picture: objects that become sharper and more certain with every image, and where r holds them.
+"""Animation of the README: predictions, their uncertainty and decoded cubes of objects, from 1 to 15 images.
 
-``python -m gqn_probe.readme_picture OUT.webp [SETTING=VALUE ...]`` with the settings of ``probe.py``, and ``shown=0,4``
-for other objects. They are of the test split, and held out from the fit of the read-out that the cubes show.
+``python -m gqn_probe.readme_picture OUT.webp [SETTING=VALUE ...]`` with the settings of ``probe.py``;
+``shown=0,4`` chooses other objects. They are of the test split, and held out from the fit of the decoder of cubes.
 """
 
 import sys
@@ -35,8 +35,8 @@ from gqn_probe.training.novel_views import find_renderer, predicted_views, true_
 from gqn_probe.types import to_unit
 
 CONF = Path(__file__).parents[2] / "conf"
-OBJECTS = "probe.objects=600"  # of which the read-out of cubes is fitted on four in five
-SHOWN = (1, 2, 5)  # of the held-out objects
+OBJECTS = "probe.objects=600"  # four in five of which the decoder of cubes is fitted on
+SHOWN = (1, 2, 5)  # indices of held-out objects
 FRAMES = {1: 8, 2: 6, 3: 5, 4: 4, 5: 4, 6: 3, 7: 3, 8: 3, 9: 2, 10: 2, 11: 2, 12: 2, 13: 2, 14: 2, 15: 14}
 SAMPLES = 8
 ELEVATION = 25.0  # of the camera, in degrees
@@ -47,7 +47,7 @@ TITLES = ("images given", "truth", "predicted", "where it is unsure", "where r h
 
 
 class Frame(NamedTuple):
-    """The parts of one picture of the film, for one object."""
+    """Panels of one object in one picture of the film."""
 
     count: int  # pyright: ignore[reportIncompatibleMethodOverride]
     context: UInt8[np.ndarray, "H W 3"]  # the images given, as a mosaic
@@ -60,7 +60,7 @@ class Frame(NamedTuple):
 
 
 class Film(NamedTuple):
-    """All that is drawn: a list of pictures an object, the cameras' azimuths, and the cells of space."""
+    """Frames of each object, azimuth of the camera in each frame, and cells of space."""
 
     objects: list[list[Frame]]
     azimuths: list[float]
@@ -68,14 +68,14 @@ class Film(NamedTuple):
 
 
 def make_picture(overrides: Sequence[str], path: Path, shown: Sequence[int] = SHOWN) -> Path:
-    """Write the film to ``path``; the path.
+    """Write the film to ``path`` and return the path.
 
     Args:
         overrides: settings of ``probe.py``.
-        shown: places among the held-out objects.
+        shown: indices of held-out objects.
 
     Raises:
-        ValueError: a setting cannot be meant, or the film is too large.
+        ValueError: a setting is not valid, or the film is too large.
     """
     with initialize_config_dir(str(CONF), version_base="1.3"):
         cfg = compose("probe", hydra_arguments([OBJECTS, *overrides]))
@@ -83,8 +83,8 @@ def make_picture(overrides: Sequence[str], path: Path, shown: Sequence[int] = SH
     settings = job.instantiate(cfg.probe)
     inputs = open_study_inputs(cfg, settings.objects)
     found = decode_voxels({"r": inputs}, list(FRAMES), strengths=settings.strengths, seed=settings.seed)
-    film = imagine(inputs, job.instantiate(cfg.data), found, shown, seed=settings.seed)
-    pictures = draw(film)
+    film = predict_film(inputs, job.instantiate(cfg.data), found, shown, seed=settings.seed)
+    pictures = draw_film(film)
     save_film(
         pictures, path, milliseconds=[MILLISECONDS] * (len(pictures) - 1) + [10 * MILLISECONDS], megabytes=MEGABYTES
     )
@@ -92,8 +92,10 @@ def make_picture(overrides: Sequence[str], path: Path, shown: Sequence[int] = SH
 
 
 @torch.no_grad()
-def imagine(inputs: StudyInputs, data: Any, found: dict[str, np.ndarray], shown: Sequence[int], *, seed: int) -> Film:
-    """Every picture of the film, in the study's order of views, the camera once around."""
+def predict_film(
+    inputs: StudyInputs, data: Any, found: dict[str, np.ndarray], shown: Sequence[int], *, seed: int
+) -> Film:
+    """Return the frames of all objects, while the camera circles them once and the number of images rises."""
     gqn = inputs.gqn
     chosen = torch.from_numpy(found["objects"])[list(shown)]
     scenes = inputs.scenes[chosen]
@@ -123,8 +125,8 @@ def imagine(inputs: StudyInputs, data: Any, found: dict[str, np.ndarray], shown:
     return Film(made, azimuths, found["cells"].astype(float))
 
 
-def draw(film: Film) -> list[UInt8[np.ndarray, "H W 3"]]:
-    """The film's pictures: a row an object."""
+def draw_film(film: Film) -> list[UInt8[np.ndarray, "H W 3"]]:
+    """Return the pictures of the film, one row for each object."""
     reach = np.abs(film.cells).max() + 0.7
     rows, pictures = len(film.objects), []
     with style.style_context():
@@ -153,7 +155,7 @@ def _draw_object(panels: Sequence[Axes], frame: Frame, cells: np.ndarray, reach:
 
 
 def _mosaic(images: UInt8[torch.Tensor, "v c h w"], side: int = 4, gap: int = 4) -> UInt8[np.ndarray, "H W 3"]:
-    """Up to 16 images in a square that is otherwise white."""
+    """Return up to 16 images in a square, white where there are fewer."""
     given = [rearrange(image, "c h w -> h w c").numpy() for image in images]
     blank = np.full_like(given[0], 255)
     return contact_sheet([*given, *[blank] * (side * side - len(given))], columns=side, gap=gap)
@@ -164,7 +166,7 @@ def _bytes(images: Float[torch.Tensor, "s v c h w"]) -> UInt8[np.ndarray, "s v h
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write the picture; exit with one line where that cannot be done."""
+    """Write the film of the command line; exit with a one-line error."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given or {"-h", "--help"} & {*given} or "=" in given[0]:
         say(__doc__ or "")

@@ -1,7 +1,7 @@
-"""Draw a scene from any camera: ``python -m gqn_probe.render``; ``--help`` tells of all its settings.
+"""Predict a scene from any camera: ``python -m gqn_probe.render``; ``--help`` lists its settings.
 
-Writes a folder of pictures for each column (the truth, each count of context images, how samples differ), a film and a
-contact sheet of the columns, and the cameras.
+Writes a folder of pictures for each column (truth, prediction from each count of context images, spread of samples), a
+film and a contact sheet of the columns, and the cameras.
 """
 
 import logging
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 CONF = Path(__file__).parents[2] / "conf"
-KNOWN = 64  # scenes whose cameras stand for those of training
-ACROSS = 8  # pictures in a row of the contact sheet, at most
-WHITE = 64  # grey levels of spread that are drawn white
+KNOWN = 64  # scenes whose cameras the path is compared with
+ACROSS = 8  # largest number of pictures in a row of the contact sheet
+WHITE = 64  # spread in grey levels that is drawn white
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="render")
 def main(cfg: DictConfig) -> None:
-    """Entry point that Hydra calls with the composed configuration."""
+    """Run the recipe with the configuration that Hydra composed."""
     return cli.report_user_errors(render, cfg)
 
 
 def render(cfg: DictConfig) -> None:
-    """Draw the scene from every camera of the path."""
+    """Write truth and predictions of the scene from every camera of the path."""
     # Torch takes seconds to import: only once the command line has been read.
     from gqn_probe.model import InputSpec, load_gqn
     from gqn_probe.pipeline.open_inputs import choose_device
@@ -79,7 +79,7 @@ def render(cfg: DictConfig) -> None:
 
 
 def _check(cfg: DictConfig) -> None:
-    """Refuse settings that cannot be meant, before any work."""
+    """Raise ValueError for settings that are not valid, before any work."""
     from gqn_probe.types import SPLITS
 
     for name in ("positions", "samples", "enlarge"):
@@ -91,10 +91,10 @@ def _check(cfg: DictConfig) -> None:
 
 
 def choose_scene(cfg: DictConfig, data: Any) -> "tuple[Scenes, Float[Tensor, 'n 5']]":
-    """The scene that ``scene`` names, in the split or in the folder of ``images``; raw cameras like its own.
+    """Return the scene that ``scene`` names, in the split or the folder of ``images``, and raw cameras of such scenes.
 
     Raises:
-        ValueError: there is none of that number or name.
+        ValueError: there is no scene of that number or name.
     """
     if cfg.images is not None:  # read as they are: the scenes of a folder need no splits
         read = [data.source.read(piece) for piece in data.source.pieces()]
@@ -116,10 +116,10 @@ def _place(scene: object, names: Sequence[str], number: int, where: str) -> int:
 
 
 def choose_path(cfg: DictConfig, data: Any, scene: "Scenes", known: "Float[Tensor, 'n 5']") -> "Float[Tensor, 'v 5']":
-    """Raw cameras of the table or the orbit that was asked for.
+    """Return the raw cameras of the CSV or the orbit.
 
     Raises:
-        ValueError: the orbit is not known, or a camera is none such as the network was trained on.
+        ValueError: the orbit is unknown, or a camera is unlike those of training.
     """
     import torch
 
@@ -140,7 +140,7 @@ def choose_path(cfg: DictConfig, data: Any, scene: "Scenes", known: "Float[Tenso
 def write_pictures(
     pictures: "Mapping[str, UInt8[np.ndarray, 'v h w 3']]", folder: Path, kind: str | None, enlarge: int
 ) -> None:
-    """A folder of PNGs a column, the film of the columns side by side, and a sheet of a row a column."""
+    """Write a folder of PNGs for each column, a film of the columns side by side, and a contact sheet."""
     for name, column in pictures.items():
         home = folder / name.replace(",", "").replace(" ", "_")
         home.mkdir(parents=True, exist_ok=True)
@@ -168,11 +168,11 @@ def _bytes(images: "Float[Tensor, 'v c h w']") -> "UInt8[np.ndarray, 'v h w 3']"
 
 
 def own_images(arguments: list[str]) -> list[str]:
-    """``images=FOLDER`` chooses the data, too."""
+    """Return the command line with ``data=own data.root=FOLDER`` added for ``images=FOLDER``."""
     folders = [word.partition("=")[2] for word in arguments if word.startswith("images=")]
     return ["data=own", f"data.root={folders[-1]}", *arguments] if folders else arguments
 
 
 if __name__ == "__main__":
-    sys.argv[0] = str(CONF.parent / "render.py")  # its settings and help are those of conf/render.yaml
+    sys.argv[0] = str(CONF.parent / "render.py")  # Hydra and --help go by the name: conf/render.yaml
     cli.launch(main, rewrite=own_images)

@@ -1,4 +1,4 @@
-"""The result files of a study: what a row is, and how rows are written and read; ``study_results`` reads a whole study.
+"""Result files of a study: types of their rows, writers and readers; ``report/study_results.py`` reads a whole study.
 
 The files and their columns are described in ``docs/results.md``.
 """
@@ -46,7 +46,7 @@ class Result(NamedTuple):
     def pooled(
         cls, case: Sequence[str], metric: str, found: Interval, *, n: int, count: int | None = None, split: str = "test"
     ) -> "Result":
-        """A value over all seeds; ``case`` is target, input, control and probe."""
+        """Return the row of a value over all seeds; ``case`` is target, input, control and probe."""
         target, input, control, probe = case
         return cls(target, input, control, probe, None, split, count, metric, *found, n)
 
@@ -66,7 +66,7 @@ class CurvePoint(NamedTuple):
 
 
 class ConfusionCell(NamedTuple):
-    """One row of ``confusion.csv``: how many rows of a true count were read as another."""
+    """One row of ``confusion.csv``: the number of rows of a true count with a predicted count."""
 
     input: str
     control: str
@@ -77,7 +77,7 @@ class ConfusionCell(NamedTuple):
 
 
 class Similarity(NamedTuple):
-    """One row of ``similarity.csv``: how alike r is at two counts."""
+    """One row of ``similarity.csv``: similarity of r at two counts."""
 
     metric: str
     count_a: int
@@ -86,9 +86,9 @@ class Similarity(NamedTuple):
 
 
 class ObjectScore(NamedTuple):
-    """One row of ``per_object.csv``: what a measure of the headline's probe and input comes to in one object.
+    """One row of ``per_object.csv``: contribution of one object to a measure of the headline's probe and input.
 
-    Over objects the measure is the sum of scores over the sum of weights; of ``r2``, 1 less it.
+    Over objects the measure is sum(score) / sum(weight); ``r2`` is 1 - sum(score) / sum(weight).
     """
 
     target: str
@@ -97,13 +97,13 @@ class ObjectScore(NamedTuple):
     probe: str
     count: int | None  # pyright: ignore[reportIncompatibleMethodOverride]  (None: all counts together)
     metric: str  # "accuracy", "r2" or "sample_mse"
-    object: int  # its place among the studied scenes
-    score: float  # rows read rightly; squared error
-    weight: float  # rows; of r2 the squared deviation from the mean of training objects
+    object: int  # index among the studied scenes
+    score: float  # number of correct rows, or squared error
+    weight: float  # number of rows; for r2 the squared deviation from the mean of training objects
 
 
 class Difference(NamedTuple):
-    """One row of ``differences.csv``: a measure of some settings less that of the first, on the same objects."""
+    """One row of ``differences.csv``: a measure of one setting minus that of the first, on the same objects."""
 
     setting: str
     first: str
@@ -113,7 +113,7 @@ class Difference(NamedTuple):
     value: float
     low: float  # 95 % interval over objects, paired
     high: float
-    objects: int  # those of several seeds together
+    objects: int  # number of objects, over all seeds
 
 
 class Answer(NamedTuple):
@@ -124,7 +124,7 @@ class Answer(NamedTuple):
     value: float | None = None  # the number that the sentence rests on
     low: float | None = None  # 95 % interval
     high: float | None = None
-    licence: str = ""  # what licenses the sentence: the control or comparison that it rests on
+    licence: str = ""  # the control or comparison that supports the sentence
 
 
 class Outcome(NamedTuple):
@@ -143,7 +143,7 @@ class Outcome(NamedTuple):
 
 
 def write_study(folder: Path, outcome: Outcome, summary: Mapping[str, Any]) -> None:
-    """Write the five tables and ``summary.json``, to which ``summary`` adds what the protocol does not know."""
+    """Write the five tables and ``summary.json``, which also holds the entries of ``summary``."""
     write_rows(folder / "results.csv", Result, outcome.results)
     write_rows(folder / "curves.csv", CurvePoint, outcome.curves)
     write_rows(folder / "confusion.csv", ConfusionCell, outcome.confusion)
@@ -160,18 +160,18 @@ def write_study(folder: Path, outcome: Outcome, summary: Mapping[str, Any]) -> N
 
 
 class Findings(NamedTuple):
-    """Results of an analysis beside the study of counts; it may have written further files of its own."""
+    """Results of an analysis other than the study of counts."""
 
     question: str  # the title of its page
     results: Sequence[Result]
     answers: Sequence[Answer]
-    convention: str  # what was done, in a few sentences: a paragraph of the page's methods
-    notes: Sequence[str] = ()  # what a reader must know beside the answers
+    convention: str  # methods in a few sentences, a paragraph of the page
+    notes: Sequence[str] = ()  # caveats, shown with the answers
     facts: Mapping[str, Any] = MappingProxyType({})  # further entries of ``summary.json``, which its figures read
 
 
 def write_findings(folder: Path, analysis: str, findings: Findings, settings: Mapping[str, Any]) -> None:
-    """Write ``results.csv`` and ``summary.json`` of an analysis, which ``study_results.read_study`` reads."""
+    """Write ``results.csv`` and ``summary.json`` of an analysis."""
     write_rows(folder / "results.csv", Result, findings.results)
     told = {
         "analysis": analysis,
@@ -186,15 +186,17 @@ def write_findings(folder: Path, analysis: str, findings: Findings, settings: Ma
 
 
 def write_rows(path: Path, kind: type[Row], rows: Iterable[Row]) -> None:
-    """Write a CSV with the fields of ``kind`` as columns, whole or not at all."""
+    """Write a CSV with the fields of ``kind`` as columns."""
     write_csv(path, kind._fields, rows)  # type: ignore[attr-defined]  (every row is a NamedTuple)
 
 
 def read_rows(path: Path, kind: type[Row]) -> tuple[Row, ...]:
-    """The rows of a CSV as ``kind``, cells converted by its annotations; no file gives no rows, nor does a NaN value.
+    """Return the rows of a CSV as ``kind``, cells converted by its annotations, without rows whose value is NaN.
+
+    A missing file has no rows.
 
     Raises:
-        ValueError: a column is missing that has no default, or a row is cut short.
+        ValueError: a column without a default is missing, or a row is truncated.
     """
     if not path.is_file():
         return ()
@@ -205,19 +207,19 @@ def read_rows(path: Path, kind: type[Row]) -> tuple[Row, ...]:
         missing = [name for name in types if name not in columns and name not in defaults]
         if missing:
             raise ValueError(f"{path} has no column {', '.join(missing)}; its columns are {reader.fieldnames}")
-        there = [name for name in types if name in columns]
+        present = [name for name in types if name in columns]
         rows = []
         for row in reader:
             if None in row.values():
-                raise ValueError(f"{path} line {reader.line_num} is cut short: run probe.py again")
-            cells = {name: _cell(row[name], types[name]) for name in there}
+                raise ValueError(f"{path} line {reader.line_num} is truncated: run probe.py again")
+            cells = {name: _cell(row[name], types[name]) for name in present}
             if not math.isnan(cells.get("value") or 0.0):
                 rows.append(kind(**cells))
         return tuple(rows)
 
 
 def _cell(text: str, kind: Any) -> Any:
-    """A cell's text as a value of its column's type."""
+    """Return a cell's text as a value of its column's type."""
     if kind is str:
         return text
     if text == "":

@@ -45,10 +45,10 @@ SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Factors:
-    """Ground truth of rendered objects; one row a scene. Objects with fewer cubes than ``n`` end in NaN rows."""
+    """Ground truth of rendered objects, one row for each scene; NaN rows pad objects with fewer cubes."""
 
     shape: Int[Tensor, " s"]  # canonical shape id under the 24 rotations; mirror images differ
-    mirror_class: Int[Tensor, " s"]  # canonical id that mirror images share: what shape-disjoint splits hold out
+    mirror_class: Int[Tensor, " s"]  # canonical id that mirror images share; shape-disjoint splits hold it out
     chirality: Int[Tensor, " s"]  # -1 or +1 for the two mirror images of a chiral shape, 0 for an achiral one
     parts: Int[Tensor, " s"]  # number of cubes
     positions: Float[Tensor, "s n 3"]  # cube centres in the scene's world units, centred on the origin
@@ -57,12 +57,12 @@ class Factors:
 
 @dataclass(frozen=True)
 class Scenes:
-    """Views of scenes with their raw cameras (x, y, z, yaw, pitch; radians); on the CPU."""
+    """Views of scenes with their raw cameras (x, y, z, yaw, pitch; radians), on the CPU."""
 
     frames: UInt8[Tensor, "s v c h w"]
     cameras: Float[Tensor, "s v 5"]
     factors: Factors | None = None
-    names: tuple[str, ...] | None = None  # what the source calls them: file and record, or the table's name
+    names: tuple[str, ...] | None = None  # names in the source: file and record, or the table's name
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -72,18 +72,18 @@ class Scenes:
         return self.frames.shape[1]
 
     def __getitem__(self, index: slice | Tensor) -> "Scenes":
-        """The chosen scenes; an integer is refused, so that the scene axis is never lost."""
+        """Return the chosen scenes; integers are not accepted, so that the scene axis is kept."""
         factors = self.factors and Factors(*(getattr(self.factors, f.name)[index] for f in fields(Factors)))
         names = self.names and tuple(self.names[row] for row in torch.arange(len(self))[index].tolist())
         return Scenes(self.frames[index], self.cameras[index], factors, names)
 
 
-# Shows objects from raw cameras, as a data set shows its own.
+# Renders objects from raw cameras, with lens, size and background of a dataset.
 Render = Callable[[Factors, Float[Tensor, "s v 5"]], UInt8[Tensor, "s v c h w"]]
 
 
 class Lens(NamedTuple):
-    """Projection of a camera, and the place of the scene in the world; a fact of the data, in its world units.
+    """Projection of the cameras and extent of the scene, in the world units of the data.
 
     The camera looks along (cos yaw cos pitch, sin yaw cos pitch, sin pitch), without roll; images are square.
     """
@@ -96,15 +96,15 @@ class Lens(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """A batch of the DataLoader: every view of some scenes, frames still bytes."""
+    """Batch of the DataLoader: all views of some scenes, frames as bytes."""
 
     frames: UInt8[Tensor, "b v c h w"]
     cameras: Float[Tensor, "b v p"]  # encoded, 7 numbers
-    scenes: Int[Tensor, " b"]  # ids that name the scenes in the data source
+    scenes: Int[Tensor, " b"]  # ids of the scenes in the data source
 
 
 class Episode(NamedTuple):
-    """One prediction task a scene: see the context, predict the queries."""
+    """Context and query views of each scene of a batch."""
 
     context_frames: Float[Tensor, "b v c h w"]  # 0..1
     context_cameras: Float[Tensor, "b v p"]
@@ -113,5 +113,5 @@ class Episode(NamedTuple):
 
 
 def to_unit(frames: UInt8[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """Bytes 0..255 to floats 0..1."""
+    """Convert bytes in 0..255 to floats in 0..1."""
     return frames.to(torch.get_default_dtype()).div_(255.0)

@@ -16,7 +16,7 @@ from test_scripts import place, study, trained  # noqa: F401  (fixtures)
 
 from gqn_probe import progress
 from gqn_probe.pipeline import open_inputs, study_run, sweep_callback
-from gqn_probe.pipeline.sweep_callback import StudyAfterSweep, by_setting, jobs_of, study_of
+from gqn_probe.pipeline.sweep_callback import StudyAfterSweep, by_setting, jobs_of, run_study_of
 from gqn_probe.run import job as job_module
 
 MOMENTS = itertools.count(10**18, 10**9)  # of the clock, in ns: files made in a row may have one and the same
@@ -115,7 +115,7 @@ def test_jobs_of_one_count_and_of_several_are_found_alike(tmp_path, monkeypatch)
     monkeypatch.setattr(open_inputs, "open_study_inputs", lambda cfg, objects: None)
     monkeypatch.setattr(study_run, "finish_study", lambda cfg, material, settings, jobs, folder: given.extend(jobs))
     several, one = job(tmp_path / "0", context="[2,3]"), job(tmp_path / "1", context="4")
-    study_of([several, one], tmp_path)
+    run_study_of([several, one], tmp_path)
     assert given == [several / "count-02", several / "count-03", one]
 
 
@@ -132,7 +132,7 @@ def test_a_study_that_fails_ends_the_sweep_so_but_not_the_other_studies(two, fin
             raise error
         made.append(folder.name)
 
-    monkeypatch.setattr(sweep_callback, "study_of", fails_first)
+    monkeypatch.setattr(sweep_callback, "run_study_of", fails_first)
     with pytest.raises(SystemExit) as ended:
         finish(two)
     assert ended.value.code == 1
@@ -172,7 +172,7 @@ def test_every_setting_has_its_study_when_a_job_does_all_counts(study):  # noqa:
 
 
 def test_analyses_of_a_sweep_have_no_study(two, finish, monkeypatch):
-    monkeypatch.setattr(sweep_callback, "study_of", Mock(side_effect=AssertionError))
+    monkeypatch.setattr(sweep_callback, "run_study_of", Mock(side_effect=AssertionError))
     for number in (0, 1):
         (two / str(number) / ".hydra" / "config.yaml").write_text("analysis: {objects: 3}\n")
     finish(two)

@@ -81,7 +81,7 @@ def test_a_row_cut_short_is_named(tmp_path: Path):
     write_rows(tmp_path / "rows.csv", Result, [])
     with (tmp_path / "rows.csv").open("a") as file:
         file.write("count,pooled,none")
-    with pytest.raises(ValueError, match=r"rows\.csv line 2 is cut short"):
+    with pytest.raises(ValueError, match=r"rows\.csv line 2 is truncated"):
         read_rows(tmp_path / "rows.csv", Result)
 
 

@@ -134,7 +134,7 @@ def test_no_call_of_a_logger_raises_into_the_run(caplog):
     logger.finish(0)
     assert caplog.messages == [
         "W&B cannot log this run any more: Connection lost; the run continues without it",
-        "W&B did not take all of this run (Timed out finishing run.); "
+        "W&B did not receive all of this run (Timed out finishing run.); "
         "upload it with: wandb sync '/runs/it is/wandb'/*run-*",
     ]
 

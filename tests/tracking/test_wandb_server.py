@@ -162,5 +162,5 @@ def test_a_client_that_hangs_is_not_waited_for_and_can_be_interrupted(tmp_path: 
     assert (job.returncode, out) == ((-signal.SIGINT, "") if interrupted else (0, "done\n")), told
     why = "KeyboardInterrupt" if interrupted else "its own process does not answer"
     assert told.startswith(
-        f"W&B did not take all of this run ({why}); upload it with: wandb sync {tmp_path}/wandb/*run-*"
+        f"W&B did not receive all of this run ({why}); upload it with: wandb sync {tmp_path}/wandb/*run-*"
     )

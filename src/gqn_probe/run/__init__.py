@@ -1,1 +1,1 @@
-"""Parts of every script: command line, one-line errors, job, folder, provenance, going on with a run."""
+"""Parts of every script: command line, one-line errors, job, devices, folder, provenance, resuming."""

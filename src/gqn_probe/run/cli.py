@@ -1,4 +1,4 @@
-"""Command lines of the scripts: rewritten to what Hydra reads; ``--help``; and a mistake becomes one line."""
+"""Command line of the scripts: arguments in Hydra's grammar, ``--help``, and one-line errors."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from gqn_probe.run.cli_errors import USER_ERRORS, check_value_types, one_line
 from gqn_probe.run.job import in_sweep
 
-# Processes for further devices inherit the variable that `launch` sets, and the first one speaks for all.
+# Processes of further devices inherit the variable that `launch` sets; only the first process reports errors.
 TRACEBACK_WANTED = os.environ.get("HYDRA_FULL_ERROR") == "1" and "LOCAL_RANK" not in os.environ
 PATHS = (
     "checkpoint",
@@ -29,10 +29,10 @@ PATHS = (
     "hydra.run.dir",
     "hydra.sweep.dir",
 )
-PLAIN_PATH = re.compile(r"[A-Za-z0-9_./:@%+-]*")  # what Hydra's grammar reads as it stands
+PLAIN_PATH = re.compile(r"[A-Za-z0-9_./:@%+-]*")  # needs no quotes in Hydra's grammar
 MULTIRUN = {"-m", "--multirun"}
 SWEEP = re.compile(r"(choice|glob|range|interval|shuffle|sort|tag)\(.*\)")
-# ``--help`` is read from the comments of the configuration files: each thing is described once.
+# ``--help`` is made of the comments of the configuration files, the only place that describes them.
 ENTRY = re.compile(r"\s+- (?:override )?(\w+): ([^\s#]+)(?:\s+# (.*))?")
 OVERRIDE = re.compile(r"- override /(\w+):")
 SECTION = re.compile(r"^(\w+):", re.MULTILINE)
@@ -45,15 +45,15 @@ NAME.KEY=VALUE changes any value of the configuration, which --cfg job prints
 
 
 def launch(main: Callable[[], Any], rewrite: Callable[[list[str]], list[str]] = list) -> None:
-    """Run a ``hydra.main`` function; a user's mistake becomes one line on stderr and exit status 1.
+    """Run a ``hydra.main`` function; report a user's error as one line on stderr, with exit status 1.
 
-    With ``HYDRA_FULL_ERROR=1`` in the environment the full traceback is shown instead. ``rewrite`` may change the
-    command line before Hydra reads it.
+    ``HYDRA_FULL_ERROR=1`` in the environment shows the traceback. ``rewrite`` maps the command line before Hydra
+    reads it.
     """
     if {"-h", "--help"} & set(sys.argv):
         print(help_text(Path(sys.argv[0])))
         return
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # so that Hydra raises what went wrong instead of printing it
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises errors instead of printing them
     try:
         sys.argv[1:] = hydra_arguments(rewrite(sys.argv[1:]))
         main()
@@ -67,9 +67,9 @@ def launch(main: Callable[[], Any], rewrite: Callable[[list[str]], list[str]] = 
 
 
 def report_user_errors(recipe: Callable[[DictConfig], Any], cfg: DictConfig) -> Any:
-    """Run a recipe as a Hydra job; the user's mistakes end a single run at once, without Hydra's own report.
+    """Run a recipe as a Hydra job, and exit with one line on a user's error.
 
-    In a sweep they are raised, in one line, for the sweeper to name the job that failed and to go on.
+    In a sweep the error is raised, in one line, for the sweeper to report the job and continue with the others.
     """
     try:
         check_value_types(cfg)
@@ -89,11 +89,10 @@ def report_user_errors(recipe: Callable[[DictConfig], Any], cfg: DictConfig) -> 
 
 
 def hydra_arguments(arguments: Sequence[str]) -> list[str]:
-    """Arguments that Hydra's grammar reads as they were meant.
+    """Return arguments in Hydra's grammar.
 
-    Paths may hold any character and start with ``~``; ``experiment=null`` is no experiment, ``probe.probes=[a,b]``
-    chooses files of the group ``probe/probes``, ``context=range(a,b)`` is no sweep unless one is asked for, and ``-m``
-    may stand anywhere.
+    Paths may contain any character and start with ``~``; ``experiment=null`` is dropped; ``probe.probes=[a,b]`` chooses
+    files of the group ``probe/probes``; ``context=range(a,b)`` is a sweep only with ``-m``, which may stand anywhere.
     """
     sweep = bool(MULTIRUN & set(arguments))
     rewritten = ["-m"] if sweep else []
@@ -116,7 +115,7 @@ def hydra_arguments(arguments: Sequence[str]) -> list[str]:
 
 
 def _quoted_paths(value: str, sweep: bool) -> str:
-    """One path, or in a sweep several with commas between them, quoted where Hydra would misread them."""
+    """Return one path, or in a sweep several separated by commas, quoted where Hydra would misread them."""
     if value[:1] in ("'", '"') or "${" in value or (sweep and SWEEP.fullmatch(value)):
         return value
     several = sweep and not Path(value).expanduser().exists()
@@ -127,13 +126,13 @@ def _quoted(path: str) -> str:
     path = str(Path(path).expanduser()) if path.startswith("~") else path
     if PLAIN_PATH.fullmatch(path):
         return path
-    escaped = re.sub(r"(\\*)'", r"\1\1\\'", path)  # Hydra's grammar: backslashes escape only what precedes a quote
+    escaped = re.sub(r"(\\*)'", r"\1\1\\'", path)  # in Hydra's grammar backslashes escape only before a quote
     escaped = re.sub(r"(\\+)$", r"\1\1", escaped)
     return f"'{escaped}'"
 
 
 def help_text(script: Path) -> str:
-    """What a script is for, examples, its groups with their choices, its top-level values."""
+    """Return the help of a script: purpose, examples, groups with their choices, top-level values."""
     conf = script.resolve().parent / "conf"
     text = (conf / f"{script.stem}.yaml").read_text(encoding="utf-8")
     introduction, _, rest = text.partition("\ndefaults:\n")

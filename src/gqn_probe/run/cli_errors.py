@@ -1,4 +1,4 @@
-"""One-line messages for what a user got wrong on a command line, with the nearest thing that there is."""
+"""One-line messages for errors on the command line, with the closest existing name."""
 
 import re
 import sys
@@ -16,7 +16,7 @@ from yaml import YAMLError
 from gqn_probe.choices import nearest
 
 USER_ERRORS = (HydraException, OmegaConfBaseException, YAMLError, ValueError, OSError, FloatingPointError)
-PLUGINS = {  # choices of Hydra's plugins, by the extra that brings them
+PLUGINS = {  # choices of Hydra's plugins, and the extra that installs each
     "hydra/sweeper=optuna": "optuna",
     **dict.fromkeys(
         (f"hydra/launcher={name}" for name in ("joblib", "ray", "submitit_local", "submitit_slurm")), "scale"
@@ -28,7 +28,7 @@ UNKNOWN_CHOICE = re.compile(r"Could not (?:find|load) '([^']*)/([^'/]*)'(?:.*Ava
 
 
 def one_line(error: BaseException) -> str:
-    """The message of the innermost cause that Hydra wrapped, in one line and with a remedy."""
+    """Return the message of the innermost error that Hydra wrapped, in one line with a remedy."""
     while isinstance(error, InstantiationException) and error.__cause__ is not None:
         error = error.__cause__
     text = " ".join(str(error).split()).partition(" Config search path:")[0].rstrip(".")
@@ -93,7 +93,7 @@ def _unknown_choice(group: str, choice: str, available: str | None) -> str:
 
 
 def _command(script: Path) -> str:
-    """The command that starts a script; those that are modules of the package stand in no file of their own."""
+    """Return the command that runs a script; scripts without a file of their own are modules of the package."""
     return f"python {script.name}" if script.exists() else f"python -m gqn_probe.{script.stem}"
 
 
@@ -102,7 +102,7 @@ def _conf(script: Path) -> Path:
 
 
 def _known_keys(script: Path) -> list[str]:
-    """Every key of the composed configuration and every group, under the choices that the command line makes."""
+    """Return all groups and all keys of the configuration, with the choices of the command line."""
     conf = _conf(script)
     if not conf.is_dir():
         return []

@@ -1,4 +1,4 @@
-"""Processes of further devices: their number under torchrun, and the command line that Lightning starts them with."""
+"""Processes of several devices: the number that torchrun starts, and the command line that Lightning starts."""
 
 import contextlib
 import os
@@ -19,10 +19,9 @@ OTHER_ENDED = re.compile(
 
 
 def check_world_size(trainer: DictConfig) -> None:
-    """Refuse a number of processes, started by torchrun, that is not the number of devices.
+    """Raise ValueError if torchrun started another number of processes than the trainer has devices.
 
-    Raises:
-        ValueError: they differ; names the command that is right.
+    The message names the right settings; processes other than the first exit without one.
     """
     world, devices, nodes = os.environ.get("WORLD_SIZE"), trainer.devices, trainer.num_nodes
     if "TORCHELASTIC_RUN_ID" not in os.environ or world is None or devices in ("auto", -1, "-1"):
@@ -31,7 +30,7 @@ def check_world_size(trainer: DictConfig) -> None:
     if int(world) != wanted:
         local = os.environ.get("LOCAL_WORLD_SIZE", world)
         if not is_first_process():
-            sys.exit(1)  # the first process speaks for all
+            sys.exit(1)  # the first process reports the error
         raise ValueError(
             f"torchrun started {world} processes for trainer.devices={devices} and trainer.num_nodes={nodes}: "
             f"give train.py trainer.devices={local} trainer.num_nodes={int(world) // int(local)}"
@@ -40,11 +39,11 @@ def check_world_size(trainer: DictConfig) -> None:
 
 @contextlib.contextmanager
 def as_single_run() -> Iterator[None]:
-    """Make the processes that Lightning starts for further devices repeat this job alone.
+    """Let the processes that Lightning starts for further devices run this job only.
 
-    Lightning starts them with the parent's command line. Under ``-m`` that is the whole sweep, so each would run
-    every job again; here they get the composed configuration and folder of the present job instead. Afterwards the
-    environment is as before, so that the next job of a sweep starts processes of its own.
+    Lightning starts them with the parent's command line, which under ``-m`` is the whole sweep. In this context they
+    get the composed configuration and the folder of the present job. The environment is restored afterwards, so that
+    the next job of a sweep starts processes of its own.
     """
     config: Any = HydraConfig.get()
     folder = config.runtime.output_dir

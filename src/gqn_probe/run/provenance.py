@@ -1,4 +1,4 @@
-"""``provenance.json``: how a result came about, beside it."""
+"""Provenance of a result, as ``provenance.json`` beside it."""
 
 import json
 import shlex
@@ -19,7 +19,7 @@ from gqn_probe.run.job import STARTED, plain_config
 
 @rank_zero_only
 def write_provenance(folder: Path, cfg: DictConfig, *, device: str | torch.device, **facts: Any) -> None:
-    """``provenance.json``: what was run, on what, from which revision, with which versions, and for how long."""
+    """Write ``provenance.json``: command, git revision, versions, device, duration, ``facts`` and configuration."""
     gpu = f" ({torch.cuda.get_device_name(device)})" if torch.device(device).type == "cuda" else ""
     record = {
         "command": shlex.join([Path(sys.executable).name, *sys.argv]),
@@ -38,7 +38,7 @@ def write_provenance(folder: Path, cfg: DictConfig, *, device: str | torch.devic
 
 
 def git_revision() -> str:
-    """The commit of the source tree, marked ``+changes`` when files differ from it; ``unknown`` outside git."""
+    """Return the commit of the source tree, with ``+changes`` if files differ from it; ``unknown`` outside git."""
     git = ["git", "-C", str(Path(__file__).parent)]
     try:
         commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()

@@ -1,4 +1,4 @@
-"""Continue a training run where it stopped: in its own folder, under the configuration that is stored there."""
+"""Resume a training run: in its own folder, with the configuration stored there."""
 
 import json
 import logging
@@ -16,7 +16,7 @@ from gqn_probe.run.job import in_sweep, is_first_process, plain_config
 log = logging.getLogger(__name__)
 ROOT = Path("outputs/train")
 RESUME = re.compile(r"\+{0,2}resume=['\"]?(.*?)['\"]?")  # Hydra also takes + and ++
-PARTS = {  # of a checkpoint, which Lightning takes for granted
+PARTS = {  # entries of a checkpoint that Lightning reads without checking
     **dict.fromkeys(("global_step", "epoch"), int),
     **dict.fromkeys(("state_dict", "gqn_settings", "callbacks", "loops"), dict),
     **dict.fromkeys(("optimizer_states", "lr_schedulers"), list),
@@ -24,7 +24,7 @@ PARTS = {  # of a checkpoint, which Lightning takes for granted
 
 
 class ResumePoint(NamedTuple):
-    """Where training goes on: the last checkpoint, if the run came that far, and the steps taken until it."""
+    """Last checkpoint of a run, None before the first, and the number of steps until it."""
 
     checkpoint: Path | None
     step: int
@@ -34,13 +34,13 @@ FROM_START = ResumePoint(None, 0)
 
 
 def expand_resume(arguments: Sequence[str]) -> list[str]:
-    """Turn ``resume=FOLDER`` or ``resume=last`` on the command line of ``train.py`` into what Hydra needs to continue.
+    """Replace ``resume=FOLDER`` or ``resume=last`` by the arguments with which Hydra resumes the run.
 
-    The configuration is read from the run's folder, not composed again, so that a new default in ``conf`` changes no
-    run under way; the other overrides on the command line change it.
+    The configuration is read from the run's folder, not composed again, so that a new default in ``conf`` does not
+    change a run under way; the other overrides of the command line are applied to it.
 
     Raises:
-        ValueError: there is no such run, it is told twice and not alike, or more is to be changed than single values.
+        ValueError: there is no such run, ``resume`` is given twice, or an override replaces a whole group.
     """
     asked = {match[1] for argument in arguments if (match := RESUME.fullmatch(argument))}
     if len(asked) > 1:
@@ -57,12 +57,16 @@ def expand_resume(arguments: Sequence[str]) -> list[str]:
         if isinstance(OmegaConf.select(stored, key), DictConfig) and not value.startswith("{"):
             raise ValueError(f"{key}={value}: a continued run keeps its {key}; change single values, {key}.NAME=VALUE")
     config = ["--config-path", str(folder / ".hydra"), "--config-name", "config"]
-    hydra = ["--config-dir", str(Path(sys.argv[0]).resolve().parent / "conf"), "+hydra=default"]  # its log and its lock
+    hydra = [
+        "--config-dir",
+        str(Path(sys.argv[0]).resolve().parent / "conf"),
+        "+hydra=default",
+    ]  # logging and the lock of the folder
     return [*config, *hydra, *others, f"resume={folder}", f"hydra.run.dir={folder}"]
 
 
 def run_folder(resume: str) -> Path:
-    """The output folder that ``resume`` names, absolute; for ``last`` the one most recently trained in."""
+    """Return the absolute output folder that ``resume`` names; for ``last`` that of the most recent training."""
     if resume == "last":
         trained = sorted(ROOT.rglob("metrics.csv"), key=lambda path: path.stat().st_mtime)
         if not trained:
@@ -75,10 +79,10 @@ def run_folder(resume: str) -> Path:
 
 
 def finished_before(folder: Path, cfg: DictConfig) -> float | None:
-    """The metric of a job that an earlier start of the same sweep has finished; None where it is to be run.
+    """Return the metric of a sweep's job that an earlier start of the sweep finished; None if it is still to be run.
 
     Raises:
-        ValueError: the job had other settings.
+        ValueError: the finished job had other settings.
     """
     record = folder / "provenance.json"
     if not (record.exists() and (folder / "weights.safetensors").exists() and in_sweep()):
@@ -97,18 +101,18 @@ def optimized_value(metrics: Mapping[str, float], name: str) -> float:
     return metrics.get(name, float("nan"))
 
 
-def _kept_work(folder: Path) -> bool:
+def _holds_run(folder: Path) -> bool:
     return any((folder / name).exists() for name in ("weights.safetensors", "checkpoints/last.ckpt"))
 
 
 def find_resume_point(folder: Path, resume: str | None) -> ResumePoint:
-    """The last checkpoint of the run in ``folder``; ``FROM_START`` unless the run is to be continued and has one.
+    """Return the last checkpoint of the run in ``folder``, or ``FROM_START`` for a new run or one without a checkpoint.
 
     Raises:
-        ValueError: ``resume`` names another folder, the checkpoint in it is damaged, or a new run would overwrite one.
+        ValueError: ``resume`` names another folder, the checkpoint is damaged, or a new run would overwrite a run.
     """
     if resume is None:
-        if _kept_work(folder) and is_first_process() and not in_sweep():
+        if _holds_run(folder) and is_first_process() and not in_sweep():
             raise ValueError(f"{folder} holds a run: continue it with resume={folder}, or name another folder")
         return FROM_START
     if run_folder(resume) != folder.resolve():

@@ -1,4 +1,4 @@
-"""Hydra callback that gives each run a folder of its own: claimed atomically, and locked while the run lasts."""
+"""Hydra callback that creates an output folder for each run and locks it while the run lasts."""
 
 import fcntl
 import os
@@ -18,7 +18,7 @@ _locks: list[int] = []  # open file descriptors of this process, which hold a lo
 
 
 class ClaimFolder(Callback):
-    """Before a run or a sweep: make a new folder where none was named, else lock the one that was."""
+    """Callback before a run or a sweep: create a new folder, or lock the one that the user named."""
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         self._claim(config, "run")
@@ -30,7 +30,7 @@ class ClaimFolder(Callback):
     def _claim(config: DictConfig, kind: str) -> None:
         by_torchrun = "TORCHELASTIC_RUN_ID" in os.environ
         if "LOCAL_RANK" in os.environ and not by_torchrun:
-            return  # a process that Lightning started for a further device and told its folder
+            return  # a process of a further device, which uses its parent's folder
         asked = Path(config.hydra[kind].dir)
         named = any(item.startswith(f"hydra.{kind}.dir=") for item in config.hydra.overrides.hydra)
         try:
@@ -44,7 +44,7 @@ class ClaimFolder(Callback):
 
 
 def new_folder(path: Path) -> Path:
-    """Make ``path``, or the first of ``path-2``, ``path-3``, ... that nobody else has made."""
+    """Create ``path``, or the first of ``path-2``, ``path-3``, ... that does not exist, and return it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     candidate, number = path, 1
     while True:
@@ -58,10 +58,10 @@ def new_folder(path: Path) -> Path:
 
 
 def lock_folder(folder: Path) -> None:
-    """Keep other processes from claiming ``folder`` until this one ends or claims another.
+    """Lock ``folder`` until this process ends or locks another one.
 
     Raises:
-        ValueError: another process holds it.
+        ValueError: another process holds the lock.
     """
     while _locks:
         os.close(_locks.pop())
@@ -78,7 +78,7 @@ def lock_folder(folder: Path) -> None:
 
 
 def _claimed(asked: Path, named: bool) -> Path:
-    """The folder of this run, made and locked; processes that Slurm started share one that is named for their job."""
+    """Create and lock the folder of this run; processes that Slurm started share one named after their job."""
     job, step = (os.environ.get(f"SLURM_{name}_ID") for name in ("JOB", "STEP"))
     together = int(os.environ.get("SLURM_NTASKS", "1")) > 1 and step is not None
     if together and not named:
@@ -91,7 +91,7 @@ def _claimed(asked: Path, named: bool) -> Path:
 
 
 def _shared_by_torchrun(asked: Path, named: bool) -> Path:
-    """The folder that the first of torchrun's processes claims, and tells the others through torchrun's store."""
+    """Return the folder that torchrun's first process claims and shares with the others through torchrun's store."""
     key = f"gqn_probe/folder/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}"
     if os.environ["RANK"] != "0":
         return Path(_torchrun_store().get(key).decode())

@@ -1,4 +1,4 @@
-"""``metrics.csv``: one row a logged step, on disk at once, which a continued run goes on writing.
+"""Logger to ``metrics.csv``: one row for each logged step, written at once, continued by a resumed run.
 
 Lightning's CSVLogger deletes the file of an earlier run in the same folder, and keeps the last rows in memory.
 """
@@ -14,11 +14,11 @@ from gqn_probe.atomic_io import atomic_write
 
 
 class MetricsTable(Logger):
-    """Writes ``path``, in sorted columns; written by the first process alone.
+    """CSV logger with sorted columns; only the first process writes.
 
     Args:
-        first_step: the step at which this run starts. Rows of earlier steps are kept; later ones, which an
-            interrupted run wrote after its last checkpoint, are dropped.
+        first_step: the step at which this run starts. Rows of earlier steps are kept; later ones, written by an
+            interrupted run after its last checkpoint, are dropped.
     """
 
     def __init__(self, path: Path, first_step: int = 0) -> None:
@@ -37,7 +37,7 @@ class MetricsTable(Logger):
         return ""
 
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
-        """The run's folder holds its configuration already."""
+        """Do nothing: the run's folder holds its configuration."""
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
@@ -49,7 +49,7 @@ class MetricsTable(Logger):
 
     @rank_zero_only
     def _rewrite(self, columns: list[str], first_step: int | None = None) -> None:
-        """Add columns, and drop the rows from ``first_step`` on."""
+        """Write the file again with added columns, and without the rows from ``first_step`` on."""
         rows = [row for row in self._read() if first_step is None or int(row["step"]) < first_step]
         self.columns = sorted({*columns, *(rows[0] if rows else ())})
         with atomic_write(self.path) as draft, draft.open("w", newline="") as file:

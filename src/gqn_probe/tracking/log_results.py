@@ -1,4 +1,4 @@
-"""What W&B is told of a count and of a study: series by count, controls, the confusion matrix, pictures and figures."""
+"""Log counts, studies, analyses and comparisons to W&B: series, tables, images and figures."""
 
 import csv
 import json
@@ -20,19 +20,19 @@ from gqn_probe.report.viewer import viewer_page
 from gqn_probe.results import Difference, Result
 from gqn_probe.tracking.wandb_run import run_logger
 
-# What each group of metrics is drawn against.
+# The x axis of each group of metrics.
 STEPS = {"context": ("accuracy", "reconstruction", "decodability"), "epoch": ("probe",)}
 
-# Of a cube, in the order of W&B's own example, from its middle; a little less than a cell, so that edges keep apart.
+# Corners of a cube around its centre, in the order of W&B's example; smaller than a cell, so that edges do not touch.
 CORNERS = 0.9 * (
     np.array([[0, 0, 0], [0, 1, 0], [0, 0, 1], [1, 0, 0], [1, 1, 0], [0, 1, 1], [1, 0, 1], [1, 1, 1]]) - 0.5
 )
 
 
 def log_count(loggers: Sequence[Logger], folder: Path) -> None:
-    """One count's errors against ``context``, and its images as a table that can be filtered."""
+    """Log the errors of one count against ``context``, and its images as a table."""
     if (logger := run_logger(loggers)) is None or not (folder / "reconstruction.csv").is_file():
-        return  # features of a file predict nothing
+        return  # features of a file predict no images
     count = json.loads((folder / "job.json").read_text())["count"]
     errors: dict[str, list[float]] = defaultdict(list)
     with (folder / "reconstruction.csv").open(newline="") as file:
@@ -48,12 +48,12 @@ def log_count(loggers: Sequence[Logger], folder: Path) -> None:
 
 
 def _error_name(metric: str) -> str:
-    """``sample_mse`` reads ``sample/rmse``; plain ``mse`` is that of the posterior's reconstruction."""
+    """Return the name on W&B: ``sample/rmse`` for ``sample_mse``, ``reconstruction/rmse`` for ``mse``."""
     return f"{metric.removesuffix('mse').removesuffix('_') or 'reconstruction'}/rmse"
 
 
 def _pictures(folder: Path, count: int) -> wandb.Table:
-    """One row a scene shown: its context side by side, truth, reconstruction, prior sample, error of the sample."""
+    """Return a table with a row for each scene: context, truth, reconstruction, prior sample, error of the sample."""
     with np.load(folder / "reconstructions.npz") as arrays:
         shown = {name: arrays[name] for name in ("context", "truth", "reconstruction", "sample")}
     shown["context"] = rearrange(shown["context"], "n v h w c -> n h (v w) c")
@@ -66,7 +66,7 @@ def _pictures(folder: Path, count: int) -> wandb.Table:
 
 
 def log_study(loggers: Sequence[Logger], study: Study, drawings: Sequence[Drawing] = ()) -> None:
-    """The study's answers, headline and controls as the summary; its series and curves; confusion matrix; figures."""
+    """Log a study: answers, headline and controls as summary; series, curves, confusion matrix, viewer and figures."""
     if (logger := run_logger(loggers)) is None:
         return
     wandb_run, attempt = logger.experiment, logger.attempt
@@ -91,7 +91,7 @@ def log_study(loggers: Sequence[Logger], study: Study, drawings: Sequence[Drawin
 
 
 def log_analysis(loggers: Sequence[Logger], study: Study, drawings: Sequence[Drawing] = ()) -> None:
-    """The analysis' answers as the summary, every number as a table that can be filtered, and its figures."""
+    """Log an analysis: answers as summary, all results as a table, and figures."""
     if (logger := run_logger(loggers)) is None:
         return
     wandb_run, attempt = logger.experiment, logger.attempt
@@ -104,7 +104,7 @@ def log_analysis(loggers: Sequence[Logger], study: Study, drawings: Sequence[Dra
 def log_comparison(
     loggers: Sequence[Logger], settings: Sequence[Setting], differences: Sequence[Difference], figure: Path
 ) -> None:
-    """Every measure of every setting, and their differences object by object, as two tables; and their figure."""
+    """Log a comparison of settings: tables of their measures and of differences over objects, and the figure."""
     if (logger := run_logger(loggers)) is None:
         return
     rows: list[Any] = [
@@ -120,7 +120,7 @@ def log_comparison(
 
 
 def _by_count(study: Study) -> dict[int, dict[str, float]]:
-    """The values of every series at each count."""
+    """Return the values of every series at each count."""
     series = {
         "accuracy/headline": study.series("accuracy", probe=study.probe),
         "accuracy/norm": study.series("accuracy", control="norm", probe=study.probe),
@@ -138,7 +138,7 @@ def _by_count(study: Study) -> dict[int, dict[str, float]]:
 
 
 def _by_epoch(study: Study) -> dict[int, dict[str, float]]:
-    """Training curves of the headline's probe, the mean over seeds."""
+    """Return the training curves of the headline's probe, averaged over seeds."""
     found: dict[int, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for p in study.curves:
         if (p.target, p.input, p.control, p.probe) == ("count", study.input, "none", study.probe):
@@ -147,7 +147,7 @@ def _by_epoch(study: Study) -> dict[int, dict[str, float]]:
 
 
 def _summary(study: Study) -> dict[str, object]:
-    """Answers, headline, and the accuracy under every control that the headline's probe was shown."""
+    """Return answers, headline, and the accuracy of the headline's probe under every control."""
     told: dict[str, object] = {f"headline/{name}": value for name, value in study.summary["headline"].items()}
     told |= _answers(study)
     for row in study.control_rows():
@@ -165,7 +165,7 @@ def _answers(study: Study) -> dict[str, object]:
 
 
 def _embedding(study: Study) -> wandb.Table | None:
-    """Principal axes of r / count, a row an object and count, for W&B's own projector."""
+    """Return r / count along its principal axes, a row for each object and count, for W&B's projector."""
     path = study.folder / "embedding.npz"
     if not path.is_file():
         return None
@@ -181,7 +181,7 @@ def _embedding(study: Study) -> wandb.Table | None:
 
 
 def _cubes(study: Study) -> dict[str, list[wandb.Object3D]]:
-    """Where r holds each object, to turn in W&B: a box a cell, labelled with how sure the read-out is of it."""
+    """Return the decoded cubes of each object as 3-D objects: a box for each cell, labelled with its probability."""
     path = study.folder / "voxels.npz"
     if not path.is_file():
         return {}
@@ -198,19 +198,19 @@ def _cubes(study: Study) -> dict[str, list[wandb.Object3D]]:
 
 
 def _boxes(cells: np.ndarray, occupied: np.ndarray, colors: np.ndarray) -> wandb.Object3D:
-    """The cells that are read as filled, of one object."""
-    there = np.flatnonzero(occupied >= FAINTEST)
-    paints = (255 * colors[there]).round()
+    """Return the cells of one object that are decoded as filled."""
+    filled = np.flatnonzero(occupied >= FAINTEST)
+    paints = (255 * colors[filled]).round()
     boxes = [
         {"corners": (cells[i] + CORNERS).tolist(), "label": f"{occupied[i]:.2f}", "color": paint.astype(int).tolist()}
-        for i, paint in zip(there, paints, strict=True)
+        for i, paint in zip(filled, paints, strict=True)
     ]
-    points = np.concatenate([cells[there], paints], axis=1)
+    points = np.concatenate([cells[filled], paints], axis=1)
     return wandb.Object3D({"type": "lidar/beta", "points": points, "boxes": np.array(boxes)})
 
 
 def _confusion_matrix(study: Study) -> object:
-    """W&B's own chart of the headline's confusions."""
+    """Return W&B's chart of the headline's confusion matrix."""
     cells: list[Any] = [[str(true), str(read), n] for true, read, n in study.headline_confusion]
     return wandb.plot_table(
         vega_spec_name="wandb/confusion_matrix/v1",

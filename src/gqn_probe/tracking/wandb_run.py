@@ -1,4 +1,4 @@
-"""Weights & Biases: one run a job, grouped by sweep, online or offline, finished whatever happens."""
+"""Weights & Biases runs: one for each job, grouped by sweep, online or offline, always finished."""
 
 import contextlib
 import logging
@@ -29,7 +29,7 @@ GRACE = 5  # seconds beyond it, within which W&B's own process says that it has 
 RUN_ID = "wandb-id.txt"  # in the folder of a training run, which has one W&B run however often it goes on
 Mode = Literal["online", "offline", "disabled"]
 MODES: dict[str, Mode] = {"online": "online", "offline": "offline", "disabled": "disabled"}
-MODES |= {"run": "online", "dryrun": "offline"}  # W&B's older words
+MODES |= {"run": "online", "dryrun": "offline"}  # W&B's older names
 
 
 @contextlib.contextmanager
@@ -42,10 +42,11 @@ def open_loggers(
     facts: Mapping[str, str] = MappingProxyType({}),
     first_step: int = 0,
 ) -> Iterator[list[Logger]]:
-    """A W&B run, which is finished whatever happens, with the exit code that tells how it went; in training a CSV too.
+    """Yield the loggers of a job: a W&B run, which is always finished, and in training a CSV.
 
-    W&B is online when the user is logged in and it answers, else offline in ``folder/wandb``, or under ``WANDB_DIR``.
-    The run's configuration is that of the job, and ``facts``. A training run with a ``past`` goes on in both.
+    The W&B run is online if the user is logged in and the server answers, else offline in ``folder/wandb`` or under
+    ``WANDB_DIR``. Its configuration is that of the job and ``facts``. A training run that resumes at ``first_step``
+    continues its CSV and its W&B run.
     """
     tables: list[Logger] = [MetricsTable(folder / "metrics.csv", first_step=first_step)] if job_type == "train" else []
     mode = wandb_mode(cfg.logger.mode) if cfg.logger.wandb and is_first_process() else "disabled"
@@ -55,12 +56,12 @@ def open_loggers(
     kept = Path(os.environ.get("WANDB_DIR") or folder)
     for each in {folder, kept}:
         each.mkdir(parents=True, exist_ok=True)
-    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # reports that fail are lines on stderr, of no use here
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # its error reports would print to stderr when they fail
     logger = RunLogger(
         experiment=_start(
             mode,
             id=previous_id(folder) if first_step else None,
-            resume="allow" if first_step else None,  # offline, too: else `wandb sync` writes over the first sitting
+            resume="allow" if first_step else None,  # also offline, or `wandb sync` overwrites the run's first part
             project=cfg.logger.project,
             entity=cfg.logger.entity,
             group=cfg.logger.group or sweep_group(),
@@ -95,7 +96,7 @@ def open_loggers(
 
 
 class RunLogger(WandbLogger):
-    """A logger whose calls cannot raise: W&B never decides about a run. The first failure is told, and the last."""
+    """W&B logger whose calls never raise; the first failure and a failing end are logged as warnings."""
 
     def __init__(self, *, experiment: wandb.Run) -> None:
         super().__init__(experiment=experiment)
@@ -108,19 +109,19 @@ class RunLogger(WandbLogger):
         try:
             call(*args, **kwargs)
         except Exception as error:  # of many kinds, where the client's own process has died
-            if not self._failed:  # one that has died gives a different error at every call
+            if not self._failed:  # a client that has died raises a different error at every call
                 LOG.warning("W&B cannot log this run any more: %s; the run continues without it", _one_line(error))
             self._failed = True
             self._unresponsive = isinstance(error, TimeoutError)
 
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        """One row of W&B's history a training step, so that the rows of a second sitting come after the first's."""
+        """Log at the training step, so that the rows of a resumed run follow the earlier ones."""
         self.attempt(self._log_row, dict(metrics), step)
 
     def _log_row(self, metrics: dict[str, Any], step: int | None) -> None:
         if step is None:
             self.experiment.log(metrics)
-        else:  # W&B drops what is logged for a step before its last
+        else:  # W&B drops rows of steps before its last one
             row = metrics | {"trainer/global_step": step}
             self.experiment.log(row, step=max(step, self.experiment.step))
 
@@ -142,7 +143,7 @@ class RunLogger(WandbLogger):
         try:
             call_within(END_PATIENCE + GRACE, lambda: self.experiment.finish(exit_code=code))
         except (Exception, KeyboardInterrupt) as error:
-            message = "W&B did not take all of this run (%s); upload it with: %s"
+            message = "W&B did not receive all of this run (%s); upload it with: %s"
             LOG.warning(message, _one_line(error), sync_command(self))
             if not isinstance(error, TimeoutError) or str(error) == OVERDUE:
                 _end_client()
@@ -190,7 +191,7 @@ def _end_client() -> None:
 
 
 def _start(mode: Literal["online", "offline"], **settings: Any) -> wandb.Run:
-    """A W&B run; one that was to be online is kept offline when W&B does not answer.
+    """Start a W&B run, offline if W&B does not answer.
 
     Raises:
         ValueError: the user is not logged in, or W&B refuses a setting.
@@ -216,11 +217,11 @@ def _one_line(error: BaseException) -> str:
 
 def _keep_offline(error: Exception) -> None:
     LOG.warning("W&B runs are kept offline: %s", _one_line(error))
-    os.environ["WANDB_MODE"] = "offline"  # for later jobs, that each need not find out for itself
+    os.environ["WANDB_MODE"] = "offline"  # for later jobs of this process
 
 
 def run_address(loggers: Sequence[Logger]) -> str:
-    """Address of the W&B run: its page, or the command that uploads it and those beside it; empty without one."""
+    """Return the URL of the W&B run, or offline the command that uploads it; empty without a run."""
     if (logger := run_logger(loggers)) is None:
         return ""
     if logger.experiment.offline:
@@ -229,13 +230,13 @@ def run_address(loggers: Sequence[Logger]) -> str:
 
 
 def sync_command(logger: RunLogger) -> str:
-    """The command that uploads the run and those beside it, as a shell takes it."""
+    """Return the shell command that uploads the run and the others in its folder."""
     runs = Path(logger.experiment.dir).parents[1]
     return f"wandb sync {shlex.quote(str(runs))}/*run-*"
 
 
 def wandb_mode(asked: str) -> Mode:
-    """``auto`` is what ``WANDB_MODE`` says; without it, online when the user is logged in."""
+    """Return the mode of W&B; ``auto`` is ``WANDB_MODE`` if set, else online if the user is logged in."""
     if asked not in ("auto", "online", "offline"):
         raise ValueError(f"logger.mode={asked} is not one of auto, online, offline")
     if asked != "auto":
@@ -252,27 +253,27 @@ def wandb_mode(asked: str) -> Mode:
 
 
 def previous_id(folder: Path) -> str | None:
-    """The id of the W&B run that the training run in ``folder`` had, if any."""
+    """Return the id of the W&B run of the training run in ``folder``, or None."""
     path = folder / RUN_ID
     return path.read_text(encoding="utf-8").strip() if path.is_file() else None
 
 
 def sweep_group() -> str:
-    """The name that the jobs of one sweep share, and a single run has for itself."""
+    """Return the W&B group that the jobs of one sweep share."""
     return "-".join(root_folder().parts[-2:])
 
 
 class ArtifactSpec(NamedTuple):
-    """An artifact that one run makes and another uses; those of one kind and name are one artifact on W&B."""
+    """Artifact that one run logs and another uses; those of one kind and name are one artifact on W&B."""
 
     kind: str  # model, features or study
     name: str
     path: Path  # a file, or a folder of files
 
     def artifact(self) -> wandb.Artifact:
-        """Its files, but for features, which are referred to where they are: there may be gigabytes."""
+        """Return the W&B artifact with the files; features are references, since they may take gigabytes."""
         artifact = wandb.Artifact(f"{self.kind}-{self.name}", type=self.kind)
-        if self.path.is_file():  # named by its kind, for the same weights have many file names
+        if self.path.is_file():  # named by its kind: the same weights may have other file names
             artifact.add_file(str(self.path), name=self.kind + self.path.suffix, policy="immutable")
         for path in sorted(self.path.glob("*.*")):
             if self.kind == "features":
@@ -283,7 +284,7 @@ class ArtifactSpec(NamedTuple):
 
 
 def log_lineage(loggers: Sequence[Logger], *, makes: ArtifactSpec, uses: ArtifactSpec | None = None) -> None:
-    """Log the artifacts that the run made and used; the latter only online, for W&B has no way to note it offline."""
+    """Log the artifacts that the run made and used; the latter only online, as W&B cannot record it offline."""
     if (logger := run_logger(loggers)) is None:
         return
     if uses is not None and not logger.experiment.offline:
@@ -292,5 +293,5 @@ def log_lineage(loggers: Sequence[Logger], *, makes: ArtifactSpec, uses: Artifac
 
 
 def run_logger(loggers: Sequence[Logger]) -> RunLogger | None:
-    """The logger of the W&B run, if there is one."""
+    """Return the logger of the W&B run, or None."""
     return next((logger for logger in loggers if isinstance(logger, RunLogger)), None)

@@ -1,4 +1,4 @@
-"""Whether W&B can be used, found out without its client: one that waits for a server in vain may never end."""
+"""Check that W&B is reachable without its client, which may wait for a server forever."""
 
 import functools
 import http.client
@@ -13,20 +13,20 @@ PATIENCE = 10.0  # seconds
 
 
 def logged_in() -> bool:
-    """Whether this user has credentials; nothing is asked of the server.
+    """Return True if this user has credentials; the server is not contacted.
 
     Raises:
-        wandb.errors.AuthenticationError: a key that cannot be one.
+        wandb.errors.AuthenticationError: the key is malformed.
     """
     _settings()
     return wandb.login(prompt=False, verify=False)
 
 
 def ask_server() -> None:
-    """Ask this user's server, once a process, for the one word that only W&B knows; a refusal is an answer, too.
+    """Query this user's server, once for each process; a refusal counts as an answer.
 
     Raises:
-        ConnectionError: nothing answers, or what does is out of order or no W&B server.
+        ConnectionError: there is no answer, a server error, or no W&B server.
     """
     address = _settings().base_url
     if reason := _why_not(address):
@@ -35,7 +35,7 @@ def ask_server() -> None:
 
 @functools.cache
 def _why_not(address: str) -> str:
-    """Why the server cannot be used; empty where it can."""
+    """Return why the server cannot be used; empty if it can."""
     body, kind = json.dumps({"query": "query { __typename }"}).encode(), {"Content-Type": "application/json"}
     try:
         with urllib.request.urlopen(
@@ -56,5 +56,5 @@ def _why_not(address: str) -> str:
 
 
 def _settings() -> wandb.Settings:
-    """The settings of this process, quiet from now on: a login that is not asks the server for the user's name."""
+    """Return W&B's settings, made silent: otherwise a login asks the server for the user's name."""
     return wandb.setup(wandb.Settings(silent=True)).settings

@@ -1,1 +1,1 @@
-"""The bundled weights, and how they are made; their model card is ``README.md``."""
+"""The bundled weights and the command that makes them; their model card is ``README.md``."""

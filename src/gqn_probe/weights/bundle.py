@@ -1,4 +1,4 @@
-"""Make exported weights the package's own, in half precision: ``python -m gqn_probe.weights.bundle WEIGHTS``."""
+"""Bundle exported weights with the package, in half precision: ``python -m gqn_probe.weights.bundle WEIGHTS``."""
 
 import sys
 from pathlib import Path
@@ -8,14 +8,14 @@ from safetensors import safe_open
 from gqn_probe.model import load_gqn, save_weights
 from gqn_probe.model.checkpoint import PRETRAINED
 
-LARGEST = 16_000_000  # bytes: what a package may weigh
+LARGEST = 16_000_000  # bytes that the bundled weights may take
 
 
 def bundle(weights: Path, path: Path = PRETRAINED) -> Path:
     """Write the model of a ``weights.safetensors`` to ``path`` as float16; it is loaded as float32.
 
     Raises:
-        ValueError: for what is no such file, or a model too large for a package.
+        ValueError: the file is not one of weights, or the model is too large.
     """
     gqn = load_gqn(weights)
     if (size := 2 * sum(parameter.numel() for parameter in gqn.parameters())) > LARGEST:

@@ -1,1 +1,1 @@
-"""A sweeper for Hydra that reads ``context=2..15``."""
+"""Hydra plugins: a sweeper that reads ``context=2..15``, and the list of all controls."""

@@ -1,7 +1,7 @@
-"""The option ``all`` of the group ``probe/control``: every control that lies in the configuration's folder.
+"""The option ``all`` of the group ``probe/control``: every YAML file in that folder of the search path.
 
-Hydra's defaults lists name each option. A search-path plugin sees the folders before anything is composed, so a control
-is added by putting its YAML there.
+Hydra's defaults lists must name each option. A search-path plugin sees the folders before composition, so that a
+control is added by its YAML file alone.
 """
 
 from pathlib import Path
@@ -14,13 +14,13 @@ GROUP, FIRST = "probe/control", ("none", "norm")  # r as it is and its length co
 
 
 class ControlGroup(SearchPathPlugin):
-    """Lists the controls anew whenever a search path is made."""
+    """Search-path plugin that stores ``probe/control/all`` as the list of all controls found."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         names: set[str] = set()
         for element in search_path.get_path():
             folder = element.path.removeprefix("file://")
-            if "://" not in folder:  # what is installed with Hydra, or lives in memory
+            if "://" not in folder:  # not pkg:// or structured://
                 names |= {path.stem for path in (Path(folder) / GROUP).glob("*.yaml")}
         ordered = [name for name in FIRST if name in names] + sorted(names.difference(FIRST))
         ConfigStore.instance().store(group=GROUP, name="all", node={"defaults": ordered}, provider="gqn-probe")

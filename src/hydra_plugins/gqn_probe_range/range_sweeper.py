@@ -1,8 +1,8 @@
-"""A Hydra sweeper that reads ``context=2..15`` as fourteen jobs, and lets a sweep outlive a failed job.
+"""Hydra sweeper that expands ``context=2..15`` to fourteen jobs and continues after a failed job.
 
-Hydra's own sweeper takes ``2..15`` for one string and stops at the first failure. This one expands ``a..b`` and
-``a..b..step`` (both ends included) and ``[2,5,9]`` for the keys it is told, launches every job, and then
-reports which failed. It imports neither torch nor Lightning: Hydra loads its plugins at every start.
+Hydra's own sweeper reads ``2..15`` as one string and stops at the first failure. This one expands ``a..b``,
+``a..b..step`` (both ends included) and ``[2,5,9]`` for the keys in ``ranges``, launches every job, and then reports
+which failed. It imports neither torch nor Lightning, because Hydra loads its plugins at every start.
 """
 
 import itertools
@@ -30,14 +30,14 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class RangeSweeperConfig:
-    """What ``override hydra/sweeper: range`` puts under ``hydra.sweeper``."""
+    """Structured config of ``hydra/sweeper: range``."""
 
     _target_: str = "hydra_plugins.gqn_probe_range.range_sweeper.RangeSweeper"
     ranges: list[str] = field(default_factory=lambda: ["context"])
 
 
 class RangeSweeper(Sweeper):
-    """The Cartesian product of all swept values, each one job; ``ranges`` names the keys that take ``a..b``."""
+    """Sweeper over the Cartesian product of all values; ``ranges`` are the keys whose values may be ``a..b``."""
 
     config: DictConfig
     hydra_context: HydraContext
@@ -54,7 +54,7 @@ class RangeSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:
-        """Launch every job; when some fail, let the callbacks work on the rest, then raise, naming how many."""
+        """Launch every job; if some fail, run the callbacks for the others, then raise with their number."""
         jobs = expand(arguments, self.ranges)
         folder = Path(self.config.hydra.sweep.dir)
         folder.mkdir(parents=True, exist_ok=True)
@@ -65,7 +65,7 @@ class RangeSweeper(Sweeper):
             results = self.launcher.launch(jobs, initial_job_idx=0)
         except HydraException:
             raise
-        except Exception as error:  # of a process that was killed before it could say how its job went
+        except Exception as error:  # raised when a process was killed
             first, *_ = str(error).splitlines() or [type(error).__name__]
             raise CompactHydraException(f"the launcher gave up: {first}; {again} what is missing") from error
         failed = [result for result in results if result.status is not JobStatus.COMPLETED]
@@ -74,7 +74,7 @@ class RangeSweeper(Sweeper):
             own = [override for override in result.overrides or [] if override not in shared]
             print(f"job {' '.join(own)} failed: {failure(result)}", file=sys.stderr)
         if failed:
-            if len(failed) < len(results):  # Hydra calls them only after a sweep that does not raise
+            if len(failed) < len(results):  # Hydra calls them only if this function does not raise
                 self.hydra_context.callbacks.on_multirun_end(config=self.config)
             raise CompactHydraException(
                 f"{len(failed)} of {len(results)} jobs of the sweep failed; {again} these alone"
@@ -83,7 +83,7 @@ class RangeSweeper(Sweeper):
 
 
 def expand(arguments: Sequence[str], ranges: Sequence[str]) -> list[list[str]]:
-    """The overrides of every job, in order: the last argument varies fastest."""
+    """Return the overrides of every job in order; the last argument varies fastest."""
     choices: dict[str, list[str]] = {}
     for override in OverridesParser.create().parse_overrides(list(arguments)):
         key = override.get_key_element()
@@ -101,7 +101,7 @@ def expand(arguments: Sequence[str], ranges: Sequence[str]) -> list[list[str]]:
 
 
 def counts_of(key: str, values: Sequence[str]) -> list[int]:
-    """The counts of all values, each of which may be a range or a list."""
+    """Return the counts of all values, each of which may be a range or a list."""
     try:
         return parse_counts([count for value in values for count in parse_counts(value)])
     except ValueError as error:
@@ -109,7 +109,7 @@ def counts_of(key: str, values: Sequence[str]) -> list[int]:
 
 
 def failure(result: JobReturn) -> Any:
-    """The exception of a failed job; reading ``return_value`` would raise it."""
+    """Return the exception of a failed job; ``return_value`` would raise it."""
     return result._return_value
 
 

@@ -50,7 +50,7 @@ class Malicious:
 def test_code_in_a_file_is_refused_and_not_run(make: Any, tmp_path: Path, legacy: bool) -> None:
     victim = tmp_path / "made-by-pickle"
     path = make.file(tmp_path / "a.pt.gz", saved([Malicious(victim)], legacy=legacy))
-    with pytest.raises(ValueError, match=r"a.pt.gz cannot be read: it asks for posix.mkdir"):
+    with pytest.raises(ValueError, match=r"a.pt.gz cannot be read: it refers to posix.mkdir"):
         read_converted(path)
     assert not victim.exists()
 
@@ -58,7 +58,7 @@ def test_code_in_a_file_is_refused_and_not_run(make: Any, tmp_path: Path, legacy
 def test_code_before_the_magic_number_is_refused(make: Any, tmp_path: Path) -> None:
     victim = tmp_path / "made-by-pickle"
     path = make.file(tmp_path / "a.pt", pickle.dumps(Malicious(victim)))
-    with pytest.raises(ValueError, match=r"it asks for posix\.mkdir"):
+    with pytest.raises(ValueError, match=r"it refers to posix\.mkdir"):
         read_converted(path)
     assert not victim.exists()
 
