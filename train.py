@@ -26,7 +26,7 @@ def train(cfg: DictConfig) -> float:
     from gqn_probe.report.training_page import build_training_report
     from gqn_probe.run.provenance import write_provenance
     from gqn_probe.tracking.wandb_run import log_lineage, open_loggers
-    from gqn_probe.training.conclude import conclude
+    from gqn_probe.training.best_weights import export_best_weights
     from gqn_probe.training.precision import choose_precision
 
     job.setup_job(cfg.seed)
@@ -47,7 +47,7 @@ def train(cfg: DictConfig) -> float:
         trainer = job.instantiate(cfg.trainer, logger=loggers, default_root_dir=folder, **run)
         with devices.as_single_run():
             trainer.fit(module, datamodule=data, ckpt_path=start.checkpoint)
-        outcome = conclude(trainer, module, data, folder)
+        outcome = export_best_weights(trainer, module, data, folder)
         facts = {"continued_from_step": start.step, "precision": trainer.precision, "data": data.provenance()}
         facts |= outcome._asdict()
         write_provenance(folder, cfg, device=trainer.strategy.root_device, **facts)

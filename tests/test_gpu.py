@@ -15,7 +15,7 @@ from tiny import tiny_module
 
 from gqn_probe import load_gqn
 from gqn_probe.data import encode_cameras, render_scenes
-from gqn_probe.training import conclude as concluding
+from gqn_probe.training import best_weights
 from gqn_probe.types import Lens
 
 ON_GPU = {"accelerator": "gpu", "devices": [1]}
@@ -87,13 +87,15 @@ def noted(script: str) -> str:
 @pytest.mark.slow
 def test_validation_is_on_the_gpu_and_so_is_the_film(tmp_path, monkeypatch):
     films = []
-    monkeypatch.setattr(concluding, "film", lambda trainer, gqn, *rest: films.append(next(gqn.parameters()).device))
+    monkeypatch.setattr(
+        best_weights, "save_orbit_film", lambda trainer, gqn, *rest: films.append(next(gqn.parameters()).device)
+    )
     devices, module = Devices(), tiny_module()
     with pretended_gpu() as gpu:
         trainer = fit(module, tmp_path / "cache", "data.num_workers=0", callbacks=[devices], **ON_GPU)
         assert {"val/sigma", "val/kl", "val/kl_step/0", "val/sample/rmse"} <= devices.seen.keys()
         assert {name: where for name, where in devices.seen.items() if where != gpu} == {}  # NCCL takes no others
-        concluding.conclude(trainer, module, trainer.datamodule, tmp_path)  # pyright: ignore[reportAttributeAccessIssue]
+        best_weights.export_best_weights(trainer, module, trainer.datamodule, tmp_path)  # pyright: ignore[reportAttributeAccessIssue]
     assert films == [gpu]
     assert not any(isinstance(each, OnGPU) for each in load_gqn(tmp_path / "weights.safetensors").parameters())
 

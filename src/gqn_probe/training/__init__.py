@@ -1,1 +1,1 @@
-"""Lightning modules that train the GQN and the probes, and what a training run shows and leaves."""
+"""Training of the GQN: LightningModule, schedules, callbacks, checkpoints, metrics, export of the best weights."""

@@ -1,4 +1,4 @@
-"""Callbacks that show a training run under way: image grids, and a progress bar or plain lines."""
+"""Callbacks that report on a training run: grids of predictions, throughput, progress."""
 
 import logging
 import time
@@ -26,9 +26,9 @@ log = logging.getLogger(__name__)
 
 
 class ImageGrid(L.Callback):
-    """At each validation, a picture of held-out scenes: the truth, and what is predicted from more and more views.
+    """Writes a grid of held-out scenes at each validation: truth, and predictions from more and more views.
 
-    Written to ``folder/STEP.png`` and, where there is one, logged to the W&B run.
+    The grid is saved to ``folder/STEP.png`` and logged to the W&B run, if there is one.
     """
 
     def __init__(self, folder: str, scenes: int) -> None:
@@ -46,7 +46,7 @@ class ImageGrid(L.Callback):
     ) -> None:
         if batch_idx or not trainer.is_global_zero:
             return
-        with trainer.precision_plugin.val_step_context():  # Lightning calls hooks outside it
+        with trainer.precision_plugin.val_step_context():  # Lightning calls hooks outside this context
             columns = prediction_grid(pl_module, type(batch)(*(field[: self.scenes] for field in batch)))
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{trainer.global_step:07d}.png"
@@ -60,7 +60,7 @@ class ImageGrid(L.Callback):
 
 @torch.no_grad()
 def prediction_grid(module: GQNModule, batch: Batch) -> dict[str, Float[Tensor, "b c h w"]]:
-    """Columns by what they show, in 0..1: one context view, the truth, samples by context, the posterior's mean."""
+    """Return the columns of the grid by title, in 0..1: context view, truth, samples by count, posterior mean."""
     frames, gqn = batch.frames, module.gqn
     counts = [count for count in module.prediction.counts if count < frames.shape[1]]
     widest = held_out_episode(batch, max(counts))
@@ -80,7 +80,7 @@ def prediction_grid(module: GQNModule, batch: Batch) -> dict[str, Float[Tensor, 
 
 
 def labelled_columns(columns: Mapping[str, Float[Tensor, "b c h w"]], width: int = 128) -> Image.Image:
-    """A picture of the columns side by side, each image at least ``width`` pixels wide, under the columns' names."""
+    """Return a picture of the columns side by side under their titles, each image at least ``width`` pixels wide."""
     pixels = {name: rearrange(images, "row c h w -> (row h) w c") for name, images in columns.items()}
     shown = {name: (255 * each).round().byte().cpu().numpy() for name, each in pixels.items()}
     times = max(1, width // next(iter(shown.values())).shape[1])
@@ -88,7 +88,7 @@ def labelled_columns(columns: Mapping[str, Float[Tensor, "b c h w"]], width: int
 
 
 class Throughput(L.Callback):
-    """Logs ``train/scenes_per_second`` and ``train/query_images_per_second`` of all devices, validation apart."""
+    """Logs ``train/scenes_per_second`` and ``train/query_images_per_second`` of all devices, without validation."""
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._restart()
@@ -112,7 +112,10 @@ class Throughput(L.Callback):
 
 
 class TrainingProgress(L.Callback):
-    """A bar with loss, KL and the last held-out error, or off a terminal a line a minute; and a line a validation."""
+    """Shows a progress bar with loss, KL and the last held-out error (a line each minute off a terminal).
+
+    Logs a line at each validation.
+    """
 
     def __init__(self) -> None:
         self.started = time.monotonic()
@@ -130,7 +133,7 @@ class TrainingProgress(L.Callback):
     ) -> None:
         if not trainer.is_global_zero:
             return
-        if time.monotonic() > self.shown + 1:  # reading a number of a GPU waits for it
+        if time.monotonic() > self.shown + 1:  # reading a value from a GPU waits for it
             self.shown = time.monotonic()
             values = ((name, pl_module.logged.get(key)) for name, key in (("loss", "loss"), ("KL", "kl")))
             shown = [f"{name} {float(value):.4g}" for name, value in values if value is not None]

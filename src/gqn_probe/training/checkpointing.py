@@ -1,4 +1,4 @@
-"""Checkpoints to continue training from: whole ones after each validation, at the end, and on a signal."""
+"""Checkpoints to resume training from: after each validation, at the end, and on a signal."""
 
 import logging
 import signal
@@ -18,9 +18,9 @@ log = logging.getLogger(__name__)
 
 
 class AtomicCheckpoints(TorchCheckpointIO):
-    """Writes a checkpoint beside its final name, then renames it, so that a killed run leaves the old or the new one.
+    """Checkpoint IO that writes atomically: a killed run leaves the old checkpoint or the new one.
 
-    Lightning's own goes through the system's temporary folder; where that is another file system, it is copied.
+    Lightning's own writes to the system's temporary folder, and copies from there if that is another file system.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
@@ -30,27 +30,27 @@ class AtomicCheckpoints(TorchCheckpointIO):
 
 
 class LastCheckpoint(Checkpoint):
-    """Keeps ``folder/last.ckpt``: after each validation, after the last step, when time is up or a signal ends the run.
+    """Writes ``folder/last.ckpt`` after each validation, after the last step, when time is up, and on a signal.
 
-    On Ctrl-C, and on SIGTERM or SIGUSR1, which schedulers send before they take a machine back, the present step is
-    finished and saved, and the process ends with status 128 + signal, as shells have it; a second Ctrl-C does not
-    wait. Lightning calls checkpoint callbacks after all others, when an average of the weights holds the step too.
+    On Ctrl-C, SIGTERM or SIGUSR1, which schedulers send before they reclaim a machine, the current step is finished
+    and saved, and the process exits with status 128 + signal; a second Ctrl-C interrupts at once. Lightning calls
+    checkpoint callbacks after all others, so averaged weights include the step.
     """
 
     def __init__(self, folder: str) -> None:
         self.path = Path(folder) / "last.ckpt"
         self.signal: int | None = None
         self.stop = False
-        self.early = False  # whether the last validation came before its time, because the run ended
+        self.early = False  # the last validation was early, because the run ended
 
     def state_dict(self) -> dict[str, bool]:
         return {"early": self.early}
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        # trainer.max_time is that of one sitting: forget how long the earlier ones took.
+        # trainer.max_time limits one run: drop the time that earlier ones took.
         states: Mapping[str, Any] = checkpoint["callbacks"]
         if states.get(self.state_key, {}).get("early"):
-            # Lightning counts the step before it only where it would validate again, and logs the next one as the last.
+            # Otherwise Lightning does not count the step before it and logs the next one under its number.
             checkpoint["loops"]["fit_loop"]["epoch_loop.state_dict"]["_batches_that_stepped"] += 1
         kept = {name: state for name, state in states.items() if not name.startswith("Timer")}
         for callback in trainer.checkpoint_callbacks:
@@ -64,13 +64,13 @@ class LastCheckpoint(Checkpoint):
                 signal.signal(number, self._note)
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        self._hear_interrupts()  # Lightning puts the other handlers back
+        self._restore_interrupts()  # Lightning restores the other handlers
 
     def _note(self, number: int, frame: Any) -> None:
         self.signal = number
-        self._hear_interrupts()
+        self._restore_interrupts()
 
-    def _hear_interrupts(self) -> None:
+    def _restore_interrupts(self) -> None:
         if signal.getsignal(signal.SIGINT) == self._note:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -79,14 +79,14 @@ class LastCheckpoint(Checkpoint):
     ) -> None:
         self.stop = self._told_to_stop(trainer)
         if trainer.global_step == trainer.max_steps:
-            trainer.should_stop = True  # Lightning validates before it stops early: the last weights are scored, too
+            trainer.should_stop = True  # makes Lightning validate the last weights before it stops
         if self.stop or trainer.should_stop:
             self._save(trainer)
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        if self.stop:  # only now, when what the last step logged is on disk
+        if self.stop:  # only now are the logs of the last step on disk
             self._end(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -99,13 +99,13 @@ class LastCheckpoint(Checkpoint):
             self._end(trainer)
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """Name the checkpoint to go back to, where the numbers went wrong."""
+        """Add the last good checkpoint to the message of a non-finite loss."""
         if isinstance(exception, FloatingPointError):
             kept = self.path if self.path.exists() else "none yet"
             exception.args = (f"{exception}; last good checkpoint: {kept}",)
 
     def _told_to_stop(self, trainer: L.Trainer) -> bool:
-        """Whether a signal reached any of the processes."""
+        """Return True if a signal reached any of the processes."""
         return trainer.strategy.reduce_boolean_decision(self.signal is not None, all=False)
 
     def _save(self, trainer: L.Trainer) -> None:

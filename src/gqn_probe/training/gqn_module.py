@@ -1,7 +1,7 @@
-"""Train a GQN: the ELBO of Eslami et al. 2018 (supplement, equations S1-S3), its schedules, its held-out metrics.
+"""LightningModule of the GQN: the ELBO of Eslami et al. 2018 (supplement, equations S1-S3) and held-out metrics.
 
-Every random choice of a step is a function of (seed, rank, step), so a run that is resumed, however it ended,
-goes on with the streams it would have had.
+All random numbers of a step are a function of (seed, rank, step), so that a resumed run continues with the numbers it
+would have had.
 """
 
 import logging
@@ -31,24 +31,23 @@ log = logging.getLogger(__name__)
 
 
 class GQNModule(L.LightningModule):
-    """The training of one GQN.
+    """Training of a GQN.
 
     Args:
         gqn: the network to train.
-        learning_rate: AdamW's step size by optimiser step; here and below, a number is a constant schedule.
+        learning_rate: AdamW's step size by optimiser step; a number here and below is a constant schedule.
         sigma: standard deviation of the pixel likelihood by step, on the 0..1 scale of frames.
         kl_weight: weight of the KL by step; 1 is the paper's objective.
         scale_by_variance: multiply the loss by sigma squared, so that gradients keep their size as sigma falls.
-        context: least and greatest number of context views, drawn uniformly a batch.
-        queries: query views a scene, predicted from one encoding of its context.
-        sizes: sizes of images by share of the steps, each with its number of queries (see ``Stage``); none trains on
-            frames as they are.
+        context: smallest and largest number of context views, drawn uniformly for each batch.
+        queries: query views of each scene, predicted from one encoding of its context.
+        sizes: curriculum of image sizes (see ``Stage``); empty trains on frames as they are.
         unseen_queries: draw queries outside the context; the paper draws them from all views.
         validation_counts: numbers of context views at which held-out predictions are scored.
-        reference_count: the one of them that gives the headline metrics.
-        betas, eps, weight_decay: AdamW's; without decay it is Adam.
-        compile: compile encoder and generator with torch.compile: minutes before the first step, faster ones after.
-        seed: seeds every episode and every latent sample.
+        reference_count: the one of them whose scores are the headline metrics.
+        betas, eps, weight_decay: of AdamW, which is Adam without decay.
+        compile: compile encoder and generator with torch.compile, which takes minutes before the first step.
+        seed: of episodes and latent samples.
     """
 
     def __init__(  # noqa: PLR0913  (each argument is a setting of the configuration)
@@ -73,7 +72,9 @@ class GQNModule(L.LightningModule):
     ) -> None:
         super().__init__()
         if len(context) != 2 or not 1 <= context[0] <= context[1]:
-            raise ValueError(f"training.context={list(context)} must be [least, greatest] with 1 <= least <= greatest")
+            raise ValueError(
+                f"training.context={list(context)} must be [smallest, largest] with 1 <= smallest <= largest"
+            )
         if queries < 1:
             raise ValueError(f"training.queries={queries} must be at least 1")
         self.learning_rate = as_schedule("learning_rate", learning_rate)
@@ -113,13 +114,13 @@ class GQNModule(L.LightningModule):
         except ValueError:
             if self.trainer.is_global_zero:
                 raise
-            raise SystemExit(0) from None  # the first process speaks for all
+            raise SystemExit(0) from None  # the first process reports the error
         if self.compiled:
             self.gqn.encoder.compile(dynamic=True)  # the number of views differs from batch to batch
             self.gqn.generator.compile()
 
     def _refuse_float16(self) -> None:
-        """ValueError for the precisions whose gradients are scaled, which their norm must not be, or overflow."""
+        """Raise ValueError for 16-bit precisions that scale gradients, whose norm is logged, or let them overflow."""
         precision = str(self.trainer.precision)
         if precision.startswith("16-"):
             raise ValueError(
@@ -128,16 +129,15 @@ class GQNModule(L.LightningModule):
             )
 
     def _check_data(self, data: SceneDataModule) -> None:
-        """Note what the network is trained on, and refuse before the first step what would fail hours later.
+        """Adapt the network to the data, and raise before the first step for what would fail later.
 
         Raises:
-            ValueError: a network that could not be loaded again, frames of another size than it is bound to, or too few
-                views; names the settings.
+            ValueError: a checkpoint could not be loaded, frames have another size, or there are too few views.
         """
         check_rebuilds(self.gqn)
         scenes = data.scenes("val" if data.online else "train", limit=1)
         height, width = scenes.frames.shape[-2:]
-        # A resumed or continued run has its weights already, with what they took over of their data.
+        # A resumed run loads its weights afterwards, and with them the constants of its data.
         self.gqn.adapt(InputSpec((height, width), data.camera_order, data.lens, data.background()))
         if self.stages:
             check_stages(self.stages, height)
@@ -173,18 +173,18 @@ class GQNModule(L.LightningModule):
 
     @property
     def stage(self) -> Stage | None:
-        """The present one, where there are any."""
+        """The current stage of the curriculum, or None."""
         steps = self.trainer.max_steps
         return stage_at(self.stages, self.global_step / steps if steps > 0 else 1.0) if self.stages else None
 
     @property
     def queries_now(self) -> int:
-        """Query views a scene of the present step."""
+        """Query views of each scene at the current step."""
         return self.stage.queries if self.stage else self.queries
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         step = self.trainer.fit_loop.total_batch_idx  # counts the batches of an accumulated gradient, too
-        # The number of context views is the same on all ranks, so that none waits for another.
+        # The number of context views is the same on all ranks, so that they take equally long.
         shared = torch.Generator().manual_seed(stream(self.seed, step))
         own = torch.Generator().manual_seed(stream(self.seed, step, self.global_rank, 1))
         torch.manual_seed(stream(self.seed, step, self.global_rank, 2))
@@ -207,33 +207,33 @@ class GQNModule(L.LightningModule):
     def configure_gradient_clipping(
         self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
     ) -> None:
-        # Lightning refuses to clip for a fused optimiser under mixed precision, on account of fp16's loss scaler,
-        # which neither fp32 nor bf16 has; `setup` refuses fp16.
+        # Lightning refuses to clip for a fused optimiser in mixed precision because of fp16's loss scaler, which fp32
+        # and bf16 do not have; `setup` refuses fp16.
         limit = float("inf") if gradient_clip_val is None else gradient_clip_val
         norm = torch.nn.utils.clip_grad_norm_(self.gqn.parameters(), limit)
         self.log("train/gradient_norm", norm)
         self._refuse_non_finite(self.logged["loss"], norm)
 
     def _refuse_non_finite(self, loss: Tensor, gradient_norm: Tensor) -> None:
-        """Stop before the weights change. FloatingPointError names the step and the scenes of all devices."""
+        """Raise FloatingPointError before the weights change, with the step and the scenes of all devices."""
         if torch.stack([loss, gradient_norm]).isfinite().all():
             return
         scenes = [self.scenes.tolist()] * self.trainer.world_size
         if self.trainer.world_size > 1:
             torch.distributed.all_gather_object(scenes, self.scenes.tolist())
         if not self.trainer.is_global_zero:
-            raise SystemExit(0)  # the first process speaks for all
+            raise SystemExit(0)  # the first process reports the error
         raise FloatingPointError(
             f"step {self.global_step}: loss {loss:.4g} and gradient norm {gradient_norm:.4g} are not both finite, "
             f"for scenes {', '.join(map(str, chain(*scenes)))}; lower the learning rate"
         )
 
     def objective(self, episode: Episode) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss in nats a query image, and what it is made of.
+        """Return the loss and its terms, in nats for each query image.
 
-        At a KL weight of 1 the loss is the negative ELBO of the paper, times sigma squared where gradients are to
-        keep their size. ``nats_above_floor`` is the reconstruction term less its least value, that of a perfect mean
-        at the present sigma.
+            loss = -log N(x_q | mean, sigma^2) + kl_weight sum_l KL(q_l || pi_l)
+
+        With ``kl_weight`` 1 it is the paper's negative ELBO; ``scale_by_variance`` multiplies it by sigma squared.
         """
         sigma = self.sigma(self.global_step)
         representation = self.gqn.aggregate(self.gqn.encode(episode.context_frames, episode.context_cameras))
@@ -256,7 +256,7 @@ class GQNModule(L.LightningModule):
         scores["reconstruction/mse"] = scores.pop("mse")
         kl_steps = {f"kl_step/{step}": value for step, value in enumerate(output.kl_steps.mean(dim=0))}
         logged = {f"val/{name}": value for name, value in (scores | kl_steps).items()}
-        # A number, of which Lightning makes a tensor on the device: NCCL reduces no others.
+        # Lightning makes a tensor on the device of a number; NCCL reduces no others.
         self.log_dict(logged | {"val/sigma": self.sigma(self.global_step)}, batch_size=len(truth), sync_dist=True)
         self.prediction.update(self.gqn, batch)
 
@@ -272,17 +272,17 @@ class GQNModule(L.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if checkpoint["gqn_settings"] != self.gqn.settings():
-            raise ValueError("the checkpoint holds another network: leave the settings of model as they were")
+            raise ValueError("the checkpoint holds another network: do not change the settings of model")
         InputSpec.from_facts(checkpoint.get("trained_on", {})).check(self.gqn.input_spec)
 
 
 def validation_metrics(trainer: L.Trainer) -> dict[str, float]:
-    """Those of the last validation."""
+    """Return the metrics of the last validation."""
     return {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
 
 
 def elbo_terms(output: GQNOutput, truth: Float[Tensor, "b c h w"], sigma: float) -> dict[str, Tensor]:
-    """Batch means: ``nats`` (negative log-likelihood), the same above its floor and a dimension, ``kl``, ``mse``."""
+    """Return batch means: negative log-likelihood ``nats``, also above its floor and per dimension, ``kl``, ``mse``."""
     dimensions = truth[0].numel()
     nats = gaussian_nll(output.mean, truth, sigma).mean()
     kl = output.kl.mean()
@@ -296,5 +296,5 @@ def elbo_terms(output: GQNOutput, truth: Float[Tensor, "b c h w"], sigma: float)
 
 
 def stream(*numbers: int) -> int:
-    """A 63-bit seed of non-negative integers, unlikely to be that of others; zeros at their end make no difference."""
+    """Return a 63-bit seed from non-negative integers, which trailing zeros do not change."""
     return int(SeedSequence(numbers).generate_state(1, "uint64")[0] >> 1)

@@ -1,8 +1,8 @@
-"""Metrics of predicted held-out views, beside the baselines that such a number needs.
+"""Metrics of predicted held-out views and of baselines.
 
-A posterior reconstruction has seen its target, so it proves nothing about the representation. What counts is the
-prior sample given the true context, against samples given another scene's context or asked for another camera's
-view, against the mean image, and against the context view whose camera is nearest to the query's.
+A posterior reconstruction has seen its target, so it says nothing about the representation. The measure is the prior
+sample given the true context, compared with samples for another scene's context, samples for another camera, the mean
+image, and the context view whose camera is nearest to the query's.
 """
 
 import torch
@@ -20,11 +20,11 @@ from gqn_probe.data.episodes import make_episode
 from gqn_probe.model import GQN
 from gqn_probe.types import Batch, Episode, to_unit
 
-SAMPLES = 4  # of each prediction, whose mean and spread are scored
+SAMPLES = 4  # samples of each prediction, for mean and spread
 
 
 def held_out_episode(batch: Batch, count: int) -> Episode:
-    """The first ``count`` views of each scene as context and its last view as the query, never in the context."""
+    """Return the first ``count`` views of each scene as context, and its last view, never in the context, as query."""
     scenes, views = batch.frames.shape[:2]
     if count >= views:
         raise ValueError(f"count {count} leaves no unseen query among {views} views; use at most {views - 1}")
@@ -33,20 +33,20 @@ def held_out_episode(batch: Batch, count: int) -> Episode:
 
 
 def nearest_view(episode: Episode) -> Float[Tensor, "b c h w"]:
-    """The context frame whose camera position is nearest to the query's."""
+    """Return the context frame whose camera position is nearest to the query's."""
     distance = (episode.context_cameras[..., :3] - episode.query_cameras[..., :3]).norm(dim=-1)
     row = torch.arange(len(distance), device=distance.device)
     return episode.context_frames[row, distance.argmin(dim=1)]
 
 
 class PredictionMetrics:
-    """Means over scenes of the scores of predictions, by source and count of context views.
+    """Mean scores of predictions over scenes, by source and number of context views.
 
     Names read ``SOURCE/METRIC`` at the reference count and ``context_K/SOURCE/METRIC`` at every count. Errors are
     root-mean-square on the 0..255 scale (``rmse``, ``object_rmse``), mean squared on 0..1 (``mse``), SSIM, PSNR in
-    decibels, and ``iou``, how far the object's silhouette is met. ``spread`` is the root-mean-square deviation of
-    samples from their mean, on 0..255; ``kl`` is what the query itself would still tell, in nats. A batch of one
-    scene has nothing to say about another scene's context or camera, nor about its colour among others.
+    decibels, and ``iou``, the intersection over union of silhouettes. ``spread`` is the root-mean-square deviation of
+    samples from their mean, on 0..255; ``kl`` is the KL from posterior to prior in nats. A batch of one
+    scene has no scores for another scene's context or camera, nor for colour.
     """
 
     def __init__(self, counts: tuple[int, ...], reference_count: int) -> None:
@@ -55,13 +55,13 @@ class PredictionMetrics:
         self.means: dict[str, MeanMetric] = {}
 
     def update(self, gqn: GQN, batch: Batch) -> None:
-        """Predict the query of each scene from each count of context views that leaves one; each view encoded once."""
+        """Score predictions of each scene's query from each count of context views; each view is encoded once."""
         counts = [count for count in self.counts if count < batch.frames.shape[1]]
         if not counts:
             return
         widest = held_out_episode(batch, max(counts))
         phi = gqn.encode(widest.context_frames, widest.context_cameras)
-        # Of the batch's other views: a mean of its few queries would hold a good part of each.
+        # Of the batch's other views: the mean of its few queries would contain much of each of them.
         mean_image = to_unit(batch.frames[:, :-1]).mean(dim=(0, 1))
         for count in counts:
             self._update_count(gqn, held_out_episode(batch, count), gqn.aggregate(phi[:, :count]), mean_image)
@@ -95,7 +95,7 @@ class PredictionMetrics:
             self._add(f"context_{count}/{name}", value)
             if count == self.reference_count and name != "kl":
                 self._add(name, value)
-        others = len(truth) > 1  # rolled by one, a single scene would be its own control
+        others = len(truth) > 1  # a single scene would be its own control
         shuffled = samples
         if others:
             shuffled = draw(representation.roll(1, dims=0), camera, SAMPLES if count == self.reference_count else 1)
@@ -118,7 +118,7 @@ class PredictionMetrics:
         self.means[name].update(value)
 
     def compute(self) -> dict[str, Tensor]:
-        """The means since the last call, root-mean-squares taken last, and the metrics emptied."""
+        """Return the means since the last call, with root-mean-squares of mean squares, and reset the metrics."""
         values = {name: metric.compute() for name, metric in self.means.items()}
         for metric in self.means.values():
             metric.reset()
@@ -137,12 +137,14 @@ class PredictionMetrics:
 def image_scores(
     prediction: Float[Tensor, "b c h w"], truth: Float[Tensor, "b c h w"]
 ) -> dict[str, Float[Tensor, " b"]]:
-    """Scores of each image: ``mse``, ``object_mse`` (object pixels alone), ``psnr`` in dB, ``ssim``, ``iou``."""
+    """Return scores of each image: ``mse``, ``object_mse`` (object pixels alone), ``psnr`` in dB, ``ssim``, ``iou``."""
     squared = reduce((prediction - truth) ** 2, "b c h w -> b h w", "mean")
     mask = object_mask(truth)
     object_squared = (squared * mask).sum(dim=(1, 2)) / mask.sum(dim=(1, 2))  # NaN, thus ignored, without object
     psnr = peak_signal_noise_ratio(prediction, truth, data_range=1.0, reduction="none", dim=(1, 2, 3))
-    with torch.autocast(prediction.device.type, enabled=False):  # its variances are differences: bf16 loses them
+    with torch.autocast(
+        prediction.device.type, enabled=False
+    ):  # SSIM's variances are small differences, which bfloat16 cannot resolve
         ssim = structural_similarity_index_measure(prediction, truth, data_range=1.0, reduction="none")
     assert isinstance(ssim, Tensor)
     return {
@@ -155,19 +157,17 @@ def image_scores(
 
 
 def silhouette_iou(prediction: Float[Tensor, "b c h w"], truth: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
-    """Intersection over union of the object's pixels in both; 1 where neither has any."""
+    """Return the intersection over union of the object's pixels; 1 if neither image has any."""
     predicted, true = object_mask(prediction), object_mask(truth)
     union = (predicted | true).sum(dim=(1, 2))
     return torch.where(union > 0, (predicted & true).sum(dim=(1, 2)) / union.clamp(min=1), 1.0)
 
 
 def object_mask(frames: Float[Tensor, "b c h w"], threshold: float = 0.1) -> Bool[Tensor, "b h w"]:
-    """Pixels of the object: those that differ from the background by more than ``threshold`` in some channel.
+    """Return the object's pixels: those that differ from the background by more than ``threshold`` in some channel.
 
-    Most of a frame is background, which any model learns at once.
-
-    The background of a row is read off its first and last pixel, which no centred object reaches, and
-    interpolated between them: that is exact for plain and linearly graded backgrounds.
+    The background of a row is interpolated between its first and last pixel, which no centred object reaches: exact
+    for plain and linearly graded backgrounds. Most of a frame is background, which any model learns at once.
     """
     left, right = frames[..., :1], frames[..., -1:]
     position = torch.linspace(0, 1, frames.shape[-1], device=frames.device)
@@ -176,13 +176,13 @@ def object_mask(frames: Float[Tensor, "b c h w"], threshold: float = 0.1) -> Boo
 
 
 def object_color(frames: Float[Tensor, "b c h w"], mask: Bool[Tensor, "b h w"]) -> Float[Tensor, "b c"]:
-    """Mean colour over the masked pixels; zeros where a mask is empty."""
+    """Return the mean colour over the masked pixels; zeros if there are none."""
     weight = rearrange(mask, "b h w -> b 1 h w").to(frames.dtype)
     return (frames * weight).sum(dim=(2, 3)) / weight.sum(dim=(2, 3)).clamp_min(1)
 
 
 def color_cosine(predicted: Float[Tensor, "b c h w"], truth: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
-    """Cosine between the object colours of prediction and truth, both less the mean true colour of the batch.
+    """Return the cosine between object colours of prediction and truth, both minus the batch's mean true colour.
 
     1 means the right hue, 0 no relation; a prediction that ignores its context scores near 0.
     """

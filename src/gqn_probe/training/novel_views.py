@@ -1,4 +1,4 @@
-"""Views of scenes from cameras of our choice: the truth where it can be rendered, and what a network predicts."""
+"""Views of scenes from any camera: rendered truth, or the nearest given view, and predictions of a network."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -21,7 +21,7 @@ ELEVATION = 25.0  # degrees
 
 
 def find_renderer(data: SceneDataModule) -> Render | None:
-    """The renderer of the truth from any camera; None where scenes are photographs or others' renderings."""
+    """Return the renderer of the data, or None if the scenes cannot be rendered."""
     source = data.source
     if not isinstance(source, RenderedScenes):
         return None
@@ -29,7 +29,7 @@ def find_renderer(data: SceneDataModule) -> Render | None:
 
 
 def true_views(scenes: Scenes, raw: Float[Tensor, "v 5"], render: Render | None) -> UInt8[Tensor, "s v c h w"]:
-    """Each scene from each camera; where it cannot be rendered, the given view whose direction is nearest."""
+    """Return each scene from each camera, rendered, or else the given view with the nearest camera direction."""
     if render is not None and scenes.factors is not None:
         return render(scenes.factors, repeat(raw, "v p -> s v p", s=len(scenes)))
     given = torch.nn.functional.normalize(scenes.cameras[..., :3], dim=-1)
@@ -47,9 +47,9 @@ def predicted_views(
     samples: int = 1,
     seed: int = 0,
 ) -> Float[Tensor, "b v sample c h w"]:
-    """Samples of the prior from each camera, in 0..1, on the CPU.
+    """Return samples of the prior from each camera, in 0..1, on the CPU.
 
-    The latents are drawn alike at every camera, so that between two views nothing but the camera changes.
+    Every camera uses the same random numbers, so that only the camera differs between views.
     """
     device = representation.device
     drawn = []
@@ -68,7 +68,7 @@ def predicted_views(
 
 
 def orbit_cameras(positions: int) -> Float[Tensor, "v 5"]:
-    """Raw cameras at equal distances on one circle of the sphere on which training cameras lie."""
+    """Return evenly spaced raw cameras on a circle of the sphere of training cameras."""
     return cameras_facing(azimuth_orbit(positions, elevation=ELEVATION), CAMERA_DISTANCE)
 
 
@@ -76,9 +76,9 @@ def orbit_cameras(positions: int) -> Float[Tensor, "v 5"]:
 def orbit_pictures(
     gqn: GQN, data: SceneDataModule, *, counts: Sequence[int], objects: int, positions: int
 ) -> UInt8[Tensor, "v h w c"]:
-    """One picture a camera position: a row an object; the truth, then a prior sample from each count of views.
+    """Return a picture for each camera: a row for each validation object, with truth and a prior sample by count.
 
-    The objects are those of the validation split; counts that leave no view unseen are left out.
+    Counts that leave no view unseen are left out.
     """
     scenes = data.scenes("val", limit=objects)
     raw = orbit_cameras(positions)

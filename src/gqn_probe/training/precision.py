@@ -1,6 +1,6 @@
-"""The precision of training: bfloat16 where the machine has instructions for it, since it is emulated elsewhere.
+"""Choice of the training precision: bfloat16 only where the machine has instructions for it.
 
-On a processor with AVX2 alone, a 5x5 convolution under bfloat16 took 115 times as long as in float32.
+On a processor with AVX2 only, a 5x5 convolution in emulated bfloat16 took 115 times as long as in float32.
 """
 
 import logging
@@ -9,17 +9,17 @@ from pathlib import Path
 import torch
 
 log = logging.getLogger(__name__)
-BF16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16", "bf16")  # x86, x86, ARM; as PyTorch and Linux call them
-AMPERE = 8  # the least compute capability of GPUs with bfloat16
+BF16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16", "bf16")  # names in PyTorch and Linux, of x86, x86 and ARM
+AMPERE = 8  # lowest compute capability with bfloat16
 
 
 def choose_precision(asked: object, accelerator: str) -> str:
-    """Lightning's ``precision`` for ``trainer.precision``: of ``auto``, ``bf16-mixed`` or ``32-true``.
+    """Return Lightning's ``precision`` for ``trainer.precision``; ``auto`` is ``bf16-mixed`` or ``32-true``.
 
-    Logs what was chosen, and warns of a bfloat16 that was asked for and will be emulated.
+    Logs the choice, and warns if a requested bfloat16 will be emulated.
 
     Args:
-        accelerator: Lightning's: ``auto`` is a GPU where there is one.
+        accelerator: Lightning's ``accelerator``; ``auto`` is a GPU if there is one.
     """
     on_gpu = accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
     fast = gpu_has_bf16() if on_gpu else accelerator in ("auto", "cpu") and cpu_has_bf16()
@@ -39,7 +39,7 @@ def choose_precision(asked: object, accelerator: str) -> str:
 
 
 def cpu_has_bf16() -> bool:
-    """Whether this processor has instructions for bfloat16: PyTorch is asked, and Linux where PyTorch does not say."""
+    """Return True if the processor has bfloat16 instructions, by PyTorch or else by /proc/cpuinfo."""
     if hasattr(torch.cpu, "get_capabilities"):
         found = torch.cpu.get_capabilities()
         if any(name in found for name in BF16_INSTRUCTIONS):
@@ -53,5 +53,5 @@ def cpu_has_bf16() -> bool:
 
 
 def gpu_has_bf16() -> bool:
-    """Whether the GPUs have instructions for bfloat16."""
+    """Return True if the GPUs have bfloat16 instructions."""
     return torch.cuda.get_device_capability()[0] >= AMPERE

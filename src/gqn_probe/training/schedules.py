@@ -1,4 +1,4 @@
-"""Schedules over optimiser steps: learning rate, pixel deviation, weight of the KL, size of the images."""
+"""Schedules over optimiser steps: learning rate, sigma, KL weight, image size."""
 
 import math
 from collections.abc import Sequence
@@ -9,11 +9,14 @@ from gqn_probe.choices import check_choice
 
 @dataclass(frozen=True)
 class Schedule:
-    """From ``start`` to ``end`` over ``steps`` steps, then constant; a pure function of the step.
+    """Value from ``start`` to ``end`` over ``steps`` steps, then constant; a pure function of the step.
 
-    Eslami et al. 2018 anneal linearly: learning rate 5e-4 to 5e-5 over 1.6e6 steps, pixel deviation 2.0 to 0.7
-    over 2e5 steps. ``warmup`` steps rise from zero first, then a share ``hold`` of the steps stays at the start; both
-    count among ``steps``. ``shape`` is "linear", "cosine" or "geometric" (equal ratios in equal times).
+    Eslami et al. 2018 anneal linearly: learning rate 5e-4 to 5e-5 over 1.6e6 steps, sigma 2.0 to 0.7 over 2e5 steps.
+
+    Args:
+        shape: "linear", "cosine" or "geometric" (equal ratios in equal times).
+        warmup: steps of a linear rise from zero to ``start``, included in ``steps``.
+        hold: fraction of ``steps``, warmup included, until which the value stays at ``start``.
     """
 
     start: float
@@ -28,7 +31,7 @@ class Schedule:
         if self.shape == "geometric" and min(self.start, self.end) <= 0:
             raise ValueError(f"a geometric schedule needs values above 0, got start={self.start} and end={self.end}")
         if not 0 <= self.hold < 1:
-            raise ValueError(f"a schedule's hold={self.hold} is a share of its steps: at least 0 and below 1")
+            raise ValueError(f"a schedule's hold={self.hold} is a fraction of its steps: at least 0 and below 1")
         if self.steps < 1 or self.warmup < 0:
             raise ValueError(f"a schedule needs steps >= 1 and warmup >= 0, got {self.steps} and {self.warmup}")
 
@@ -45,10 +48,10 @@ class Schedule:
 
 
 def as_schedule(name: str, value: object) -> Schedule:
-    """A schedule as it is, or one that stays at a number.
+    """Return a schedule unchanged, or the constant schedule of a number.
 
     Raises:
-        ValueError: it is neither; names the setting.
+        ValueError: the value is neither; names the setting.
     """
     if isinstance(value, Schedule):
         return value
@@ -59,28 +62,24 @@ def as_schedule(name: str, value: object) -> Schedule:
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of training at one size of images; small ones first are a curriculum of resolution.
+    """Part of training at one image size, for a curriculum from small to large images.
 
-    Where a network takes images of any size, those of a quarter of the pixels teach it most of what it learns for a
-    quarter of the work.
+    A network that takes images of any size learns most from images with a quarter of the pixels, at a quarter of the
+    cost.
     """
 
-    size: int  # height and width of the images, which are averaged down to it
-    until: float  # the share of all steps at which it ends, in 0..1
-    queries: int  # query views a scene, predicted from one encoding of its context
+    size: int  # height and width to which images are averaged
+    until: float  # fraction of all steps at which the stage ends
+    queries: int  # query views of each scene
 
 
 def stage_at(stages: Sequence[Stage], done: float) -> Stage:
-    """The stage after a share of the steps."""
+    """Return the stage after a fraction of the steps."""
     return next((stage for stage in stages if done < stage.until), stages[-1])
 
 
 def check_stages(stages: Sequence[Stage], size: int) -> None:
-    """Refuse stages that do not lead to images of ``size`` at the last step.
-
-    Raises:
-        ValueError: naming the value that is wrong.
-    """
+    """Raise ValueError unless the stages are in order and end with images of ``size`` at the last step."""
     ends = [stage.until for stage in stages]
     if ends != sorted(set(ends)) or ends[-1:] != [1.0] or ends[0] <= 0:
         raise ValueError(f"training.sizes end at {ends} of the steps: let them ascend from above 0 to 1.0")

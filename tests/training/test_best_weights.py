@@ -14,8 +14,8 @@ from safetensors.torch import load_file
 from scripts import call
 from tiny import TINY, tiny_module
 
+from gqn_probe.training.best_weights import log_if_out_of_time
 from gqn_probe.training.checkpointing import LastCheckpoint
-from gqn_probe.training.conclude import say_if_time_was_up
 
 DATA = [override for override in TINY if override.startswith("data.")]
 
@@ -129,7 +129,7 @@ def test_a_run_that_time_stopped_says_so_and_can_go_on(tmp_path, caplog, validat
     settings |= {"enable_checkpointing": True}
     trainer = fit(tiny_module(), tmp_path / "cache", callbacks=[last], **settings)
     caplog.set_level("INFO", logger="gqn_probe")
-    say_if_time_was_up(trainer, tmp_path)
+    log_if_out_of_time(trainer, tmp_path)
     done = trainer.global_step
     line = f"stopped at step {done}{of} by trainer.max_time; to continue: python train.py resume={tmp_path}"
     assert [message for message in caplog.messages if "resume=" in message] == [line]
@@ -139,7 +139,7 @@ def test_a_run_that_time_stopped_says_so_and_can_go_on(tmp_path, caplog, validat
 def test_a_run_that_came_to_its_end_says_nothing(tmp_path, caplog):
     caplog.set_level("INFO", logger="gqn_probe")
     trainer = fit(tiny_module(), tmp_path / "cache", max_steps=1, max_time={"hours": 1})
-    say_if_time_was_up(trainer, tmp_path)
+    log_if_out_of_time(trainer, tmp_path)
     late = fit(tiny_module(), tmp_path / "cache", max_steps=1, max_time={"seconds": 0.001})
-    say_if_time_was_up(late, tmp_path)
+    log_if_out_of_time(late, tmp_path)
     assert not [message for message in caplog.messages if "stopped at" in message]

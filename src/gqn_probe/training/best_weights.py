@@ -1,4 +1,4 @@
-"""Export at the end of training: the best weights as a file of their own, a film made with them, their metrics."""
+"""Export of the best weights at the end of training, with their metrics and an orbit film."""
 
 import logging
 from pathlib import Path
@@ -20,15 +20,15 @@ log = logging.getLogger(__name__)
 
 
 class TrainingOutcome(NamedTuple):
-    """Steps and metrics of the exported weights, and metrics of the last ones, which need not be the same."""
+    """Step and metrics of the exported weights, and metrics of the last weights."""
 
-    steps: int  # after which the exported weights were kept
-    metrics: dict[str, float]  # of the exported weights; empty where none were validated
+    steps: int  # step of the exported weights
+    metrics: dict[str, float]  # of the exported weights; empty without a validation
     last_validation: dict[str, float]
 
 
-def conclude(trainer: L.Trainer, module: GQNModule, data: SceneDataModule, folder: Path) -> TrainingOutcome:
-    """Export the best checkpoint (the present weights, if the run kept none) to ``weights.safetensors``."""
+def export_best_weights(trainer: L.Trainer, module: GQNModule, data: SceneDataModule, folder: Path) -> TrainingOutcome:
+    """Write the weights of the best checkpoint, or without one the current ones, to ``weights.safetensors``."""
     last = validation_metrics(trainer)
     last_step = trainer.global_step
     outcome = TrainingOutcome(last_step, {}, last)
@@ -38,32 +38,32 @@ def conclude(trainer: L.Trainer, module: GQNModule, data: SceneDataModule, folde
             gqn = load_gqn(best)
             kept = torch.load(best, map_location="cpu", weights_only=True, mmap=True)
             outcome = TrainingOutcome(kept["global_step"], kept.get("validation", {}), last)
-        metadata = {"steps": str(outcome.steps), "data": data.fingerprint("train"), **score(trainer, outcome)}
+        metadata = {"steps": str(outcome.steps), "data": data.fingerprint("train"), **monitored_score(trainer, outcome)}
         save_weights(gqn, folder / "weights.safetensors", metadata)
         log.info("weights: %s (step %d, the best of %d)", folder / "weights.safetensors", outcome.steps, last_step)
-        if isinstance(data.source, RenderedScenes):  # others have no truth from a camera of our choice
-            device = trainer.strategy.root_device  # from which Lightning has moved the network
-            film(trainer, gqn.to(device), data, folder / "orbit.gif")
-        say_if_time_was_up(trainer, folder)
+        if isinstance(data.source, RenderedScenes):  # only these have a truth from any camera
+            device = trainer.strategy.root_device  # Lightning moved the network away from it
+            save_orbit_film(trainer, gqn.to(device), data, folder / "orbit.gif")
+        log_if_out_of_time(trainer, folder)
     return outcome
 
 
 def best_checkpoint(trainer: L.Trainer) -> Path | None:
-    """The one that the run kept by a score, in this sitting or an earlier one; another run's may lie beside it."""
+    """Return the best checkpoint of this run, which may be from before it was resumed, or None."""
     for callback in trainer.checkpoint_callbacks:
         if isinstance(callback, ModelCheckpoint) and callback.monitor and callback.best_model_path:
             return Path(callback.best_model_path)
     return None
 
 
-def score(trainer: L.Trainer, outcome: TrainingOutcome) -> dict[str, str]:
-    """The value by which the exported weights were the best, by its name."""
+def monitored_score(trainer: L.Trainer, outcome: TrainingOutcome) -> dict[str, str]:
+    """Return the monitored metric of the exported weights, by its name."""
     monitored = [each.monitor for each in trainer.checkpoint_callbacks if isinstance(each, ModelCheckpoint)]
     return {name: f"{outcome.metrics[name]:.6g}" for name in monitored if name in outcome.metrics}
 
 
-def say_if_time_was_up(trainer: L.Trainer, folder: Path) -> None:
-    """One line where ``trainer.max_time`` ended the run before its last step."""
+def log_if_out_of_time(trainer: L.Trainer, folder: Path) -> None:
+    """Log a line if ``trainer.max_time`` ended the run before its last step."""
     callbacks: list[L.Callback] = trainer.callbacks  # pyright: ignore[reportAttributeAccessIssue]
     left = [each.time_remaining() for each in callbacks if isinstance(each, Timer)]
     late = any(seconds is not None and seconds <= 0 for seconds in left)
@@ -77,8 +77,8 @@ def say_if_time_was_up(trainer: L.Trainer, folder: Path) -> None:
         )
 
 
-def film(trainer: L.Trainer, gqn: GQN, data: SceneDataModule, path: Path) -> None:
-    """An animation of the camera around held-out objects, in the folder and in the W&B run."""
+def save_orbit_film(trainer: L.Trainer, gqn: GQN, data: SceneDataModule, path: Path) -> None:
+    """Write an animation of the camera around held-out objects, and log it to the W&B run."""
     pictures = orbit_pictures(gqn, data, counts=(1, 3, 10), objects=4, positions=24).numpy()
     save_film([enlarged(picture, 2) for picture in pictures], path)
     for logger in trainer.loggers:
