@@ -104,7 +104,7 @@ def test_jobs_of_an_earlier_sweep_are_left_out(tmp_path, caplog):
     earlier = [job(tmp_path / str(n), f"context={k}", "seed=1") for n, k in enumerate((5, 2, 3, 4))]
     again = job(tmp_path / "by" / "hand", "seed=1", "context=2")
     assert jobs_of(sweep_config("seed=1", "context=2..3"), tmp_path) == [earlier[2], again]
-    assert [message.partition(" is of")[0] for message in caplog.messages] == [str(earlier[0]), str(earlier[3])]
+    assert [message.partition(" belongs")[0] for message in caplog.messages] == [str(earlier[0]), str(earlier[3])]
 
 
 def test_jobs_of_one_count_and_of_several_are_found_alike(tmp_path, monkeypatch):
