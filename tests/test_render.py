@@ -83,7 +83,7 @@ def test_a_folder_of_images_with_cameras_needs_no_splits(weights: str, tmp_path:
     )
     far = tmp_path / "far.csv"
     far.write_text("x,y,z,yaw,pitch\n9,0,0,3.14159,0\n")
-    assert "camera 0 has distance 9, and the network knows 3 to 3" in call(SCRIPT, *own, f"cameras={far}").error
+    assert "camera 0 has distance 9, outside of the 3 to 3" in call(SCRIPT, *own, f"cameras={far}").error
 
 
 @pytest.mark.parametrize(

@@ -181,8 +181,8 @@ def test_online_scenes_may_have_different_numbers_of_cubes(shared: Path) -> None
     [
         ({"kind": "fisheye", "scale": 1}, "lens.kind=fisheye is not known"),
         ({"kind": "perspective", "scale": None}, "data.lens.scale=null cannot render"),
-        ({"kind": "perspective", "scale": "wide"}, "lens.scale=wide is no length"),
-        ({"kind": "perspective", "scale": 1, "radius": None}, "lens.radius=None is no length"),
+        ({"kind": "perspective", "scale": "wide"}, "lens.scale=wide is not a length"),
+        ({"kind": "perspective", "scale": 1, "radius": None}, "lens.radius=None is not a length"),
         ({"kind": "perspective", "scale": 1, "width": 2}, "no setting of a lens width; there are kind, scale"),
         ({"kind": "perspective", "scale": 1, "box": [1, 2]}, r"lens.box=\[1, 2\] is not three numbers"),
     ],

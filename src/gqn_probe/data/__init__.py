@@ -1,4 +1,4 @@
-"""Scenes: rendered, DeepMind's datasets, the PyTorch port's files, your own; and how training reads them."""
+"""Scenes: rendered objects, DeepMind's datasets, files of other ports, your own images; and their loading."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -33,7 +33,7 @@ HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    # Loaded on first use: torch and Lightning take seconds, which `prepare -h` need not wait for.
+    # Imported on first use: torch and Lightning take seconds, and `prepare -h` needs neither.
     if name in __all__:
         return getattr(import_module(f"{__name__}.{HOMES.get(name, 'factories')}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

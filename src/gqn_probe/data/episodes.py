@@ -1,7 +1,7 @@
-"""Turn the views of a scene into an episode: which views are context, which are queries.
+"""Split the views of a scene into context and queries, which make an episode.
 
 Eslami et al. 2018, supplement: the number of context views is uniform in 1..K. The paper draws its query
-independently of the context, so that it may be among it; drawing it from the unseen views is the other choice.
+independently of the context, so that it may be among it; the alternative draws it from the unseen views.
 """
 
 import torch
@@ -15,11 +15,11 @@ from gqn_probe.types import Batch, Episode, to_unit
 def draw_episode(
     batch: Batch, *, context: int, queries: int, unseen_queries: bool, generator: torch.Generator
 ) -> Episode:
-    """``context`` views a scene to see and ``queries`` views to predict, in a new random order for each scene.
+    """Draw ``context`` views to see and ``queries`` views to predict, independently for each scene.
 
     Args:
-        unseen_queries: take queries only from the views outside the context, each at most once.
-        generator: a CPU generator; the choice is the same on every device.
+        unseen_queries: draw queries from the views outside the context, without replacement.
+        generator: of the CPU, so that the draw is the same on every device.
 
     Raises:
         ValueError: the scenes have too few views.
@@ -38,7 +38,7 @@ def draw_episode(
 
 
 def make_episode(batch: Batch, context: Int[Tensor, "b v"], query: Int[Tensor, "b q"]) -> Episode:
-    """The episode whose context and query views are given by number, one row a scene."""
+    """Return the episode with the given indices of context and query views, one row a scene."""
     device = batch.frames.device
     row = rearrange(torch.arange(len(batch.frames), device=device), "b -> b 1")
     context, query = context.to(device), query.to(device)

@@ -1,4 +1,4 @@
-"""Factories that conf/data/*.yaml name: from one flat list of settings to a data module."""
+"""The ``_target_`` functions of ``conf/data/*.yaml``: build a data module from flat settings."""
 
 import pkgutil
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from gqn_probe.data.store.prepared_store import PreparedStore
 
 
 class LoaderSettings(TypedDict):
-    """Settings of serving scenes, whatever their source; see ``SceneDataModule``."""
+    """Settings of batches, whatever the source; see ``SceneDataModule``."""
 
     seed: int
     batch_size: int
@@ -38,7 +38,7 @@ def shepard_metzler(
     cache: str,
     **serving: Unpack[LoaderSettings],
 ) -> SceneDataModule:
-    """Shepard-Metzler objects rendered by us: once, or anew for each batch (``online``)."""
+    """Build the data module of rendered Shepard-Metzler objects, kept in a store or new in each batch (``online``)."""
     numbers = check_parts(parts)
     source = RenderedScenes(
         numbers[0] if len(numbers) == 1 else numbers,
@@ -66,7 +66,7 @@ def dataset_files(
     cache: str,
     **serving: Unpack[LoaderSettings],
 ) -> SceneDataModule:
-    """A published dataset in DeepMind's format or the PyTorch port's."""
+    """Build the data module of a published dataset, in DeepMind's format or that of another port."""
     known = None if lens is None else make_lens(lens)
     source = PublishedScenes(kind, root, name, size, frames or kept_frames(kind, size), known)
     return SceneDataModule(source=source, online=False, cache=cache, **serving)
@@ -84,7 +84,7 @@ def own(
     cache: str,
     **serving: Unpack[LoaderSettings],
 ) -> SceneDataModule:
-    """Your images and cameras."""
+    """Build the data module of your own images and cameras."""
     source = OwnScenes(root, size, make_lens(lens), angles, up, crop, background)
     return SceneDataModule(source=source, online=False, cache=cache, **serving)
 
@@ -99,7 +99,7 @@ def prepared(
     window: int,
     **serving: Unpack[LoaderSettings],
 ) -> SceneDataModule:
-    """A store made by ``python -m gqn_probe.data.prepare``."""
+    """Build the data module of a store that ``python -m gqn_probe.data.prepare`` made."""
     source = PreparedStore(root, size, None if lens is None else make_lens(lens), cache, kept_gb, window)
     return SceneDataModule(source=source, online=False, cache=cache, **serving)
 

@@ -1,7 +1,7 @@
-"""Batches of scenes for a DataLoader: which scenes make which batch, and what is read of them.
+"""Datasets, samplers and the DataLoader of whole batches, which can be resumed at any batch of an epoch.
 
-The order is a pure function of seed, epoch, rank and number of ranks, and can be resumed at any batch. torch's
-DistributedSampler is the base because Lightning leaves such samplers alone and tells them the epoch.
+The order is a pure function of seed, epoch, rank and number of ranks. Samplers derive from torch's DistributedSampler
+because Lightning does not replace those, and calls their ``set_epoch``.
 """
 
 import math
@@ -20,7 +20,7 @@ from gqn_probe.types import Batch
 
 
 class StoredBatches(Dataset):
-    """Scenes of a store, a whole batch at a time; cameras encoded in the given order."""
+    """Stored scenes, indexed by a whole batch; cameras encoded in the given order."""
 
     def __init__(self, scenes: StoredScenes, order: str) -> None:
         self.scenes, self.order = scenes, order
@@ -34,7 +34,7 @@ class StoredBatches(Dataset):
 
 
 class RenderedBatches(Dataset):
-    """Scenes that are rendered once a batch is on its device; until then a batch is their ids and has no views."""
+    """Scenes to be rendered on the training device: a batch holds their ids, and frames of zero views."""
 
     def __init__(self, source: RenderedScenes) -> None:
         self.source = source
@@ -49,13 +49,16 @@ class RenderedBatches(Dataset):
 
 
 class SceneBatchSampler(DistributedSampler):
-    """Yields the rows of one batch at a time.
+    """Sampler of whole batches: yields the rows of one batch at a time.
 
-    Training drops what does not fill a batch on every rank; evaluation shows every scene, in order, and repeats the
-    first ones where ranks would differ in number. ``fresh`` rows are new in each epoch: they go on counting.
+    Training drops the scenes that do not fill a batch on every rank. Evaluation takes every scene in order, and repeats
+    the first ones so that ranks have equally many.
 
-    With ``shards``, the shard of each scene, training goes through the shards in an order that each epoch draws, every
-    rank through shards of its own; a scene comes up to ``window`` places late, so that few shards are read at a time.
+    Args:
+        fresh: number rows on from epoch to epoch, for scenes that are new in each.
+        shards: shard of each scene. Training then reads shard after shard, in an order drawn for each epoch and with
+            shards of its own for each rank, so that few are open at a time.
+        window: with ``shards``, length of the shuffle buffer: a scene is delayed by up to so many places.
     """
 
     def __init__(
@@ -79,26 +82,26 @@ class SceneBatchSampler(DistributedSampler):
         self.batch_size = min(batch_size, scenes // world) if train else batch_size
 
     def __len__(self) -> int:
-        """Batches an epoch on this rank."""
+        """Return the number of batches of an epoch on this rank."""
         if self.train:
             return self.scenes // self.num_replicas // self.batch_size
         return math.ceil(self.num_samples / self.batch_size)
 
     def set_epoch(self, epoch: int) -> None:
-        """Another epoch starts at its first batch."""
+        """Start ``epoch``, at its first batch unless it is the present one."""
         if epoch != self.epoch:
             self.start = 0
         super().set_epoch(epoch)
 
-    def _order(self) -> Int[Tensor, " s"]:
+    def _epoch_order(self) -> Int[Tensor, " s"]:
         if self.fresh:
             return torch.arange(self.scenes) + self.epoch * self.scenes
         if not self.train:
             return torch.arange(self.scenes)
         return torch.randperm(self.scenes, generator=self._generator("order"))
 
-    def _streamed(self, shards: Int[Tensor, " s"]) -> Int[Tensor, " a"]:
-        """This rank's part of the scenes, shard after shard, each scene late by less than the window."""
+    def _streamed_order(self, shards: Int[Tensor, " s"]) -> Int[Tensor, " a"]:
+        """Return this rank's scenes, shard after shard, each delayed by a random part of the window."""
         names, own = shards.unique(return_inverse=True)
         turns = torch.randperm(len(names), generator=self._generator("shards"))[own]
         part = turns.argsort(stable=True)[self.rank * self.num_samples :][: self.num_samples]
@@ -112,22 +115,22 @@ class SceneBatchSampler(DistributedSampler):
     def __iter__(self) -> Iterator[Int[Tensor, " b"]]:
         start, self.start = self.start, 0
         if self.shards is not None:
-            share = self._streamed(self.shards)
+            share = self._streamed_order(self.shards)
         else:
-            share = self._order()[(torch.arange(self.num_samples) * self.num_replicas + self.rank) % self.scenes]
+            share = self._epoch_order()[(torch.arange(self.num_samples) * self.num_replicas + self.rank) % self.scenes]
         for batch in range(start, len(self)):
             yield share[batch * self.batch_size : (batch + 1) * self.batch_size]
 
 
 class FixedOrderSampler(SceneBatchSampler, SequentialSampler):
-    """The same scenes in the same order in every epoch, for ``overfit_batches``.
+    """Sampler with the same order in every epoch, for Lightning's ``overfit_batches``.
 
-    Lightning would put a sampler of single scenes in the place of any that is not sequential.
+    Lightning replaces samplers that are not sequential by one of single scenes.
     """
 
 
 class SceneLoader(DataLoader):
-    """A DataLoader of whole batches that knows how far into the epoch it is; Lightning stores and restores that."""
+    """DataLoader of whole batches whose position in the epoch Lightning saves in checkpoints and restores."""
 
     sampler: SceneBatchSampler  # pyright: ignore[reportIncompatibleVariableOverride]
     batch = 0
@@ -139,11 +142,11 @@ class SceneLoader(DataLoader):
             yield batch
 
     def state_dict(self) -> dict[str, int]:
-        """The next batch: its epoch and its place in it."""
+        """Return epoch and index of the next batch."""
         done = self.batch >= len(self)
         return {"epoch": self.sampler.epoch + done, "batch": 0 if done else self.batch}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Start there."""
+        """Continue at the batch that ``state_dict`` returned."""
         self.sampler.set_epoch(state["epoch"])
         self.sampler.start = state["batch"]

@@ -1,6 +1,6 @@
-"""Turn any source into the store that training reads: ``python -m gqn_probe.data.prepare source=... out=STORE``.
+"""Command that turns any source into a store: ``python -m gqn_probe.data.prepare source=... out=STORE``.
 
-The settings are those of ``conf/data/*.yaml``, where their defaults are.
+Settings and their defaults are those of ``conf/data/*.yaml``.
 """
 
 import sys
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gqn_probe.data.sources.source import Source
 
 CONF = Path(__file__).parents[3] / "conf/data"
-COMMAND_OPTIONS = {"source": None, "out": None, "on_error": "stop", "workers": None}  # what only this command knows
+COMMAND_OPTIONS = {"source": None, "out": None, "on_error": "stop", "workers": None}  # of this command alone
 TRAINING_SETTINGS = ("_target_", "root", "kind", "cache", "batch_size", "num_workers", "camera_order")
 HELP = """\
 usage: python -m gqn_probe.data.prepare source=SOURCE out=STORE [KEY=VALUE ...]
@@ -49,10 +49,10 @@ class Options(NamedTuple):
 
 
 def parse(arguments: Sequence[str]) -> Options:
-    """Options from ``key=value`` words; values are YAML.
+    """Parse ``key=value`` arguments, whose values are YAML.
 
     Raises:
-        ValueError: naming the word and what may stand there.
+        ValueError: names the argument and what is expected.
     """
     command, settings = dict(COMMAND_OPTIONS), {}
     for word in arguments:
@@ -67,7 +67,7 @@ def parse(arguments: Sequence[str]) -> Options:
             settings[key] = _value(word, value)
     check_choice("on_error", command["on_error"], ("stop", "skip"))
     if command["workers"] is not None and not (isinstance(command["workers"], int) and command["workers"] >= 0):
-        raise ValueError(f"workers={command['workers']} is no number of processes")
+        raise ValueError(f"workers={command['workers']} is not a number of processes")
     return Options(command, settings)
 
 
@@ -79,10 +79,10 @@ def _value(word: str, text: str) -> Any:
 
 
 def read_config(name: str) -> dict[str, Any]:
-    """The settings of ``conf/data/NAME.yaml``, with those of the files that it builds on.
+    """Read ``conf/data/NAME.yaml``, with the files in its defaults list.
 
     Raises:
-        ValueError: where the file is not there.
+        ValueError: the file does not exist.
     """
     path = CONF / f"{name}.yaml"
     if not path.exists():
@@ -96,10 +96,10 @@ def read_config(name: str) -> dict[str, Any]:
 
 
 def choose_source(source: str | None, settings: Mapping[str, Any]) -> "tuple[Source, float]":
-    """The source that ``source=`` names, and the fraction of it; what a folder or URL is shows in its files.
+    """Return the source that ``source=`` names, and ``data.fraction``; a folder or URL is recognised by its files.
 
     Raises:
-        ValueError: where it is nothing that can be read, or a setting is none of that source.
+        ValueError: nothing readable is found, or a setting does not belong to that source.
     """
     from gqn_probe.data import factories
 
@@ -119,7 +119,7 @@ def choose_source(source: str | None, settings: Mapping[str, Any]) -> "tuple[Sou
 
 
 def _detect_kind(source: str, name: str | None) -> tuple[str, dict[str, str]]:
-    """The file of conf/data that describes a folder or URL, and the key in it for the place."""
+    """Return the name of the file in conf/data for a folder or URL, and the settings that locate it."""
     from gqn_probe.data.formats.remote import file_sizes, file_versions, resolve_root
     from gqn_probe.data.sources.own import COLMAP, TABLE, TRANSFORMS
     from gqn_probe.data.sources.published import SUFFIXES
@@ -138,7 +138,7 @@ def _detect_kind(source: str, name: str | None) -> tuple[str, dict[str, str]]:
 
 
 def _apply_settings(config: dict[str, Any], settings: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """The configuration with these settings; a dot in a name leads into a group."""
+    """Set values in a configuration, in place; a dot in a name leads into a group."""
     for name, value in settings.items():
         *groups, last = name.split(".")
         place = config
@@ -149,13 +149,13 @@ def _apply_settings(config: dict[str, Any], settings: Mapping[str, Any], source:
             hint = nearest(name, [*known, *COMMAND_OPTIONS]).strip() or f"its settings are {', '.join(known)}"
             raise ValueError(f"{name}={value} is not a setting of source={source}: {hint}")
         if isinstance(place[last], bool | int | float) and not isinstance(value, bool | int | float | list):
-            raise ValueError(f"{name}={value} is no number")
+            raise ValueError(f"{name}={value} is not a number")
         place[last] = value
     return config
 
 
 def help_text() -> str:
-    """Help text of the command, with the settings of each kind of source."""
+    """Return the help text, with the settings of each kind of source."""
     lines = [HELP]
     for kind in ("shepard_metzler", "deepmind", "converted", "own"):
         content = (CONF / f"{kind}.yaml").read_text().splitlines()
@@ -165,7 +165,7 @@ def help_text() -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Prepare or verify; the exit status."""
+    """Prepare or verify a store, and return the exit status."""
     if {"-h", "--help"} & {*arguments}:
         print(help_text())
         return 0

@@ -1,4 +1,4 @@
-"""WorkerSettings of a DataLoader, started in a way that works within the processes of every launcher and pool."""
+"""Worker processes of a DataLoader, which also start inside the processes of launchers and pools."""
 
 import multiprocessing
 import sys
@@ -6,18 +6,18 @@ from typing import TypedDict
 
 
 class WorkerSettings(TypedDict):
-    """Arguments of a DataLoader."""
+    """Keyword arguments of a DataLoader."""
 
     num_workers: int
     multiprocessing_context: str | None
 
 
 def worker_settings(workers: int) -> WorkerSettings:
-    """Arguments of a DataLoader that is to work in so many processes; 0 works in the present one.
+    """Return the DataLoader arguments for ``workers`` processes.
 
-    Where the present process may start none, as in a ``multiprocessing.Pool``, it works itself.
+    0, or a process that may not start others (a worker of a ``multiprocessing.Pool``), loads in the process itself.
     """
     if multiprocessing.current_process().daemon or workers == 0:
         return {"num_workers": 0, "multiprocessing_context": None}
-    # Named, because the default within joblib's processes is a way to start them that is joblib's own.
+    # Explicit, because inside joblib's processes the default context is joblib's own.
     return {"num_workers": workers, "multiprocessing_context": "fork" if sys.platform == "linux" else "spawn"}

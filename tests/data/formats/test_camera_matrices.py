@@ -1,4 +1,4 @@
-"""Matrices of cameras against the renderer's own cameras, and what cannot be told to a network."""
+"""Camera matrices against the renderer's own cameras, and cameras that are refused."""
 
 import json
 import math
@@ -97,14 +97,14 @@ def rolled(angle: float) -> np.ndarray:
     [
         (transforms(rolled(0.1)), "frame 0: the camera is rolled by -?5.7 degrees, .*: set data.up"),
         (transforms(upright_matrices(), k1=0.1), "k1=0.1 distorts the images"),
-        (transforms(upright_matrices(), fl_x=40, w=64, h=48, cx=20, cy=24), "looks at pixel 20 of 64"),
-        (transforms(2 * upright_matrices()), "frame 0: its matrix is no rotation"),
-        (transforms(upright_matrices() * np.array([-1, 1, 1, 1])), "frame 0: its matrix is no rotation"),
+        (transforms(upright_matrices(), fl_x=40, w=64, h=48, cx=20, cy=24), "the optical axis is at pixel 20 of 64"),
+        (transforms(2 * upright_matrices()), "frame 0: its matrix is not a rotation"),
+        (transforms(upright_matrices() * np.array([-1, 1, 1, 1])), "frame 0: its matrix is not a rotation"),
         (transforms(np.full((1, 4, 4), np.nan)), "frame 0: a number is not finite"),
         (transforms(np.eye(3)[None]), "frame 0: expected a matrix of 4x4"),
-        (b"{", "is no transforms.json"),
-        (b'{"frames": [{"file_path": "a"}]}', "is no transforms.json"),
-        (b"[" * 100_000, "is no transforms.json"),
+        (b"{", "is not a transforms.json"),
+        (b'{"frames": [{"file_path": "a"}]}', "is not a transforms.json"),
+        (b"[" * 100_000, "is not a transforms.json"),
     ],
 )
 def test_what_cannot_be_told_is_refused(content: bytes, reason: str) -> None:
@@ -115,11 +115,11 @@ def test_what_cannot_be_told_is_refused(content: bytes, reason: str) -> None:
 @pytest.mark.parametrize(
     ("camera", "reason"),
     [
-        ("1 PINHOLE 64 48 40 40 20 24", "looks at pixel 20.0 of 64.0"),
+        ("1 PINHOLE 64 48 40 40 20 24", "the optical axis is at pixel 20.0 of 64.0"),
         ("1 OPENCV 64 48 40 40 32 24 0.1 0 0 0", "distorts the images"),
         ("1 FISHEYE 64 48 40 40 32 24", "a camera of .* is expected"),
         ("1 PINHOLE 64", "a camera of .* is expected"),
-        ("1 PINHOLE 64 48 40 40 32 24\n2 PINHOLE 64 48 50 50 32 24", "cameras that see differently"),
+        ("1 PINHOLE 64 48 40 40 32 24\n2 PINHOLE 64 48 50 50 32 24", "cameras of different fields of view"),
     ],
 )
 def test_a_lens_that_cannot_be_told_is_refused(camera: str, reason: str) -> None:

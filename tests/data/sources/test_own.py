@@ -93,7 +93,7 @@ def test_images_that_have_no_certain_colour_are_refused(tmp_path: Path, image: I
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_a_scene_whose_rows_stand_apart_is_refused(tmp_path: Path, split: str) -> None:
     root = folder(tmp_path, TABLE + f"cup,cup9.png,1,2,3,0,0,{split}\n")
-    with pytest.raises(ValueError, match="the rows of scene cup stand apart or in several splits"):
+    with pytest.raises(ValueError, match="the rows of scene cup are not consecutive or in several splits"):
         OwnScenes(str(root), None, LENS).pieces()
 
 
@@ -104,7 +104,7 @@ def test_a_scene_whose_rows_stand_apart_is_refused(tmp_path: Path, split: str) -
         (HEAD, "cameras.csv has no rows"),
         (
             HEAD + "a,a.png,1,2,3,4,1,\na,b.png,1,2,3,4,1,\nb,c.png,1,2,3,4,1,\n",
-            "all scenes must have as many images, but scene b has 1, a has 2",
+            "all scenes must have equally many images, but scene b has 1, a has 2",
         ),
         (HEAD + "a,a.png,1,2,3,4,five,\n", "line 2: pitch is 'five': give a number"),
         (HEAD + "a,a.png,1,2,3,4,nan,\n", "line 2: pitch is nan: give a finite number"),
@@ -184,7 +184,7 @@ def test_a_scene_has_the_name_of_the_table(tmp_path: Path) -> None:
         ({"angles": "grad"}, "data.angles=grad is not known: use radians or degrees"),
         ({"crop": "left"}, "data.crop=left is not known: use center or resize"),
         ({"up": "w"}, "data.up=w is not known"),
-        ({"background": "whiter"}, "data.background=whiter is no colour"),
+        ({"background": "whiter"}, "data.background=whiter is not a colour"),
     ],
 )
 def test_a_setting_that_cannot_be_meant_is_refused(setting: dict, reason: str) -> None:

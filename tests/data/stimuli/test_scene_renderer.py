@@ -79,9 +79,9 @@ def test_nearer_is_larger_in_perspective_alone() -> None:
 def test_a_lens_that_cannot_be_meant_is_refused() -> None:
     with pytest.raises(ValueError, match=r"lens.kind=fisheye is not known: use orthographic or perspective"):
         render_scenes(1, lens=Lens("fisheye", 1.0))
-    with pytest.raises(ValueError, match=r"lens.scale=-1 is no length"):
+    with pytest.raises(ValueError, match=r"lens.scale=-1 is not a length"):
         render_scenes(1, lens=Lens("perspective", -1))
-    with pytest.raises(ValueError, match=r"whose scale is unknown cannot render: set data.lens.scale"):
+    with pytest.raises(ValueError, match=r"cannot render without the scale of the lens: set data.lens.scale"):
         render_scenes(1, lens=Lens("perspective", None))
 
 
@@ -105,7 +105,7 @@ def test_each_number_of_cubes_is_as_likely_and_alone_the_same() -> None:
 
 @pytest.mark.parametrize("parts", [0, [], [4, 0], [5, 5]])
 def test_numbers_of_cubes_that_cannot_be_meant_are_refused(parts: int | list[int]) -> None:
-    with pytest.raises(ValueError, match="is no number of cubes"):
+    with pytest.raises(ValueError, match="is not a number of cubes"):
         render_scenes(1, parts=parts)
 
 

@@ -1,1 +1,1 @@
-"""Readers of others' files of frames and cameras, local or remote."""
+"""Readers of frames and cameras in other people's formats, local or remote."""

@@ -2,8 +2,8 @@
 
 ``transforms.json`` (github.com/bmild/nerf, docs.nerf.studio): camera-to-world matrices whose columns are right, up,
 backward and position. COLMAP's ``images.txt`` (colmap.github.io/format.html): world-to-camera rotation (a quaternion,
-scalar first) and translation, with axes right, down and forward. All cameras of a data set must see alike, to all sides
-of the middle of an undistorted image, and without roll, since nothing else is told to a network.
+scalar first) and translation, with axes right, down and forward. All cameras of a data set must have one field of view,
+a centred principal point, no distortion and no roll, because a network is given position, yaw and pitch alone.
 """
 
 import json
@@ -15,9 +15,9 @@ import numpy as np
 
 from gqn_probe.data.formats.camera_table import View
 
-ROLL = math.radians(1.0)  # what may be ignored
+ROLL = math.radians(1.0)  # largest that is ignored
 UPS = {sign + name: float(f"{sign}1") * axis for sign in ("", "-") for name, axis in zip("xyz", np.eye(3), strict=True)}
-COLMAP_MODELS = {  # COLMAP's camera models: how many focal lengths come before the middle of the image
+COLMAP_MODELS = {  # number of focal lengths, which come before the principal point
     "SIMPLE_PINHOLE": 1,
     "PINHOLE": 2,
     "SIMPLE_RADIAL": 1,
@@ -27,28 +27,29 @@ COLMAP_MODELS = {  # COLMAP's camera models: how many focal lengths come before 
 
 
 class PosedViews(NamedTuple):
-    """The views of one scene, and how their cameras see."""
+    """Views of one scene, and the field of view of their cameras."""
 
     views: list[View]
     half_width: float | None  # of the image at distance 1
-    half_height: float | None  # None also where the file does not say how high its images are
+    half_height: float | None  # None also if the file does not give the height of its images
 
 
 def read_transforms(content: bytes, label: str, *, up: str) -> PosedViews:
-    """The views of a ``transforms.json``; paths of images as they stand there.
+    """Read the views of a ``transforms.json``, with paths of images as the file gives them.
 
     Args:
-        up: the axis of the file's world that points up: x, y, z, -x, -y or -z.
+        label: name of the file in messages.
+        up: axis of the file's world that points up: x, y, z, -x, -y or -z.
 
     Raises:
-        ValueError: naming file, frame and reason.
+        ValueError: names file, frame and reason.
     """
     try:
         document = json.loads(content)
         frames = document["frames"]
         poses = [(str(frame["file_path"]), np.array(frame["transform_matrix"], dtype=float)) for frame in frames]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ValueError(f"{label} is no transforms.json ({error!r})") from None
+        raise ValueError(f"{label} is not a transforms.json ({error!r})") from None
     views = []
     for number, (image, matrix) in enumerate(poses):
         if matrix.shape not in ((4, 4), (3, 4)):
@@ -80,14 +81,18 @@ def _field_of_view(document: dict, label: str) -> tuple[float | None, float | No
 
 def _check_middle(middle: float | None, length: float | None, label: str) -> None:
     if middle is not None and length is not None and abs(middle - length / 2) > 0.01 * length:
-        raise ValueError(f"{label}: the camera looks at pixel {middle} of {length}, not at the middle: crop the images")
+        raise ValueError(f"{label}: the optical axis is at pixel {middle} of {length}: crop the images around it")
 
 
 def read_colmap(cameras: bytes, images: bytes, label: str, *, up: str) -> PosedViews:
-    """The views of a COLMAP text model (``cameras.txt`` and ``images.txt``).
+    """Read the views of a COLMAP text model, from the contents of ``cameras.txt`` and ``images.txt``.
+
+    Args:
+        label: name of the folder in messages.
+        up: see ``read_transforms``.
 
     Raises:
-        ValueError: naming file, line and reason.
+        ValueError: names file, line and reason.
     """
     lenses: dict[str, tuple[float, float]] = {}
     for line, cells in _lines(cameras):
@@ -108,7 +113,7 @@ def read_colmap(cameras: bytes, images: bytes, label: str, *, up: str) -> PosedV
             raise ValueError(f"{where}: a focal length is not above 0")
         lenses[number] = (width / 2 / focal[0], height / 2 / focal[-1])
     if len({(round(across, 3), round(down, 3)) for across, down in lenses.values()}) != 1:
-        raise ValueError(f"{label}/cameras.txt has cameras that see differently: {sorted(lenses.values())}")
+        raise ValueError(f"{label}/cameras.txt has cameras of different fields of view: {sorted(lenses.values())}")
     views = []
     for line, cells in _lines(images)[::2]:  # every second line lists points
         where = f"{label}/images.txt, line {line}"
@@ -126,7 +131,7 @@ def read_colmap(cameras: bytes, images: bytes, label: str, *, up: str) -> PosedV
 
 
 def _lines(content: bytes) -> list[tuple[int, list[str]]]:
-    """The lines that are no comment, split; lines of points may be empty."""
+    """Return number and words of the lines that are not comments; lines of points may be empty."""
     lines = content.decode("utf-8", errors="replace").splitlines()
     numbered = [(number, line.split()) for number, line in enumerate(lines, start=1) if not line.startswith("#")]
     while numbered and not numbered[-1][1]:
@@ -135,7 +140,7 @@ def _lines(content: bytes) -> list[tuple[int, list[str]]]:
 
 
 def _rotation(w: float, x: float, y: float, z: float) -> np.ndarray:
-    """The rotation matrix of a quaternion."""
+    """Return the rotation matrix of a quaternion."""
     length = math.sqrt(w * w + x * x + y * y + z * z)
     w, x, y, z = w / length, x / length, y / length, z / length
     return np.array(
@@ -148,14 +153,15 @@ def _rotation(w: float, x: float, y: float, z: float) -> np.ndarray:
 
 
 def raw_camera(axes: np.ndarray, position: np.ndarray, where: str, up: str) -> tuple[float, ...]:
-    """x, y, z, yaw and pitch of a camera.
+    """Return x, y, z, yaw and pitch of a camera.
 
     Args:
         axes: 3x3; its columns are the directions right, up and forward in the file's world.
-        up: the axis of that world that points up.
+        where: name of the camera in messages.
+        up: axis of that world that points up.
 
     Raises:
-        ValueError: where the axes are no rotation, or the camera is rolled about its axis.
+        ValueError: the axes are no rotation, or the camera is rolled about its optical axis.
     """
     turn = _rotation_to_z_up(up)
     axes, position = turn @ axes, turn @ position
@@ -163,12 +169,12 @@ def raw_camera(axes: np.ndarray, position: np.ndarray, where: str, up: str) -> t
     if not (np.isfinite(axes).all() and np.isfinite(position).all()):
         raise ValueError(f"{where}: a number is not finite")
     if np.abs(handed.T @ handed - np.eye(3)).max() > 1e-2 or np.linalg.det(handed) < 0:
-        raise ValueError(f"{where}: its matrix is no rotation")
+        raise ValueError(f"{where}: its matrix is not a rotation")
     right, above, forward = axes.T
     roll = math.atan2(right[2], above[2]) if abs(forward[2]) < 1 - 1e-4 else 0.0
     if abs(roll) > ROLL:
         raise ValueError(
-            f"{where}: the camera is rolled by {math.degrees(roll):.1f} degrees, which cannot be told to a network: "
+            f"{where}: the camera is rolled by {math.degrees(roll):.1f} degrees, and a network is given no roll: "
             "set data.up to the axis that points up, or turn the world"
         )
     yaw, pitch = math.atan2(right[0], -right[1]), math.asin(max(-1.0, min(1.0, forward[2])))
@@ -176,20 +182,22 @@ def raw_camera(axes: np.ndarray, position: np.ndarray, where: str, up: str) -> t
 
 
 def _rotation_to_z_up(up: str) -> np.ndarray:
-    """The rotation that turns an axis to point up."""
+    """Return the rotation that turns an axis to z."""
     axis = UPS[up]
     second = np.roll(np.abs(axis), -1)
     return np.stack([np.cross(second, axis), second, axis])
 
 
 def joint_scale(scenes: Sequence[PosedViews], label: str, *, crop: str, aspect: float) -> float | None:
-    """Half the width at distance 1 of the frames that are made of the images; None where no file says it.
+    """Return half the width, at distance 1, of the frames made of the images; None if no file gives it.
 
     Args:
-        aspect: height of the images by their width, for files that do not say it.
+        label: name of the data in messages.
+        crop: see ``read_image``.
+        aspect: height of the images divided by their width, for files that do not give it.
 
     Raises:
-        ValueError: where cameras see differently.
+        ValueError: the cameras have different fields of view.
     """
     scales = [
         min(each.half_width, each.half_height or each.half_width * aspect) if crop == "center" else each.half_width
@@ -197,5 +205,6 @@ def joint_scale(scenes: Sequence[PosedViews], label: str, *, crop: str, aspect: 
         if each.half_width is not None
     ]
     if scales and max(scales) - min(scales) > 1e-3:
-        raise ValueError(f"{label}: cameras see differently: {min(scales):.3f} to {max(scales):.3f} at distance 1")
+        half_widths = f"{min(scales):.3f} to {max(scales):.3f} at distance 1"
+        raise ValueError(f"{label}: cameras have different fields of view: half widths of {half_widths}")
     return scales[0] if scales else None

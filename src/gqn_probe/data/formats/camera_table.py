@@ -1,7 +1,7 @@
 """Tables of cameras, ``cameras.csv``, as people and spreadsheets write them.
 
-Columns ``scene,image,x,y,z,yaw,pitch`` and, if wanted, ``split`` (train, val or test): one row an image; rows of one
-scene stand together and all scenes have as many. Columns are parted by commas, semicolons or tabs.
+Columns are ``scene,image,x,y,z,yaw,pitch`` and optionally ``split`` (train, val or test), separated by commas,
+semicolons or tabs. There is one row an image; the rows of a scene are consecutive.
 """
 
 import csv
@@ -27,7 +27,7 @@ class View(NamedTuple):
 
 
 class CameraScene(NamedTuple):
-    """The views of one scene."""
+    """Name, split and views of one scene."""
 
     name: str
     split: str
@@ -35,14 +35,14 @@ class CameraScene(NamedTuple):
 
 
 def read_camera_table(content: bytes, label: str, *, angles: str) -> list[CameraScene]:
-    """The scenes of a table, in its order.
+    """Read the scenes of a table, in its order.
 
     Args:
-        label: what messages call it.
-        angles: whether yaw and pitch are in radians or degrees.
+        label: name of the table in messages.
+        angles: unit of yaw and pitch: radians or degrees.
 
     Raises:
-        ValueError: naming line, value and remedy.
+        ValueError: names line, value and remedy.
     """
     rows = _rows(content, label)
     views: dict[int, View] = {}
@@ -50,7 +50,7 @@ def read_camera_table(content: bytes, label: str, *, angles: str) -> list[Camera
     for line, row in rows:
         where = f"{label}, line {line}"
         if row["image"] in lines:
-            raise ValueError(f"{where}: image {row['image']} stands in line {lines[row['image']]}: give it one row")
+            raise ValueError(f"{where}: image {row['image']} is already in line {lines[row['image']]}: give it one row")
         lines[row["image"]] = line
         views[line] = View(row["image"], _camera(row, where, angles))
     scenes: list[CameraScene] = []
@@ -60,7 +60,7 @@ def read_camera_table(content: bytes, label: str, *, angles: str) -> list[Camera
             raise ValueError(f"{label}, line {own[0]}: split {split!r} of scene {name} is not train, val or test")
         if name in {scene.name for scene in scenes}:
             raise ValueError(
-                f"{label}, line {own[0]}: the rows of scene {name} stand apart or in several splits: "
+                f"{label}, line {own[0]}: the rows of scene {name} are not consecutive or in several splits: "
                 "put them together, with one split"
             )
         scenes.append(CameraScene(name, split, [views[line] for line in own]))
@@ -68,13 +68,13 @@ def read_camera_table(content: bytes, label: str, *, angles: str) -> list[Camera
 
 
 def read_cameras(content: bytes, label: str, *, angles: str) -> list[tuple[float, ...]]:
-    """The cameras (x, y, z, yaw, pitch; radians) of a table that names no images; as ``read_camera_table``."""
+    """Read cameras (x, y, z, yaw, pitch; radians) from a table without images; see ``read_camera_table``."""
     rows = _rows(content, label, COLUMNS[2:])
     return [_camera(row, f"{label}, line {line}", angles) for line, row in rows]
 
 
 def _rows(content: bytes, label: str, columns: tuple[str, ...] = COLUMNS) -> list[tuple[int, dict[str, str]]]:
-    """The rows that are not empty, by line and column."""
+    """Return line number and cells, by column, of the rows that are not empty."""
     try:
         text = content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     except UnicodeDecodeError as error:
@@ -113,11 +113,11 @@ def _split(row: dict[str, str]) -> str:
 
 
 def _lines(text: str, delimiter: str, label: str) -> Iterator[list[str]]:
-    """The cells of one line after the other, so that the first that is wrong is the last that is read."""
+    """Yield the cells of one line after the other, so that nothing is read after the first error."""
     try:
         yield from csv.reader(StringIO(text), delimiter=delimiter, skipinitialspace=True)
     except csv.Error as error:
-        raise ValueError(f"{label} is no table ({error})") from None
+        raise ValueError(f"{label} is not a table ({error})") from None
 
 
 def _camera(row: dict[str, str], where: str, angles: str) -> tuple[float, ...]:
@@ -132,7 +132,7 @@ def _camera(row: dict[str, str], where: str, angles: str) -> tuple[float, ...]:
 
 
 def _number(name: str, cell: str, where: str) -> float:
-    """The number in a cell; a spreadsheet of many languages writes 1,5 for 1.5."""
+    """Return the number in a cell; spreadsheets in many languages write 1,5 for 1.5."""
     try:
         number = float(cell.replace(",", ".") if DECIMAL_COMMA.fullmatch(cell) else cell)
     except ValueError:

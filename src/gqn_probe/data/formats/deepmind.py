@@ -1,7 +1,7 @@
-"""DeepMind's gqn-datasets: TFRecord files whose records hold JPEG ``frames`` and float ``cameras`` of one scene.
+"""Read DeepMind's gqn-datasets: TFRecord files whose records hold JPEG ``frames`` and float ``cameras`` of one scene.
 
-Layout: github.com/google-deepmind/gqn-datasets. Every checksum is verified and every scene of every readable record
-arrives; what cannot be read is named with file, record and offset.
+Layout: github.com/google-deepmind/gqn-datasets. Every checksum is verified; what cannot be read is reported with file,
+record and offset.
 """
 
 from collections.abc import Callable
@@ -23,17 +23,17 @@ from gqn_probe.types import Scenes
 
 
 class EncodedScene(NamedTuple):
-    """One record, frames still JPEG."""
+    """Scene of one record, frames as JPEGs."""
 
     frames: tuple[bytes, ...]
     cameras: Float[np.ndarray, "v 5"]
 
 
 def parse_scene(payload: bytes, label: str) -> EncodedScene:
-    """A scene from a record.
+    """Parse the scene in a record.
 
     Raises:
-        ValueError: where it is no Example, a feature is missing, numbers do not fit or are not finite.
+        ValueError: it is no Example, a feature is missing, or camera values have the wrong number or are not finite.
     """
     try:
         features = example_features(payload)
@@ -55,10 +55,10 @@ def parse_scene(payload: bytes, label: str) -> EncodedScene:
 
 
 def first_frame_size(scene: EncodedScene, label: str) -> tuple[int, int]:
-    """Height and width of the first frame.
+    """Return height and width of the first frame.
 
     Raises:
-        ValueError: where it is no JPEG.
+        ValueError: it is not a JPEG.
     """
     try:
         return jpeg_size(scene.frames[0])
@@ -67,7 +67,7 @@ def first_frame_size(scene: EncodedScene, label: str) -> tuple[int, int]:
 
 
 class EncodedScenes(NamedTuple):
-    """The readable scenes of a file, frames still JPEG, all of one number and size."""
+    """Readable scenes of a file, frames as JPEGs; all have one number of views and one size."""
 
     frames: list[tuple[bytes, ...]]
     cameras: Float[Tensor, "s v 5"]
@@ -77,7 +77,7 @@ class EncodedScenes(NamedTuple):
 
 
 class DecodedScenes(NamedTuple):
-    """The scenes whose every frame can be decoded, both ways."""
+    """Scenes all of whose frames can be decoded, decoded and as JPEGs."""
 
     scenes: Scenes
     encoded: EncodedScenes
@@ -90,15 +90,16 @@ def read_encoded(
     frame: int | None = None,
     on_error: Callable[[ValueError], None] = raise_error,
 ) -> EncodedScenes:
-    """Check every record of a file but for the content of its JPEGs.
+    """Read and check every record of a file, without decoding its JPEGs.
 
     Args:
         path: a path or any fsspec URL.
-        views: how many frames each scene must have; None takes the first scene's number.
-        frame: height and width that decoding will ask of each frame; None takes the first frame's.
+        views: number of frames of each scene; None for that of the first scene.
+        frame: height and width of each frame; None for those of the first frame.
+        on_error: called with a ValueError for each unreadable record; the default raises it.
 
     Raises:
-        ValueError: naming file, record and reason, unless ``on_error`` takes it; where no scene is readable.
+        ValueError: names file, record and reason; also if no scene is readable.
     """
     scenes, labels, names = [], [], []
     size = (frame, frame) if frame else None
@@ -128,8 +129,11 @@ def read_encoded(
 def decode_scenes(encoded: EncodedScenes, on_error: Callable[[ValueError], None] = raise_error) -> DecodedScenes:
     """Decode every frame.
 
+    Args:
+        on_error: called with a ValueError for each scene that is then left out; the default raises it.
+
     Raises:
-        ValueError: naming file, record and reason, unless ``on_error`` takes it; where no scene is readable.
+        ValueError: names file, record and reason; also if no scene is readable.
     """
     views, damaged = encoded.cameras.shape[1], {}
     images = [frame for frames in encoded.frames for frame in frames]
@@ -155,15 +159,15 @@ def decode_scenes(encoded: EncodedScenes, on_error: Callable[[ValueError], None]
 def read_tfrecord(
     path: str | Path, size: int | None = None, *, on_error: Callable[[ValueError], None] = raise_error
 ) -> Scenes:
-    """All scenes of one file of DeepMind's datasets.
+    """Read all scenes of one file of DeepMind's datasets.
 
     Args:
         path: a path or any fsspec URL (``gs://...`` with the extra ``cloud``).
-        size: height and width to resize the frames to; None keeps the file's.
-        on_error: gets each unreadable record as a ValueError; the default raises it, others go on to the next record.
+        size: height and width to resize the frames to; None keeps those of the file.
+        on_error: called with a ValueError for each unreadable record, which is then left out; the default raises it.
 
     Raises:
-        ValueError: naming file, record, offset and reason.
+        ValueError: names file, record, offset and reason.
     """
     scenes = decode_scenes(read_encoded(path, on_error=on_error), on_error).scenes
     return scenes if size is None else replace(scenes, frames=resize_frames(scenes.frames, size))

@@ -1,4 +1,4 @@
-"""Image files to frames: 8 bits a channel, upright, opaque; square where that is wanted."""
+"""Read image files as frames: 8 bits a channel, upright, opaque, optionally cropped to a square."""
 
 from io import BytesIO
 
@@ -20,16 +20,16 @@ CROPS = ("center", "resize")
 def read_image(
     content: bytes, label: str, *, size: int | None, crop: str, background: str | None
 ) -> UInt8[Tensor, "3 h w"]:
-    """One image as a frame, turned as its EXIF orientation says.
+    """Read one image as a frame, rotated as its EXIF orientation says.
 
     Args:
-        label: what messages call it.
+        label: name of the image in messages.
         size: height and width; None keeps those of the image.
-        crop: "center" cuts the largest square out of the middle; "resize" keeps all, and ``size`` then distorts it.
-        background: colour (a name or #rrggbb) behind what is transparent; None refuses such images.
+        crop: "center" cuts out the largest central square; "resize" keeps all, and ``size`` then distorts it.
+        background: colour (a name or #rrggbb) behind transparent pixels; None refuses them.
 
     Raises:
-        ValueError: where it is no image, too large, of more than 8 bits a channel, or transparent.
+        ValueError: it is no image, too large, of more than 8 bits a channel, or transparent.
     """
     try:
         image = Image.open(BytesIO(content), formats=FORMATS)
@@ -60,16 +60,16 @@ def read_image(
 
 
 def check_color(background: str | None) -> None:
-    """Refuse what is no colour.
+    """Check that Pillow can parse a colour.
 
     Raises:
-        ValueError: naming it.
+        ValueError: it cannot.
     """
     try:
         if background is not None:
             ImageColor.getrgb(background)
     except ValueError:
-        raise ValueError(f"data.background={background} is no colour: use a name such as white, or #rrggbb") from None
+        raise ValueError(f"data.background={background} is not a colour: use a name such as white or #rrggbb") from None
 
 
 def _opaque(image: Image.Image, label: str, background: str | None) -> Image.Image:

@@ -1,4 +1,4 @@
-"""JPEG bytes to frames, with libjpeg-turbo (simplejpeg), in threads: decoding frees the GIL, if only for moments."""
+"""Decode JPEGs with libjpeg-turbo (simplejpeg), in threads: decoding releases the GIL."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,16 +12,16 @@ from einops import rearrange
 from jaxtyping import UInt8
 from torch import Tensor
 
-FREE_BYTES = 64 << 20  # of pixels, which any file may hold
-MAX_RATIO = 64  # of pixels to JPEG beyond that: a frame of one colour has about 50
-IMAGES_A_THREAD = 120  # images a thread decodes before it takes new ones
+FREE_BYTES = 64 << 20  # of pixels that a file of any size may decode to
+MAX_RATIO = 64  # of decoded to encoded bytes beyond that: a frame of one colour has about 50
+IMAGES_A_THREAD = 120  # decoded by a thread before it takes the next
 
 
 def jpeg_size(image: bytes) -> tuple[int, int]:
-    """Height and width.
+    """Return height and width.
 
     Raises:
-        ValueError: for anything but a JPEG.
+        ValueError: the bytes are not a JPEG.
     """
     if image[:2] != b"\xff\xd8":
         raise ValueError("not a JPEG")
@@ -30,10 +30,10 @@ def jpeg_size(image: bytes) -> tuple[int, int]:
 
 
 def check_size(image: bytes, height: int, width: int) -> None:
-    """Refuse an image of another size.
+    """Check the size of an image.
 
     Raises:
-        ValueError: with both.
+        ValueError: it has another; the message gives both.
     """
     found = jpeg_size(image)
     if found != (height, width):
@@ -41,15 +41,15 @@ def check_size(image: bytes, height: int, width: int) -> None:
 
 
 def max_decoded_bytes(encoded: int) -> int:
-    """Of pixels that so many encoded bytes may become."""
+    """Return the most bytes of pixels that are decoded from ``encoded`` bytes."""
     return FREE_BYTES + MAX_RATIO * encoded
 
 
 def check_memory(height: int, width: int, images: int, encoded: int) -> None:
-    """Refuse images whose pixels would take far more memory than their ``encoded`` bytes are worth.
+    """Check that images do not decode to far more memory than their ``encoded`` bytes can hold.
 
     Raises:
-        ValueError: with both.
+        ValueError: they would; the message gives both.
     """
     pixels = 3 * height * width * images
     if pixels > max_decoded_bytes(encoded):
@@ -59,14 +59,14 @@ def check_memory(height: int, width: int, images: int, encoded: int) -> None:
 
 
 class DamagedImage(NamedTuple):
-    """An image that cannot be decoded, or has another size."""
+    """Index of an image that cannot be decoded or has another size, and the reason."""
 
     number: int
     reason: str
 
 
 def raise_damaged(damaged: DamagedImage) -> NoReturn:
-    """The default of what to do with one."""
+    """Raise a ValueError for a damaged image."""
     raise ValueError(f"image {damaged.number} is not a whole JPEG ({damaged.reason})")
 
 
@@ -78,8 +78,11 @@ def decode_jpegs(
 ) -> UInt8[Tensor, "n 3 {height} {width}"]:
     """Decode images of one size, in parallel.
 
+    Args:
+        on_damaged: called with each damaged image, whose pixels are then 0; the default raises.
+
     Raises:
-        ValueError: where one is damaged, unless ``on_damaged`` takes it.
+        ValueError: an image is damaged.
     """
     damaged: list[DamagedImage] = []
     frames = np.empty((len(images), 3, height, width), np.uint8)
@@ -102,7 +105,7 @@ def decode_jpegs(
 
 
 def _decode_into(pixels: UInt8[np.ndarray, "h w 3"], image: bytes) -> None:
-    # Each call gives the GIL away and waits to have it back, so the header is read apart only to say what is wrong.
+    # Each call releases the GIL and waits to get it back, so the header is read separately only for the message.
     try:
         # The fast DCT is TensorFlow's default: the bytes are those that DeepMind's reader gives.
         fits = simplejpeg.decode_jpeg(image, "RGB", fastdct=True, buffer=pixels).shape == pixels.shape

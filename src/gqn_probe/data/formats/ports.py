@@ -1,4 +1,4 @@
-"""Files of the PyTorch and Chainer ports, each with some scenes as NumPy arrays; nothing in them is executed.
+"""Read files of the PyTorch and Chainer ports, which hold scenes as NumPy arrays; nothing in them is executed.
 
 * ``.pt.gz`` and ``.pt`` of wohlert/generative-query-network-pytorch: a list of (images uint8 [v h w c], or [v c h w]
   as its first version wrote them; cameras float32 [v 5]);
@@ -26,17 +26,17 @@ SUFFIXES = (".pt.gz", ".pt", ".h5", ".npz")
 
 
 class SceneArrays(NamedTuple):
-    """One scene as it stands in a file."""
+    """Arrays of one scene in the layout of its file."""
 
     frames: np.ndarray
     cameras: np.ndarray
 
 
 def read_converted(path: str | Path) -> Scenes:
-    """All scenes of one file; a path or any fsspec URL.
+    """Read all scenes of one file; a path or any fsspec URL.
 
     Raises:
-        ValueError: naming file, scene and reason, where it is damaged, is something else, or asks for code.
+        ValueError: names file, scene and reason: it is damaged, something else, or asks for code to be run.
     """
     content = fetch(path)
     try:
@@ -61,7 +61,7 @@ def read_converted(path: str | Path) -> Scenes:
 
 
 def _read_pairs(content: bytes) -> list[SceneArrays]:
-    """The pairs of arrays of a pickle: a list of them, or one."""
+    """Read a pickle of one pair of arrays, or of a list of pairs."""
     found = read_saved(content)
     pairs = [found] if isinstance(found, tuple) else found
     if not isinstance(pairs, list) or not pairs:
@@ -75,7 +75,7 @@ def _read_pairs(content: bytes) -> list[SceneArrays]:
 
 
 def _read_npz(content: bytes) -> list[SceneArrays]:
-    """The scenes of an archive with the arrays ``frames`` and ``cameras``."""
+    """Read an archive with the arrays ``frames`` and ``cameras``."""
     with zipfile.ZipFile(BytesIO(content)) as archive:
         size = sum(entry.file_size for entry in archive.infolist())
     if size > max_decoded_bytes(len(content)):
@@ -89,7 +89,7 @@ def _read_npz(content: bytes) -> list[SceneArrays]:
 
 
 def _read_hdf5(content: bytes) -> list[SceneArrays]:
-    """The scenes of a file of gqn-dataset-renderer, whose world has y up and whose cameras look along -z."""
+    """Read a file of gqn-dataset-renderer, whose world has y up and whose cameras look along -z."""
     try:
         import h5py  # pyright: ignore[reportMissingImports]  (an extra)
     except ImportError:
@@ -120,7 +120,7 @@ def _scenes_of(frames: np.ndarray, cameras: np.ndarray) -> list[SceneArrays]:
 
 
 def _checked(scene: SceneArrays, label: str) -> SceneArrays:
-    """Frames uint8 [v c h w] and cameras float32 [v 5], whatever the file's layout."""
+    """Convert a scene from any of the files' layouts to frames uint8 [v c h w] and cameras float32 [v 5]."""
     images, cameras = scene
     if images.dtype == object:
         images = _decoded(images, label)
@@ -139,7 +139,7 @@ def _checked(scene: SceneArrays, label: str) -> SceneArrays:
 
 
 def _decoded(images: np.ndarray, label: str) -> np.ndarray:
-    """JPEGs, all of one size."""
+    """Decode JPEGs of one size to [v h w c]."""
     jpegs = images.flatten().tolist()
     try:
         height, width = jpeg_size(jpegs[0])

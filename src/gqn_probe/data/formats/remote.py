@@ -1,4 +1,4 @@
-"""Files of a data set, in a folder or behind any fsspec URL; a broken transfer is tried again, then named."""
+"""Read files from a folder or any fsspec URL; failed transfers are tried again."""
 
 import os
 import posixpath
@@ -12,12 +12,12 @@ from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
 ATTEMPTS = 4
-VERSION = ("size", "mtime", "md5Hash", "ETag", "LastModified")  # gs, s3, http and others
+VERSION_FIELDS = ("size", "mtime", "md5Hash", "ETag", "LastModified")  # gs, s3, http and others
 PAUSE = 0.5  # seconds before the second attempt; doubles
 
 
 def _open(path: str) -> tuple[AbstractFileSystem, str]:
-    """The file system of a path or URL, and the path in it; public buckets are read anonymously."""
+    """Return the file system of a path or URL, and the path in it; public buckets are read anonymously."""
     options = {"token": "anon"} if path.startswith(("gs://", "gcs://")) else {}
     try:
         return url_to_fs(path, **options)
@@ -28,10 +28,10 @@ def _open(path: str) -> tuple[AbstractFileSystem, str]:
 
 
 def fetch(path: str | Path) -> bytes:
-    """The content of a file, of which nothing stays on disk.
+    """Read a file; of a remote one, nothing is kept on disk.
 
     Raises:
-        ValueError: where it does not exist, or where every attempt to read it breaks.
+        ValueError: it does not exist, or every attempt to read it failed.
     """
     system, place = _open(str(path))
     for attempt in range(ATTEMPTS):
@@ -50,12 +50,18 @@ def fetch(path: str | Path) -> bytes:
 
 
 def resolve_root(root: str) -> str:
-    """A URL as it is; a folder as an absolute path."""
+    """Return the absolute path of a folder, or a URL without trailing slashes."""
     return root.rstrip("/") if "://" in root else str(Path(root).expanduser().absolute())
 
 
 def file_versions(folder: str) -> dict[str, str]:
-    """Versions of all files below a folder, by their path in it, to notice a change; links are followed."""
+    """Return the version of each file below a folder, by its path in it; links are followed.
+
+    A version is a string that changes when the file does.
+
+    Raises:
+        ValueError: the folder cannot be listed.
+    """
     system, path = _open(folder)
     try:
         if isinstance(system, LocalFileSystem):
@@ -64,13 +70,13 @@ def file_versions(folder: str) -> dict[str, str]:
     except Exception as error:
         raise ValueError(f"{folder} cannot be listed: {error}") from None
     return {
-        name.removeprefix(path).lstrip("/"): " ".join(str(entry.get(fact)) for fact in VERSION)
+        name.removeprefix(path).lstrip("/"): " ".join(str(entry.get(fact)) for fact in VERSION_FIELDS)
         for name, entry in found.items()
     }
 
 
 def _walk(folder: str) -> Iterator[str]:
-    """All files below a folder on disk, through links, but no folder within itself."""
+    """Yield all files below a local folder; links are followed, but not into a folder that contains them."""
     above: dict[str, set[str]] = {folder: {os.path.realpath(folder)}}
     for parent, folders, names in os.walk(folder, followlinks=True):
         yield from (posixpath.join(parent, name) for name in names)
@@ -80,7 +86,7 @@ def _walk(folder: str) -> Iterator[str]:
 
 
 def local_version(path: str) -> str | None:
-    """Version of a file on disk, to notice a change; None where there is no file."""
+    """Return the version of a local file, see ``file_versions``; None if there is no file."""
     try:
         facts = Path(path).stat()
     except OSError:
@@ -89,7 +95,13 @@ def local_version(path: str) -> str | None:
 
 
 def file_sizes(folder: str, suffixes: str | tuple[str, ...]) -> dict[str, int]:
-    """Names and sizes in bytes of the files in a folder that end in a suffix; none where there is no folder."""
+    """Return the size in bytes of each file of a folder whose name ends in one of the suffixes.
+
+    It is empty if the folder does not exist.
+
+    Raises:
+        ValueError: the folder cannot be listed.
+    """
     system, path = _open(folder)
     try:
         found = system.ls(path, detail=True)

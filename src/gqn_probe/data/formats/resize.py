@@ -1,22 +1,22 @@
-"""Frames of another size: means of whole blocks of pixels where the size allows, anti-aliased else."""
+"""Resize frames: exact means of blocks of pixels where the size allows, else anti-aliased."""
 
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
 
-RESIZE_VERSION = 2  # raise it when the same frames give others, so that no store is taken for them
-AT_ONCE = 1000  # images, which take up to ten times their memory
+RESIZE_VERSION = 2  # raise it when the same frames give others, so that older stores are not reused
+IMAGES_AT_ONCE = 1000  # each takes up to ten times its memory
 
 
 def resize_frames(frames: UInt8[Tensor, "*n c h w"], size: int) -> UInt8[Tensor, "*n c {size} {size}"]:
-    """Frames of ``size`` pixels, on their device; training on small frames first uses it batch by batch.
+    """Resize frames to ``size`` pixels on their device.
 
-    Where ``size`` divides height and width, each pixel is the exact mean of its block, rounded half up, on every
-    device. Otherwise frames are resized bilinearly with anti-aliasing.
+    If ``size`` divides height and width, each pixel is the exact mean of its block, rounded half up, on every device.
+    Otherwise frames are resized bilinearly with anti-aliasing.
 
     Raises:
-        ValueError: for a size below 1.
+        ValueError: the size is below 1.
     """
     if size < 1:
         raise ValueError(f"cannot resize frames to {size} pixels: expected at least 1")
@@ -26,7 +26,7 @@ def resize_frames(frames: UInt8[Tensor, "*n c h w"], size: int) -> UInt8[Tensor,
     if not frames.numel():
         return frames.new_empty(*frames.shape[:-2], size, size)
     blocks = (height // size, width // size) if height % size == width % size == 0 else None
-    parts = frames.flatten(0, -4).split(AT_ONCE)
+    parts = frames.flatten(0, -4).split(IMAGES_AT_ONCE)
     resized = [_bilinear(part, size) if blocks is None else _block_means(part, blocks) for part in parts]
     return torch.cat(resized).unflatten(0, frames.shape[:-3])
 

@@ -1,7 +1,7 @@
-"""Read NumPy arrays out of what ``torch.save`` wrote, without executing anything that stands in the file.
+"""Read NumPy arrays from files of ``torch.save`` without executing anything in them.
 
-The files of GQN's ports ask for a few functions, and none of them is called: each name is answered with an inert
-stand-in below, and every other name is refused. Nor can a file ask for more memory than it is worth.
+Pickles name functions to call. Each name that files of GQN's ports use is mapped to an inert stand-in below, and every
+other name is refused; so is a file that asks for far more memory than its size.
 """
 
 import gzip
@@ -20,7 +20,7 @@ ARRAY_TYPES = {"u1": np.uint8, "f4": np.float32, "f8": np.float64, "O8": object}
 
 
 class Dtype:
-    """Stands for numpy.dtype."""
+    """Stand-in for numpy.dtype."""
 
     def __init__(self, name: str = "", *_: object) -> None:
         if name not in ARRAY_TYPES:
@@ -33,7 +33,7 @@ class Dtype:
 
 
 class Array:
-    """Stands for numpy.ndarray; its state is (version, shape, dtype, Fortran order, bytes, or a list of objects)."""
+    """Stand-in for numpy.ndarray; its state is (version, shape, dtype, Fortran order, bytes or a list of objects)."""
 
     array = np.empty(0)
 
@@ -50,19 +50,19 @@ class Array:
 
 
 class Scene(tuple):
-    """Stands for the named tuple (frames, cameras) of torch-gqn, whatever module defined it."""
+    """Stand-in for the named tuple (frames, cameras) of torch-gqn, whatever module defined it."""
 
     def __new__(cls, frames: object, cameras: object) -> "Scene":
         return super().__new__(cls, (frames, cameras))
 
 
 def _reconstruct(*_: object) -> Array:
-    """Stands for numpy's function that makes an empty array."""
+    """Stand-in for numpy's function that makes an empty array."""
     return Array()
 
 
 def _encode(text: str, encoding: str) -> bytes:
-    """Stands for codecs.encode, by which protocol 2 writes bytes."""
+    """Stand-in for codecs.encode, which protocol 2 uses for bytes."""
     if encoding != "latin1":
         raise ValueError(f"bytes written as {encoding!r} do not belong here")
     return text.encode("latin1")
@@ -92,12 +92,12 @@ def _no_storage(pid: object) -> NoReturn:
 
 
 def read_saved(content: bytes) -> Any:
-    """The object in a file of ``torch.save``, gzip'd or not, in today's zip or the older format.
+    """Read the object in a file of ``torch.save``, gzip'd or not, in the zip format or the older one.
 
-    Lists, tuples, numbers, strings, ``Array`` and ``Scene`` are what may be in it.
+    It may hold lists, tuples, numbers, strings, ``Array`` and ``Scene``.
 
     Raises:
-        ValueError, or one of ``DAMAGE``: where it is something else, is damaged, or asks for too much memory.
+        ValueError, or one of ``DAMAGE``: it holds something else, is damaged, or asks for too much memory.
     """
     most = max_decoded_bytes(len(content))
     if content[:2] == b"\x1f\x8b":

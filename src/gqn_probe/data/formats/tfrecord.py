@@ -1,4 +1,4 @@
-"""TFRecord files and ``tf.train.Example`` messages, read without TensorFlow, and every checksum verified.
+"""Read TFRecord files and ``tf.train.Example`` messages without TensorFlow, verifying every checksum.
 
 A record is: length (8 bytes, little endian), masked CRC-32C of the length, payload, masked CRC-32C of the payload
 (tensorflow/core/lib/io/record_writer.h). Protocol buffers are read by their wire format
@@ -13,17 +13,17 @@ from typing import NamedTuple, NoReturn
 import google_crc32c
 
 MOST_FIELDS = 20_000  # of a message; a maze has 300 frames
-LONGEST_VARINT = 63  # bits that lie before the last byte
+LONGEST_VARINT = 63  # bits before the last byte
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5  # wire types
 
 
 def raise_error(error: ValueError) -> NoReturn:
-    """The default of what to do with an unreadable record."""
+    """Raise the error: the default ``on_error`` of readers."""
     raise error
 
 
 class Record(NamedTuple):
-    """The content of one record."""
+    """Name and payload of one record."""
 
     name: str  # file and number
     label: str  # file, number and offset, for messages
@@ -36,9 +36,9 @@ def _masked_crc(data: bytes) -> int:
 
 
 def read_records(content: bytes, name: str, on_error: Callable[[ValueError], None] = raise_error) -> Iterator[Record]:
-    """The records of a file whose two checksums hold.
+    """Yield the records of a file whose two checksums are right.
 
-    ``on_error`` gets what is wrong with the others; where a length is unknown, reading ends.
+    ``on_error`` is called with a ValueError for every other; reading ends at a record whose length is damaged.
     """
     number = offset = 0
     while offset < len(content):
@@ -74,7 +74,7 @@ def _varint(data: memoryview, at: int) -> tuple[int, int]:
 
 
 def _fields(data: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """The fields of a message: number and content."""
+    """Yield number and content of each field of a message."""
     at = count = 0
     while at < len(data):
         count += 1
@@ -96,7 +96,7 @@ def _fields(data: memoryview) -> Iterator[tuple[int, memoryview]]:
 
 
 def example_features(payload: bytes) -> dict[str, list[memoryview]]:
-    """Each feature's values: Example.features -> Features.feature (a map) -> Feature -> BytesList or FloatList."""
+    """Return the values of each feature: Example.features -> Features.feature -> Feature -> BytesList or FloatList."""
     values = {}
     for _, features in _fields(memoryview(payload)):
         for _, entry in _fields(features):

@@ -1,1 +1,1 @@
-"""Sources of scenes, each in pieces that become shards of a store."""
+"""Sources of scenes, each divided into pieces that become shards of a store."""

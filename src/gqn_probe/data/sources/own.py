@@ -1,7 +1,7 @@
-"""Your own scenes: a folder (or URL) of images with cameras.
+"""Your own images and cameras, in a folder or behind a URL, as a source of scenes.
 
-Cameras stand in one ``cameras.csv``, or beside the images of each scene as ``transforms.json`` or as a COLMAP text
-model: each such folder is then a scene, in the split that its path begins with (train, val or test; else train).
+Cameras are given in one ``cameras.csv``, or beside the images of each scene as ``transforms.json`` or a COLMAP text
+model. Each such folder is then a scene, in the split that its path begins with (train, val or test; else train).
 """
 
 import hashlib
@@ -39,13 +39,13 @@ def suggest_name(options: Mapping[str, str], wanted: str) -> str:
 
 
 def _above_model(folder: str) -> str:
-    """The folder of a scene, of which COLMAP keeps the model in ``sparse/0``."""
+    """Return the folder of a scene, whose COLMAP model may lie in ``sparse/0`` below it."""
     return folder.removesuffix("sparse/0").removesuffix("sparse").strip("/")
 
 
 @dataclass(frozen=True)
 class OwnScenes:
-    """Images with cameras, and how they become frames."""
+    """Images with cameras, and the settings by which they become frames."""
 
     root: str
     size: int | None  # resize frames to it
@@ -70,7 +70,7 @@ class OwnScenes:
         return {"kind": "own", "root": self._root} | settings | versions
 
     def find_lens(self) -> Lens:
-        """As set; where its scale is null, that of the files, if they say one."""
+        """Return the lens as set; if its scale is null, with the scale that the files give, if any."""
         if self.lens.scale is not None or not self._posed:
             return self.lens
         first = self._scenes[0].views[0].image
@@ -84,12 +84,12 @@ class OwnScenes:
 
     @cached_property
     def _files(self) -> dict[str, str]:
-        """The version of each file, by its path in the folder; listed once."""
+        """Version of each file, by its path in the folder; listed once."""
         return file_versions(self._root)
 
     @cached_property
     def _image_versions(self) -> list[str]:
-        """Versions of a scene's images, to notice a change; links are followed."""
+        """Versions of all images; links are followed."""
         images = sorted({view.image for scene in self._scenes for view in scene.views})
         if "://" in self._root:
             return [f"{image} {self._files.get(image)}" for image in images]
@@ -97,7 +97,7 @@ class OwnScenes:
 
     @cached_property
     def _posed(self) -> dict[str, PosedViews]:
-        """Scenes whose cameras are matrices, by folder; none where there is a table."""
+        """Scenes whose cameras are matrices, by folder; empty if there is a table."""
         if TABLE in self._files:
             return {}
         found = {}
@@ -113,9 +113,9 @@ class OwnScenes:
 
     @cached_property
     def _scenes(self) -> list[CameraScene]:
-        """All scenes, checked; paths of images are those in the folder."""
+        """All scenes after a check, with paths of images relative to the folder."""
         if not self._posed and TABLE not in self._files:
-            raise ValueError(f"data.root={self.root} {self._what_is_absent()}")
+            raise ValueError(f"data.root={self.root} {self._reason_for_no_scenes()}")
         if self._posed:
             scenes = [self._scene(folder, posed) for folder, posed in self._posed.items()]
         else:
@@ -137,26 +137,26 @@ class OwnScenes:
         counts = {len(scene.views): scene.name for scene in scenes}
         if len(counts) != 1:
             numbers = ", ".join(f"{name} has {count}" for count, name in sorted(counts.items()))
-            raise ValueError(f"{self.root}: all scenes must have as many images, but scene {numbers}")
+            raise ValueError(f"{self.root}: all scenes must have equally many images, but scene {numbers}")
         return scenes
 
-    def _what_is_absent(self) -> str:
-        """Why there are no scenes."""
+    def _reason_for_no_scenes(self) -> str:
+        """Say why there are no scenes, to end an error message."""
         if not self._files:
             return "is no folder, or an empty one"
         hint = suggest_name({path.lower(): path for path in self._files if "/" not in path}, TABLE)
         return f"has no {TABLE}, {TRANSFORMS} or COLMAP model ({COLMAP} and cameras.txt){hint}"
 
     def _scene(self, folder: str, posed: PosedViews) -> CameraScene:
-        """A scene of which cameras lie beside the images."""
+        """Return the scene whose cameras lie in ``folder``."""
         parts = PurePosixPath(folder).parts
         split = parts[0] if parts and parts[0] in SPLITS else "train"
         name = _above_model(folder) or posixpath.basename(self._root)
-        views = [View(self._beside(folder, view.image), view.camera) for view in posed.views]
+        views = [View(self._find_image(folder, view.image), view.camera) for view in posed.views]
         return CameraScene(name, split, views)
 
-    def _beside(self, folder: str, image: str) -> str:
-        """The path of an image that cameras in ``folder`` name; COLMAP's images lie in a folder beside its model."""
+    def _find_image(self, folder: str, image: str) -> str:
+        """Return the path of an image that cameras in ``folder`` name; COLMAP's lie in a folder beside its model."""
         top = _above_model(folder)
         places = (folder, f"{folder}/images", top, f"{top}/images")
         tried = [f"{place}/{image}".lstrip("/") for place in places]
@@ -168,7 +168,11 @@ class OwnScenes:
         raise ValueError(f"{self.root}/{folder}: there is no image {image}{hint}")
 
     def _inside(self, path: str, label: str) -> str:
-        """The path within the folder, in one spelling."""
+        """Normalise a path within the folder.
+
+        Raises:
+            ValueError: it leads out of the folder.
+        """
         normal = posixpath.normpath(path.replace("\\", "/"))
         if posixpath.isabs(normal) and normal.startswith(f"{self._root}/"):
             normal = normal.removeprefix(f"{self._root}/")
@@ -176,7 +180,7 @@ class OwnScenes:
             raise ValueError(f"{label}: {path} lies outside of {self.root}: give paths relative to it")
         return normal
 
-    def _of(self, piece: Piece) -> list[CameraScene]:
+    def _scenes_of(self, piece: Piece) -> list[CameraScene]:
         first = int(piece.name) * SCENES_A_PIECE
         return [scene for scene in self._scenes if scene.split == piece.split][first : first + SCENES_A_PIECE]
 
@@ -185,14 +189,14 @@ class OwnScenes:
         return [Piece(split, f"{n:05d}") for split in SPLITS for n in range(math.ceil(numbers[split] / SCENES_A_PIECE))]
 
     def relative_size(self, piece: Piece) -> int:
-        return len(self._of(piece))
+        return len(self._scenes_of(piece))
 
     def scene_limit(self, split: str) -> None:
         return None
 
     def read(self, piece: Piece, on_error: Callable[[ValueError], None] = raise_error) -> Scenes:
         frames, cameras, names = [], [], []
-        for scene in self._of(piece):
+        for scene in self._scenes_of(piece):
             try:
                 images = [self._image(view.image, self.size, self.crop) for view in scene.views]
                 sizes = {tuple(image.shape[1:]) for image in [*images, *(seen[0] for seen in frames[:1])]}

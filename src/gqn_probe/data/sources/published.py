@@ -1,6 +1,6 @@
-"""The published datasets: DeepMind's TFRecords, or the PyTorch port's files made of them.
+"""Published datasets as a source of scenes: DeepMind's TFRecords, or files that other ports made of them.
 
-github.com/google-deepmind/gqn-datasets; each file is a piece.
+See github.com/google-deepmind/gqn-datasets; each file is a piece.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from gqn_probe.types import Lens, Scenes
 
 
 class File(NamedTuple):
-    """One file of a data set."""
+    """Path and size of one file."""
 
     path: str
     size: int  # bytes
@@ -37,9 +37,9 @@ class DatasetFacts(NamedTuple):
     lens: Lens
 
 
-# The field of view is published for none of them (gqn-datasets, issue 15), so the scale is left to be learned. Cameras
-# of rooms, mazes and jaco are in -1..1 (ogroth/tf-gqn, gqn_predictor.py), which the room spans. Those of the objects
-# keep a fixed distance; nothing is published about its units.
+# No field of view is published (gqn-datasets, issue 15), so the scale is learned. Camera positions of rooms, mazes and
+# jaco are in -1..1 (ogroth/tf-gqn, gqn_predictor.py), which the room spans. Cameras of objects keep a fixed distance,
+# in units that are not published.
 OBJECT = Lens("perspective", scale=None, radius=1.0)
 ROOM = Lens("perspective", scale=None, radius=1.0, box=(1.0, 1.0, 0.5))
 
@@ -61,13 +61,13 @@ SUFFIXES: dict[Kind, tuple[str, ...]] = {"deepmind": (".tfrecord",), "converted"
 
 
 def kept_frames(kind: Kind, size: int | None) -> str:
-    """Default encoding of frames in a store: JPEGs as they are, and everything else raw."""
+    """Return the default encoding of frames in a store: JPEGs as they are, everything else raw."""
     return "jpeg" if kind == "deepmind" and size is None else "raw"
 
 
 @dataclass(frozen=True)
 class PublishedScenes:
-    """A published dataset, in a folder or behind a URL: DeepMind's TFRecords or the PyTorch port's files.
+    """A published dataset in a folder or behind a URL.
 
     Each file of ROOT/{train,test} or ROOT/NAME/{train,test} is a piece.
     """
@@ -76,8 +76,8 @@ class PublishedScenes:
     root: str
     name: str
     size: int | None  # resize frames to it
-    frames: str  # raw or jpeg: jpeg keeps the bytes of the source
-    lens: Lens | None = None  # None for what is known of the dataset
+    frames: str  # encoding in the store: "raw", or "jpeg" for the bytes of the source
+    lens: Lens | None = None  # None for that of the dataset
 
     def __post_init__(self) -> None:
         check_size(self.size)

@@ -1,4 +1,4 @@
-"""Shepard-Metzler objects, rendered by us, as a source of scenes."""
+"""Rendered Shepard-Metzler objects as a source of scenes."""
 
 import math
 from collections.abc import Callable
@@ -16,14 +16,14 @@ from gqn_probe.data.stimuli.ray_caster import BACKGROUNDS
 from gqn_probe.data.stimuli.scene_renderer import check_parts, render_batch
 from gqn_probe.types import Lens, Scenes
 
-RENDERER_VERSION = 2  # raise it when the same settings give other images, so that no cache is taken for them
+RENDERER_VERSION = 2  # raise it when the same settings give other images, so that older caches are not reused
 
 
 @dataclass(frozen=True)
 class RenderedScenes:
-    """Settings of the renderer; ``split_by`` "shape" keeps every shape to one split."""
+    """Scenes rendered on demand, of which "train", "val" and "test" have as many as set."""
 
-    parts: int | tuple[int, ...]  # cubes an object; of several numbers each is as likely
+    parts: int | tuple[int, ...]  # number of cubes, or several equally likely numbers
     size: int
     views: int
     train: int
@@ -31,7 +31,7 @@ class RenderedScenes:
     test: int
     seed: int
     background: str
-    split_by: str
+    split_by: str  # "shape": no shape is in two splits; "scene": every split draws from all shapes
     lens: Lens
 
     def __post_init__(self) -> None:
@@ -72,7 +72,7 @@ class RenderedScenes:
         return replace(scenes, names=tuple(f"{piece.split}-{first + row}" for row in range(SCENES_A_PIECE)))
 
     def render(self, ids: Int[Tensor, " s"], split: str) -> Scenes:
-        """The scenes of a split with these ids, on their device."""
+        """Render the scenes of a split with the given ids, on their device."""
         return render_batch(
             ids,
             views=self.views,

@@ -1,6 +1,6 @@
-"""The interface of a source of scenes: independent pieces, each read on its own.
+"""Interface of a source of scenes, which is divided into pieces that are read independently.
 
-A piece becomes one shard of the store, so pieces are what is prepared in parallel and what a fraction selects.
+A piece becomes one shard of the store; pieces are prepared in parallel, and selected by ``data.fraction``.
 """
 
 import math
@@ -11,12 +11,12 @@ from gqn_probe.data.formats.deepmind import EncodedScenes
 from gqn_probe.data.formats.tfrecord import raise_error
 from gqn_probe.types import Lens, Scenes
 
-SCENES_A_PIECE = 64  # where a source has no files of its own to go by
-SHORTFALL = 0.01  # of the scenes asked for, that is accepted rather than to read another piece
+SCENES_A_PIECE = 64  # of sources that are not divided into files
+SHORTFALL = 0.01  # of the requested scenes, accepted rather than reading another piece
 
 
 class Piece(NamedTuple):
-    """A part of a split that can be read on its own."""
+    """Name of a part of a split that is read on its own."""
 
     split: str
     name: str
@@ -24,52 +24,55 @@ class Piece(NamedTuple):
 
 @runtime_checkable
 class Source(Protocol):
-    """A source of scenes, from which a store is made."""
+    """Scenes from which a store is made."""
 
     def identity(self) -> dict:
-        """Plain values that decide the content; the cache and the store are named and checked by them."""
+        """Return JSON values that determine the content; caches are named, and stores checked, by them."""
         ...
 
     def find_lens(self) -> Lens:
-        """Lens of its cameras, as was set or as is known of the data."""
+        """Return the lens of the cameras, as set or as known of the data."""
         ...
 
     def pieces(self) -> list[Piece]:
-        """All there is to read, training first."""
+        """Return all pieces, training first."""
         ...
 
     def relative_size(self, piece: Piece) -> float:
-        """Size of a piece: its number of scenes where that is known before it is read, else its bytes."""
+        """Return the size of a piece: its number of scenes if known without reading it, else its bytes."""
         ...
 
     def scene_limit(self, split: str) -> int | None:
-        """Number of the split's scenes to use; None for all."""
+        """Return the number of scenes of a split to use; None for all."""
         ...
 
     def read(self, piece: Piece, on_error: Callable[[ValueError], None] = raise_error) -> Scenes | EncodedScenes:
-        """The scenes of a piece.
+        """Read the scenes of a piece.
+
+        Args:
+            on_error: called with a ValueError for each unreadable scene, which is then left out; the default raises it.
 
         Raises:
-            ValueError: naming file, record and reason, unless ``on_error`` takes it.
+            ValueError: names file, record and reason.
         """
         ...
 
 
 class TrainFraction(NamedTuple):
-    """A fraction of the training pieces."""
+    """Pieces that hold a fraction of the training scenes."""
 
     pieces: list[Piece]  # training first, then all of the other splits
-    kept: float  # of the scenes in the training pieces, in 0..1
-    part: float  # of all training scenes that lie in these pieces, in 0..1
+    kept: float  # fraction of the scenes in these training pieces to use, in 0..1
+    part: float  # fraction of all training scenes that lie in these pieces, in 0..1
 
 
 def take_fraction(source: Source, fraction: float) -> TrainFraction:
-    """The first pieces that hold ``fraction`` of the training scenes, and all pieces of other splits.
+    """Select the first pieces that hold ``fraction`` of the training scenes, and all pieces of other splits.
 
-    Pieces may be of very different size, so their weights are added up, not their number.
+    Pieces may differ much in size, so sizes are added up, not numbers of pieces.
 
     Raises:
-        ValueError: where it is not in 0..1.
+        ValueError: ``fraction`` is not in (0, 1].
     """
     if not 0 < fraction <= 1:
         raise ValueError(f"data.fraction={fraction} is not in 0..1: 1 takes all training scenes")
@@ -88,10 +91,10 @@ def take_fraction(source: Source, fraction: float) -> TrainFraction:
 
 
 def check_size(size: int | None) -> None:
-    """Refuse a size of frames that is no number of pixels.
+    """Check a frame size.
 
     Raises:
-        ValueError: naming it.
+        ValueError: it is below 1.
     """
     if size is not None and size < 1:
         raise ValueError(f"data.size={size} is no number of pixels: give at least 1, or null for the source's own")

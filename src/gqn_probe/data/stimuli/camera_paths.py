@@ -1,4 +1,4 @@
-"""Paths of a camera around a scene: closed loops at one distance, facing the middle, in equal steps of angle."""
+"""Closed camera paths around a scene: at one distance, facing its centre, in equal steps of angle."""
 
 import math
 from collections.abc import Sequence
@@ -17,22 +17,22 @@ DISTANCE_SLACK = 0.1  # the same for the distance, as a fraction of it
 
 
 def azimuth_orbit(positions: int, *, elevation: float) -> Float[Tensor, "v 3"]:
-    """Directions from the middle, around the vertical axis, all ``elevation`` degrees above the horizon."""
+    """Return unit vectors around the vertical axis, ``elevation`` degrees above the horizon."""
     around = _full_turn(positions)
     return _direction(around, torch.full_like(around, math.radians(elevation)))
 
 
 def elevation_orbit(positions: int, *, azimuth: float, low: float, high: float) -> Float[Tensor, "v 3"]:
-    """Directions that swing between two elevations and back, at one azimuth; degrees."""
+    """Return unit vectors that swing from one elevation to another and back, at one azimuth; degrees."""
     middle, swing = math.radians(low + high) / 2, math.radians(high - low) / 2
     up = middle + swing * _full_turn(positions).sin()
     return _direction(torch.full_like(up, math.radians(azimuth)), up)
 
 
 def great_circle(positions: int, *, azimuth: float, inclination: float) -> Float[Tensor, "v 3"]:
-    """Directions on a great circle that crosses the horizon at ``azimuth``, ``inclination`` degrees steep.
+    """Return unit vectors on a great circle that crosses the horizon at ``azimuth``, inclined to it; degrees.
 
-    At 90 degrees it leads over the poles, where a camera without roll turns over: give less.
+    An inclination of 90 leads over the poles, where a camera without roll turns upside down: give less.
     """
     start, tilt = math.radians(azimuth), math.radians(inclination)
     first = torch.tensor([math.cos(start), math.sin(start), 0.0])
@@ -52,16 +52,16 @@ def orbit_path(
     elevation: float | None,
     inclination: float,
 ) -> Float[Tensor, "v 5"]:
-    """Raw cameras on an orbit around ``centre``, as far from it as the ``given`` cameras are on average.
+    """Return raw cameras on an orbit around ``centre``, at the mean distance of the ``given`` cameras.
 
     Args:
         kind: azimuth, elevation (between the lowest and the highest of the given cameras) or great_circle.
-        azimuth: where an elevation orbit stays and a great circle begins; degrees, as the next two.
-        elevation: of an azimuth orbit; None for 25, or what the given cameras have nearest to it.
+        azimuth: of an elevation orbit, or of the start of a great circle; degrees, as the next two.
+        elevation: of an azimuth orbit; None for the elevation nearest to 25 that the given cameras span.
         inclination: of a great circle.
 
     Raises:
-        ValueError: for another kind.
+        ValueError: the kind is unknown.
     """
     distance = (given[:, :3] - centre).norm(dim=1)
     height = _elevation(given, centre)
@@ -77,10 +77,10 @@ def orbit_path(
 
 
 def check_cameras(path: Float[Tensor, "v 5"], known: Float[Tensor, "n 5"], centre: Float[Tensor, "3"]) -> None:
-    """Refuse raw cameras unlike the ``known`` ones, which stand for what a network was trained on.
+    """Check that the cameras of ``path`` are like the ``known`` ones, on which a network was trained.
 
     Raises:
-        ValueError: names the first camera that is too near, too far, too high, too low or looks elsewhere.
+        ValueError: names the first camera that is too near, far, high or low, or looks elsewhere.
     """
     asked, given = _viewing_geometry(path, centre), _viewing_geometry(known, centre)
     for name, values in asked.items():
@@ -90,13 +90,13 @@ def check_cameras(path: Float[Tensor, "v 5"], known: Float[Tensor, "n 5"], centr
         wrong = ((values < low - slack) | (values > high + slack)).nonzero()[:, 0].tolist()
         if wrong:
             raise ValueError(
-                f"camera {wrong[0]} has {name} {float(values[wrong[0]]):.3g}{unit}, and the network knows "
-                f"{low:.3g}{unit} to {high:.3g}{unit}: give cameras like those of its scenes"
+                f"camera {wrong[0]} has {name} {float(values[wrong[0]]):.3g}{unit}, outside of the "
+                f"{low:.3g}{unit} to {high:.3g}{unit} that the network was trained on: give cameras like those"
             )
 
 
 def _viewing_geometry(raw: Float[Tensor, "n 5"], centre: Float[Tensor, "3"]) -> dict[str, Float[Tensor, " n"]]:
-    """Of raw cameras: distance from the middle, elevation above it and how far off it they look, in degrees."""
+    """Return distance from the centre, elevation above it, and angle between gaze and centre; degrees."""
     offset = raw[:, :3] - centre
     distance = offset.norm(dim=1)
     facing = -(camera_basis(raw).forward * offset).sum(dim=1) / distance
@@ -105,7 +105,7 @@ def _viewing_geometry(raw: Float[Tensor, "n 5"], centre: Float[Tensor, "3"]) -> 
 
 
 def _elevation(raw: Float[Tensor, "n 5"], centre: Float[Tensor, "3"]) -> Float[Tensor, " n"]:
-    """Above the middle, in degrees."""
+    """Return the elevation above the centre in degrees."""
     offset = raw[:, :3] - centre
     return (offset[:, 2] / offset.norm(dim=1)).clamp(-1, 1).asin().rad2deg()
 
@@ -113,7 +113,7 @@ def _elevation(raw: Float[Tensor, "n 5"], centre: Float[Tensor, "3"]) -> Float[T
 def cameras_facing(
     directions: Float[Tensor, "*n 3"], distance: float, centre: Sequence[float] = (0.0, 0.0, 0.0)
 ) -> Float[Tensor, "*n 5"]:
-    """Raw cameras in these directions from ``centre``, looking at it."""
+    """Return raw cameras that look at ``centre`` from the given directions and distance."""
     raw = facing_origin(distance * directions)
     return torch.cat([raw[..., :3] + torch.tensor(centre), raw[..., 3:]], dim=-1)
 

@@ -1,6 +1,6 @@
 """Cameras in the GQN datasets' convention: (x, y, z, yaw, pitch), z up, radians.
 
-The camera looks along (cos yaw cos pitch, sin yaw cos pitch, sin pitch), without roll. Networks see seven numbers;
+The camera looks along (cos yaw cos pitch, sin yaw cos pitch, sin pitch), without roll. Networks take seven numbers;
 ports disagree on their order, and weights trained with one order are wrong with the other.
 """
 
@@ -20,7 +20,7 @@ ORDERS = ("cos_sin", "sin_cos")
 
 
 class Basis(NamedTuple):
-    """Unit vectors of a camera."""
+    """Unit vectors to the right and top of the image, and along the gaze."""
 
     right: Float[Tensor, "*n 3"]
     up: Float[Tensor, "*n 3"]
@@ -28,13 +28,14 @@ class Basis(NamedTuple):
 
 
 def encode_cameras(raw: Float[Tensor, "*n 5"], order: str = "cos_sin") -> Float[Tensor, "*n 7"]:
-    """Raw cameras to what a network sees: position, then cosine and sine of yaw, then of pitch.
+    """Encode raw cameras as a network takes them: position, then cosine and sine of yaw, then of pitch.
 
-    ``order`` "cos_sin" is that of the PyTorch and Chainer ports and of the released weights;
-    "sin_cos" is that of DeepMind's own reader, with the sine first.
+    Args:
+        order: "cos_sin", as the PyTorch and Chainer ports and the released weights have it, or "sin_cos", as
+            DeepMind's reader has it.
 
     Raises:
-        ValueError: for another order.
+        ValueError: the order is unknown.
     """
     x_y_z, yaw, pitch = raw[..., :3], raw[..., 3:4], raw[..., 4:5]
     if order == "cos_sin":
@@ -45,14 +46,14 @@ def encode_cameras(raw: Float[Tensor, "*n 5"], order: str = "cos_sin") -> Float[
 
 
 def facing_origin(position: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 5"]:
-    """Raw cameras at the given positions that look at the origin."""
+    """Return raw cameras at the given positions that look at the origin."""
     x, y, z = position.unbind(-1)
     yaw, pitch = torch.atan2(-y, -x), -torch.asin((z / position.norm(dim=-1)).clamp(-1, 1))
     return torch.cat([position, torch.stack([yaw, pitch], dim=-1)], dim=-1)
 
 
 def sphere_cameras(draws: Float[Tensor, "*n 2"], distance: float) -> Float[Tensor, "*n 5"]:
-    """Cameras uniform on a sphere around the origin, facing it, from two uniform numbers in [0, 1) each.
+    """Map pairs of uniform numbers in [0, 1) to cameras uniform on a sphere, facing the origin.
 
     The height is uniform by Archimedes' hat-box theorem.
     """
@@ -63,7 +64,7 @@ def sphere_cameras(draws: Float[Tensor, "*n 2"], distance: float) -> Float[Tenso
 
 
 def camera_basis(raw: Float[Tensor, "*n 5"]) -> Basis:
-    """Directions to the image's right and top, and of view."""
+    """Return the axes of raw cameras."""
     yaw, pitch = raw[..., 3], raw[..., 4]
     zero = torch.zeros_like(yaw)
     forward = torch.stack([yaw.cos() * pitch.cos(), yaw.sin() * pitch.cos(), pitch.sin()], dim=-1)
@@ -73,24 +74,24 @@ def camera_basis(raw: Float[Tensor, "*n 5"]) -> Basis:
 
 
 def check_lens(lens: Lens) -> Lens:
-    """The same lens.
+    """Return the lens after a check of its values.
 
     Raises:
-        ValueError: where its kind is not known or a length is not positive.
+        ValueError: its kind is unknown, or a length is not positive.
     """
     check_choice("lens.kind", lens.kind, LENSES)
     lengths = {"radius": [lens.radius], "box": lens.box or (), "scale": [] if lens.scale is None else [lens.scale]}
     for name, values in lengths.items():
         if not all(isinstance(value, int | float) and 0 < value < math.inf for value in values):
-            raise ValueError(f"lens.{name}={getattr(lens, name)} is no length: give a number above 0")
+            raise ValueError(f"lens.{name}={getattr(lens, name)} is not a length: give a number above 0")
     return lens
 
 
 def make_lens(settings: Mapping[str, Any]) -> Lens:
-    """The lens that settings describe by the fields of ``Lens``.
+    """Build a lens from settings by the names of its fields.
 
     Raises:
-        ValueError: where a field does not exist or its value cannot be meant.
+        ValueError: a field does not exist, or its value is invalid.
     """
     check_names("setting of a lens", sorted(settings), Lens._fields)
     values: dict[str, Any] = dict(settings)
@@ -104,5 +105,5 @@ def make_lens(settings: Mapping[str, Any]) -> Lens:
 
 
 def lens_settings(lens: Lens) -> dict[str, Any]:
-    """The lens as plain values, as JSON keeps them."""
+    """Return the fields of a lens as JSON values."""
     return {name: list(value) if isinstance(value, tuple) else value for name, value in lens._asdict().items()}

@@ -23,12 +23,12 @@ EDGE = 0.25  # of a cube, in world units
 AMBIENT = 0.45
 LIGHT = (0.35, 0.55, 0.76)  # towards the light; three different numbers, so that all six faces differ
 BACKGROUNDS = {"plain": (0.83, 0.83), "gradient": (0.94, 0.66)}  # grey at the top and at the bottom
-IMAGES_AT_ONCE = {"cpu": 32}  # images rendered at once: as many as the cache holds; 1024 on other devices
-NEAR = 1e-3  # the least depth that is projected, and distance from the axis that is more than rounding
+IMAGES_AT_ONCE = {"cpu": 32}  # as many as fit into the cache; 1024 on other devices
+NEAR = 1e-3  # least depth that is projected, and least distance from the axis that is not rounding
 
 
 class Rectangles(NamedTuple):
-    """The part of the image that each cube can be seen in; all are of one size."""
+    """Bounding rectangle of each cube in the image, in pixels; all have one size."""
 
     top: Int[Tensor, "s n"]
     left: Int[Tensor, "s n"]
@@ -37,21 +37,21 @@ class Rectangles(NamedTuple):
 
 
 class Slabs(NamedTuple):
-    """Entry and exit of each ray in the slab of a cube along each axis, in units of the ray's direction."""
+    """Distances at which each ray enters and leaves the slab of a cube along each axis, in lengths of its direction."""
 
     enter: Float[Tensor, "s 3 h w"]
     leave: Float[Tensor, "s 3 h w"]
 
 
 def background_grey(size: int, background: str) -> UInt8[Tensor, " {size}"]:
-    """The background's grey level in each image row."""
+    """Return the grey level of the background in each row of the image, 0..255."""
     top, bottom = BACKGROUNDS[background]
     return (torch.linspace(top, bottom, size) * 255).round().to(torch.uint8)
 
 
 @cache
 def face_light() -> Float[Tensor, "3 2"]:
-    """Brightness of the faces that look along -x, +x; -y, +y; -z, +z.
+    """Return the brightness, in 0..1, of the faces that look along -x, +x; -y, +y; -z, +z.
 
     The cosine is wrapped to 0..1 ("half Lambert"), so that faces turned from the light still differ.
     """
@@ -61,12 +61,12 @@ def face_light() -> Float[Tensor, "3 2"]:
 
 
 def pack(rgb: Int[Tensor, "*n 3"]) -> Int[Tensor, "*n"]:
-    """Three bytes in one integer with room to sum 256 of them without a carry."""
+    """Pack RGB bytes into one integer, so that up to 256 of them can be summed without a carry."""
     return (rgb[..., 0] << 32) | (rgb[..., 1] << 16) | rgb[..., 2]
 
 
 def unpack(packed: Int[Tensor, "*n h w"]) -> Int[Tensor, "*n 3 h w"]:
-    """The three sums."""
+    """Split sums of packed colours into those of red, green and blue."""
     return torch.stack([packed >> 32, (packed >> 16) & 0xFFFF, packed & 0xFFFF], dim=-3)
 
 
@@ -79,15 +79,15 @@ def render_objects(
     supersample: int = 2,
     background: str = "plain",
 ) -> UInt8[Tensor, "s v 3 {size} {size}"]:
-    """Images of objects whose cubes lie on one grid, from ``supersample`` squared rays a pixel; on their device.
+    """Render objects whose cubes lie on one grid, with ``supersample`` squared rays a pixel, on their device.
 
     The first ``factors.parts`` cubes of a scene are shown. A perspective camera must be outside of all of them.
 
     Raises:
-        ValueError: where the scale of the lens is unknown.
+        ValueError: the scale of the lens is unknown.
     """
     if lens.scale is None:
-        raise ValueError("a lens whose scale is unknown cannot render: set data.lens.scale")
+        raise ValueError("cannot render without the scale of the lens: set data.lens.scale")
     views = cameras.shape[1]
     greys = background_grey(size, background).to(cameras.device).long()
     greys = repeat(pack(repeat(greys, "h -> h c", c=3)), "h -> (h i)", i=supersample)
@@ -116,11 +116,11 @@ def _cast_rays(
     pixel: float,
     greys: Int[Tensor, " side"],
 ) -> Int[Tensor, "s side side"]:
-    """The packed colour that each ray of one view an object sees.
+    """Return the packed colour of each ray; one view an object.
 
     Args:
-        pixel: what is between two neighbouring rays, in the units of ``lens.scale``.
-        greys: the background by row.
+        pixel: distance between neighbouring rays, in the units of ``lens.scale``.
+        greys: packed background of each row.
     """
     device, side = positions.device, len(greys)
     basis = camera_basis(cameras)
@@ -171,13 +171,13 @@ def _cast_rays(
 
 
 def _without_zeros(direction: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """Directions without a zero, so that they can be divided by."""
+    """Replace components near zero by a tiny number of the same sign, to divide by."""
     tiny = torch.full_like(direction, 1e-6)
     return torch.where(direction.abs() < tiny, tiny.copysign(direction), direction)
 
 
 def _lateral_offset(cameras: Float[Tensor, "s 5"], basis: Basis) -> Float[Tensor, "s 3"]:
-    """Distance of the camera's axis from the origin: exactly zero for a camera that faces it."""
+    """Return the offset of the camera's axis from the origin: exactly zero for a camera that faces it."""
     position = cameras[:, :3]
     across, along = ((position * axis).sum(dim=-1, keepdim=True) for axis in (basis.right, basis.up))
     offset = across * basis.right + along * basis.up
@@ -185,7 +185,7 @@ def _lateral_offset(cameras: Float[Tensor, "s 5"], basis: Basis) -> Float[Tensor
 
 
 def _orthographic_rectangles(positions: Float[Tensor, "s n 3"], basis: Basis, pixel: float, side: int) -> Rectangles:
-    """Pixels whose parallel rays can meet a cube: without roll, at most √2 edges wide and √3 tall. Row 0 is the top."""
+    """Return the pixels whose parallel rays can hit a cube; without roll it is at most √2 edges wide and √3 tall."""
     wide = min(side, math.ceil(EDGE * math.sqrt(2) / pixel) + 2)
     tall = min(side, math.ceil(EDGE * math.sqrt(3) / pixel) + 2)
     across = torch.einsum("sna,sa->sn", positions, basis.right) / pixel + side / 2
@@ -196,7 +196,7 @@ def _orthographic_rectangles(positions: Float[Tensor, "s n 3"], basis: Basis, pi
 
 
 def _perspective_rectangles(positions: Float[Tensor, "s n 3"], basis: Basis, pixel: float, side: int) -> Rectangles:
-    """Pixels whose rays through the camera can meet a cube: around the pictures of its corners."""
+    """Return the pixels whose rays through the camera can hit a cube: the bounds of its projected corners."""
     corners = EDGE / 2 * torch.tensor(list(product((-1.0, 1.0), repeat=3)), device=positions.device)
     corners = rearrange(positions, "s n a -> s n 1 a") + corners
     right, up, depth = (torch.einsum("snka,sa->snk", corners, axis) for axis in basis)
@@ -211,9 +211,9 @@ def _perspective_rectangles(positions: Float[Tensor, "s n 3"], basis: Basis, pix
 def _orthographic_slabs(
     position: Float[Tensor, "s 3"], basis: Basis, x: Float[Tensor, "s 1 w"], y: Float[Tensor, "s 1 h"]
 ) -> Slabs:
-    """For rays that start at ``right * x + up * y`` and all go forward.
+    """Intersect the slabs of a cube with rays that start at ``right * x + up * y`` and all go forward.
 
-    In each axis a ray passes the cube's middle after a time that is a sum of what its column and its row give.
+    Along each axis, the distance at which a ray passes the cube's centre is a term of its column plus one of its row.
     """
     forward = basis.forward[..., None]
     by_column = rearrange((position[..., None] - basis.right[..., None] * x) / forward, "s a w -> s a 1 w")
@@ -225,7 +225,7 @@ def _orthographic_slabs(
 def _perspective_slabs(
     position: Float[Tensor, "s 3"], basis: Basis, x: Float[Tensor, "s 1 w"], y: Float[Tensor, "s 1 h"]
 ) -> Slabs:
-    """For rays that start at the camera and go along ``forward + right * x + up * y``."""
+    """Intersect the slabs of a cube with rays from the camera along ``forward + right * x + up * y``."""
     by_column = rearrange(basis.forward[..., None] + basis.right[..., None] * x, "s a w -> s a 1 w")
     direction = _without_zeros(by_column + rearrange(basis.up[..., None] * y, "s a h -> s a h 1"))
     middle, reach = position[..., None, None] / direction, EDGE / 2 / direction.abs()

@@ -1,4 +1,4 @@
-"""Shepard-Metzler objects as GQN sees them: coloured cubes, cameras on a sphere.
+"""Scenes of Shepard-Metzler objects: coloured cubes, seen by cameras on a sphere.
 
 After the stimuli of Eslami et al. 2018, whose palette, light and lens are not published. Ours: cubes of edge 0.25,
 ten hues at full saturation drawn independently a cube, a camera uniform on a sphere of radius 3, one directional light
@@ -19,28 +19,28 @@ from gqn_probe.data.stimuli.ray_caster import EDGE, render_objects
 from gqn_probe.data.stimuli.shapes import ShapeIds, draw_shapes
 from gqn_probe.types import Factors, Lens, Scenes
 
-CAMERA_DISTANCE = 3.0  # of the camera from the object's middle
+CAMERA_DISTANCE = 3.0  # of the camera from the centre of the object
 HUES = tuple(hsv_to_rgb(i / 10, 1.0, 1.0) for i in range(10))
 DEFAULT_LENS = Lens("orthographic", scale=0.8, radius=0.8)  # cubes of one size, however many an object has
 
 
 def check_parts(parts: int | Sequence[int]) -> tuple[int, ...]:
-    """The numbers of cubes that ``parts`` allows, in their order.
+    """Return the numbers of cubes that ``parts`` allows, as a tuple.
 
     Raises:
-        ValueError: where one is too small or named twice, or there is none.
+        ValueError: one is not positive or given twice, or there is none.
     """
     numbers = (parts,) if isinstance(parts, int) else tuple(parts)
     whole = all(isinstance(number, int) and number >= 1 for number in numbers)
     if not numbers or not whole or len({*numbers}) < len(numbers):
-        raise ValueError(f"parts={parts} is no number of cubes: give one of at least 1, or different ones as [4,5,6]")
+        raise ValueError(f"parts={parts} is not a number of cubes: give 1 or more, or different ones such as [4,5,6]")
     return numbers
 
 
 def draw_factors(keys: Int[Tensor, " s"], parts: Sequence[int], split: str | None) -> Factors:
-    """One random object a key; its number of cubes is even among ``parts``, and what lies beyond it is NaN.
+    """Draw one random object a key, its number of cubes uniform among ``parts``; missing cubes are NaN.
 
-    A scene of five cubes is the same whatever other numbers are allowed.
+    An object of five cubes does not depend on which other numbers are allowed.
     """
     number = torch.tensor(parts, device=keys.device)
     number = number[(uniform(mix(keys + 4), 1)[:, 0] * len(parts)).long()]
@@ -71,7 +71,7 @@ def render_batch(
     background: str = "plain",
     lens: Lens = DEFAULT_LENS,
 ) -> Scenes:
-    """The scenes with these ids, rendered, and left, where the ids are; as ``render_scenes``."""
+    """Render the scenes with the given ids on their device; see ``render_scenes``."""
     keys = scene_keys(scenes, seed=seed, stream=stream)
     factors = draw_factors(keys, check_parts(parts), split)
     draws = rearrange(uniform(mix(keys + 3), 2 * views), "s (v two) -> s v two", two=2)
@@ -94,18 +94,19 @@ def render_scenes(
     background: str = "plain",
     lens: Lens | None = None,
 ) -> Scenes:
-    """``n`` scenes of one random object each, seen by ``views`` cameras in images of ``size`` pixels.
+    """Render ``n`` scenes of one random object each, seen by ``views`` cameras in images of ``size`` pixels.
 
-    Scene i depends only on (seed, stream, split, first + i): the same call gives the same images, and another stream
-    other scenes. ``split`` "train", "val" or "test" keeps to the shapes of that split, so that no shape, nor its
-    mirror image, is in two splits; None takes any shape.
+    Scene i depends on (seed, stream, split, first + i) alone.
 
     Args:
-        parts: number of cubes, or several numbers of which each is as likely; ``factors.parts`` says which it is.
-        lens: how the camera sees; None for parallel rays and an image 1.6 world units wide.
+        parts: number of cubes, or several equally likely numbers; ``factors.parts`` says which was drawn.
+        stream: name of an independent sequence of scenes.
+        split: "train", "val" or "test" for the shapes of that split alone (no shape, nor its mirror image, is in two);
+            None for any shape.
+        lens: of all cameras; None for parallel rays and an image 1.6 world units wide.
 
     Raises:
-        ValueError: where a number is too small, or no shape of ``parts`` cubes is in the split.
+        ValueError: a number is too small, or no shape of ``parts`` cubes is in the split.
     """
     for name, value in {"views": views, "size": size}.items():
         if value < 1:

@@ -1,4 +1,4 @@
-"""Shepard-Metzler shapes: self-avoiding walks on the cubic grid, and an id that no rotation changes.
+"""Shepard-Metzler shapes: self-avoiding walks on the cubic grid, with rotation-invariant ids.
 
 Shepard & Metzler, "Mental rotation of three-dimensional objects", Science 1971; the random walk is Eslami et al. 2018.
 """
@@ -23,7 +23,7 @@ SPLIT_RANGES = {"test": (0.0, 0.3), "val": (0.3, 0.45), "train": (0.45, 1.0)}
 
 
 class ShapeIds(NamedTuple):
-    """Names of shapes; 48-bit, so that they survive JSON and floating point."""
+    """Ids of shapes; of 48 bits, so that JSON and floating point hold them exactly."""
 
     shape: Int[Tensor, " s"]  # the same for all 24 rotations
     mirror_class: Int[Tensor, " s"]  # the same for mirror images too
@@ -31,7 +31,7 @@ class ShapeIds(NamedTuple):
 
 
 class ShapeTable(NamedTuple):
-    """Every shape of some number of cubes."""
+    """All shapes of some number of cubes."""
 
     ids: ShapeIds
     cells: Int[Tensor, "s n 3"]  # one walk that makes the shape
@@ -39,7 +39,7 @@ class ShapeTable(NamedTuple):
 
 @cache
 def rotations() -> Int[Tensor, "24 3 3"]:
-    """The rotations of a cube: signed permutation matrices of determinant 1."""
+    """Return the rotations of a cube: signed permutation matrices of determinant 1."""
     matrices = []
     for order, signs in product(permutations(range(3)), product((1, -1), repeat=3)):
         matrix = torch.zeros(3, 3, dtype=torch.int64)
@@ -50,7 +50,7 @@ def rotations() -> Int[Tensor, "24 3 3"]:
 
 
 def _rotation_free_hash(cells: Int[Tensor, "s n 3"]) -> Int[Tensor, " s"]:
-    """The least hash over the 24 rotations; a sum over cells, so the order of the walk does not matter."""
+    """Return the least hash over the 24 rotations; a sum over cells, so the order of the walk does not matter."""
     # CUDA has no integer matrix product; signed permutations are exact in floating point.
     turned = torch.einsum("sni,rji->srnj", cells.double(), rotations().to(cells.device).double()).long()
     turned = turned - turned.amin(dim=2, keepdim=True)
@@ -60,24 +60,24 @@ def _rotation_free_hash(cells: Int[Tensor, "s n 3"]) -> Int[Tensor, " s"]:
 
 
 def shape_ids(cells: Int[Tensor, "s n 3"]) -> ShapeIds:
-    """Canonical ids of objects given by their grid cells."""
+    """Return canonical ids of objects given by their grid cells."""
     shape = _rotation_free_hash(cells)
     mirrored = _rotation_free_hash(cells * torch.tensor([-1, 1, 1], device=cells.device))
     return ShapeIds(shape, torch.minimum(shape, mirrored), torch.sign(shape - mirrored))
 
 
 def _free_steps(cells: Int[Tensor, "s n 3"]) -> Bool[Tensor, "s 6"]:
-    """Neighbours of the last cell that the walk has not visited."""
+    """Return a mask of the neighbours of the last cell that the walk has not visited."""
     neighbours = cells[:, -1:] + STEPS.to(cells.device)
     return ~(rearrange(neighbours, "s k a -> s k 1 a") == rearrange(cells, "s n a -> s 1 n a")).all(-1).any(-1)
 
 
 @cache
 def enumerate_shapes(parts: int) -> ShapeTable:
-    """All shapes of ``parts`` cubes that a self-avoiding walk can make: 18 for 5 cubes, 310 for 7.
+    """List all shapes of ``parts`` cubes that a self-avoiding walk can make: 18 for 5 cubes, 310 for 7.
 
     Raises:
-        ValueError: for fewer than 1 or more than 9 cubes (their number grows fivefold a cube).
+        ValueError: ``parts`` is fewer than 1 or more than 9 cubes (their number grows fivefold a cube).
     """
     if not 1 <= parts <= 9:
         raise ValueError(f"cannot list the shapes of {parts} cubes: ask for 1 to 9")
@@ -94,7 +94,7 @@ def enumerate_shapes(parts: int) -> ShapeTable:
 
 
 def self_avoiding_walks(keys: Int[Tensor, " s"], parts: int) -> Int[Tensor, "s {parts} 3"]:
-    """One walk a key: each next cell is uniform among the free neighbours; a walk that is trapped starts again."""
+    """Draw one walk a key: each next cell is uniform among the free neighbours; a trapped walk is drawn again."""
     cells = torch.zeros(len(keys), parts, 3, dtype=torch.int64, device=keys.device)
     todo = torch.arange(len(keys), device=keys.device)
     while len(todo):
@@ -114,17 +114,17 @@ def self_avoiding_walks(keys: Int[Tensor, " s"], parts: int) -> Int[Tensor, "s {
 
 
 def in_split(mirror_class: Int[Tensor, " s"], split: str) -> Bool[Tensor, " s"]:
-    """Whether shapes belong to a split: a constant of the shape, so that no seed moves a held-out shape to training."""
+    """Return True for shapes of a split; it depends on the shape alone, so that no seed trains on held-out shapes."""
     place = uniform(scene_keys(mirror_class, seed=SPLIT_SALT, stream="split"), 1)[:, 0]
     low, high = SPLIT_RANGES[split]
     return (place >= low) & (place < high)
 
 
 def draw_shapes(keys: Int[Tensor, " s"], parts: int, split: str | None) -> tuple[Int[Tensor, "s {parts} 3"], ShapeIds]:
-    """Walks whose shape belongs to ``split`` (any shape for None), with their ids; other walks are drawn again.
+    """Draw walks until their shape belongs to ``split`` (None for any shape), and return them with their ids.
 
     Raises:
-        ValueError: where no shape of ``parts`` cubes belongs to the split (as for 1 to 3 cubes).
+        ValueError: no shape of ``parts`` cubes belongs to the split (as for 1 to 3 cubes).
     """
     cells = torch.empty(len(keys), parts, 3, dtype=torch.int64, device=keys.device)
     ids = ShapeIds(*(torch.empty_like(keys) for _ in ShapeIds._fields))

@@ -1,1 +1,1 @@
-"""The store of scenes: shards, their writer and reader."""
+"""The store of scenes: index, shards, their writer and reader."""

@@ -1,4 +1,4 @@
-"""Write a source's pieces into a store, on every core; what is there already is kept."""
+"""Write the pieces of a source into a store, in parallel; existing shards are kept."""
 
 import contextlib
 import logging
@@ -33,17 +33,17 @@ def build_store(
     skip_unreadable: bool = False,
     cache: bool = False,
 ) -> Index:
-    """Make sure that the store in ``folder`` holds these pieces of the source.
+    """Add the missing ones of ``pieces`` to the store in ``folder``, and return its index.
 
-    One process builds at a time and others wait; after a kill the next one goes on from the shards in the index.
+    One process builds at a time, and others wait; after a kill, the next one continues from the shards in the index.
 
     Args:
-        workers: processes; 0 works in this one, and None takes as many as torch uses threads.
-        skip_unreadable: leave unreadable records out and list them in the index, rather than stop at the first.
-        cache: the folder is named for its source, so that a damaged index can be made again, with a warning.
+        workers: processes; 0 for none but this one, None for as many as torch uses threads.
+        skip_unreadable: list unreadable records in the index and leave them out, rather than stop at the first.
+        cache: the folder is named after its source, so that a damaged index is rebuilt, with a warning.
 
     Raises:
-        ValueError: where the folder holds another source, a record is unreadable, or a shard cannot be written.
+        ValueError: the folder holds another source, a record is unreadable, or a shard cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -104,10 +104,10 @@ def _empty_index(source: Source) -> Index:
 
 
 def remake_shard(source: Source, folder: Path, shard: Shard) -> None:
-    """Make a damaged shard of a cache again, unless another process did so meanwhile.
+    """Rebuild a damaged shard of a cache, unless another process has done so meanwhile.
 
     Raises:
-        ValueError: naming the file, where its source gives other scenes today.
+        ValueError: the source now gives other scenes; the message names the file.
     """
     with FileLock(folder / "lock"):
         if _damage(folder, shard) is None:
@@ -133,7 +133,7 @@ def _check_shape(shard: Shard, first: Shard) -> None:
 
 @dataclass(frozen=True)
 class ShardWriter(Dataset[Shard | str | ValueError]):
-    """Pieces that become shards as they are asked for, each on its own."""
+    """Dataset whose item n reads piece n, writes it as a shard, and returns the outcome."""
 
     source: Source
     folder: Path
@@ -144,9 +144,10 @@ class ShardWriter(Dataset[Shard | str | ValueError]):
         return len(self.pieces)
 
     def __getitem__(self, number: int) -> Shard | str | ValueError:
-        """The shard that was written; or why nothing of the piece is readable, where that is skipped; or an error.
+        """Return the index entry of the written shard, or an error.
 
-        It is returned, because a DataLoader adds the worker's traceback to the message of an error that is raised.
+        With ``skip_unreadable``, a piece of which nothing is readable gives a message instead. Errors are returned
+        because a DataLoader adds the worker's traceback to the message of one that is raised.
         """
         piece = self.pieces[number]
         unreadable: list[ValueError] = []
@@ -162,11 +163,11 @@ class ShardWriter(Dataset[Shard | str | ValueError]):
 
 
 def write_shards(writing: ShardWriter, workers: int | None) -> Iterator[Shard | str | ValueError]:
-    """Yield the outcomes of the pieces, in any order; those not begun are left alone where no more is asked for.
+    """Write all pieces in parallel, and yield the outcomes in any order.
 
-    In processes, because decoding and parsing hold the GIL too often for threads.
+    Uses processes, because decoding and parsing hold the GIL too long for threads.
     """
-    own = torch.Generator()  # a DataLoader draws a seed, which must not come from the caller's random numbers
+    own = torch.Generator()  # a DataLoader draws a seed, which must not advance the caller's generator
     workers = min(torch.get_num_threads() if workers is None else workers, len(writing))
     try:
         yield from DataLoader(writing, batch_size=None, in_order=False, generator=own, **worker_settings(workers))
@@ -179,10 +180,10 @@ def write_shards(writing: ShardWriter, workers: int | None) -> Iterator[Shard | 
 
 
 def damaged_shards(folder: Path) -> list[str]:
-    """Compare every shard with the size and checksum in the index; what is wrong, by file.
+    """Compare every shard with the size and checksum in the index, and return a message for each damaged one.
 
     Raises:
-        ValueError: where the folder is no store.
+        ValueError: the folder is not a store.
     """
     shards = read_index(folder).shards
     with progress("checking shards", len(shards), "shards") as advance:

@@ -1,4 +1,4 @@
-"""Scenes of a store: rows of its shards, read when they are asked for, so that they need not fit into memory."""
+"""Scenes of a store, read from its memory-mapped shards on indexing, so that they need not fit into memory."""
 
 import mmap
 import zlib
@@ -22,9 +22,9 @@ from gqn_probe.data.store.shard_file import JPEG_COLUMNS, MappedShard, map_shard
 from gqn_probe.data.store.store_index import Shard
 from gqn_probe.types import Factors, Scenes
 
-READ_BYTES = 16 << 20  # how much is read before its memory is returned; the kernel maps up to 20 times as much
-KEPT_BYTES = 256 << 20  # shards of this size together stay in memory: it takes time to map them again
-OPEN_SHARDS = 256  # each takes a file descriptor, of which a process may have no more than 1024
+READ_BYTES = 16 << 20  # read between releases of memory; the kernel maps up to 20 times as much
+KEPT_BYTES = 256 << 20  # total size of shards that stay in memory: mapping them again takes time
+OPEN_SHARDS = 256  # each takes a file descriptor, of which a process often may have 1024
 RemakeShard = Callable[[Shard], None]
 
 
@@ -36,7 +36,7 @@ class ShardPlaces(NamedTuple):
 
 
 class ShardRows(NamedTuple):
-    """The rows asked for that lie in one shard: places among those asked for, and rows in the shard."""
+    """Requested rows that lie in one shard: their positions in the request, and their rows in the shard."""
 
     shard: MappedShard
     places: list[int]
@@ -44,9 +44,10 @@ class ShardRows(NamedTuple):
 
 
 class MappedShards:
-    """The shards of a store that are mapped; few at a time, and little of them in memory. Each is checked once.
+    """Shards of a store by number, mapped on first use and checked once; few are open at a time.
 
-    ``remake``, where there is one, makes a damaged shard again.
+    Args:
+        remake: rebuilds a damaged shard; without it, damage is an error.
     """
 
     def __init__(self, folder: Path, shards: Sequence[Shard], remake: RemakeShard | None = None) -> None:
@@ -81,8 +82,8 @@ class MappedShards:
         self.remake(shard)
         return map_shard(self.folder, shard, check=True)
 
-    def count(self, read: int) -> None:
-        """Note that so many bytes were read; from time to time, return the memory of what was mapped."""
+    def count_read(self, read: int) -> None:
+        """Count bytes that were read, and from time to time release the memory of mapped shards."""
         self._read += read
         if self._read > READ_BYTES and sum(self.shards[number].bytes for number in self._touched) > KEPT_BYTES:
             for number in self._touched:
@@ -92,7 +93,7 @@ class MappedShards:
 
 
 class StoredScenes:
-    """Rows of a store, in an order. Indexing reads them; ``select`` takes a part of them without reading."""
+    """Selected scenes of a store, in an order. Indexing reads them; ``select`` takes a subset without reading."""
 
     def __init__(
         self,
@@ -104,12 +105,12 @@ class StoredScenes:
         opened: MappedShards | None = None,
         remake: RemakeShard | None = None,
     ) -> None:
-        """All scenes of some shards, or the given rows of them, in their order.
+        """Take all scenes of some shards, or the given rows of them.
 
         Args:
-            size: resize frames to so many pixels as they are read; None keeps the store's.
-            opened: the same shards, where they are open already.
-            remake: makes a damaged shard again; without it, damage is an error.
+            size: height and width to resize frames to; None keeps those of the store.
+            opened: the same shards, if they are open already.
+            remake: rebuilds a damaged shard; without it, damage is an error.
         """
         self.folder, self.shards, self.size = folder, tuple(shards), size
         self._starts = np.cumsum([0] + [shard.scenes for shard in shards])
@@ -120,12 +121,12 @@ class StoredScenes:
         return len(self.rows)
 
     def select(self, index: slice | Tensor) -> "StoredScenes":
-        """The chosen scenes, still in the store."""
+        """Select scenes without reading them."""
         return StoredScenes(self.folder, self.shards, size=self.size, rows=self.rows[index], opened=self._opened)
 
     @classmethod
     def joined(cls, parts: "Sequence[StoredScenes]") -> "StoredScenes":
-        """The scenes of several splits of one store, one split after the other."""
+        """Concatenate the scenes of several splits of one store."""
         shards = [shard for part in parts for shard in part.shards]
         starts = np.cumsum([0] + [part._starts[-1] for part in parts]).tolist()
         rows = torch.cat([part.rows + start for part, start in zip(parts, starts, strict=False)])
@@ -133,37 +134,37 @@ class StoredScenes:
         return cls(first.folder, shards, size=first.size, rows=rows, remake=first._opened.remake)
 
     def __getitem__(self, index: slice | Tensor) -> Scenes:
-        """A copy of the chosen scenes in memory; frames kept as JPEG are decoded.
+        """Read the chosen scenes into memory; JPEGs are decoded.
 
         Raises:
-            ValueError: where a shard is not the file that the index describes, or a frame cannot be decoded.
+            ValueError: a shard is not the file that the index describes, or a frame cannot be decoded.
         """
         rows = self.rows[index]
         columns = self._gather(rows)
         frames = columns["frames"] if "frames" in columns else self._decode(rows)
         names = self._names(rows)
-        self._opened.count(frames.nbytes)
+        self._opened.count_read(frames.nbytes)
         resized = frames if self.size is None else resize_frames(frames, self.size)
         return Scenes(resized, columns["cameras"], _factors(columns), names)
 
     @cached_property
     def factors(self) -> Factors | None:
-        """The ground truth of all rows, where it is known."""
+        """Ground truth of all scenes; None if unknown."""
         return _factors(self._gather(self.rows, "factors."))
 
     @cached_property
     def cameras(self) -> Float[Tensor, "s v 5"]:
-        """The raw cameras of all rows; frames are neither read nor decoded."""
+        """Raw cameras of all scenes; frames are neither read nor decoded."""
         return self._gather(self.rows, "cameras")["cameras"]
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """The source's name of each scene."""
+        """Name of each scene in its source."""
         return self._names(self.rows)
 
     @property
     def views(self) -> int:
-        """Of each scene; 0 where there is no scene."""
+        """Number of views of each scene; 0 if there is no scene."""
         return self._opened[int(self.places.shards[0])].columns["cameras"].shape[1] if len(self) else 0
 
     @property
@@ -173,7 +174,7 @@ class StoredScenes:
 
     @property
     def stable_ids(self) -> Int[Tensor, " s"]:
-        """A number for each scene that depends on its piece and its place in it, whatever else is read."""
+        """An id for each scene that depends on its piece and its row in it alone, not on what else is read."""
         shards, rows = self.places
         pieces = np.array([zlib.crc32(f"{shard.split}-{shard.piece}".encode()) for shard in self.shards])
         return torch.from_numpy((pieces[shards] << 24) + rows)
@@ -183,7 +184,7 @@ class StoredScenes:
         return ShardPlaces(shards, rows.numpy() - self._starts[shards])
 
     def _by_shard(self, rows: Int[Tensor, " s"]) -> Iterator[ShardRows]:
-        """Yield the rows of one shard after the other, so that few need to be open."""
+        """Group rows by shard, and yield one shard after the other, so that few need to be open."""
         shards, own_rows = self._places(rows)
         wanted: dict[int, tuple[list[int], list[int]]] = defaultdict(lambda: ([], []))
         for place, (shard, row) in enumerate(zip(shards.tolist(), own_rows.tolist(), strict=True)):
@@ -224,11 +225,11 @@ class StoredScenes:
         return rearrange(decode_jpegs(in_order, height, width), "(s v) c h w -> s v c h w", s=len(rows))
 
 
-SceneSource = Scenes | StoredScenes  # what has views, cameras, factors and names, and gives scenes by index
+SceneSource = Scenes | StoredScenes  # both have views, cameras, factors and names, and are indexed by scene
 
 
 def scene_names(scenes: SceneSource) -> tuple[str, ...]:
-    """What the source calls each scene, or its number: by it results are matched with images."""
+    """Return the name of each scene in its source, or else its index; results refer to scenes by it."""
     return scenes.names or tuple(map(str, range(len(scenes))))
 
 
