@@ -1,5 +1,6 @@
 """Notes and reports of a study."""
 
+import json
 from unittest.mock import Mock
 
 import pytest
@@ -7,6 +8,7 @@ from omegaconf import DictConfig
 
 from gqn_probe.analysis import StudyInputs, StudySettings
 from gqn_probe.pipeline import study_run
+from gqn_probe.results import Difference, ObjectScore, Outcome, read_rows, write_study
 from gqn_probe.run import job
 
 
@@ -39,9 +41,30 @@ def test_rebuild_report_draws_each_study_of_a_sweep(monkeypatch, tmp_path, capsy
     monkeypatch.setattr(study_run, "draw_figures", Mock())
     monkeypatch.setattr(study_run, "read_study", lambda folder: folder)
     monkeypatch.setattr(study_run, "compare_settings", lambda folder: None)
+    monkeypatch.setattr(study_run, "write_differences", lambda folder: [])
     monkeypatch.setattr(study_run, "build_report", lambda folder, drawings: folder / "study" / "report.html")
     for setting in ("seed=0", "seed=1"):
         (tmp_path / setting / "study").mkdir(parents=True)
         (tmp_path / setting / "study" / "results.csv").touch()
     study_run.rebuild_report(tmp_path)
     assert [line.split("/")[-3] for line in capsys.readouterr().out.splitlines()] == ["seed=0", "seed=1"]
+
+
+def test_differences_of_a_sweep_are_made_of_its_per_object_scores(tmp_path):
+    for setting, correct in (("checkpoint=a", 7.0), ("checkpoint=b", 14.0)):
+        study = tmp_path / setting / "study"
+        study.mkdir(parents=True)
+        case = ("count", "whole", "none", "linear")
+        scores = [ObjectScore(*case, None, "accuracy", each, correct, 14.0) for each in range(20)]
+        headline = {"probe": "linear", "input": "whole"}
+        write_study(study, Outcome([], [], [], [], headline, "", "", [], objects=scores), {})
+        (study / "provenance.json").write_text(json.dumps({"data": "the same scenes"}))
+    study_run.write_differences(tmp_path)
+    (row,) = read_rows(tmp_path / "differences.csv", Difference)
+    assert (row.setting, row.first, row.metric, row.value, row.objects) == (
+        "checkpoint=b",
+        "checkpoint=a",
+        "accuracy",
+        0.5,
+        20,
+    )
