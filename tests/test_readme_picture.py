@@ -17,8 +17,8 @@ TINY = ["data.size=16", "data.views=5", "data.train=0", "data.val=0", "data.test
 def test_a_film_of_as_many_pictures_as_were_planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readme_picture, "FRAMES", {1: 1, 3: 2})
     drawn: list[readme_picture.Film] = []
-    draw = readme_picture.draw
-    monkeypatch.setattr(readme_picture, "draw", lambda film: drawn.append(film) or draw(film))
+    draw = readme_picture.draw_film
+    monkeypatch.setattr(readme_picture, "draw_film", lambda film: drawn.append(film) or draw(film))
     weights = tmp_path / "weights.safetensors"
     save_weights(tiny_module().gqn, weights, {})
     places = [f"checkpoint={weights}", f"data.cache={tmp_path}", f"cache={tmp_path}"]
