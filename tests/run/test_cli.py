@@ -54,6 +54,15 @@ def test_an_interrupt_is_no_traceback(monkeypatch, capsys):
     assert capsys.readouterr().err == "interrupted\n"
 
 
+@pytest.mark.parametrize(("sweep", "option"), [(True, "hydra.sweep.dir=sweep"), (False, "hydra.run.dir=run")])
+def test_an_interrupted_study_says_how_to_continue(sweep, option, monkeypatch):
+    monkeypatch.setattr(cli, "in_sweep", lambda: sweep)
+    folders = DictConfig({"sweep": {"dir": "sweep"}, "run": {"dir": "run"}})
+    monkeypatch.setattr(cli.HydraConfig, "get", lambda: folders)
+    with pytest.raises(KeyboardInterrupt, match=f"the same command with {option}$"):
+        cli.report_user_errors(Mock(side_effect=KeyboardInterrupt), DictConfig({"name": "probe"}))
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

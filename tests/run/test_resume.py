@@ -1,6 +1,7 @@
 """A run that was killed goes on as if nothing had happened; one that is told to stop saves first."""
 
 import json
+import math
 import signal
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from omegaconf import OmegaConf
 from scripts import call
 from tiny import TINY, rows, train
 
-from gqn_probe.run.resume import FROM_START, expand_resume, find_resume_point, finished_before
+from gqn_probe.run.resume import FROM_START, expand_resume, find_resume_point, finished_before, optimized_value
 
 AVERAGE = [
     "+callbacks.average._target_=pytorch_lightning.callbacks.EMAWeightAveraging",
@@ -102,6 +103,12 @@ def test_overrides_of_now_come_after_the_stored_configuration(stored):
     assert expand_resume(["++resume='last'", "seed=3", "resume=last"]) == expected
     assert expand_resume(["+resume=last", "seed=3"]) == expected
     assert expand_resume(["seed=3", "resume=null"]) == ["seed=3", "resume=null"]
+
+
+def test_a_misspelt_optimized_metric_is_not_a_number_and_told(caplog):
+    assert optimized_value({"val/kl": 2.0}, "val/kl") == 2
+    assert math.isnan(optimized_value({"val/kl": 2.0}, "val/kll"))
+    assert caplog.messages == ["optimized_metric=val/kll was not measured: did you mean val/kl? metrics.csv lists all"]
 
 
 def test_a_run_is_not_overwritten_by_a_new_one(stored, monkeypatch):

@@ -28,7 +28,7 @@ def test_a_log_tells_how_far_training_is(tmp_path, monkeypatch, caplog):
         rf"training: 1 of 3 steps, about \d+ s left; loss {number}, KL {number}",
         rf"training: 2 of 3 steps, about \d+ s left; loss {number}, KL {number}",
         rf"step 2, \d+ s: nats above floor {number}, KL {number}, sample RMSE {number}, .*",
-        r"training: 3 of 3 steps, about 0 s left; loss .*",
+        r"training: 3 of 3 steps, about 0 s left; held-out RMSE .*, loss .*",
     ]
     assert len(lines) == 4
     assert all(re.fullmatch(pattern, line) for pattern, line in zip(wanted, lines, strict=True)), lines

@@ -160,4 +160,4 @@ class TrainingProgress(L.Callback):
             numbers = ", ".join(f"{label} {values[key]:.3g}" for label, key in shown.items() if key in values)
             log.info("step %d, %.0f s: %s", trainer.global_step, time.monotonic() - self.started, numbers)
             if "val/sample/rmse" in values:
-                self.held_out = f"RMSE {values['val/sample/rmse']:.3g}"
+                self.held_out = f"held-out RMSE {values['val/sample/rmse']:.3g}"
