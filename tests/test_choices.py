@@ -15,7 +15,7 @@ def test_the_choice_that_begins_or_is_spelled_alike_is_named(word, hint):
 def test_what_is_no_choice_is_refused():
     check_choice("film", "webp", ["webp", "gif"])
     check_names("control", ["norm"], ["none", "norm"])
-    with pytest.raises(ValueError, match=r"^film=git is not known: did you mean gif\? use webp, gif or mp4$"):
-        check_choice("film", "git", ["webp", "gif", "mp4"])
+    with pytest.raises(ValueError, match=r"^film=webb is not known: did you mean webp\? use webp, gif or mp4$"):
+        check_choice("film", "webb", ["webp", "gif", "mp4"])
     with pytest.raises(ValueError, match=r"^no control nrom, x; did you mean norm\? there are none, norm$"):
         check_names("control", ["none", "nrom", "x"], ["none", "norm"])
