@@ -1,6 +1,6 @@
-"""Tensors and plain values out of what ``torch.save`` wrote; nothing in the file is run, and its sizes are checked.
+"""Read tensors and plain values of a ``torch.save`` file without executing code, and check sizes and checksums.
 
-``torch.load`` compares no checksum, and takes what a file says of its tensors for granted.
+``torch.load`` compares no checksums and trusts the sizes that a file states.
 """
 
 import math
@@ -35,7 +35,7 @@ DTYPES = {
 
 
 class Storage(NamedTuple):
-    """The numbers of tensors, which stay in the file until they are read."""
+    """Numbers of one or more tensors, in the file until ``read``."""
 
     dtype: torch.dtype
     numbers: int
@@ -47,7 +47,7 @@ class Storage(NamedTuple):
 
 
 class SavedTensor(NamedTuple):
-    """A tensor that can be read while its file is open. A tuple, which nothing in the file can change afterwards."""
+    """Tensor that can be read while its file is open; a tuple, which a pickle cannot modify."""
 
     storage: Storage
     offset: int
@@ -55,10 +55,10 @@ class SavedTensor(NamedTuple):
     strides: tuple[int, ...]
 
     def read(self) -> Tensor:
-        """A copy in memory.
+        """Return the tensor in memory.
 
         Raises:
-            ValueError, or one of ``DAMAGE``: the file is cut or has another checksum.
+            ValueError, or one of ``DAMAGE``: the file is truncated or its checksum differs.
         """
         content = self.storage.read()
         if len(content) != self.storage.bytes:
@@ -70,7 +70,7 @@ class SavedTensor(NamedTuple):
 
 
 class Values(dict):
-    """Stands for collections.OrderedDict; what it has beside its items is forgotten."""
+    """Stand-in for collections.OrderedDict, without its attributes."""
 
     def __init__(self) -> None:  # items come one by one
         super().__init__()
@@ -80,7 +80,7 @@ class Values(dict):
 
 
 def _rebuilt(storage: Any, offset: Any, shape: Any, strides: Any, *_: object) -> SavedTensor:
-    """Stands for torch's function that makes a tensor of a storage."""
+    """Stand-in for torch's function that builds a tensor from a storage."""
     if not isinstance(storage, Storage) or len(shape) != len(strides):
         raise ValueError("it holds a tensor of no numbers or no shape")
     if not all(type(each) is int and each >= 0 for each in (offset, *shape, *strides)):
@@ -93,7 +93,7 @@ def _rebuilt(storage: Any, offset: Any, shape: Any, strides: Any, *_: object) ->
 
 
 def _parameter(tensor: SavedTensor, *_: object) -> SavedTensor:
-    """Stands for torch's function that makes a parameter of a tensor."""
+    """Stand-in for torch's function that builds a parameter from a tensor."""
     return tensor
 
 
@@ -114,11 +114,11 @@ def _stand_in(module: str, name: str) -> Any:
 
 @contextmanager
 def open_saved(path: Path) -> Iterator[Any]:
-    """Yield what a file of ``torch.save`` holds, tensors as ``SavedTensor``, in today's zip or the older format.
+    """Yield the content of a ``torch.save`` file, zip or older format, with tensors as ``SavedTensor``.
 
     Raises:
-        ValueError: naming the file, where it is something else, is damaged, asks for code or for more than it is
-            worth, when it is opened or when its tensors are read.
+        ValueError: the file is of another kind, is damaged, or refers to code or to more data than it holds; raised when
+            it is opened or when its tensors are read.
     """
     try:
         with path.open("rb") as file:
@@ -133,10 +133,10 @@ def open_saved(path: Path) -> Iterator[Any]:
 
 
 def read_plain(path: Path) -> dict[str, Any]:
-    """Read what a checkpoint holds beside tensors, after every checksum in the file was compared.
+    """Return the content of a checkpoint, tensors unread, after comparing every checksum in the file.
 
     Raises:
-        ValueError: naming the file, where it is damaged, or nothing that ``torch.load`` should be given.
+        ValueError: the file is damaged, or not safe for ``torch.load``.
     """
     with open_saved(path) as content, zipfile.ZipFile(path) as archive:
         if damaged := archive.testzip():
@@ -172,7 +172,7 @@ def _of_zip(archive: zipfile.ZipFile, size: int) -> Any:
 
 
 def _of_older(file: BufferedIOBase, size: int) -> Any:
-    """Magic number, version, system, object, keys of storages; then each storage, its length first."""
+    """Read the format before version 1.6: magic number, version, system, object, keys of storages, storages."""
     storages: dict[str, Storage] = {}
     starts: dict[str, int] = {}
 
