@@ -117,8 +117,8 @@ def open_saved(path: Path) -> Iterator[Any]:
     """Yield the content of a ``torch.save`` file, zip or older format, with tensors as ``SavedTensor``.
 
     Raises:
-        ValueError: the file is of another kind, is damaged, or refers to code or to more data than it holds; raised when
-            it is opened or when its tensors are read.
+        ValueError: the file is of another kind, is damaged, or refers to code or to more data than it holds; raised
+            when it is opened or when its tensors are read.
     """
     try:
         with path.open("rb") as file:
