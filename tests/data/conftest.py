@@ -1,4 +1,4 @@
-"""Small data sets."""
+"""Fixtures of tests of data."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which scenes are in which split: none, and no known shape, is in two; a fraction reads no more than it must."""
+"""No scene, and no known shape, is in two splits; a fraction reads no more than it must."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Scenes and batches of every source, and what identifies them."""
+"""Scenes, batches and fingerprints of every source."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Episodes: which views are seen, which are predicted."""
+"""Context and query views of episodes."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The command that prepares a store, from every kind of source and over a network that breaks."""
+"""The command that prepares a store, for every kind of source and over an unreliable network."""
 
 import io
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Training that is resumed sees the batches that it would have seen."""
+"""Resumed training sees the batches that uninterrupted training sees."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Camera tables as people and spreadsheets write them; what cannot be meant is refused with its line."""
+"""Camera tables as people and spreadsheets write them; mistakes are reported with their line."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""DeepMind's files to the bit, and every way in which one can be damaged."""
+"""DeepMind's files are read to the bit, and every kind of damage is reported."""
 
 import struct
 import time

@@ -1,4 +1,4 @@
-"""Images to frames: upright, opaque, square, and none that asks for too much."""
+"""Image files become upright, opaque, square frames; those that take too much memory are refused."""
 
 from io import BytesIO
 from typing import Any

@@ -1,4 +1,4 @@
-"""The PyTorch port's files in both serialisations, and that nothing in one is ever executed."""
+"""Files of other ports in all their layouts are read, and nothing in them is executed."""
 
 import collections
 import gzip

@@ -1,4 +1,4 @@
-"""Frames of another size: exact means of blocks, and what cannot be divided."""
+"""Resized frames: exact means of blocks, anti-aliased otherwise."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""People's own images and cameras."""
+"""Your own images and cameras as a source of scenes."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Paths of a camera: closed loops at one distance that face the middle, and cameras that no network was trained on."""
+"""Camera paths are closed loops that face the centre; cameras unlike those of training are refused."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Cameras: the order of the seven numbers, where they stand, and where they look."""
+"""Cameras: order of the seven numbers, positions and directions."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The ray caster against a slab test of every ray with every cube, and what its scenes promise."""
+"""The ray caster against a slab test of every ray with every cube; distributions of the scenes."""
 
 import pytest
 import torch

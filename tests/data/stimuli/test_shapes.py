@@ -1,4 +1,4 @@
-"""Shape counts of the literature, ids that no rotation changes, and walks that never cross themselves."""
+"""Numbers of shapes known from the literature, rotation-invariant ids, and self-avoiding walks."""
 
 import pytest
 import torch

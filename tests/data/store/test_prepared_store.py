@@ -1,4 +1,4 @@
-"""Training from a store behind a URL: the same scenes, few shards at a time, to be resumed anywhere."""
+"""Stores behind a URL give the same scenes, with few shards at a time, resumable anywhere."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Preparation: parallel, resumable, never mixing sources, and what is on disk is always a valid store."""
+"""Preparation is parallel and resumable, never mixes sources, and always leaves a valid store."""
 
 import contextlib
 import multiprocessing

@@ -1,4 +1,4 @@
-"""The store gives back what was put in, in any order, and notices what is wrong with it."""
+"""The store returns what was written, in any order, and detects damage."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -32,8 +32,8 @@ TABLE, TRANSFORMS, COLMAP = "cameras.csv", "transforms.json", "images.txt"
 IMAGES_VERSION = 1  # raise it when the same files give other frames, so that stores of older versions are not reused
 
 
-def suggest_name(options: Mapping[str, str], wanted: str) -> str:
-    """What to add to a message of something absent: what there is of nearly that name; empty where nothing is."""
+def hint_nearest(options: Mapping[str, str], wanted: str) -> str:
+    """Return the end of an error message that offers the option nearest to ``wanted``; empty if none is near."""
     found = get_close_matches(wanted, options, n=1, cutoff=0.8)
     return f"; there is {options[found[0]]}" if found else ""
 
@@ -132,7 +132,7 @@ class OwnScenes:
                     both = f"scenes {seen[view.image]} and {scene.name}"
                     raise ValueError(f"{self.root}: {view.image} is in {both}: leave it in one")
                 if view.image not in self._files:
-                    hint = suggest_name({path.lower(): path for path in self._files}, view.image.lower())
+                    hint = hint_nearest({path.lower(): path for path in self._files}, view.image.lower())
                     raise ValueError(f"{self.root}, scene {scene.name}: there is no image {view.image}{hint}")
         counts = {len(scene.views): scene.name for scene in scenes}
         if len(counts) != 1:
@@ -144,7 +144,7 @@ class OwnScenes:
         """Say why there are no scenes, to end an error message."""
         if not self._files:
             return "is no folder, or an empty one"
-        hint = suggest_name({path.lower(): path for path in self._files if "/" not in path}, TABLE)
+        hint = hint_nearest({path.lower(): path for path in self._files if "/" not in path}, TABLE)
         return f"has no {TABLE}, {TRANSFORMS} or COLMAP model ({COLMAP} and cameras.txt){hint}"
 
     def _scene(self, folder: str, posed: PosedViews) -> CameraScene:
@@ -164,7 +164,7 @@ class OwnScenes:
             inside = self._inside(path, f"{self.root}/{folder}")
             if inside in self._files:
                 return inside
-        hint = suggest_name({path.lower(): path for path in self._files}, tried[0].lower())
+        hint = hint_nearest({path.lower(): path for path in self._files}, tried[0].lower())
         raise ValueError(f"{self.root}/{folder}: there is no image {image}{hint}")
 
     def _inside(self, path: str, label: str) -> str:
