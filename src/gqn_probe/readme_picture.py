@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from einops import rearrange
 from hydra import compose, initialize_config_dir
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -25,7 +25,7 @@ from gqn_probe.data.stimuli.scene_renderer import CAMERA_DISTANCE
 from gqn_probe.film import contact_sheet, save_film
 from gqn_probe.pipeline.open_inputs import open_study_inputs
 from gqn_probe.report import style
-from gqn_probe.report.figures.cubes import cubes_found, draw_cubes
+from gqn_probe.report.figures.cubes import cubes_found, draw_cubes, wrong_cells
 from gqn_probe.report.figures.predicted_views import rmse, show_image
 from gqn_probe.report.terminal import say
 from gqn_probe.run import job
@@ -43,7 +43,17 @@ ELEVATION = 25.0  # of the camera, in degrees
 WHITE = 48.0  # grey levels of spread that are drawn white
 MILLISECONDS = 110
 MEGABYTES = 1.5
-TITLES = ("images given", "truth", "predicted", "where it is unsure", "where r holds it")
+TITLES = ("images given", "truth", "predicted", "spread of samples", "decoded from r", "untrained network")
+NETWORKS = ("trained", "untrained")
+
+
+class DecodedCubes(NamedTuple):
+    """An object's cells as decoded from r of one network."""
+
+    occupied: Float[np.ndarray, " g"]
+    colors: Float[np.ndarray, "g 3"]
+    wrong: Bool[np.ndarray, " g"]
+    score: str  # how many cubes are among the strongest cells
 
 
 class Frame(NamedTuple):
@@ -54,9 +64,7 @@ class Frame(NamedTuple):
     truth: UInt8[np.ndarray, "h w 3"]
     predicted: UInt8[np.ndarray, "h w 3"]
     spread: UInt8[np.ndarray, "h w 3"]
-    occupied: Float[np.ndarray, " g"]
-    colors: Float[np.ndarray, "g 3"]
-    found: str  # how many cubes are among the surest cells
+    decoded: list[DecodedCubes]  # of the trained and of the untrained network
 
 
 class Film(NamedTuple):
@@ -82,7 +90,8 @@ def make_picture(overrides: Sequence[str], path: Path, shown: Sequence[int] = SH
     job.setup_job(cfg.seed)
     settings = job.instantiate(cfg.probe)
     inputs = open_study_inputs(cfg, settings.objects)
-    found = decode_voxels({"r": inputs}, list(FRAMES), strengths=settings.strengths, seed=settings.seed)
+    networks = dict(zip(NETWORKS, (inputs, inputs.untrained(0)), strict=True))
+    found = decode_voxels(networks, list(FRAMES), strengths=settings.strengths, seed=settings.seed)
     film = predict_film(inputs, job.instantiate(cfg.data), found, shown, seed=settings.seed)
     pictures = draw_film(film)
     save_film(
@@ -114,15 +123,18 @@ def predict_film(
         spread = drawn.std(dim=2).mean(dim=2, keepdim=True) * 255 / WHITE
         unsure = _bytes(spread.clamp(0, 1).expand(-1, -1, 3, -1, -1))
         for i, place in enumerate(shown):
-            occupied, true = found[f"r_{count}"][place], found["true"][place]
-            score = f"{cubes_found(occupied, true)} of {int(true.sum())} cubes"
             context = _mosaic(scenes.frames[i, order[i, :count]])
-            cubes = occupied, found[f"r_color_{count}"][place], score
+            decoded = [_decoded_cubes(found, f"{network}_{{}}{count}", place) for network in NETWORKS]
             for step, frame in enumerate(frames):
-                seen = truth[i, frame], mean[i, step], unsure[i, step]
-                made[i].append(Frame(count, context, *seen, *cubes))
+                made[i].append(Frame(count, context, truth[i, frame], mean[i, step], unsure[i, step], decoded))
     azimuths = [360 * frame / len(counts) for frame in range(len(counts))]
     return Film(made, azimuths, found["cells"].astype(float))
+
+
+def _decoded_cubes(found: dict[str, np.ndarray], name: str, place: int) -> DecodedCubes:
+    occupied, true = found[name.format("")][place], found["true"][place]
+    score = f"{cubes_found(occupied, true)} of {int(true.sum())} cubes"
+    return DecodedCubes(occupied, found[name.format("color_")][place], wrong_cells(occupied, true), score)
 
 
 def draw_film(film: Film) -> list[UInt8[np.ndarray, "H W 3"]]:
@@ -130,7 +142,7 @@ def draw_film(film: Film) -> list[UInt8[np.ndarray, "H W 3"]]:
     reach = np.abs(film.cells).max() + 0.7
     rows, pictures = len(film.objects), []
     with style.style_context():
-        figure = style.new_figure(9.0, 0.42 + 1.92 * rows)
+        figure = style.new_figure(10.6, 0.42 + 1.92 * rows)
         canvas = FigureCanvasAgg(figure)
         grid = figure.subplots(rows, len(TITLES), squeeze=False)
         for place, azimuth in enumerate(film.azimuths):
@@ -150,8 +162,9 @@ def _draw_object(panels: Sequence[Axes], frame: Frame, cells: np.ndarray, reach:
     for axes, picture in zip(panels, (frame.context, frame.truth, frame.predicted, frame.spread), strict=False):
         show_image(axes, picture)
     panels[2].set_xlabel(f"error {rmse(frame.predicted, frame.truth):.0f} of 255", fontsize=9)
-    draw_cubes(panels[4], cells, frame.occupied, frame.colors, reach, azimuth=azimuth, elevation=ELEVATION)
-    panels[4].set_xlabel(frame.found, fontsize=9)
+    for axes, (occupied, colors, wrong, score) in zip(panels[4:], frame.decoded, strict=True):
+        draw_cubes(axes, cells, occupied, colors, reach, wrong=wrong, azimuth=azimuth, elevation=ELEVATION)
+        axes.set_xlabel(score, fontsize=9)
 
 
 def _mosaic(images: UInt8[torch.Tensor, "v c h w"], side: int = 4, gap: int = 4) -> UInt8[np.ndarray, "H W 3"]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig
 
-from gqn_probe.analysis.inputs.feature_file import read_features, shared_scenes
+from gqn_probe.analysis.inputs.feature_file import read_features, read_names, shared_scenes
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.choices import check_choice
 from gqn_probe.data import encode_cameras
@@ -66,7 +66,9 @@ def _open_features(cfg: DictConfig, objects: int) -> StudyInputs:
     """Return features of another network for the first scenes of a split, or with ``data=none`` for the file's own."""
     known = {"cache": Path(cfg.cache), "device": choose_device(cfg.device)}
     if "_target_" not in cfg.data:
-        network = read_features(cfg.features, has_images=False).first(objects)
+        network = read_features(
+            cfg.features, read_names(cfg.features)[:objects], has_images=False, cache=Path(cfg.cache)
+        )
         scenes = Scenes(
             torch.zeros(len(network.scenes), network.views, 3, 1, 1, dtype=torch.uint8),
             torch.zeros(len(network.scenes), network.views, 5),
@@ -77,7 +79,7 @@ def _open_features(cfg: DictConfig, objects: int) -> StudyInputs:
     data = job.instantiate(cfg.data)
     split = data.split(cfg.split)
     stored = split.select(shared_scenes(cfg.features, split.names, objects))
-    network = read_features(cfg.features, stored.names)
+    network = read_features(cfg.features, stored.names, cache=Path(cfg.cache))
     if network.views != stored.views:
         raise ValueError(
             f"features={cfg.features} has {network.views} views a scene, the data {stored.views}: it needs those of "

@@ -18,7 +18,7 @@ from gqn_probe.analysis.connections.ablation import (
     unit_variance,
 )
 from gqn_probe.analysis.connections.connections_analysis import Connections
-from gqn_probe.analysis.connections.occlusion import Occlusion, occlude, occlusion_rows
+from gqn_probe.analysis.connections.occlusion import OccludedViews, Occlusion, occlude, occlusion_rows
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.inputs.view_selection import nested_task
 from gqn_probe.analysis.probes.ridge import linear_kernel
@@ -89,7 +89,8 @@ def test_the_nearest_view_is_found_to_count():
     torch.manual_seed(0)
     angle = 180 * torch.rand(30, 4)
     empty = torch.zeros(30, 4, 3, 4, 4, dtype=torch.uint8)
-    found = Occlusion(0.01 * (180 - angle) / 180, angle, torch.zeros(30), empty, empty[:, 0], empty[:, 0])
+    pictures = OccludedViews(empty, empty[:, 0], empty[:, 0])
+    found = Occlusion(0.01 * (180 - angle) / 180, angle, torch.zeros(30), pictures)
     rows = [*occlusion_rows(found, 4)]
     assert next(r for r in rows if r.metric == "spearman").value == pytest.approx(-1)
     by_angle = [r.value for r in rows if r.metric == "mse_change"]
@@ -105,6 +106,9 @@ def test_a_view_that_adds_nothing_is_not_missed(study_inputs: StudyInputs, monke
     assert found.change.shape == (8, 3)
     assert float(found.change.abs().max()) == 0
     assert found.error.min() > 0
+    some = occlude(study_inputs, nested_task(24, 6, 3, 0), 24, shown=2)  # two batches
+    torch.testing.assert_close(some.error[:8], found.error)
+    torch.testing.assert_close(some.pictures.truth, found.pictures.truth[:2])
 
 
 @pytest.mark.slow

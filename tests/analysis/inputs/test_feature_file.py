@@ -12,6 +12,7 @@ import torch
 from safetensors.numpy import save_file
 
 from gqn_probe.analysis import StudyInputs, StudySettings, run_count, run_study
+from gqn_probe.analysis.inputs import feature_file, feature_formats
 from gqn_probe.analysis.inputs.feature_file import FeatureFile, read_features, shared_scenes
 from gqn_probe.data import encode_cameras
 from gqn_probe.types import Scenes
@@ -48,6 +49,34 @@ def test_every_format_gives_the_scenes_that_are_asked_for(tmp_path: Path, suffix
     np.testing.assert_array_equal(found.features("layer.block_3"), LAYER[[1, 3, 0]])
     assert read_features(path).fingerprint != found.fingerprint
     assert shared_scenes(path, ["z", "d", "c", "y", "a", "b"], 3).tolist() == [1, 2, 4]
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".npy", ".h5", ".safetensors"])
+def test_a_copy_in_the_cache_is_mapped_and_made_once(tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(feature_file, "READ_SCENES", 2)  # several chunks
+    path = tmp_path / f"dino{suffix}"
+    if suffix == ".npy":
+        np.save(path, VIEWS)
+        path.with_suffix(".txt").write_text("\n".join(NAMES))
+    else:
+        write(path, features=VIEWS, names=NAMES)
+    mapped, held = (read_features(path, ("a", "c", "b"), cache=cache) for cache in (tmp_path / "cache", None))
+    np.testing.assert_array_equal(mapped.features("whole"), VIEWS[[1, 3, 0]].reshape(3, 3, 10))
+    assert mapped.fingerprint == held.fingerprint
+    (copy,) = (tmp_path / "cache").rglob("*.npy")
+    made = copy.stat().st_mtime_ns
+    read_features(path, ("a", "c", "b"), cache=tmp_path / "cache")
+    assert copy.stat().st_mtime_ns == made
+    read_features(path, ("a", "b"), cache=tmp_path / "cache")
+    assert len([*(tmp_path / "cache").rglob("*.npy")]) == 2
+
+
+def test_compressed_arrays_are_read_forward_and_again_from_the_start(tmp_path: Path):
+    np.savez_compressed(tmp_path / "x.npz", features=VIEWS, fortran=np.asfortranarray(VIEWS))
+    with feature_formats.open_features(tmp_path / "x.npz") as (arrays, _):
+        for rows in (slice(1, 2), slice(3, 4), slice(0, 3)):
+            for array in arrays.values():
+                np.testing.assert_array_equal(array[rows], VIEWS[rows])
 
 
 def test_names_may_stand_in_a_file_beside(tmp_path: Path):

@@ -22,7 +22,7 @@ from gqn_probe.analysis.connections.ablation import (
     unit_variance,
 )
 from gqn_probe.analysis.connections.gate_terms import SHARE, gate_rows
-from gqn_probe.analysis.connections.occlusion import CHANGE, RANKED, occlude, occlusion_rows
+from gqn_probe.analysis.connections.occlusion import BATCH, CHANGE, RANKED, occlude, occlusion_rows
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.inputs.view_selection import nested, nested_task, sum_views
 from gqn_probe.analysis.probes.ridge import linear_kernel
@@ -31,10 +31,12 @@ from gqn_probe.analysis.statistics.intervals import ClusterSums, linear_combinat
 from gqn_probe.atomic_io import write_arrays
 from gqn_probe.choices import check_choice, check_names
 from gqn_probe.context_range import parse_counts
+from gqn_probe.data.store.store_reader import SceneSource, StoredScenes
 from gqn_probe.progress import progress
 from gqn_probe.results import Answer, Findings, Result
 from gqn_probe.types import to_unit
 
+ABLATED = 1000  # scenes at most: products of all with each other, at every count, are in memory
 SHOWN = 4  # scenes whose views are shown with what each adds
 RMSE = "rmse_change"
 QUESTION = "How does the generator use r?"
@@ -86,17 +88,22 @@ class Connections:
         rows += self._ablate(study_inputs, counts, notes)
         for count in counts:
             if count > 1:
-                found = occlude(study_inputs, nested_task(len(scenes), scenes.views, count, self.seed), predicted)
+                task = nested_task(len(scenes), scenes.views, count, self.seed)
+                found = occlude(study_inputs, task, predicted, shown=SHOWN)
                 rows += occlusion_rows(found, count)
                 if count == _middle_count(counts):
-                    shown = {name: value[:SHOWN].numpy() for name, value in found._asdict().items()}
-                    write_arrays(folder / "occlusion.npz", shown)
+                    shown = {"change": found.change, "angle": found.angle, **found.pictures._asdict()}
+                    arrays = {name: value[:SHOWN].numpy() for name, value in shown.items()}
+                    write_arrays(folder / "occlusion.npz", arrays)
         facts = {"objects": len(scenes), "counts": counts, "occluded": _middle_count(counts), "unit": self.unit}
         return Findings(QUESTION, rows, [*self._answers(rows, counts)], CONVENTION, notes, facts)
 
     def _ablate(self, study_inputs: StudyInputs, counts: Sequence[int], notes: list[str]) -> Iterator[Result]:
         scenes, gqn = study_inputs.scenes, study_inputs.gqn
         maps = study_inputs.features(("representation",))["representation"]
+        if len(scenes) > ABLATED:
+            notes.append(f"Ablation is of the first {ABLATED} scenes: its probes compare all pairs of them.")
+            scenes = scenes.select(slice(ABLATED)) if isinstance(scenes, StoredScenes) else scenes[:ABLATED]
         sums = [
             sum_views(maps, nested(len(scenes), scenes.views, count, self.seed), aggregation=gqn.aggregation)
             for count in counts
@@ -104,7 +111,7 @@ class Connections:
         shape = sums[0].shape[1:]
         rows = rearrange(torch.stack([split_by_unit(r, self.unit) for r in sums], dim=1), "s k u f -> (s k) u f")
         largest = torch.arange(len(counts)).repeat(len(scenes)) == len(counts) - 1
-        found = self._target_values(study_inputs, counts[-1], notes)
+        found = self._target_values(scenes, counts[-1], notes)
         labels = torch.tensor(counts).float().repeat(len(scenes))[:, None]
         rankings = {"count": unit_usage(rows, labels)} if len(counts) > 1 else {}
         rankings |= {name: unit_usage(rows[largest], _target_columns(each)) for name, each in [*found.items()][:1]}
@@ -137,8 +144,8 @@ class Connections:
                 yield _row("prediction", self.unit, control, RMSE, change, common, count=counts[-1])
                 advance(1)
 
-    def _target_values(self, study_inputs: StudyInputs, count: int, notes: list[str]) -> dict[str, Classes | Values]:
-        scenes, found = study_inputs.scenes, {}
+    def _target_values(self, scenes: SceneSource, count: int, notes: list[str]) -> dict[str, Classes | Values]:
+        found: dict[str, Classes | Values] = {}
         views = nested(len(scenes), scenes.views, count, self.seed)
         for name in self.targets:
             try:
@@ -151,17 +158,15 @@ class Connections:
     def _errors(self, study_inputs: StudyInputs, r: Float[Tensor, "s d y x"], query: Tensor) -> ClusterSums:
         """Return each query's RMSE (0 to 255), predicted from r with every latent at its prior's mean."""
         gqn, device = study_inputs.gqn.to(study_inputs.device), study_inputs.device
-        some = study_inputs.scenes[: self.predicted]
-        everyone = torch.arange(len(some))
-        truth = to_unit(some.frames[everyone, query[everyone]])
-        cameras = study_inputs.encode_cameras(some.cameras[everyone, query[everyone]])
-        errors = []
-        for part in everyone.split(16):
+        number, errors = min(self.predicted, len(r)), []
+        for part in torch.arange(number).split(BATCH):
+            some, asked = study_inputs.scenes[part], (torch.arange(len(part)), query[part])
+            truth, cameras = to_unit(some.frames[asked]), study_inputs.encode_cameras(some.cameras[asked])
             size = truth.shape[-2], truth.shape[-1]
-            image = gqn.sample_from(r[part].to(device), cameras[part].to(device), deterministic=True, size=size)
-            gap = image.clamp(0, 1).float().cpu() - truth[part]
+            image = gqn.sample_from(r[part].to(device), cameras.to(device), deterministic=True, size=size)
+            gap = image.clamp(0, 1).float().cpu() - truth
             errors.append(255 * gap.square().mean(dim=(1, 2, 3)).sqrt())
-        return ClusterSums(torch.cat(errors).double(), torch.ones(len(some), dtype=torch.float64))
+        return ClusterSums(torch.cat(errors).double(), torch.ones(number, dtype=torch.float64))
 
     def _answers(self, rows: Sequence[Result], counts: Sequence[int]) -> Iterator[Answer]:
         shares = [r for r in rows if r.metric == SHARE and r.count == counts[-1] and r.probe == "generation"]

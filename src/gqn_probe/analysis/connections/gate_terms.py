@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
-from gqn_probe.analysis.inputs.view_selection import Task, sum_views
+from gqn_probe.analysis.inputs.view_selection import Selection, Task, sum_views
 from gqn_probe.analysis.statistics.intervals import ClusterSums, mean_interval
 from gqn_probe.model import GQN
 from gqn_probe.model.conditioning import SCALE, Conditioning
@@ -141,23 +141,23 @@ class Shares:
 def gate_rows(study_inputs: StudyInputs, task: Task, *, count: int, scenes: int, seed: int) -> Iterator[Result]:
     """Yield gates' variance shares while each of the first ``scenes`` queries is predicted from its context."""
     gqn, device = study_inputs.gqn.to(study_inputs.device), study_inputs.device
-    some = study_inputs.scenes[:scenes]
     maps = study_inputs.features(("representation",))["representation"]
-    context = type(task.context)(*(each[: len(some)] for each in task.context))
-    representation = sum_views(maps, context, aggregation=gqn.aggregation)
-    shares = Shares()
-    with progress(f"gates of {count}", 2 * len(some), "scenes") as advance:
+    number, shares = min(scenes, len(study_inputs.scenes)), Shares()
+    with progress(f"gates of {count}", 2 * number, "scenes") as advance:
         for second in (False, True):
-            for part in torch.arange(len(some)).split(BATCH):
-                frames = to_unit(some.frames[part, task.query[part]]).to(device)
-                cameras = study_inputs.encode_cameras(some.cameras[part, task.query[part]]).to(device)
+            for part in torch.arange(number).split(BATCH):
+                some, query = study_inputs.scenes[part], (torch.arange(len(part)), task.query[part])
+                frames = to_unit(some.frames[query]).to(device)
+                cameras = study_inputs.encode_cameras(some.cameras[query]).to(device)
+                context = Selection(task.context.scenes[part], task.context.views[part])
+                r = sum_views(maps, context, aggregation=gqn.aggregation).to(device)
                 with torch.random.fork_rng(devices=[] if device == "cpu" else [torch.device(device)]):
                     draw = np.random.SeedSequence([seed, count, int(part[0])]).generate_state(1)[0]
                     torch.manual_seed(int(draw))  # the same latents in both passes
-                    traced = trace_terms(gqn, representation[part].to(device), cameras, frames)
+                    traced = trace_terms(gqn, r, cameras, frames)
                 if second:
                     shares.add_products(traced)
                 else:
-                    shares.add_means(traced, len(some))
+                    shares.add_means(traced, number)
                 advance(len(part))
     yield from shares.rows(count)

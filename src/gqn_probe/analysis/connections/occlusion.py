@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import torch
 from einops import reduce
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
@@ -27,50 +27,60 @@ class Occlusion(NamedTuple):
     change: Float[Tensor, "s i"]  # of the mean squared error, 0..1 scale, when the view is left out
     angle: Float[Tensor, "s i"]  # degrees between the cameras of the view and the query, about the origin
     error: Float[Tensor, " s"]  # mean squared error with all views
+    pictures: "OccludedViews"  # of the first scenes
+
+
+class OccludedViews(NamedTuple):
+    """Context, query and prediction of some scenes."""
+
     views: UInt8[Tensor, "s i c h w"]
     truth: UInt8[Tensor, "s c h w"]
     drawn: UInt8[Tensor, "s c h w"]  # the prediction from all views
 
 
 @torch.no_grad()
-def occlude(study_inputs: StudyInputs, task: Task, scenes: int) -> Occlusion:
-    """Predict each query from its context, whole and without each of its views, every latent at its prior's mean."""
-    gqn, device = study_inputs.gqn.to(study_inputs.device), study_inputs.device
-    some = study_inputs.scenes[:scenes]
+def occlude(study_inputs: StudyInputs, task: Task, scenes: int, *, shown: int = BATCH) -> Occlusion:
+    """Predict each query from its context, whole and without each of its views, every latent at its prior's mean.
+
+    Scenes are read a batch at a time, and pictures kept of the first ``shown`` alone.
+    """
     maps = study_inputs.features(("representation",))["representation"]
-    everyone = torch.arange(len(some))
-    views, query = task.context.views[: len(some)], task.query[: len(some)]
-    count = views.shape[1]
-    truth = some.frames[everyone, query]
-    cameras = study_inputs.encode_cameras(some.cameras[everyone, query])
+    number = min(scenes, len(study_inputs.scenes))
+    parts: list[Occlusion] = []
+    with progress("leaving out views", number, "scenes") as advance:
+        for rows in torch.arange(number).split(BATCH):
+            part = _occlude_batch(study_inputs, maps, task, rows)
+            few = max(0, min(shown - int(rows[0]), len(rows)))
+            parts.append(part._replace(pictures=OccludedViews(*(each[:few] for each in part.pictures))))
+            advance(len(rows))
+    change, angle, error = (torch.cat([part[i] for part in parts]) for i in range(3))
+    pictures = OccludedViews(*(torch.cat(each) for each in zip(*(part.pictures for part in parts), strict=True)))
+    return Occlusion(change, angle, error, pictures)
+
+
+def _occlude_batch(study_inputs: StudyInputs, maps: Tensor, task: Task, rows: Int[Tensor, " b"]) -> Occlusion:
+    gqn, device = study_inputs.gqn.to(study_inputs.device), study_inputs.device
+    some, every = study_inputs.scenes[rows], torch.arange(len(rows))
+    views, query = task.context.views[rows], task.query[rows]
+    truth = some.frames[every, query]
+    cameras = study_inputs.encode_cameras(some.cameras[every, query]).to(device)
 
     def predict(chosen: Tensor) -> Tensor:
-        selection = Selection(everyone[:, None].expand_as(chosen), chosen)
-        r, drawn = sum_views(maps, selection, aggregation=gqn.aggregation), []
-        for part in everyone.split(BATCH):
-            size = truth.shape[-2], truth.shape[-1]
-            image = gqn.sample_from(r[part].to(device), cameras[part].to(device), deterministic=True, size=size)
-            drawn.append(image.clamp(0, 1).float().cpu())
-        return torch.cat(drawn)
+        selection = Selection(rows[:, None].expand_as(chosen), chosen)
+        r = sum_views(maps, selection, aggregation=gqn.aggregation).to(device)
+        size = truth.shape[-2], truth.shape[-1]
+        return gqn.sample_from(r, cameras, deterministic=True, size=size).clamp(0, 1).float().cpu()
 
     def error(image: Tensor) -> Tensor:
         return reduce((image - to_unit(truth)) ** 2, "s c h w -> s", "mean")
 
-    with progress("leaving out views", count + 1, "views") as advance:
-        whole = predict(views)
-        advance(1)
-        change = []
-        for left_out in range(count):
-            kept = [i for i in range(count) if i != left_out]
-            change.append(error(predict(views[:, kept])) - error(whole))
-            advance(1)
+    whole, count = predict(views), views.shape[1]
+    without = [[i for i in range(count) if i != left_out] for left_out in range(count)]
     return Occlusion(
-        change=torch.stack(change, dim=1),
-        angle=_angles(some.cameras[everyone[:, None], views, :3], some.cameras[everyone, query, :3]),
+        change=torch.stack([error(predict(views[:, kept])) - error(whole) for kept in without], dim=1),
+        angle=_angles(some.cameras[every[:, None], views, :3], some.cameras[every, query, :3]),
         error=error(whole),
-        views=some.frames[everyone[:, None], views],
-        truth=truth,
-        drawn=(whole * 255).round().to(torch.uint8),
+        pictures=OccludedViews(some.frames[every[:, None], views], truth, (whole * 255).round().to(torch.uint8)),
     )
 
 

@@ -6,25 +6,24 @@ a JSON list in the metadata, or the lines of ``NAME.txt`` beside the file. See d
 """
 
 import hashlib
-import importlib.util
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
+from filelock import FileLock
 from jaxtyping import Float, Int
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from gqn_probe.analysis.inputs.feature_formats import FEATURES, NAMES, open_features
+from gqn_probe.atomic_io import atomic_write, reserve
 from gqn_probe.model import GQN
+from gqn_probe.progress import progress
 
-FEATURES, NAMES = "features", "names"
 WHOLE = "whole"  # the read-out whose sum stands in for r
 ALIASES = (WHOLE, "pooled", "representation")  # a file has no positions to pool, so all are the same numbers
 MIN_SCENES = 4  # needed for a split and for an RDM
@@ -56,7 +55,9 @@ class FeatureFile:
         """SHA-256 of names and arrays, in hex."""
         digest = hashlib.sha256(json.dumps(self.scenes).encode())
         for name, array in self.arrays.items():
-            digest.update(f"{name} {tuple(array.shape)}".encode() + array.numpy().tobytes())
+            digest.update(f"{name} {tuple(array.shape)}".encode())
+            for part in array.split(READ_SCENES):
+                digest.update(part.numpy().tobytes())
         return digest.hexdigest()
 
     def features(self, name: str) -> Float[Tensor, "s v f"]:
@@ -78,27 +79,39 @@ def read_names(path: str | Path) -> tuple[str, ...]:
     Raises:
         ValueError: see ``read_features``.
     """
-    with _open(Path(path)) as (arrays, names):
+    with open_features(Path(path)) as (arrays, names):
         _validate(Path(path), arrays, names)
         return names
 
 
-def read_features(path: str | Path, wanted: Sequence[str] | None = None, *, has_images: bool = True) -> FeatureFile:
+def read_features(
+    path: str | Path, wanted: Sequence[str] | None = None, *, has_images: bool = True, cache: Path | None = None
+) -> FeatureFile:
     """Read the features of the scenes ``wanted``, in that order; None reads all.
+
+    Args:
+        cache: folder for a memory-mapped copy, which is made once for a file and a choice of scenes; None holds the
+            numbers in memory.
 
     Raises:
         ValueError: the file is missing or of an unknown format, lacks names or features, or holds values that are not
             finite.
     """
     path = Path(path)
-    with _open(path) as (arrays, names):
+    with open_features(path) as (arrays, names):
         main = _validate(path, arrays, names)
         places = {name: place for place, name in enumerate(names)}
         rows = np.array([places[name] for name in (names if wanted is None else wanted)], dtype=np.int64)
-        found = {WHOLE: _rows(arrays[main], rows, f"{path}: {main}")}
-        for name in arrays:
-            if name != main:
-                found[f"layer.{name}"] = _rows(arrays[name], rows, f"{path}: {name}")
+        found = {}
+        for name in (main, *(name for name in arrays if name != main)):
+            array = arrays[name]
+            readout, where = WHOLE if name == main else f"layer.{name}", f"{path}: {name}"
+            if cache is None:
+                values = np.empty(_flat_shape(array, rows), np.float32)
+                _copy_scenes(array, rows, values, where)
+            else:
+                values = _mapped_copy(array, rows, where, _copy_path(path, name, rows, cache))
+            found[readout] = torch.from_numpy(values)
     return FeatureFile(path, tuple(names[row] for row in rows), found, has_images)
 
 
@@ -148,94 +161,42 @@ def _validate(path: Path, arrays: Mapping[str, Any], names: Sequence[str]) -> st
     return main
 
 
-def _rows(array: Any, rows: Int[np.ndarray, " s"], where: str) -> Float[Tensor, "s v f"]:
-    """Read the scenes ``rows`` of an array in chunks, in the file's order."""
-    found = torch.empty(len(rows), array.shape[1], int(np.prod(array.shape[2:])))
+def _flat_shape(array: Any, rows: Int[np.ndarray, " s"]) -> tuple[int, int, int]:
+    return len(rows), array.shape[1], int(np.prod(array.shape[2:]))
+
+
+def _copy_scenes(array: Any, rows: Int[np.ndarray, " s"], out: Float[np.ndarray, "s v f"], where: str) -> None:
+    """Copy the scenes ``rows`` of an array to ``out`` in chunks, in the file's order."""
     order = np.argsort(rows, kind="stable")
-    for start in range(0, len(rows), READ_SCENES):
-        places = order[start : start + READ_SCENES]
-        part = array[int(rows[places[0]]) : int(rows[places[-1]]) + 1]
-        part = np.asarray(part)[rows[places] - rows[places[0]]]
-        if part.dtype.kind not in "fiu":
-            raise ValueError(f"features={where} is of type {part.dtype}, expected numbers")
-        values = torch.from_numpy(part.reshape(len(places), array.shape[1], -1).astype(np.float32))
-        if not bool(values.isfinite().all()):
-            raise ValueError(f"features={where} holds numbers that are not finite")
-        found[torch.from_numpy(places)] = values
-    return found
+    with progress("reading features", len(rows), "scenes") as advance:
+        for start in range(0, len(rows), READ_SCENES):
+            places = order[start : start + READ_SCENES]
+            part = array[int(rows[places[0]]) : int(rows[places[-1]]) + 1]
+            part = np.asarray(part)[rows[places] - rows[places[0]]]
+            if part.dtype.kind not in "fiu":
+                raise ValueError(f"features={where} is of type {part.dtype}, expected numbers")
+            values = part.reshape(len(places), *out.shape[1:]).astype(np.float32)
+            if not np.isfinite(values).all():
+                raise ValueError(f"features={where} holds numbers that are not finite")
+            out[places] = values
+            advance(len(places))
 
 
-@contextmanager
-def _open(path: Path) -> Iterator[tuple[dict[str, Any], tuple[str, ...]]]:
-    """Open a file; yield its arrays by name, which are read by slices, and the names of its scenes."""
-    openers: dict[str, Callable[[Path], Any]] = {
-        ".npz": _npz,
-        ".h5": _hdf5,
-        ".hdf5": _hdf5,
-        ".safetensors": _safetensors,
-    }
-    if path.suffix not in openers:
-        raise ValueError(f"features={path} has an unknown format: use {', '.join(openers)}")
-    if not path.is_file():
-        raise ValueError(f"features={path} does not exist: name a file of features")
-    try:
-        with openers[path.suffix](path) as (arrays, names):
-            yield arrays, names or _read_lines(path.with_suffix(".txt"))
-    except (OSError, BadZipFile, SafetensorError, KeyError, UnicodeDecodeError) as error:
-        raise ValueError(f"features={path} cannot be read: {error}") from error
+def _copy_path(path: Path, name: str, rows: Int[np.ndarray, " s"], cache: Path) -> Path:
+    """Return the place in the cache of a copy of some scenes of an array, by the file's identity."""
+    stat = path.stat()
+    key = hashlib.sha256(f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns} {name}".encode() + rows.tobytes())
+    return cache / "feature_files" / f"{key.hexdigest()[:16]}.npy"
 
 
-@contextmanager
-def _npz(path: Path) -> Iterator[tuple[dict[str, Any], tuple[str, ...]]]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except ValueError as error:  # no zip, or objects, which NumPy keeps as pickle
-        raise ValueError(f"features={path} cannot be read: {error}") from error
-    names = _as_strings(arrays.pop(NAMES, ()))
-    yield arrays, names
-
-
-@contextmanager
-def _hdf5(path: Path) -> Iterator[tuple[dict[str, Any], tuple[str, ...]]]:
-    if importlib.util.find_spec("h5py") is None:
-        raise ValueError(f"features={path} is HDF5, which h5py reads: pip install 'gqn-probe[hdf5]'")
-    import h5py
-
-    with h5py.File(path, "r") as file:
-        found = {name: value for name, value in file.items() if isinstance(value, h5py.Dataset)}
-        names = _as_strings(found.pop(NAMES)[()]) if NAMES in found else ()
-        yield found, names
-
-
-class _Slices:
-    """Tensor of a safetensors file with NumPy's slicing."""
-
-    def __init__(self, file: Any, name: str) -> None:
-        self.slice = file.get_slice(name)
-        self.shape = tuple(self.slice.get_shape())
-
-    def __getitem__(self, index: slice) -> np.ndarray:
-        tensor = self.slice[index]  # by torch: NumPy has no bfloat16
-        return (tensor.float() if tensor.is_floating_point() else tensor).numpy()
-
-
-@contextmanager
-def _safetensors(path: Path) -> Iterator[tuple[dict[str, Any], tuple[str, ...]]]:
-    with safe_open(path, framework="pt") as file:
-        noted = (file.metadata() or {}).get(NAMES, "[]")
-        try:
-            names = tuple(map(str, json.loads(noted)))
-        except (json.JSONDecodeError, TypeError) as error:
-            raise ValueError(f"features={path}: {NAMES} in its metadata is no JSON list of names") from error
-        yield {name: _Slices(file, name) for name in file.keys()}, names  # noqa: SIM118  (no mapping)
-
-
-def _read_lines(path: Path) -> tuple[str, ...]:
-    lines = path.read_text("utf-8-sig").splitlines() if path.is_file() else []
-    return tuple(line.strip() for line in lines if line.strip())
-
-
-def _as_strings(value: Any) -> tuple[str, ...]:
-    each = np.ravel(np.asarray(value)).tolist()
-    return tuple((text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)).strip() for text in each)
+def _mapped_copy(array: Any, rows: Int[np.ndarray, " s"], where: str, copy: Path) -> Float[np.ndarray, "s v f"]:
+    """Return a memory-mapped copy of some scenes, which is made where it is missing."""
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(copy.with_suffix(".lock")):
+        if not copy.exists():
+            with atomic_write(copy) as draft:
+                out = np.lib.format.open_memmap(draft, "w+", np.float32, _flat_shape(array, rows))
+                reserve(draft, draft.stat().st_size)
+                _copy_scenes(array, rows, out, where)
+                out.flush()
+    return np.load(copy, mmap_mode="c")  # copy-on-write, because torch refuses read-only arrays
