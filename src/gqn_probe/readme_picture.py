@@ -90,7 +90,7 @@ def make_picture(overrides: Sequence[str], path: Path, shown: Sequence[int] = SH
     job.setup_job(cfg.seed)
     settings = job.instantiate(cfg.probe)
     inputs = open_study_inputs(cfg, settings.objects)
-    networks = dict(zip(NETWORKS, (inputs, inputs.untrained(0)), strict=True))
+    networks: dict[str, StudyInputs] = dict(zip(NETWORKS, (inputs, inputs.untrained(0)), strict=True))
     found = decode_voxels(networks, list(FRAMES), strengths=settings.strengths, seed=settings.seed)
     film = predict_film(inputs, job.instantiate(cfg.data), found, shown, seed=settings.seed)
     pictures = draw_film(film)

@@ -53,9 +53,12 @@ def occlude(study_inputs: StudyInputs, task: Task, scenes: int, *, shown: int = 
             few = max(0, min(shown - int(rows[0]), len(rows)))
             parts.append(part._replace(pictures=OccludedViews(*(each[:few] for each in part.pictures))))
             advance(len(rows))
-    change, angle, error = (torch.cat([part[i] for part in parts]) for i in range(3))
-    pictures = OccludedViews(*(torch.cat(each) for each in zip(*(part.pictures for part in parts), strict=True)))
-    return Occlusion(change, angle, error, pictures)
+    return Occlusion(
+        change=torch.cat([part.change for part in parts]),
+        angle=torch.cat([part.angle for part in parts]),
+        error=torch.cat([part.error for part in parts]),
+        pictures=OccludedViews(*(torch.cat(each) for each in zip(*(part.pictures for part in parts), strict=True))),
+    )
 
 
 def _occlude_batch(study_inputs: StudyInputs, maps: Tensor, task: Task, rows: Int[Tensor, " b"]) -> Occlusion:
