@@ -79,7 +79,7 @@ def test_an_unknown_scale_is_learned_and_a_known_one_is_not():
 @pytest.mark.parametrize(
     ("lens", "message"),
     [
-        (Lens("fisheye", 1.0), "kind='fisheye'"),
+        (Lens("fisheye", 1.0), "lens.kind=fisheye is not known"),
         (Lens("perspective", -1.0), "scale=-1.0"),
         (Lens("orthographic", 1.0, radius=0.0), "radius=0.0"),
     ],
