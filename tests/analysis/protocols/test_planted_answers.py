@@ -118,7 +118,7 @@ def test_noise(planted: Planted, settings: StudySettings, tmp_path: Path) -> Non
         assert _accuracy(outcome, control) == pytest.approx(1 / 4, abs=0.07)
     p = [row.value for row in outcome.results if row.metric == "permutation_p"]
     assert min(p) > 0.01
-    assert outcome.answers[0].text.startswith("That is not shown. ")
+    assert outcome.answers[0].text.startswith("Not shown. ")
 
 
 def test_shuffled_counts_score_at_chance(planted: Planted, settings: StudySettings, tmp_path: Path) -> None:

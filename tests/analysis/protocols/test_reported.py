@@ -79,8 +79,8 @@ def test_everything_is_of_the_headlines_probe_and_input(
     assert whole is not None
     assert study.summary["headline"]["accuracy"] == whole.value
     answer = study.summary["answer"]
-    assert answer.startswith(f"Yes. From {subject} of ")
-    assert f"the {headline[0]} probe names the number of images rightly in {whole.value:.1%} (" in answer
+    reached = f"from {subject} with an accuracy of {whole.value:.1%} ("
+    assert answer.startswith(f"Yes. The {headline[0]} probe predicts the number of images {reached}")
     text = build_report(study, draw_figures(study)).read_text(encoding="utf-8")
     for figure in ("accuracy-by-count", "confusion", "decodability"):
         assert f'id="{figure}-figure_1"' in text

@@ -73,10 +73,10 @@ def original_outcome(
         headline |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
     width = representations.shape[2]
     answer = (
-        f"The original study's classifier names the number of images drawn with accuracy {_said(accuracy)} on "
-        f"{objects * number - trained} validation rows of r, {width} numbers (guessing: {guess:.1%}). From the length "
-        f"of r alone it reaches {_said(norm)}: what the original study found, any sum of non-negative views would "
-        f"give, and it could not conclude that r tells more of its views than how many they are."
+        f"The original study's classifier predicts the number of images drawn with accuracy {_said(accuracy)} on "
+        f"{objects * number - trained} validation rows of r, {width} numbers (chance: {guess:.1%}). From the norms "
+        f"of r alone it reaches {_said(norm)}: any sum of non-negative views gives such a result, which does not show "
+        f"that r holds more about its views than their number."
     )
     if width != ORIGINAL_WIDTH:
         outcome.notes.append(f"r of this network is {width} numbers; that of the original study was {ORIGINAL_WIDTH}.")

@@ -15,22 +15,19 @@ EQUIVALENT = 0.1  # non-inferiority margin, as a share of the accuracy above cha
 LEAST_GROUPS = 10  # groups of mixed objects needed for a sentence about transfer
 NAMES = {"whole": "r", "pooled": "r averaged over positions"}
 WORDS = {
-    "second_moments": "how far the object reaches along each axis",
-    "color_where": "which colour is where",
-    "occupancy": "which places the cubes fill",
+    "second_moments": "the object's extent along each axis",
+    "color_where": "the places of the colours",
+    "occupancy": "the places that the cubes fill",
     "shape": "the shape",
-    "chirality": "which of two mirror images it is",
+    "chirality": "the handedness",
     "parts": "the number of cubes",
     "color": "the mean colour",
-    "direction": "where the cameras stood on average",
-    "coverage": "how far round the object the cameras went",
+    "direction": "the mean direction of the cameras",
+    "coverage": "the coverage of directions by the cameras",
 }
 IN_NUMBERS = 3  # changes that a sentence gives with numbers; the report has a table of all
 FINE = 0.025  # differences below this are given in tenths of a point
-UNSEEN = (
-    "on the same unseen objects; 100% is all there is to tell (of values R2, of classes accuracy), and in brackets "
-    "stand 95% intervals"
-)
+UNSEEN = "on the same unseen objects, with 95% intervals; scores are R² of values and accuracy of classes, in percent"
 
 
 class CountEvidence(NamedTuple):
@@ -84,26 +81,27 @@ class TargetChange(NamedTuple):
 
 def count_answer(found: CountEvidence) -> Answer:
     """Return whether the count can be decoded, and the controls that explain from what."""
-    name, guess = NAMES.get(found.input, found.input), f"guessing: {found.chance:.1%}"
+    name, chance = NAMES.get(found.input, found.input), f"chance: {found.chance:.1%}"
     unseen = "1 unseen object" if found.objects == 1 else f"{found.objects} unseen objects"
-    right = f"the number of images rightly in {_share(found.accuracy, guess)} of cases"
-    numbers, probe = found.accuracy._asdict(), found.probe.replace("_", "-")
+    reached = f"the number of images from {name} with an accuracy of {_share(found.accuracy, chance)} on {unseen}"
+    numbers = found.accuracy._asdict()
     if found.accuracy.low <= found.chance:
-        text = f"That is not shown. From {name} of {unseen}, the {probe} probe names {right}."
-        return Answer(COUNT, text, **numbers, licence="accuracy against guessing")
-    text = f"Yes. From {name} of {unseen}, the {probe} probe names {right}."
-    licence = ["accuracy against guessing"]
+        text = f"Not shown. The {found.probe} probe predicts {reached}."
+        return Answer(COUNT, text, **numbers, licence="accuracy against chance")
+    text = f"Yes. The {found.probe} probe predicts {reached}."
+    licence = ["accuracy against chance"]
     if found.tally is not None:
         licence = ["the label-free tally"]
-        a_tally = "But a tally" if found.tally_suffices else "A tally"
-        text += f" {a_tally} that has seen single images alone, and no number, is right in {_share(found.tally)}"
+        but = "But so does a tally" if found.tally_suffices else "A tally"
+        reaches = "with" if found.tally_suffices else "reaches"
+        text += f" {but} that was fitted to single images, without any count, {reaches} {_share(found.tally)}"
         text += ", since any sum of non-negative views can be counted." if found.tally_suffices else "."
     if found.untrained is not None:
-        text += f" From networks that were never trained it can be read in {_share(found.untrained)}."
-    licence.append(f"the length alone, {_share(found.norm_only)}")
+        text += f" From untrained networks the accuracy is {_share(found.untrained)}."
+    licence.append(f"the norms alone, {_share(found.norm_only)}")
     if found.direction is not None:
-        shown = "" if found.direction.low > found.chance else ", not shown to be above guessing"
-        licence.append(f"the direction, which has no length, {_share(found.direction)}{shown}")
+        shown = "" if found.direction.low > found.chance else ", not shown to exceed chance"
+        licence.append(f"the direction r / |r| alone, {_share(found.direction)}{shown}")
     if mixtures := _mixtures(found):
         licence.append(mixtures)
     return Answer(COUNT, text, **numbers, licence="; ".join(licence))
@@ -115,18 +113,17 @@ def images_answer(input: str, counts: Sequence[int], changes: Sequence[TargetCha
     if not changes:
         return Answer(IMAGES, "No property of the objects was decoded, so what further images add is not known.")
     rising, falling, rest = _split_by_sign(changes)
-    text = f"From {counts[0]} to {counts[-1]} images, {name} comes to tell "
-    text += f"more {_changes(rising, 'to', 'more')}." if rising else "no more that could be shown."
+    text = f"From {counts[0]} to {counts[-1]} images, decoding from {name} "
+    text += f"improves for {_changes(rising, 'to')}." if rising else "is not shown to improve for any target."
     if falling:
-        text += f" It comes to tell less {_changes(falling, 'to', 'less')}."
+        text += f" It declines for {_changes(falling, 'to')}."
     if rest:
-        text += f" No change is shown of {join_words(rest)}."
+        text += f" No change is shown for {join_words(rest)}."
     if any(each.above_pixels is not None for each in changes):
         above = [_words(each.target) for each in changes if each.above_pixels is not None and each.above_pixels.low > 0]
-        of_which = (
-            "all of these" if len(above) == len(changes) else join_words(above) if above else "none that could be shown"
-        )
-        text += f" At {counts[-1]} it tells more of {of_which} than the images' summed pixels do."
+        which = "for all of these" if len(above) == len(changes) else f"for {join_words(above)}" if above else ""
+        better = f"is better than from summed pixels {which}" if above else "is not shown to be better than from pixels"
+        text += f" At {counts[-1]} it {better}."
     first = (rising or falling or list(changes))[0]
     return Answer(IMAGES, text, *first.difference, licence=f"paired differences, {UNSEEN}")
 
@@ -136,15 +133,16 @@ def training_answer(input: str, count: int, changes: Sequence[TargetChange]) -> 
     if not changes:
         text = "Not asked: the control of untrained networks was not run."
         return Answer(TRAINING, text)
-    more, less, rest = _split_by_sign(changes)
-    text = f"At {count} images, {NAMES.get(input, input)} of the trained network tells "
-    text += f"more {_changes(more, 'against', 'more')}, " if more else "no more that could be shown "
-    text += "than that of networks that were never trained, which has as many numbers."
-    if less:
-        text += f" It tells less {_changes(less, 'against', 'less')}."
+    better, worse, rest = _split_by_sign(changes)
+    text = f"At {count} images, decoding from {NAMES.get(input, input)} is "
+    text += "better than from" if better else "not shown to be better for any target than from"
+    text += " untrained networks of the same width"
+    text += f" for {_changes(better, 'against')}." if better else "."
+    if worse:
+        text += f" It is worse for {_changes(worse, 'against')}."
     if rest:
-        text += f" No difference is shown of {join_words(rest)}."
-    first = (more or less or list(changes))[0]
+        text += f" No difference is shown for {join_words(rest)}."
+    first = (better or worse or list(changes))[0]
     return Answer(TRAINING, text, *first.difference, licence=f"paired differences to untrained networks, {UNSEEN}")
 
 
@@ -153,13 +151,13 @@ def _mixtures(found: CountEvidence) -> str:
     if found.transfer is None or found.groups < LEAST_GROUPS:
         return ""
     points = _points(found.transfer)
-    mixtures = "sums of views of different objects are read"
+    mixtures = "in sums over different objects the count is predicted"
     if found.transfer.low > 0:
         return f"{mixtures} better ({points})"
     if found.transfer.high < 0:
         return f"{mixtures} less well ({points})"
     if found.transfer.low < -EQUIVALENT * (found.accuracy.value - found.chance):
-        return f"whether sums of views of different objects are read as well cannot be told ({points})"
+        return f"whether {mixtures} as well is undecided ({points})"
     as_well = f"{mixtures} as well ({points})"
     return f"{as_well}: the probe counts how many views were summed" if found.tally_suffices else as_well
 
@@ -172,19 +170,16 @@ def _split_by_sign(changes: Sequence[TargetChange]) -> tuple[list[TargetChange],
     return more, less, [_words(each.target) for each in ordered if each not in (*more, *less)]
 
 
-def _changes(changes: Sequence[TargetChange], joint: str, direction: str) -> str:
-    """Return "of the shape, 45% to 70%, 25 points more (17 to 32)" for the largest changes, then the others' names."""
+def _changes(changes: Sequence[TargetChange], joint: str) -> str:
+    """Return "the shape (45% to 70%, +25 points, +17 to +32)" for the largest changes, then the others' names."""
     parts = []
     for each in changes[:IN_NUMBERS]:
         first, last = (f"{100 * value:.0f}%" for value in (each.first, each.last))
         values = f"{first} to {last}" if joint == "to" else f"{last} against {first}"
-        size = [abs(share) for share in each.difference]
-        digits = 1 if size[0] < FINE else 0
-        value, low, high = (f"{100 * share:.{digits}f}" for share in (size[0], *sorted(size[1:])))
-        parts.append(f"of {_words(each.target)}, {values}, {value} points {direction} ({low} to {high})")
-    if others := [_words(each.target) for each in changes[IN_NUMBERS:]]:
-        parts.append(f"and of {join_words(others)}")
-    return "; ".join(parts)
+        digits = 1 if abs(each.difference.value) < FINE else 0
+        value, low, high = (f"{100 * share:+.{digits}f}" for share in each.difference)
+        parts.append(f"{_words(each.target)} ({values}, {value} points, {low} to {high})")
+    return join_words([*parts, *(_words(each.target) for each in changes[IN_NUMBERS:])])
 
 
 def _words(target: str) -> str:
