@@ -10,6 +10,7 @@ from gqn_probe.analysis.inputs.context_readouts import check_inputs, context_row
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.inputs.view_selection import Selection, nested, nested_task
 from gqn_probe.analysis.protocols.decoding import TargetDecoder
+from gqn_probe.analysis.protocols.encoded_targets import calibrated
 from gqn_probe.analysis.protocols.probe_inputs import ProbeInputs
 from gqn_probe.analysis.protocols.study_settings import StudySettings
 from gqn_probe.analysis.questions.targets import TARGETS, Classes, Values, handedness, target
@@ -198,3 +199,10 @@ def test_unknown_names_list_those_there_are(study_inputs: StudyInputs, settings:
         replace(settings, targets=("colour",))
     with pytest.raises(ValueError, match=r"no control nrom; did you mean norm\? there are none, norm, "):
         replace(settings, controls=("nrom",))
+
+
+def test_a_derived_target_is_predicted_by_its_mean_unless_decoding_improves_on_it() -> None:
+    generator = torch.Generator().manual_seed(0)
+    known, noise = (torch.rand(48, 1, generator=generator, dtype=torch.float64) for _ in range(2))
+    assert torch.equal(calibrated(noise, known, noise[:12]), known.mean(dim=0).expand(12, 1))
+    torch.testing.assert_close(calibrated(known, known, known[:12]), known[:12])

@@ -12,6 +12,7 @@ from gqn_probe.analysis.statistics.intervals import (
     intraclass_correlation,
     linear_combination,
     mean_interval,
+    positive_mean_interval,
     proportion_difference,
     proportion_interval,
     r2_interval,
@@ -190,3 +191,12 @@ def test_p_is_uniform_under_the_null() -> None:
     labels, objects = torch.arange(14).expand(80, 14), torch.arange(80)
     found = [permutations.p_value(labels, torch.randint(14, (80, 14)), objects) for _ in range(200)]
     assert kstest(found, "uniform").pvalue > 0.01
+
+
+def test_intervals_stay_where_the_estimand_can_be() -> None:
+    """Accuracies are at most 1, to the last bit; code lengths are positive, though their interval is wide."""
+    for rows in range(1, 60):
+        certain = ClusterSums(torch.full((rows,), 3.0), torch.full((rows,), 3.0), icc=0.3)
+        assert proportion_interval(certain).high == 1
+    bits = ClusterSums(torch.tensor([0.0] * 9 + [1.0]), torch.ones(10))
+    assert mean_interval(bits).low < 0 < positive_mean_interval(bits).low < 0.1 < positive_mean_interval(bits).high

@@ -20,7 +20,13 @@ from gqn_probe.analysis.protocols.study_settings import HEADLINE, StudySettings
 from gqn_probe.analysis.questions.splits import Split, split_groups
 from gqn_probe.analysis.statistics.geometry import MAX_OBJECTS, similarity_rows
 from gqn_probe.analysis.statistics.headline import CountEvidence, count_answer
-from gqn_probe.analysis.statistics.intervals import ClusterSums, cluster_sums, mean_interval, proportion_interval
+from gqn_probe.analysis.statistics.intervals import (
+    ClusterSums,
+    cluster_sums,
+    mean_interval,
+    positive_mean_interval,
+    proportion_interval,
+)
 from gqn_probe.analysis.statistics.permutations import WithinObjectPermutations
 from gqn_probe.analysis.statistics.scores import (
     confusion_rows,
@@ -214,7 +220,7 @@ class CountProbe:
                     code_lengths(dataset, probe, classes=len(self.counts), device=self.inputs.study_inputs.device)
                 )
                 owners.append(self._units(name.control)[dataset.groups[train].sort(stable=True).values])
-            found = mean_interval(cluster_sums(torch.cat(bits), torch.cat(owners), len(self.objects)))
+            found = positive_mean_interval(cluster_sums(torch.cat(bits), torch.cat(owners), len(self.objects)))
             yield Result.pooled(name, "description_length", found, n=len(torch.cat(bits)), split="train")
 
     def _extrapolation(self, probe_name: str, probe: Ridge, datasets: Sequence[ProbeDataset]) -> Iterator[Result]:

@@ -66,8 +66,22 @@ def score_predictions(
     known, wanted = (truth.found.values[rows].double() for rows in (train, test))
     if truth.found.derive is not None:
         known, wanted, values, left_out = map(truth.found.derive, (known, wanted, values, left_out))
-        # shrinkage biases what is derived: a calibration line is fitted to leave-one-out predictions
-        middle = left_out.mean(dim=0)
-        slope = ((left_out - middle) * known).sum() / (left_out - middle).square().sum().clamp(min=1e-12)
-        values = known.mean(dim=0) + slope.clamp(0, 1) * (values - middle)
+        values = calibrated(left_out, known, values)
     return torch.stack([(values - wanted).square().sum(dim=1), (known.mean(dim=0) - wanted).square().sum(dim=1)])
+
+
+def calibrated(
+    left_out: Float[Tensor, "a scored"], known: Float[Tensor, "a scored"], values: Float[Tensor, "test scored"]
+) -> Float[Tensor, "test scored"]:
+    """Correct derived predictions, which shrinkage biases, by a line fitted to leave-one-out predictions.
+
+    As for targets that are not derived, the mean is predicted where the gain over it is below one standard error.
+    """
+    middle, mean = left_out.mean(dim=0), known.mean(dim=0)
+    slope = ((left_out - middle) * known).sum() / (left_out - middle).square().sum().clamp(min=1e-12)
+    slope = slope.clamp(0, 1)
+    errors = (mean + slope * (left_out - middle) - known).square().sum(dim=1)
+    gain = (mean - known).square().sum(dim=1) - errors
+    if gain.mean() <= gain.std() / len(gain) ** 0.5:
+        return mean.expand_as(values)
+    return mean + slope * (values - middle)

@@ -109,7 +109,8 @@ def proportion_interval(found: ClusterSums) -> Interval:
     middle = share + quantile**2 / (2 * rows)
     half = quantile * (share * (1 - share) / rows + quantile**2 / (4 * rows**2)) ** 0.5
     low, high = ((middle + side * half) / (1 + quantile**2 / rows) for side in (-1, 1))
-    return Interval(share, min(low, share), max(high, share))  # at 0 and 1 an end is the share, but for rounding
+    # at 0 and 1 an end is the share itself, but for rounding
+    return Interval(share, max(min(low, share), 0.0), min(max(high, share), 1.0))
 
 
 def mean_interval(found: ClusterSums) -> Interval:
@@ -117,6 +118,15 @@ def mean_interval(found: ClusterSums) -> Interval:
     variance, freedom = _variance(found)
     half = _t_quantile(freedom) * variance**0.5
     return Interval(found.value, found.value - half, found.value + half)
+
+
+def positive_mean_interval(found: ClusterSums) -> Interval:
+    """Return a t interval of the logarithm of a mean that cannot be negative, such as a code length."""
+    if found.value <= 0:
+        return mean_interval(found)
+    variance, freedom = _variance(found)
+    factor = math.exp(_t_quantile(freedom) * variance**0.5 / found.value)
+    return Interval(found.value, found.value / factor, found.value * factor)
 
 
 def r2_interval(missed: ClusterSums) -> Interval:
