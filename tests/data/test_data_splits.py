@@ -91,7 +91,7 @@ def test_a_test_split_alone_can_be_studied(fixtures: Path, tmp_path: Path, kind:
     assert len(data.scenes("test")) == 4
     assert list(data.provenance()["splits"]) == ["test"]
     assert data.provenance()["background"] is None
-    with pytest.raises(ValueError, match=r"the split 'train' of .* has no scenes"):
+    with pytest.raises(ValueError, match=r"the split 'train' has no scenes"):
         data.train_dataloader()
 
 
