@@ -164,8 +164,7 @@ def minimize_lbfgs(
     now, share = objective(here, which), here.new_ones(len(which), 1, 1)
     ahead = -now.gradient
     ended = torch.zeros_like(which)  # the last epoch of each strength
-    memory = here.new_zeros(len(which), 2 * MEMORY + 1, here[0].numel())  # steps, changes of the gradient, gradient
-    products = np.zeros((len(which), 2 * MEMORY + 1, 2 * MEMORY + 1))  # inner products of these
+    memory = here.new_zeros(len(which), 2 * MEMORY + 1, here[0].numel())  # steps, what they changed, the gradient
     for epoch in range(epochs):
         trial = here + share * ahead
         then = objective(trial, which)
@@ -184,13 +183,11 @@ def minimize_lbfgs(
         path[epoch, which], scores[epoch, :, which] = objective.weights(here, which), now.scores
         ended[which] = epoch
         memory[:, -1] = now.gradient.flatten(1)
-        _update_products(products, memory, slot)
-        ahead = torch.where(lower, -_lbfgs_product(memory, products, slot).view_as(here), ahead)
+        ahead = torch.where(lower, -_lbfgs_product(memory, slot).view_as(here), ahead)
         share = torch.where(lower, 1.0, 0.3 * share)
         moving = (memory[:, -1].norm(dim=1) > CONVERGED) & (share.flatten() > SHORTEST)
         if not moving.all():
             which, here, ahead, share, memory = (each[moving] for each in (which, here, ahead, share, memory))
-            products = products[moving.cpu().numpy()]
             now = Evaluation(now.value[moving], now.gradient[moving], now.scores[:, moving])
             if not len(which):
                 break
@@ -199,39 +196,30 @@ def minimize_lbfgs(
     return path[reached, every], scores.transpose(1, 2)[reached, every].transpose(1, 2)
 
 
-def _update_products(products: np.ndarray, memory: Float[Tensor, "a vector weight"], slot: int) -> None:
-    """Update the inner products of stored vectors for a new step, its change of the gradient, and the gradient."""
-    changed = [slot, MEMORY + slot, 2 * MEMORY]
-    found = (memory[:, changed] @ memory.transpose(1, 2)).cpu().numpy()  # numpy: less overhead a call on few numbers
-    products[:, changed] = found
-    products[:, :, changed] = found.transpose(0, 2, 1)
+def _lbfgs_product(memory: Float[Tensor, "a vector weight"], newest: int) -> Float[Tensor, "a weight"]:
+    """Return inverse Hessian times gradient by the two-loop recursion (Nocedal & Wright 2006, algorithm 7.4).
 
-
-def _lbfgs_product(
-    memory: Float[Tensor, "a vector weight"], products: np.ndarray, newest: int
-) -> Float[Tensor, "a weight"]:
-    """Return inverse Hessian times gradient in the compact form of L-BFGS (Nocedal & Wright 2006, theorem 7.4).
-
-    The result is a linear combination of the stored vectors, whose coefficients need their inner products alone;
+    The result is a linear combination of the stored vectors, so that the recursion needs their inner products alone;
     rejected steps are stored as zeros and get no weight.
     """
-    steps = (newest + 1 + np.arange(MEMORY)) % MEMORY  # oldest first
-    changes = MEMORY + steps
-    curved = products[:, steps, changes]
-    usable = curved > 0
-    pairs = usable[:, :, None] & usable[:, None]
-    upper = np.triu(np.where(pairs, products[:, steps[:, None], changes], 0.0)) + np.eye(MEMORY) * ~usable[:, :, None]
-    along_steps, along_changes = (np.where(usable, products[:, rows, -1], 0.0) for rows in (steps, changes))
-    length = products[:, changes[-1], changes[-1]]
-    scale = np.divide(curved[:, -1], length, out=np.ones_like(length), where=usable[:, -1])[:, None]
-    first = np.linalg.solve(upper, along_steps[..., None])[..., 0]
-    of_changes = np.where(pairs, products[:, changes[:, None], changes], 0.0)
-    middle = np.where(usable, curved, 0.0) * first + scale * ((of_changes @ first[..., None])[..., 0] - along_changes)
+    products = (
+        (memory @ memory.transpose(1, 2)).cpu().double().numpy()
+    )  # numpy: less overhead a call on sums this small
     shares = np.zeros((len(memory), 2 * MEMORY + 1))
-    shares[:, steps] = np.linalg.solve(upper.transpose(0, 2, 1), middle[..., None])[..., 0]
-    shares[:, changes] = -scale * first
-    shares[:, -1:] = scale
-    return torch.bmm(torch.from_numpy(shares).to(memory)[:, None], memory)[:, 0]
+    shares[:, -1] = 1.0
+    newest_first = [(newest - age) % MEMORY for age in range(MEMORY)]
+    remembered = np.arange(MEMORY)
+    curved = products[:, remembered, MEMORY + remembered]
+    weights = np.divide(1.0, curved, out=np.zeros_like(curved), where=curved > 0)
+    for i in newest_first:
+        shares[:, MEMORY + i] -= weights[:, i] * (products[:, i] * shares).sum(axis=1)
+    changed = products[:, MEMORY + newest, MEMORY + newest]
+    scale = np.divide(curved[:, newest], changed, out=np.ones_like(changed), where=curved[:, newest] > 0)
+    back = -shares[:, MEMORY:-1].copy()
+    shares = shares * scale[:, None]
+    for i in reversed(newest_first):
+        shares[:, i] += back[:, i] - weights[:, i] * (products[:, MEMORY + i] * shares).sum(axis=1)
+    return torch.einsum("av,avw->aw", torch.from_numpy(shares).to(memory), memory)
 
 
 def _with_one(rows: Float[Tensor, "n d"]) -> Float[Tensor, "n e"]:
