@@ -47,7 +47,7 @@ def test_count_in_the_norm_alone(planted: Planted, settings: StudySettings, tmp_
     assert _accuracy(outcome, "norm") > 0.7
     assert _accuracy(outcome, "direction") < 0.35
     assert outcome.headline["difference_low"] <= 0 <= outcome.headline["difference_high"]  # pyright: ignore[reportOperatorIssue]
-    assert "not shown to be above guessing" in outcome.answers[0].licence
+    assert "not shown to exceed chance" in outcome.answers[0].licence
 
 
 def test_count_in_the_direction_alone(planted: Planted, settings: StudySettings, tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_count_in_the_direction_alone(planted: Planted, settings: StudySettings,
     assert _accuracy(outcome, "none") > 0.85
     assert _accuracy(outcome, "norm") < 0.4
     assert outcome.headline["difference_low"] > 0.3  # pyright: ignore[reportOperatorIssue]
-    assert "the direction, which has no length, " in outcome.answers[0].licence
+    assert "the direction r / |r| alone, " in outcome.answers[0].licence
     assert "not shown" not in outcome.answers[0].licence
 
 
@@ -67,9 +67,9 @@ def test_direction_and_length_both_tell_the_count(planted: Planted, settings: St
     outcome = _study(r, planted, settings, tmp_path, "direction")
     for control in ("none", "norm", "direction"):
         assert _accuracy(outcome, control) > 0.98
-    assert "the direction, which has no length, " in outcome.answers[0].licence
+    assert "the direction r / |r| alone, " in outcome.answers[0].licence
     assert "not shown" not in outcome.answers[0].licence
-    assert "no more" not in outcome.answers[0].text
+    assert "not shown" not in outcome.answers[0].text
 
 
 def test_a_channel_apart_from_the_length(planted: Planted, settings: StudySettings, tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_a_channel_apart_from_the_length(planted: Planted, settings: StudySettin
     assert outcome.headline["difference_high"] < 0  # pyright: ignore[reportOperatorIssue]
     told = f"{outcome.answers[0].text} {outcome.answers[0].licence}"
     assert told.startswith("Yes. ")
-    assert "no more" not in told
+    assert "not shown" not in told
     assert "any sum" not in told
 
 
@@ -92,8 +92,8 @@ def test_views_that_share_a_gain(planted: Planted, settings: StudySettings, tmp_
     gain = 10 ** (2 * torch.rand(OBJECTS, 1, 1))
     outcome = _study((gain * views.cumsum(dim=1))[:, 1:], planted, settings, tmp_path, "direction")
     assert _accuracy(outcome, "direction") > 0.95
-    assert "the direction, which has no length, " in outcome.answers[0].licence
-    assert "no more" not in f"{outcome.answers[0].text} {outcome.answers[0].licence}"
+    assert "the direction r / |r| alone, " in outcome.answers[0].licence
+    assert "not shown" not in f"{outcome.answers[0].text} {outcome.answers[0].licence}"
 
 
 def test_nothing_but_a_sum_is_a_tally(planted: Planted, settings: StudySettings) -> None:
