@@ -62,11 +62,11 @@ def test_shares_of_a_planted_cause():
         "camera": noise[1],
         "latent": torch.ones(400, 8, 2, 2),
     }
-    shares = Shares()
+    shares = Shares(400)
     for part in torch.arange(400).split(150):
-        shares.add_means({"generation": [{name: term[part] for name, term in terms.items()}]}, 400)
+        shares.add_means({"generation": [{name: term[part] for name, term in terms.items()}]})
     for part in torch.arange(400).split(150):
-        shares.add_products({"generation": [{name: term[part] for name, term in terms.items()}]})
+        shares.add_products({"generation": [{name: term[part] for name, term in terms.items()}]}, part)
     rows = {(r.target, r.input): r for r in shares.rows(5)}
     assert {target for target, _ in rows} == set(GATES)
     for gate in GATES:

@@ -12,7 +12,7 @@ from typing import NamedTuple, cast
 import numpy as np
 import torch
 from einops import rearrange
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
@@ -104,32 +104,37 @@ def trace_terms(
 class Shares:
     """Sums over scenes for the shares of variance: means in a first pass, products in a second."""
 
-    def __init__(self) -> None:
+    def __init__(self, scenes: int) -> None:
+        self.scenes = scenes
         self.means: dict[tuple[str, int, str], Tensor] = {}
-        self.products: dict[tuple[str, int, str, str], list[Tensor]] = {}
+        self.products: dict[tuple[str, int, str], Float[Tensor, "s gate"]] = {}
 
-    def add_means(self, traced: Mapping[str, Sequence[Terms]], of: int) -> None:
+    def add_means(self, traced: Mapping[str, Sequence[Terms]]) -> None:
         for core, steps in traced.items():
             for step, terms in enumerate(steps):
                 for name, term in terms.items():
                     key = (core, step, name)
-                    self.means[key] = self.means.get(key, torch.zeros(())) + term.double().sum(dim=0) / of
+                    self.means[key] = self.means.get(key, torch.zeros(())) + term.double().sum(dim=0) / self.scenes
 
-    def add_products(self, traced: Mapping[str, Sequence[Terms]]) -> None:
+    def add_products(self, traced: Mapping[str, Sequence[Terms]], rows: Int[Tensor, " b"]) -> None:
         for core, steps in traced.items():
             for step, terms in enumerate(steps):
                 apart = {name: term.double() - self.means[core, step, name] for name, term in terms.items()}
                 whole = torch.stack([*apart.values()]).sum(dim=0)
                 for name, term in (*apart.items(), ("all", whole)):
                     products = rearrange(term * whole, "b (g c) y x -> b g (c y x)", g=len(GATES)).sum(dim=-1)
-                    self.products.setdefault((core, step, name, "gates"), []).append(products.cpu())
+                    # one array for all scenes: many small ones would keep freed memory from the system
+                    empty = (self.scenes, len(GATES))
+                    self.products.setdefault((core, step, name), products.new_zeros(empty, device="cpu"))[rows] = (
+                        products.cpu()
+                    )
 
     def rows(self, count: int) -> Iterator[Result]:
         """Yield the share of each input in each gate's variance over scenes, positions and channels."""
-        for (core, step, name, _), parts in self.products.items():
+        for (core, step, name), own in self.products.items():
             if name in ("all", "bias"):
                 continue
-            own, whole = torch.cat(parts), torch.cat(self.products[core, step, "all", "gates"])
+            whole = self.products[core, step, "all"]
             for gate, sums, total in zip(GATES, own.unbind(1), whole.unbind(1), strict=True):
                 if float(total.sum()) > 0:
                     found = mean_interval(ClusterSums(sums, total))
@@ -142,7 +147,8 @@ def gate_rows(study_inputs: StudyInputs, task: Task, *, count: int, scenes: int,
     """Yield gates' variance shares while each of the first ``scenes`` queries is predicted from its context."""
     gqn, device = study_inputs.gqn.to(study_inputs.device), study_inputs.device
     maps = study_inputs.features(("representation",))["representation"]
-    number, shares = min(scenes, len(study_inputs.scenes)), Shares()
+    number = min(scenes, len(study_inputs.scenes))
+    shares = Shares(number)
     with progress(f"gates of {count}", 2 * number, "scenes") as advance:
         for second in (False, True):
             for part in torch.arange(number).split(BATCH):
@@ -156,8 +162,8 @@ def gate_rows(study_inputs: StudyInputs, task: Task, *, count: int, scenes: int,
                     torch.manual_seed(int(draw))  # the same latents in both passes
                     traced = trace_terms(gqn, r, cameras, frames)
                 if second:
-                    shares.add_products(traced)
+                    shares.add_products(traced, part)
                 else:
-                    shares.add_means(traced, number)
+                    shares.add_means(traced)
                 advance(len(part))
     yield from shares.rows(count)
