@@ -41,7 +41,7 @@ def test_another_network_takes_the_place_of_ours(tmp_path: Path, monkeypatch: py
     tallied = [r for r in found if (r["control"], r["probe"], r["metric"]) == ("none", "tally", "accuracy")]
     assert max(float(r["value"]) for r in tallied) > 0.9
     page = Path("study/study/report.html").read_text()
-    assert "Another network, whose features of every view net.npz holds" in page
+    assert "The features of another network, from net.npz, take the place of a GQN" in page
     assert "features" in json.loads(Path("study/study/provenance.json").read_text())
 
     alike = ["experiment=rsa", "analysis.objects=30", "analysis.context=[1,4]", "analysis.bootstrap=20"]
