@@ -32,10 +32,10 @@ def test_what_a_tally_reads_needs_no_more_than_a_sum() -> None:
     answer = count_answer(_evidence())
     assert "any sum of non-negative views can be counted" in answer.text
     assert answer.text == (
-        "Yes. The linear probe predicts the number of images from r with an accuracy of 100.0% (98.0% to 100.0%; "
+        "Yes. The linear probe predicts the number of images from r with an accuracy of 100% (98.0% to 100%; "
         "chance: 7.1%) on 60 unseen objects. But so does a tally that was fitted to single images, without any count, "
-        "with 100.0% (98.0% to 100.0%), since any sum of non-negative views can be counted. From untrained networks "
-        "the accuracy is 100.0% (98.0% to 100.0%)."
+        "with 100% (98.0% to 100%), since any sum of non-negative views can be counted. From untrained networks "
+        "the accuracy is 100% (98.0% to 100%)."
     )
     assert answer.licence.startswith("the label-free tally")
     assert answer[2:5] == CERTAIN
@@ -47,7 +47,7 @@ def test_direction_alone_tells_the_count_though_length_does_too() -> None:
     text = _sentence(
         norm_only=CERTAIN, difference=SAME, direction=Interval(0.998, 0.99, 1.0), tally=None, tally_difference=None
     )
-    assert "the direction r / |r| alone, 99.8%" in text
+    assert "the direction r / |r| alone, 99.80%" in text
     assert "no more than" not in text
     assert "cannot be shown" not in text
 
@@ -106,9 +106,9 @@ CHANGES = [
 def test_what_images_add_is_what_rises() -> None:
     answer = images_answer("whole", (2, 9, 15), CHANGES)
     assert answer.text == (
-        "From 2 to 15 images, decoding from r improves for the object's extent along each axis (25% to 81%, +56 "
-        "points, +50 to +62). It declines for the mean direction of the cameras (90% to 80%, -10 points, -12 to -8). "
-        "No change is shown for the shape. At 15 it is better than from summed pixels for the object's extent along "
+        "From 2 to 15 images, decoding from r improves for the object's extent along each axis (R² 0.25 to "
+        "0.81, +0.56, +0.50 to +0.62). It declines for the mean direction of the cameras (R² 0.90 to 0.80, -0.10, "
+        "-0.12 to -0.08). No change is shown for the shape. At 15 it is better than from summed pixels for the object's extent along "
         "each axis."
     )
     assert answer[2:5] == (0.56, 0.5, 0.62)
@@ -123,9 +123,9 @@ def test_the_largest_changes_are_told_in_numbers_and_the_others_named() -> None:
     ]
     text = images_answer("whole", (2, 15), changes).text
     assert text.endswith(
-        "the shape (20% to 70%, +50 points, +45 to +55), the places that the cubes fill (20% to 60%, +40 points, +35 "
-        "to +45), the number of cubes (20% to 50%, +30 points, +25 to +35), the places of the colours and the mean "
-        "colour."
+        "the shape (R² 0.20 to 0.70, +0.50, +0.45 to +0.55), the places that the cubes fill (R² 0.20 to 0.60, +0.40, "
+        "+0.35 to +0.45), the number of cubes (R² 0.20 to 0.50, +0.30, +0.25 to +0.35), the places of the colours and "
+        "the mean colour."
     )
 
 
@@ -133,8 +133,8 @@ def test_what_training_adds_is_above_untrained_networks() -> None:
     text = training_answer("whole", 15, CHANGES).text
     assert text == (
         "At 15 images, decoding from r is better than from untrained networks of the same width for the object's "
-        "extent along each axis (81% against 25%, +56 points, +50 to +62). It is worse for the mean direction of the "
-        "cameras (80% against 90%, -10 points, -12 to -8). No difference is shown for the shape."
+        "extent along each axis (R² 0.81 against 0.25, +0.56, +0.50 to +0.62). It is worse for the mean "
+        "direction of the cameras (R² 0.80 against 0.90, -0.10, -0.12 to -0.08). No difference is shown for the shape."
     )
     assert (
         "not shown to be better for any target than from untrained" in training_answer("pooled", 15, CHANGES[1:2]).text

@@ -26,8 +26,9 @@ WORDS = {
     "coverage": "the coverage of directions by the cameras",
 }
 IN_NUMBERS = 3  # changes that a sentence gives with numbers; the report has a table of all
-FINE = 0.025  # differences below this are given in tenths of a point
-UNSEEN = "on the same unseen objects, with 95% intervals; scores are R² of values and accuracy of classes, in percent"
+FINE = 0.025  # differences below this are given with three decimals
+NEAR_CEILING = 0.99
+UNSEEN = "on the same unseen objects, with 95% intervals"
 
 
 class CountEvidence(NamedTuple):
@@ -171,14 +172,15 @@ def _split_by_sign(changes: Sequence[TargetChange]) -> tuple[list[TargetChange],
 
 
 def _changes(changes: Sequence[TargetChange], joint: str) -> str:
-    """Return "the shape (45% to 70%, +25 points, +17 to +32)" for the largest changes, then the others' names."""
+    """Return "occupancy (R² 0.36 to 0.72, +0.36, +0.34 to +0.38)" for the largest changes, then the others' names."""
     parts = []
     for each in changes[:IN_NUMBERS]:
-        first, last = (f"{100 * value:.0f}%" for value in (each.first, each.last))
+        first, last = f"{each.first:.2f}", f"{each.last:.2f}"
         values = f"{first} to {last}" if joint == "to" else f"{last} against {first}"
-        digits = 1 if abs(each.difference.value) < FINE else 0
-        value, low, high = (f"{100 * share:+.{digits}f}" for share in each.difference)
-        parts.append(f"{_words(each.target)} ({values}, {value} points, {low} to {high})")
+        digits = 3 if abs(each.difference.value) < FINE else 2
+        value, low, high = (f"{number:+.{digits}f}" for number in each.difference)
+        metric = "accuracy" if each.metric == "accuracy" else "R²"
+        parts.append(f"{_words(each.target)} ({metric} {values}, {value}, {low} to {high})")
     return join_words([*parts, *(_words(each.target) for each in changes[IN_NUMBERS:])])
 
 
@@ -192,7 +194,15 @@ def join_words(items: Sequence[str]) -> str:
 
 
 def _share(found: Interval, more: str = "") -> str:
-    return f"{found.value:.1%} ({'; '.join(filter(None, (f'{found.low:.1%} to {found.high:.1%}', more)))})"
+    value, low, high = (_percent(share) for share in found)
+    return f"{value} ({'; '.join(filter(None, (f'{low} to {high}', more)))})"
+
+
+def _percent(share: float) -> str:
+    """Return a share in percent: to a tenth, but to a hundredth near 100 %, which only all rows reach."""
+    if share == 1:
+        return "100%"
+    return f"{share:.2%}" if share > NEAR_CEILING else f"{share:.1%}"
 
 
 def _points(found: Interval) -> str:
