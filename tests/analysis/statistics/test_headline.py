@@ -108,8 +108,8 @@ def test_what_images_add_is_what_rises() -> None:
     assert answer.text == (
         "From 2 to 15 images, decoding from r improves for the object's extent along each axis (R² 0.25 to "
         "0.81, +0.56, +0.50 to +0.62). It declines for the mean direction of the cameras (R² 0.90 to 0.80, -0.10, "
-        "-0.12 to -0.08). No change is shown for the shape. At 15 it is better than from summed pixels for the object's extent along "
-        "each axis."
+        "-0.12 to -0.08). No change is shown for the shape. At 15 it is better than from summed pixels "
+        "for the object's extent along each axis."
     )
     assert answer[2:5] == (0.56, 0.5, 0.62)
     assert "not known" in images_answer("whole", (2, 15), []).text
