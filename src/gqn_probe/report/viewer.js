@@ -80,15 +80,16 @@ for (const root of document.querySelectorAll(".viewer")) {
       paintCubes(panel("cubes"), held?.cubes ?? [], turn, (Math.PI * elevations[elevation]) / 180);
       root.querySelector("[data-score]").textContent = held ? ` · ${held.score} cubes` : "";
     }
-    const error = data.errors[object][state.count][elevation * azimuths + azimuth];
-    root.querySelector("[data-error]").textContent = without === null ? ` · error ${error.toFixed(0)}` : "";
+    const error = data.errors?.[object][state.count][elevation * azimuths + azimuth].toFixed(0); // none without a truth
+    root.querySelector("[data-error]").textContent = error && without === null ? ` · error ${error}` : "";
     root.querySelector("[data-count]").textContent = count;
     slider.value = state.count;
     slider.setAttribute("aria-valuetext", `${count} images`);
     const camera = `camera at ${Math.round((360 * azimuth) / azimuths)}°, ${Math.round(elevations[elevation])}° up`;
     const left = without === null ? "" : `; without image ${without + 1}`;
     root.querySelector(".status").textContent =
-      `${count} image${count === 1 ? "" : "s"}${left}; ${camera}; error ${error.toFixed(0)} of 255 grey levels with all images`;
+      `${count} image${count === 1 ? "" : "s"}${left}; ${camera}` +
+      (error ? `; error ${error} of 255 grey levels with all images` : "");
     [...strip.children].forEach((button, i) => {
       button.hidden = i >= count;
       button.setAttribute("aria-pressed", String(i === without));

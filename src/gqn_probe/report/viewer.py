@@ -28,9 +28,10 @@ def viewer(folder: Path) -> str:
     names = [f"{i}-{kind}" for i in range(data["objects"]) for kind in kinds]
     data["sheets"] = {name: _address(folder / f"{name}.webp") for name in names}
     data["cubes"] = _cubes(folder.parent / "voxels.npz", data.get("chosen", []))
-    start = len(counts) // 2
+    start, rendered = len(counts) // 2, data["truth"] == "rendered"
     return Template(files("gqn_probe.report").joinpath("viewer.html").read_text(encoding="utf-8")).substitute(
-        truth="truth" if data["truth"] == "rendered" else "nearest given view",
+        truth="truth" if rendered else "nearest given view",
+        error=" Error: RMSE of the prediction in grey levels, 0 to 255." if rendered else "",
         white=data["white"],
         cubes="" if data["cubes"] else " hidden",
         start=start,

@@ -90,6 +90,7 @@ def test_own_images_show_the_nearest_given_view(study_inputs: StudyInputs, rende
     assert path is not None
     told = json.loads(path.read_text())
     assert told["truth"] == "nearest given view"
+    assert told["errors"] is None  # the nearest view is not the truth
     assert told["elevations"] == sorted(told["elevations"])
     shown = sheet(path.parent, "0-truth").reshape(-1, 16, 16, 3).astype(int)
     given = rendered.frames[0].permute(0, 2, 3, 1).numpy()

@@ -63,7 +63,7 @@ def write_viewer(
     Args:
         chosen: indices of the scenes; default: the first ones.
         seed: of the order of views (the study's), and of the samples.
-        render: renders the truth from a new camera; None shows the nearest given view in its place.
+        render: renders the truth from a new camera; None shows the nearest given view in its place, and no error.
     """
     number = len(study_inputs.scenes)
     chosen = range(min(settings.objects, number)) if chosen is None else chosen
@@ -102,7 +102,7 @@ def write_viewer(
         "size": scenes.frames.shape[-1],
         "samples": settings.samples,
         "truth": "rendered" if render is not None else "nearest given view",
-        "errors": errors,  # by object, count and camera: RMSE of the mean of samples, 0 to 255
+        "errors": errors if render is not None else None,  # RMSE of the mean of samples by object, count and camera
         "white": round(255 * white),  # grey levels by which samples differ where the pictures of it are white
         "quality": quality,
     }
