@@ -107,7 +107,7 @@ def test_misfits_are_refused(points_gqn: GQN, scenes: Scenes) -> None:
     settings = points_gqn.settings()
     with pytest.raises(ValueError, match="pooled"):
         GQN.from_settings(settings | {"generator": settings["generator"] | {"pooled": True}})
-    with pytest.raises(ValueError, match="deviation='log'"):
+    with pytest.raises(ValueError, match="deviation=log"):
         GQN.from_settings(settings | {"generator": settings["generator"] | {"deviation": "log"}})
 
 

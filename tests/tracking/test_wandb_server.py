@@ -23,6 +23,7 @@ from omegaconf import OmegaConf
 from gqn_probe.tracking import wandb_run
 
 wandb_run.END_PATIENCE, wandb_run.GRACE = 2, 3
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 folder, after = Path(sys.argv[1]), sys.argv[2]
 logger = {"wandb": True, "mode": "auto", "project": "p", "entity": None, "group": "g", "tags": []}
 

@@ -161,3 +161,4 @@ class TrainingProgress(L.Callback):
             log.info("step %d, %.0f s: %s", trainer.global_step, time.monotonic() - self.started, numbers)
             if "val/sample/rmse" in values:
                 self.held_out = f"held-out RMSE {values['val/sample/rmse']:.3g}"
+                self.shown = 0.0  # the next step shows it

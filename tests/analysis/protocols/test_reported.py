@@ -79,8 +79,10 @@ def test_everything_is_of_the_headlines_probe_and_input(
     assert whole is not None
     assert study.summary["headline"]["accuracy"] == whole.value
     answer = study.summary["answer"]
-    reached = f"from {subject} with an accuracy of {whole.value:.1%} ("
-    assert answer.startswith(f"Yes. The {headline[0]} probe predicts the number of images {reached}")
+    reached = rf"from {re.escape(subject)} with an accuracy of ([\d.]+)% \("
+    found = re.match(rf"Yes\. The {headline[0]} probe predicts the number of images {reached}", answer)
+    assert found is not None
+    assert float(found[1]) == pytest.approx(100 * whole.value, abs=0.05)
     text = build_report(study, draw_figures(study)).read_text(encoding="utf-8")
     for figure in ("accuracy-by-count", "confusion", "decodability"):
         assert f'id="{figure}-figure_1"' in text
