@@ -119,7 +119,7 @@ class Difference(NamedTuple):
 class Answer(NamedTuple):
     """One of the study's plain sentences, an item of ``answers`` in ``summary.json``."""
 
-    question: str  # "Can the count be read?"
+    question: str  # "Can the count be decoded?"
     text: str  # the sentence, with its number and interval in words
     value: float | None = None  # the number that the sentence rests on
     low: float | None = None  # 95 % interval

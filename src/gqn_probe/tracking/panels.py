@@ -144,7 +144,7 @@ def report(entity: str, project: str) -> reports.Report:
     return reports.Report(
         entity=entity,
         project=project,
-        title="What a GQN's scene representation tells, by number of context images",
+        title="What a GQN's scene representation encodes, by number of context images",
         description="Written by gqn_probe.tracking.dashboard.",
         blocks=blocks,
     )

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from gqn_probe.results import Answer, Interval
 
-QUESTION = "What does the scene representation tell, and what does each further image add?"
-COUNT, IMAGES, TRAINING = "Can the count be read?", "What do further images add?", "What does training add?"
+QUESTION = "What does the scene representation encode, and what does each further image add?"
+COUNT, IMAGES, TRAINING = "Can the count be decoded?", "What do further images add?", "What does training add?"
 ONE_COUNT = "One count alone cannot be told from others: study two or more."
 EQUIVALENT = 0.1  # non-inferiority margin, as a share of the accuracy above chance
 LEAST_GROUPS = 10  # groups of mixed objects needed for a sentence about transfer
