@@ -161,7 +161,7 @@ def test_a_client_that_hangs_is_not_waited_for_and_can_be_interrupted(tmp_path: 
             job.send_signal(signal.SIGINT)
         out, told = job.communicate(timeout=SHORT_OF_EVER)
     assert (job.returncode, out) == ((-signal.SIGINT, "") if interrupted else (0, "done\n")), told
-    why = "KeyboardInterrupt" if interrupted else "its own process does not answer"
-    assert told.startswith(
-        f"W&B did not receive all of this run ({why}); upload it with: wandb sync {tmp_path}/wandb/*run-*"
-    )
+    reason = told.removeprefix("W&B did not receive all of this run (").partition(")")[0]
+    reasons = {"its own process does not answer"} | ({"KeyboardInterrupt"} if interrupted else set())
+    assert reason in reasons, told  # Ctrl-C may come just before the wait begins
+    assert f"upload it with: wandb sync {tmp_path}/wandb/*run-*" in told
