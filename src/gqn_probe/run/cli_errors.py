@@ -22,7 +22,7 @@ PLUGINS = {  # choices of Hydra's plugins, and the extra that installs each
         (f"hydra/launcher={name}" for name in ("joblib", "ray", "submitit_local", "submitit_slurm")), "scale"
     ),
 }
-WORDS_OR_NUMBERS = ("context", "scene", "seed", "trainer.devices")  # 1..15, a name, a message of its own, auto
+WORDS_OR_NUMBERS = ("context", "scene", "seed", "trainer.devices")  # such as 1..15, a name, auto
 UNKNOWN_KEY = re.compile(r"Could not override '([^']*)'")
 UNKNOWN_CHOICE = re.compile(r"Could not (?:find|load) '([^']*)/([^'/]*)'(?:.*Available options in '[^']*': (.*))?")
 

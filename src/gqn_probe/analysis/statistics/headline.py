@@ -199,7 +199,7 @@ def _share(found: Interval, more: str = "") -> str:
 
 
 def _percent(share: float) -> str:
-    """Return a share in percent: to a tenth, but to a hundredth near 100 %, which only all rows reach."""
+    """Return a share in percent, to a tenth; near the ceiling to a hundredth."""
     if share == 1:
         return "100%"
     return f"{share:.2%}" if share > NEAR_CEILING else f"{share:.1%}"
