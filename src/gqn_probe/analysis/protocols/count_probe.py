@@ -291,8 +291,8 @@ class CountProbe:
         found: dict[tuple[CaseName, int | None], tuple[str, ClusterSums]] = {
             (count, None): ("accuracy", correct_by_unit(self.predictions[count], self.objects))
         }
-        for (target, of, probe, key), score in decoder.scores.items():
-            if (of, probe) == (source, LINEAR) and key > 0:
-                found[CaseName(target, *source, probe), key] = score.metric, score.sums
+        for case, score in decoder.scores.items():
+            if (case.source, case.probe, case.train_objects) == (source, LINEAR, None):
+                found[CaseName(case.target, *source, case.probe), case.count] = score.metric, score.sums
         for (name, key), (metric, sums) in found.items():
             yield from object_rows(name, key, metric, sums)

@@ -7,7 +7,6 @@ tests another fifth of the objects.
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -24,6 +23,7 @@ from gqn_probe.analysis.probes.ridge import (
     gaussian_kernel,
     linear_kernel,
 )
+from gqn_probe.analysis.protocols.decoding_scores import BASELINES, LINEAR, NONLINEAR, Case, Score, Scores, Source
 from gqn_probe.analysis.protocols.encoded_targets import (
     EncodedTarget,
     applicable_objects,
@@ -38,46 +38,8 @@ from gqn_probe.analysis.protocols.study_settings import StudySettings
 from gqn_probe.analysis.questions.splits import FOLDS, folds_of, split_groups
 from gqn_probe.analysis.questions.targets import Classes
 from gqn_probe.analysis.statistics.headline import TargetChange, images_answer, training_answer
-from gqn_probe.analysis.statistics.intervals import (
-    ClusterSums,
-    linear_combination,
-    proportion_difference,
-    proportion_interval,
-    r2_interval,
-)
 from gqn_probe.progress import progress
-from gqn_probe.results import Answer, Interval, Result
-
-LINEAR, NONLINEAR = "ridge", "kernel_ridge"
-BASELINES = ("pixels", "cameras", "untrained")  # controls that r is compared with, paired
-
-
-class Source(NamedTuple):
-    """Input and control that rows come from."""
-
-    input: str
-    control: str
-
-
-class Score(NamedTuple):
-    """Score of a target at a count, as sums over each object's rows."""
-
-    metric: str  # "accuracy" or "r2"
-    sums: ClusterSums  # correct rows of rows; of r2 squared errors of squared deviations from the mean
-    chance: float | None = None  # share of the most frequent class
-
-    @property
-    def interval(self) -> Interval:
-        return proportion_interval(self.sums) if self.metric == "accuracy" else r2_interval(self.sums)
-
-    def above(self, other: "Score") -> Interval:
-        """Return the difference to another score on the same objects, with its paired interval."""
-        if self.metric == "accuracy":
-            return proportion_difference(self.sums, other.sums)
-        return linear_combination((self.sums, other.sums), (-1, 1))
-
-
-Scores = dict[tuple[str, Source, str, int], Score]  # by target, source, probe and count
+from gqn_probe.results import Answer, Result
 
 
 class TargetDecoder:
@@ -86,7 +48,7 @@ class TargetDecoder:
     def __init__(self, probe_inputs: ProbeInputs, settings: StudySettings) -> None:
         self.inputs, self.settings, self.counts = probe_inputs, settings, probe_inputs.counts
         self.objects = probe_inputs.objects
-        self.scores: Scores = {}
+        self.scores = Scores()
 
     @cached_property
     def sources(self) -> list[Source]:
@@ -181,70 +143,54 @@ class TargetDecoder:
             if not times.any():
                 continue
             own = encoders if source.control == "untrained" else None
-            count = self.counts[column] if train_objects is None else -train_objects
             for table, truth in zip(tables, group, strict=True):
-                self.scores[truth.name, source, probe, count] = _score(truth, table, times, own)
+                case = Case(truth.name, source, probe, self.counts[column], train_objects)
+                self.scores[case] = Score.of(truth.found, table, times > 0, own)
 
     def _learning_curve(self, source: Source, truths: Sequence[EncodedTarget], kernels: "KernelCache") -> None:
-        """Decode at the largest count from fewer training objects; scores are stored under minus their number.
-
-        The last point, all training objects, has been decoded already.
-        """
+        """Decode at the largest count from fewer training objects; all of them have been decoded already."""
         most, last = round((1 - 1 / FOLDS) * len(self.objects)), self.counts[-1]
         for size in (size for size in self.settings.train_objects if size < most):
             self._decode(source, LINEAR, len(self.counts) - 1, truths, kernels, size)
         for truth in (truth for truth in truths if held_out_groups(truth) is None):
-            self.scores[truth.name, source, LINEAR, -most] = self.scores[truth.name, source, LINEAR, last]
+            whole = Case(truth.name, source, LINEAR, last)
+            self.scores[whole._replace(train_objects=most)] = self.scores[whole]
 
     def _results(self) -> Iterator[Result]:
-        for (target, source, probe, key), score in self.scores.items():
+        for case, score in self.scores.items():
+            target, source, probe, count, train_objects = case
             name, n = CaseName(target, source.input, source.control, probe), int(score.sums.nonempty().sum())
-            count, size = (key, None) if key > 0 else (self.counts[-1], -key)
             found = {score.metric: score.interval}
             if source.control == "none":
                 for baseline in BASELINES:
-                    if (other := self.baseline(target, source, baseline, key, probe)) is not None:
+                    if (other := self.scores.baseline(case, baseline)) is not None:
                         found[f"{score.metric}_above_{baseline}"] = score.above(other)
-            if size is None and (rise := self.rise(target, source, probe, count)) is not None:
+            if train_objects is None and (rise := self.scores.rise(case)) is not None:
                 found[f"{score.metric}_rise"] = rise
             for metric, value in found.items():
-                yield Result.pooled(name, metric, value, n=n, count=count)._replace(train_objects=size)
-            if score.chance is not None and size is None:
+                row = Result.pooled(name, metric, value, n=n, count=count)
+                yield row._replace(train_objects=train_objects)
+            if score.chance is not None and train_objects is None:
                 yield Result(*name, None, "test", count, "chance", score.chance, n=n)
-
-    def baseline(self, target: str, source: Source, control: str, count: int, probe: str = LINEAR) -> Score | None:
-        """Return a baseline's score of the same target by the same probe, else by the linear one."""
-        other = Source(source.input if control == "untrained" else control, control)
-        own = self.scores.get((target, other, probe, count))
-        return own or self.scores.get((target, other, LINEAR, count))
-
-    def rise(self, target: str, source: Source, probe: str = LINEAR, upto: int | None = None) -> Interval | None:
-        """Return the paired change from the smallest count with a score to ``upto`` (default: the largest)."""
-        own = [count for count in self.counts if (target, source, probe, count) in self.scores]
-        last = own[-1] if upto is None and own else upto
-        if last is None or own[0] == last:
-            return None
-        return self.scores[target, source, probe, last].above(self.scores[target, source, probe, own[0]])
 
     def answers(self) -> Iterator[Answer]:
         """Yield the answers on further images and on training, for the first input."""
         given, last = self.settings.inputs[0], self.counts[-1]
-        source = Source(given, "none")
         rises, gains = [], []
-        for target in dict.fromkeys(key[0] for key in self.scores):
-            own = [c for c in self.counts if (target, source, LINEAR, c) in self.scores]
-            if not own:
+        for target in dict.fromkeys(case.target for case in self.scores):
+            top = Case(target, Source(given, "none"), LINEAR, last)
+            if not (counts := self.scores.counts(top)):
                 continue
-            top = self.scores[target, source, LINEAR, own[-1]]
-            pixels = self.baseline(target, source, "pixels", own[-1])
-            if (rise := self.rise(target, source)) is not None:
-                first = self.scores[target, source, LINEAR, own[0]].interval.value
-                above = None if pixels is None else top.above(pixels)
-                rises.append(TargetChange(target, top.metric, first, top.interval.value, rise, above))
-            untrained = self.baseline(target, source, "untrained", own[-1])
-            if untrained is not None:
-                gain = top.above(untrained)
-                gains.append(TargetChange(target, top.metric, untrained.interval.value, top.interval.value, gain))
+            top = top._replace(count=counts[-1])
+            score = self.scores[top]
+            if (rise := self.scores.rise(top)) is not None:
+                first = self.scores[top._replace(count=counts[0])].interval.value
+                pixels = self.scores.baseline(top, "pixels")
+                above = None if pixels is None else score.above(pixels)
+                rises.append(TargetChange(target, score.metric, first, score.interval.value, rise, above))
+            if (untrained := self.scores.baseline(top, "untrained")) is not None:
+                gain = score.above(untrained)
+                gains.append(TargetChange(target, score.metric, untrained.interval.value, score.interval.value, gain))
         yield images_answer(given, self.counts, rises)
         yield training_answer(given, last, gains)
 
@@ -288,13 +234,3 @@ class KernelCache:
             torch.cat([fits[own].left_out[:, span] for own, span in zip(best, spans, strict=True)], dim=1),
             torch.stack([fits[own].errors[i] for i, own in enumerate(best)]),
         )
-
-
-def _score(
-    truth: EncodedTarget, table: Float[Tensor, "2 s"], times: Float[Tensor, " s"], encoders: Tensor | None
-) -> Score:
-    sums = ClusterSums(table[0], table[1], encoders)
-    if isinstance(truth.found, Classes):
-        labels = truth.found.labels[times > 0]
-        return Score("accuracy", sums, float(labels.bincount().max()) / len(labels))
-    return Score("r2", sums)
