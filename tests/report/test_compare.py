@@ -10,14 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gqn_probe.report.compare import (
-    collect_measures,
-    compare_settings,
-    draw_comparison,
-    paired_differences,
-    pairs_by_group,
-    read_settings,
-)
+from gqn_probe.report.compare import compare_settings, draw_comparison
+from gqn_probe.report.sweep_settings import collect_measures, paired_differences, pairs_by_group, read_settings
 from gqn_probe.results import Difference, write_rows
 
 
@@ -40,11 +34,12 @@ def test_seeds_are_repetitions_and_their_spread_is_shown(sweep: Path):
     page = compare_settings(sweep)
     assert page == sweep / "compare.html"
     text = page.read_text(encoding="utf-8")
-    row = text[text.index("<td>the count</td>") :].split("</tr>")[0]
+    row = text[text.index("<td>number of images</td>") :].split("</tr>")[0]
     assert "checkpoint=a<" in row
     assert ">0.550<" in row
     assert ">0.071<" in row  # the deviation of 0.5 and 0.6
     assert "differ in checkpoint, seed." in text
+    assert "checkpoint=b# is better in number of images; not shown to differ in error of the prediction," in text
     assert 'href="checkpoint=b%23,seed=1/study/report.html"' in text
 
 
@@ -97,10 +92,11 @@ def test_every_row_of_every_study_is_in_one_table(sweep: Path):
 def test_a_panel_a_measure_a_dot_a_study(sweep: Path):
     settings = read_settings(sweep)
     measures = collect_measures(settings)
-    assert [m.label for m in measures] == ["the count", "error of the prediction", "mean colour", "shape"]
+    assert [m.label for m in measures] == ["number of images", "error of the prediction", "mean colour", "shape"]
     figure = draw_comparison(settings, measures)
     dots = [line for line in figure.axes[0].lines if line.get_marker() == "o"]
-    assert [(dot.get_xdata()[0], dot.get_ydata()[0]) for dot in dots] == [(0.5, 0), (0.6, 0), (0.8, 1), (0.9, 1)]
+    assert [(dot.get_xdata()[0], round(dot.get_ydata()[0])) for dot in dots] == [(0.5, 0), (0.6, 0), (0.8, 1), (0.9, 1)]
+    assert len({dot.get_ydata()[0] for dot in dots}) == 4  # none hides another's interval
 
 
 def test_a_sweep_over_the_context_alone_is_not_compared(study_folder: Path, tmp_path: Path):

@@ -19,10 +19,11 @@ from gqn_probe.context_range import parse_counts
 from gqn_probe.pipeline.artifacts import features_artifact, study_artifact
 from gqn_probe.pipeline.open_inputs import check_choices, split_notes
 from gqn_probe.progress import progress
-from gqn_probe.report.compare import compare_settings, pairs_by_group, read_settings
+from gqn_probe.report.compare import compare_settings
 from gqn_probe.report.figure_registry import draw_figures
 from gqn_probe.report.page import build_report
 from gqn_probe.report.study_results import read_study
+from gqn_probe.report.sweep_settings import pairs_by_group, read_settings
 from gqn_probe.report.terminal import print_results, say
 from gqn_probe.results import Difference, write_rows
 from gqn_probe.run import job

@@ -36,6 +36,7 @@ class StudyFigure(NamedTuple):
     caption: str | Callable[[Study], str]
     draw: Draw
     first: bool  # whether it stands beside the answers, at the top of the page
+    folded: bool  # whether it opens on a click, where its section has others
 
 
 class Drawing(NamedTuple):
@@ -48,13 +49,20 @@ class Drawing(NamedTuple):
     wide: bool  # whether it needs the whole width of the page
     png: Path
     first: bool = False
+    folded: bool = False
 
 
 FIGURES: dict[str, StudyFigure] = {}  # by the name of the file
 
 
-def study_figure(section: str, caption: str | Callable[[Study], str], *, first: bool = False) -> Callable[[Draw], Draw]:
-    """Register the decorated function as a figure that is named after it; ``first`` puts it beside the answers.
+def study_figure(
+    section: str, caption: str | Callable[[Study], str], *, first: bool = False, folded: bool = False
+) -> Callable[[Draw], Draw]:
+    """Register the decorated function as a figure that is named after it.
+
+    Args:
+        first: it stands beside the answers.
+        folded: a detail, which opens on a click below the section's other figures.
 
     Raises:
         ValueError: another module has a figure of that name.
@@ -64,7 +72,7 @@ def study_figure(section: str, caption: str | Callable[[Study], str], *, first: 
         name = draw.__name__.replace("_", "-")
         if name in FIGURES and FIGURES[name].draw.__module__ != draw.__module__:
             raise ValueError(f"two figures are called {name}: in {FIGURES[name].draw.__module__}, {draw.__module__}")
-        FIGURES[name] = StudyFigure(section, caption, draw, first)
+        FIGURES[name] = StudyFigure(section, caption, draw, first, folded)
         return draw
 
     return register
@@ -92,5 +100,5 @@ def draw_figures(study: Study) -> list[Drawing]:
             png, svg = style.write_png(figure, folder / f"{name}.png"), style.svg_text(figure, name)
             write_text(folder / f"{name}.svg", svg)
             inline, wide = style.inline_svg(svg, name, caption), style.is_wide(figure)
-            drawings.append(Drawing(name, each.section, caption, inline, wide, png, each.first))
+            drawings.append(Drawing(name, each.section, caption, inline, wide, png, each.first, each.folded))
     return drawings

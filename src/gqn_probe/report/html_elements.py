@@ -74,15 +74,17 @@ def interval(low: float | None, high: float | None, digits: int = 2) -> str:
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[Cell]], text: Collection[str] = ()) -> str:
-    """Return a sortable table; the first column and those headed as in ``text`` are flush left."""
+    """Return a sortable table without its empty columns; the first and those headed as in ``text`` are flush left."""
+    columns = [column for column in zip(heads, *rows, strict=True) if any(cell != "" for cell in column[1:])]
+    heads, *rows = zip(*columns, strict=True)
     mark = [' class="text"' if head in text else "" for head in heads]
     top = "".join(f'<th scope="col"{m}>{escape(h)}</th>' for m, h in zip(mark, heads, strict=True))
     body = "\n".join(
         "<tr>" + "".join(_cell(cell, m) for cell, m in zip(row, mark, strict=True)) + "</tr>" for row in rows
     )
     return (
-        f'<div class="scroll" tabindex="0"><table class="sortable"><thead><tr>{top}</tr></thead>'
-        f"<tbody>\n{body}\n</tbody></table></div>"
+        '<div class="scroll" tabindex="0" role="region" aria-label="table"><table class="sortable">'
+        f"<thead><tr>{top}</tr></thead><tbody>\n{body}\n</tbody></table></div>"
     )
 
 
@@ -106,7 +108,7 @@ def figure(svg: str, caption: str, *, wide: bool = False) -> str:
     size = VIEW_BOX.search(svg)
     tall = size is not None and float(size[2]) > 1.05 * float(size[1])
     mark = ' class="wide"' if wide else ' class="tall"' if tall else ""
-    svg = f'<div class="scroll" tabindex="0">{svg}</div>' if wide and svg else svg
+    svg = f'<div class="scroll" tabindex="0" role="region" aria-label="figure">{svg}</div>' if wide and svg else svg
     return f"<figure{mark}>{svg}<figcaption>{escape(caption)}</figcaption></figure>" if svg else ""
 
 

@@ -42,11 +42,18 @@ def sections(study: Study, drawings: Sequence[Drawing]) -> list[Section]:
     """
     made = []
     for id, plan in ordered_sections().items():
-        drawn = [d for d in drawings if d.section == id or (id == "more" and d.section not in SECTIONS)]
-        body = figures(*(figure(d.svg, d.caption, wide=d.wide) for d in drawn if not d.first)) + plan.body(study)
+        own = [d for d in drawings if d.section == id or (id == "more" and d.section not in SECTIONS)]
+        own = [d for d in own if not d.first]
+        shown = [d for d in own if not d.folded] or own
+        folded = [d for d in own if d not in shown]
+        body = _in_rows(shown) + collapsible("More figures", _in_rows(folded)) + plan.body(study)
         if body:
             made.append(Section(id, plan.title, (f"<p>{plan.lead}</p>\n" if plan.lead else "") + body))
     return made
+
+
+def _in_rows(drawings: Sequence[Drawing]) -> str:
+    return figures(*(figure(d.svg, d.caption, wide=d.wide) for d in drawings))
 
 
 @study_section(
@@ -92,9 +99,8 @@ def _knowledge(study: Study) -> str:
     last = f"k = {max(counts)}"
     heads = ["property", "decoded from", "metric", f"k = {min(counts)}", last, f"95 % interval, {last}"]
     body = table(heads, rows, text=("decoded from", "metric"))
-    return collapsible("Every property, input and probe", body) + terms(
-        explain(["accuracy", "r2", *study.object_targets])
-    )
+    meanings = terms(explain(["accuracy", "r2", *study.object_targets]))
+    return collapsible("Every property, input and probe", body) + collapsible("What the properties are", meanings)
 
 
 @study_section(
@@ -110,29 +116,7 @@ def _counts(study: Study) -> str:
         length: study.series("accuracy", control="norm", probe=study.probe),
         "adjacent_auc": study.series("adjacent_auc", probe=study.probe),
     }
-    return _stats(study) + collapsible("Every count in numbers", _by_count(study, columns, digits=3))
-
-
-def _stats(study: Study) -> str:
-    """Return the headline's numbers with their intervals."""
-    headline = study.summary["headline"]
-    names = {
-        "accuracy": (f"{study.label(study.probe)} probe on {study.given}", "{:.1%}"),
-        "norm_only": (study.control_label("norm", study.input), "{:.1%}"),
-        "difference": ("difference, percentage points", "{:+.1%}"),
-        "chance": ("guessing", "{:.1%}"),
-    }
-    cells = ""
-    for key, (name, form) in names.items():
-        if headline.get(key) is not None:
-            value, *bounds = (
-                form.format(headline[k]).removesuffix("%" if key == "difference" else "")
-                for k in (key, f"{key}_low", f"{key}_high")
-                if headline.get(k) is not None
-            )
-            small = f"<small>{' to '.join(bounds)}</small>" if bounds else ""
-            cells += f"<div><dt>{escape(name)}</dt><dd>{value}{small}</dd></div>"
-    return f'<dl class="stats">{cells}</dl>' if cells else ""
+    return collapsible("Every count in numbers", _by_count(study, columns, digits=3))
 
 
 def _by_count(
@@ -169,7 +153,8 @@ def _controls(study: Study) -> str:
     more = collapsible("Other probes in numbers", _scores(study, others)) if others else ""
     shown = [name for name in OVERALL if any(r.metric == name for r in study.results)]
     meanings = terms([*_control_terms(study, main), *explain(["accuracy", *shown])])
-    return collapsible("Every control in numbers", _scores(study, main)) + more + meanings
+    numbers = collapsible("Every control in numbers", _scores(study, main))
+    return numbers + more + collapsible("What the controls, probes and metrics are", meanings)
 
 
 def _control_terms(study: Study, rows: Sequence[Result]) -> list[Term]:
@@ -188,7 +173,6 @@ def _scores(study: Study, rows: list[Result]) -> str:
         "95 % interval": [interval(r.low, r.high, 3) for r in rows],
     }
     columns |= {METRICS[name].label: [_overall_cell(study, r, name) for r in rows] for name in OVERALL}
-    columns = {title: cells for title, cells in columns.items() if any(cells)}
     return table(list(columns), zip(*columns.values(), strict=True), text=("probe",))
 
 
@@ -252,8 +236,12 @@ def method_paragraphs(study: Study) -> list[str]:
 
 
 @study_section("more", "More figures", closing=True)
-@study_section("training", "Training the classifier")
-@study_section("similarity", "How does r change with the count?")  # decorators are applied from the last
+@study_section("training", "How was the classifier trained?", "Each seed's classifier is trained on other objects.")
+@study_section(  # decorators are applied from the last
+    "similarity",
+    "How does r change with the count?",
+    "r grows with every image that is added. How differently does it then arrange the same objects?",
+)
 def _figures_alone(study: Study) -> str:
     return ""
 

@@ -12,10 +12,10 @@ import wandb
 from einops import rearrange
 from pytorch_lightning.loggers import Logger
 
-from gqn_probe.report.compare import Setting, collect_measures
 from gqn_probe.report.figure_registry import Drawing
 from gqn_probe.report.figures.cubes import FAINTEST
 from gqn_probe.report.study_results import Study
+from gqn_probe.report.sweep_settings import Setting, collect_measures
 from gqn_probe.report.viewer import viewer_page
 from gqn_probe.results import Difference, Result
 from gqn_probe.tracking.wandb_run import run_logger

@@ -10,11 +10,17 @@ from gqn_probe.report.study_results import Study
 from gqn_probe.results import Result
 
 
-@study_figure(
-    "counts",
-    "Accuracy for held-out objects at each true count, from r and from its length alone. Bands: 95 % interval over "
-    "objects. Dotted: guessing.",
-)
+def _accuracy_caption(study: Study) -> str:
+    gain = [study.summary["headline"].get(name) for name in ("difference", "difference_low", "difference_high")]
+    value, low, high = (f"{100 * each:+.1f}" if each is not None else "" for each in gain)
+    more = f" Over all counts r gives {value} percentage points more than its length ({low} to {high})." if low else ""
+    return (
+        f"Accuracy for held-out objects at each true count, from r and from its length alone.{more} Bands: 95 % "
+        "interval over objects. Dotted: chance."
+    )
+
+
+@study_figure("counts", _accuracy_caption)
 def accuracy_by_count(study: Study) -> Figure | None:
     """Draw accuracy of the probe and of the norm-only control at each true count, with 95 % bands and chance."""
     if not study.series("accuracy", probe=study.probe):
@@ -56,13 +62,13 @@ def _controls_caption(study: Study) -> str:
     return (
         f"Accuracy for held-out objects over all counts. Filled marks: the {study.label(study.probe)} probe, on r "
         "itself (circle) or under a control (square), with 95 % intervals over objects. Open marks: other probes. "
-        "Dotted: guessing."
+        "Dotted: chance."
     )
 
 
 @study_figure("controls", _controls_caption)
 def controls(study: Study) -> Figure | None:
-    """Draw accuracy on r and under every control, best first, with a panel for each form of r.
+    """Draw accuracy on r, then under every control, best first, with a panel for each form of r.
 
     The headline's probe is a filled mark with its interval, r itself in blue; other probes are open marks.
     """
@@ -72,8 +78,8 @@ def controls(study: Study) -> Figure | None:
         return None
     forms = [study.input, *dict.fromkeys(r.input for r in main if r.control == "none" and r.input != study.input)]
     form = {(r.control, r.input): r.input if r.input in forms else study.input for r in rows}
-    best_first = sorted(main, key=lambda r: form[r.control, r.input] != study.input)
-    names = list(dict.fromkeys(r.control for r in best_first))[::-1]
+    ordered = sorted(main, key=lambda r: (r.control != "none", form[r.control, r.input] != study.input))  # stable
+    names = list(dict.fromkeys(r.control for r in ordered))[::-1]
     figure = style.new_figure(5.2 if len(forms) == 1 else 10.3, 1.4 + 0.27 * len(names))
     panels = dict(zip(forms, figure.subplots(1, len(forms), sharey=True, squeeze=False)[0], strict=True))
     others = dict.fromkeys(row.probe for row in rows if row.probe != study.probe)
@@ -81,11 +87,11 @@ def controls(study: Study) -> Figure | None:
         here = [row for row in rows if form[row.control, row.input] == each and row.control in names]
         for row in (row for row in here if row.probe == study.probe):
             _draw_control(axes, row, names.index(row.control))
-        for probe, marker in zip(others, "^Dv", strict=False):
+        for probe, marker in zip(others, "^Dv<>*", strict=False):
             places = [(row.value, names.index(row.control)) for row in here if row.probe == probe]
             if places:
                 axes.plot(*zip(*places, strict=True), marker, color=style.MUTED, fillstyle="none", markersize=4.5,
-                          markeredgewidth=0.9, label=study.label(probe))  # fmt: skip
+                          markeredgewidth=0.9, zorder=1.5, label=study.label(probe))  # fmt: skip
         axes.set_xlim(-0.01, 1.01)
         axes.set_xlabel("accuracy" if len(forms) == 1 else f"accuracy, {study.label(each)}")
         axes.grid(axis="y", visible=False)

@@ -17,9 +17,9 @@ APART = 1.3  # ratio of labelled numbers of training objects, below which labels
 # One look a source in every figure of what r knows; what is none of these takes the looks that are left.
 LINE_STYLES = {"r": 0, "untrained": 1, "pixels": 2, "nonlinear": 3, "cameras": 4}
 CAPTION = (
-    " Dotted: guessing the commonest class, or the mean. Bands: 95 % interval over objects. The gain over the "
-    "untrained network, which has the same architecture, is due to training; the gain over the pixels is more than the "
-    "sum of the images tells."
+    " Dotted: chance, which is to guess the commonest class or the mean. Bands: 95 % interval over objects. The gain "
+    "over the untrained network, which has the same architecture, is due to training; the gain over the pixels is more "
+    "than the sum of the images tells."
 )
 
 
@@ -36,6 +36,7 @@ def decodability(study: Study) -> Figure | None:
     "knowledge",
     "The same at the largest count, by number of objects that the probe is trained on: a property that r represents "
     "explicitly is learned from few. Lines and bands as above.",
+    folded=True,
 )
 def learning_curves(study: Study) -> Figure | None:
     """Draw a panel for each property, by number of training objects on a logarithmic axis."""

@@ -16,34 +16,43 @@ from gqn_probe.report.figures.predicted_views import show_image
 from gqn_probe.report.study_results import Study
 
 
-@study_figure(
-    "predictions",
-    "One image shows one side of the object. Near view: from beside its camera, where samples should agree (their "
-    "spread is black). Side view: at a right angle to it, where they should differ about what was hidden. Last: the "
-    "side view from all images. Errors are RMSE in grey levels, 0 to 255.",
-)
+def _caption(study: Study) -> str:
+    white = (_read(study.folder / "viewer") or {}).get("white", "")
+    return (
+        "One image shows one side of the object. Near view: from beside its camera, where samples should agree. Side "
+        "view: at a right angle to it, where they should differ about what was hidden. Spread: standard deviation of "
+        f"samples, from black (0) to white ({white} grey levels). Errors are RMSE in grey levels, 0 to 255."
+    )
+
+
+@study_figure("predictions", _caption)
 def hidden_sides(study: Study) -> Figure | None:
     """Draw a row for each object: the given image, then truth, prediction and spread from two sides."""
-    path = study.folder / "viewer" / "viewer.json"
-    data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    if "context" not in data or data["samples"] < 2:
+    folder = study.folder / "viewer"
+    data = _read(folder)
+    if data is None or data["samples"] < 2:
         return None
     least, most = data["counts"][0], data["counts"][-1]
     kinds = [("truth", None), ("mean", least), ("spread", least)]
     columns = [(side, *kind) for side in ("near view", "side view") for kind in kinds] + [("side view", "mean", most)]
-    figure = style.new_figure(10.3, 0.5 + 1.5 * data["objects"])
+    figure = style.new_figure(10.3, 0.5 + 1.4 * data["objects"])
     grid = figure.subplots(data["objects"], 1 + len(columns), squeeze=False)
     for thing, row in enumerate(grid):
-        show_image(row[0], _tile(path.parent, data, f"{thing}-context", 0, max(data["counts"])))
+        show_image(row[0], _tile(folder, data, f"{thing}-context", 0, max(data["counts"])))
         places: dict[str, int] = dict(zip(("near view", "side view"), near_and_side_cameras(data, thing), strict=True))
         for axes, column in zip(row[1:], columns, strict=True):
-            _draw(axes, path.parent, data, thing, places[column[0]], *column[1:])
+            _draw(axes, folder, data, thing, places[column[0]], *column[1:])
     images = f"{least} image{'s' * (least > 1)}"
-    words = {"truth": "{}", "mean": "from {}", "spread": "spread"}
+    words = {"truth": "{}:\ntruth", "mean": "predicted\nfrom {}", "spread": "spread"}
     titles = [words[kind].format(side if count is None else images) for side, kind, count in columns[:-1]]
-    for axes, title in zip(grid[0], ["image given", *titles, f"from {most}"], strict=True):
+    for axes, title in zip(grid[0], ["image given", *titles, f"predicted\nfrom {most}"], strict=True):
         axes.set_title(title, fontsize=9.5)
     return figure
+
+
+def _read(folder: Path) -> dict[str, Any] | None:
+    path = folder / "viewer.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
 def near_and_side_cameras(data: dict[str, Any], thing: int) -> tuple[int, int]:

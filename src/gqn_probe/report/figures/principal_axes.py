@@ -50,7 +50,7 @@ def _neighbourhoods_caption(study: Study) -> str:
     )
 
 
-@study_figure("similarity", _neighbourhoods_caption)
+@study_figure("similarity", _neighbourhoods_caption, folded=True)
 def neighbourhoods(study: Study) -> Figure | None:
     """Draw a map of neighbourhoods by count, shape and colour, where a library for it was installed."""
     data = _read(study)

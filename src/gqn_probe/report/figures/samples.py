@@ -23,6 +23,7 @@ BRIGHTEST = 64.0  # grey levels of spread that are drawn white
     "Samples of one view differ where the network is uncertain: with few context images where the object was hidden, "
     "with many hardly at all. Spread: standard deviation of the samples, from black (0) to white (64 grey levels or "
     "more).",
+    folded=True,
 )
 def samples(study: Study, scenes: int = 4) -> Figure | None:
     """Draw a row for each scene: truth, a few samples and their spread at the smallest and largest count."""
@@ -94,6 +95,7 @@ def calibration(study: Study) -> Figure | None:
     "predictions",
     "Information that the view itself would add to the context (KL from posterior to prior), and how much less likely "
     "the view is than under a perfect prediction, by importance sampling. Bands: 95 % interval over objects.",
+    folded=True,
 )
 def likelihood(study: Study) -> Figure | None:
     """Draw KL and log-likelihood in nats by count."""
