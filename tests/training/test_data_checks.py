@@ -62,10 +62,17 @@ def test_a_network_bound_to_no_size_is_trained_at_that_of_the_data(cache, tmp_pa
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"context": (1, 6)}, r"5 views, but training.context=\[1, 6\] with training.queries=1 needs 6: lower them"),
+        (
+            {"context": (1, 6)},
+            r"context=\[1, 6\] with training.queries=1 needs 6: lower them, as in training.context=\[1,5\]$",
+        ),
         (
             {"context": (1, 4), "queries": 2, "unseen_queries": True},
-            r"training.context=\[1, 4\] with training.queries=2 needs 6: lower them",
+            r"training.context=\[1, 4\] with training.queries=2 needs 6: lower them, as in training.context=\[1,3\]$",
+        ),
+        (
+            {"context": (1, 4), "queries": 6, "unseen_queries": True},
+            r"training.context=\[1, 4\] with training.queries=6 needs 10: lower them$",
         ),
         (
             {"validation_counts": (1, 5), "reference_count": 5},

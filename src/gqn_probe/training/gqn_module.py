@@ -141,8 +141,7 @@ class GQNModule(L.LightningModule):
         self.gqn.adapt(InputSpec((height, width), data.camera_order, data.lens, data.background()))
         if self.stages:
             check_stages(self.stages, height)
-        bound = self.gqn.bound_size
-        if bound is not None and (height, width) != (bound, bound):
+        if (bound := self.gqn.bound_size) is not None and (height, width) != (bound, bound):
             other = f" or model.generator.size={height}" if height == width else ""
             raise ValueError(
                 f"the network is made for frames of {bound}x{bound}, the data has {height}x{width}: "
@@ -153,16 +152,17 @@ class GQNModule(L.LightningModule):
         if devices > 1:
             log.info("batches of %d scenes: %d on each of %d devices", devices * batch, batch, devices)
         validates = bool(self.trainer.limit_val_batches)
-        greatest = self.context[1]
         queries = max([self.queries, *(stage.queries for stage in self.stages)])
-        needed = greatest + queries if self.unseen_queries else max(greatest, queries)
-        wanting = []
-        if needed > scenes.views:
+        largest = scenes.views - queries if self.unseen_queries else scenes.views
+        wanting, example = [], ""
+        if self.context[1] > largest or queries > scenes.views:
+            needed = self.context[1] + queries if self.unseen_queries else max(self.context[1], queries)
             wanting.append(f"training.context={list(self.context)} with training.queries={queries} needs {needed}")
+            example = f", as in training.context=[1,{largest}]" if 1 <= largest < self.context[1] else ""
         if validates and self.reference_count >= scenes.views:
             wanting.append(f"training.reference_count={self.reference_count} needs {self.reference_count + 1}")
         if wanting:
-            raise ValueError(f"the scenes have {scenes.views} views, but {' and '.join(wanting)}: lower them")
+            raise ValueError(f"the scenes have {scenes.views} views, but {' and '.join(wanting)}: lower them{example}")
         if validates and self.trainer.is_global_zero:
             share = -(-len(data.split("val")) // devices)
             if min(batch, share) == 1:

@@ -4,6 +4,7 @@ Probes that need no tuning on a few held-out objects: ridge regression with leav
 nearest neighbour.
 """
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,11 +22,13 @@ from gqn_probe.data.datamodule import SceneDataModule
 from gqn_probe.model import GQN
 from gqn_probe.types import Scenes
 
+log = logging.getLogger(__name__)
 BATCH = 16  # scenes encoded at a time
+FEWEST = 4  # objects, of which probes are trained on a half
 
 
 class ProbesWhileTraining(L.Callback):
-    """Logs ``val/knows/TARGET/PROBE/context_K`` and ``val/knows/count/PROBE`` at validations.
+    """Logs ``val/knows/TARGET/PROBE/context_K`` and ``val/knows/count/PROBE`` at validations of a few objects or more.
 
     Args:
         every: probe at every so-manieth validation; None: never.
@@ -63,6 +66,10 @@ class ProbesWhileTraining(L.Callback):
         gqn = pl_module.gqn
         assert isinstance(gqn, GQN)
         scenes = data.scenes("val", limit=self.objects)
+        if len(scenes) < FEWEST:
+            if self.validations == self.every:
+                log.info("nothing is decoded at validations: that takes %d scenes of split 'val' or more", FEWEST)
+            return
         parts = [
             gqn.encode(part.frames.to(pl_module.device), data.encode(part.cameras).to(pl_module.device)).float().cpu()
             for part in (scenes[start : start + BATCH] for start in range(0, len(scenes), BATCH))
