@@ -1,6 +1,7 @@
 """What one image hides is shown from where it hides it."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,13 @@ def test_pictures_are_those_of_either_side(study_folder: Path):
     assert shown[0] == viewer_colour(0, "context", 0, 0, 0)
     assert shown[1:] == [viewer_colour(0, kind, count, *place) for kind, count, place in of]
     assert figure.axes[2].get_xlabel() == "error 1"
+
+
+def test_photographs_have_no_other_sides_to_compare_with(study_folder: Path, tmp_path: Path):
+    folder = Path(shutil.copytree(study_folder, tmp_path / "copy"))
+    told = folder / "study" / "viewer" / "viewer.json"
+    told.write_text(json.dumps(json.loads(told.read_text()) | {"errors": None}))
+    assert hidden_sides(read_study(folder)) is None
 
 
 def test_a_study_without_a_viewer_has_no_such_figure(bare_folder: Path):

@@ -126,6 +126,7 @@ def test_several_checkpoints_are_swept_and_a_name_with_a_comma_is_one(tmp_path, 
 
 def test_short_forms():
     assert cli.hydra_arguments(["experiment=null", "context=range(2,5)"]) == ["context='range(2,5)'"]
+    assert cli.hydra_arguments(["context=2,5", "seed=0,1"]) == ["context='2,5'", "seed=0,1"]
     assert cli.hydra_arguments(["-m", "context=range(2,5)"]) == ["-m", "context=range(2,5)"]
     assert cli.hydra_arguments(["seed=0", "-m", "context=2..3"]) == ["-m", "seed=0", "context=2..3"]
     assert cli.hydra_arguments(["probe.probes=[linear]"]) == ["probe/probes=[linear]"]

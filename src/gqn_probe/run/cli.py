@@ -30,6 +30,7 @@ PATHS = (
     "hydra.sweep.dir",
 )
 PLAIN_PATH = re.compile(r"[A-Za-z0-9_./:@%+-]*")  # needs no quotes in Hydra's grammar
+LISTED_COUNTS = re.compile(r"range\(|[\d.]+,")  # sweeps in Hydra's grammar
 MULTIRUN = {"-m", "--multirun"}
 SWEEP = re.compile(r"(choice|glob|range|interval|shuffle|sort|tag)\(.*\)")
 # ``--help`` is made of the comments of the configuration files, the only place that describes them.
@@ -92,7 +93,8 @@ def hydra_arguments(arguments: Sequence[str]) -> list[str]:
     """Return arguments in Hydra's grammar.
 
     Paths may contain any character and start with ``~``; ``experiment=null`` is dropped; ``probe.probes=[a,b]`` chooses
-    files of the group ``probe/probes``; ``context=range(a,b)`` is a sweep only with ``-m``, which may stand anywhere.
+    files of the group ``probe/probes``; ``context=2,5`` and ``context=range(a,b)`` are sweeps only with ``-m``, which
+    may stand anywhere.
     """
     sweep = bool(MULTIRUN & set(arguments))
     rewritten = ["-m"] if sweep else []
@@ -105,7 +107,7 @@ def hydra_arguments(arguments: Sequence[str]) -> list[str]:
             rewritten += [] if argument == "experiment=null" else [argument]
         elif name in PATHS:
             rewritten.append(f"{key}={_quoted_paths(value, sweep)}")
-        elif name == "context" and value.startswith("range(") and not sweep:
+        elif name == "context" and LISTED_COUNTS.match(value) and not sweep:
             rewritten.append(f"{key}='{value}'")
         elif argument.startswith("probe.probes=["):
             rewritten.append(f"probe/probes={value}")

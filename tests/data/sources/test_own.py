@@ -104,7 +104,7 @@ def test_a_scene_whose_rows_stand_apart_is_refused(tmp_path: Path, split: str) -
         (HEAD, "cameras.csv has no rows"),
         (
             HEAD + "a,a.png,1,2,3,4,1,\na,b.png,1,2,3,4,1,\nb,c.png,1,2,3,4,1,\n",
-            "all scenes must have equally many images, but scene b has 1, a has 2",
+            r"all scenes must have equally many images, but scene b has 1, a has 2 \(IMG_7.png is not listed\): add or",
         ),
         (HEAD + "a,a.png,1,2,3,4,five,\n", "line 2: pitch is 'five': give a number"),
         (HEAD + "a,a.png,1,2,3,4,nan,\n", "line 2: pitch is nan: give a finite number"),
@@ -112,6 +112,7 @@ def test_a_scene_whose_rows_stand_apart_is_refused(tmp_path: Path, split: str) -
     ],
 )
 def test_a_wrong_table_is_named(tmp_path: Path, table: str, reason: str) -> None:
+    Image.new("RGB", (8, 8)).save(folder(tmp_path / "mine", table) / "IMG_7.png")
     with pytest.raises(ValueError, match=reason):
         OwnScenes(str(folder(tmp_path / "mine", table)), None, LENS).pieces()
 

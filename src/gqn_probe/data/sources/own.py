@@ -137,7 +137,12 @@ class OwnScenes:
         counts = {len(scene.views): scene.name for scene in scenes}
         if len(counts) != 1:
             numbers = ", ".join(f"{name} has {count}" for count, name in sorted(counts.items()))
-            raise ValueError(f"{self.root}: all scenes must have equally many images, but scene {numbers}")
+            kinds = {posixpath.splitext(image)[1] for image in seen}
+            unused = [path for path in sorted(self._files) if path not in seen and posixpath.splitext(path)[1] in kinds]
+            hint = f" ({unused[0]} is not listed)" if unused else ""
+            raise ValueError(
+                f"{self.root}: all scenes must have equally many images, but scene {numbers}{hint}: add or remove some"
+            )
         return scenes
 
     def _reason_for_no_scenes(self) -> str:

@@ -30,7 +30,7 @@ def hidden_sides(study: Study) -> Figure | None:
     """Draw a row for each object: the given image, then truth, prediction and spread from two sides."""
     folder = study.folder / "viewer"
     data = _read(folder)
-    if data is None or data["samples"] < 2:
+    if data is None or data["samples"] < 2 or data["errors"] is None:  # nothing is known of sides without an image
         return None
     least, most = data["counts"][0], data["counts"][-1]
     kinds = [("truth", None), ("mean", least), ("spread", least)]
