@@ -1,12 +1,15 @@
 """Checks the shapes and types of every annotated function of the package while tests run."""
 
 import os
+import signal
 
 import pytest
 import torch
 from jaxtyping import install_import_hook
 
 os.environ.setdefault("WANDB_MODE", "offline")
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a shell's background job; tests interrupt processes
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 if "PYTEST_XDIST_WORKER" in os.environ:  # the other cores are the other workers'
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     torch.set_num_threads(1)

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from gqn_probe.data.loader import SceneBatchSampler, SceneLoader
+from gqn_probe.data.workers import worker_settings
 
 
 def rows(batches: SceneBatchSampler, epoch: int = 0) -> list[list[int]]:
@@ -54,7 +55,7 @@ def test_a_loader_goes_on_where_it_stopped(workers: int, stop: int) -> None:
             torch.arange(50),  # pyright: ignore[reportArgumentType]
             batch_size=None,
             sampler=SceneBatchSampler(50, 8, seed=3, train=True),
-            num_workers=workers,
+            **worker_settings(workers),
         )
 
     uninterrupted = loader()

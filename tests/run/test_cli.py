@@ -1,5 +1,6 @@
 """What a user may type reaches Hydra as it was meant, help is quick and complete, and a mistake becomes one line."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -45,22 +46,47 @@ def test_a_mistake_in_a_single_run_ends_it_with_one_line(monkeypatch):
         cli.report_user_errors(mistaken, DictConfig({}))
 
 
-def test_an_interrupt_is_no_traceback(monkeypatch, capsys):
+def interrupted_as_lightning_does() -> None:
+    try:
+        raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        sys.exit(1)
+
+
+@pytest.mark.parametrize(
+    ("main", "code"),
+    [
+        (Mock(side_effect=KeyboardInterrupt), 130),
+        (interrupted_as_lightning_does, 130),
+        (lambda: signal.raise_signal(signal.SIGTERM), 143),
+    ],
+)
+def test_an_interrupt_is_one_line_and_the_status_of_its_signal(main, code, monkeypatch, capsys):
     monkeypatch.setattr(cli.sys, "argv", ["probe.py"])
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # launch sets it
+    before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit) as ended:
-        cli.launch(Mock(side_effect=KeyboardInterrupt))
-    assert ended.value.code == 130
+        cli.launch(main)
+    signal.signal(signal.SIGTERM, before)
+    assert ended.value.code == code
     assert capsys.readouterr().err == "interrupted\n"
 
 
+def test_an_exit_keeps_its_status(monkeypatch):
+    monkeypatch.setattr(cli.sys, "argv", ["probe.py"])
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+    with pytest.raises(SystemExit, match=r"^7$"):
+        cli.launch(Mock(side_effect=SystemExit(7)))
+
+
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, cli.Terminated])
 @pytest.mark.parametrize(("sweep", "option"), [(True, "hydra.sweep.dir=sweep"), (False, "hydra.run.dir=run")])
-def test_an_interrupted_study_says_how_to_continue(sweep, option, monkeypatch):
+def test_an_interrupted_study_says_how_to_continue(sweep, option, interrupt, monkeypatch):
     monkeypatch.setattr(cli, "in_sweep", lambda: sweep)
     folders = DictConfig({"sweep": {"dir": "sweep"}, "run": {"dir": "run"}})
     monkeypatch.setattr(cli.HydraConfig, "get", lambda: folders)
-    with pytest.raises(KeyboardInterrupt, match=f"the same command with {option}$"):
-        cli.report_user_errors(Mock(side_effect=KeyboardInterrupt), DictConfig({"name": "probe"}))
+    with pytest.raises(interrupt, match=f"the same command with {option}$"):
+        cli.report_user_errors(Mock(side_effect=interrupt), DictConfig({"name": "probe"}))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """A checkpoint is the old one or the new one, never half of either; the last step is scored."""
 
+import signal
+
 import pytest
 import pytorch_lightning as L
 import torch
@@ -42,3 +44,15 @@ def test_a_write_that_fails_leaves_the_old_checkpoint(tmp_path, monkeypatch):
         writer.save_checkpoint({"step": 2}, path)
     assert torch.load(path, weights_only=True) == {"step": 1}
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_ctrl_c_stays_ignored_where_a_shell_ignores_it(tmp_path):
+    before, seen = signal.signal(signal.SIGINT, signal.SIG_IGN), []
+    look = L.Callback()
+    look.on_train_batch_start = lambda *_: seen.append([signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)])
+    last = LastCheckpoint(str(tmp_path))
+    try:
+        fit(tiny_module(), tmp_path / "cache", max_steps=1, callbacks=[last, look], enable_checkpointing=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert seen == [[signal.SIG_IGN, last._note]]

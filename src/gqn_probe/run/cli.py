@@ -45,26 +45,38 @@ NAME.KEY=VALUE changes any value of the configuration, which --cfg job prints
 """
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, on which a script ends as on Ctrl-C, so that W&B's run and the terminal are left in order."""
+
+
 def launch(main: Callable[[], Any], rewrite: Callable[[list[str]], list[str]] = list) -> None:
     """Run a ``hydra.main`` function; report a user's error as one line on stderr, with exit status 1.
 
-    ``HYDRA_FULL_ERROR=1`` in the environment shows the traceback. ``rewrite`` maps the command line before Hydra
-    reads it.
+    Ctrl-C and SIGTERM end it with one line and status 128 + signal. ``HYDRA_FULL_ERROR=1`` in the environment shows
+    the traceback of an error. ``rewrite`` maps the command line before Hydra reads it.
     """
     if {"-h", "--help"} & set(sys.argv):
         print(help_text(Path(sys.argv[0])))
         return
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises errors instead of printing them
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         sys.argv[1:] = hydra_arguments(rewrite(sys.argv[1:]))
         main()
-    except KeyboardInterrupt as interrupt:
+    except (KeyboardInterrupt, SystemExit) as ended:
+        interrupt = ended.__context__ if isinstance(ended, SystemExit) else ended  # Lightning makes an exit of it
+        if not isinstance(interrupt, KeyboardInterrupt):
+            raise
         print(str(interrupt) or "interrupted", file=sys.stderr)
-        sys.exit(128 + signal.SIGINT)
+        sys.exit(128 + (signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT))
     except USER_ERRORS as error:
         if TRACEBACK_WANTED:
             raise
         sys.exit(f"error: {one_line(error)}")
+
+
+def _terminate(number: int, frame: object) -> None:
+    raise Terminated
 
 
 def report_user_errors(recipe: Callable[[DictConfig], Any], cfg: DictConfig) -> Any:
@@ -75,12 +87,12 @@ def report_user_errors(recipe: Callable[[DictConfig], Any], cfg: DictConfig) -> 
     try:
         check_value_types(cfg)
         return recipe(cfg)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         hydra = HydraConfig.get()
         if not in_sweep() and cfg.name != "probe":  # whose finished counts are kept
             raise
         folder = f"hydra.sweep.dir={hydra.sweep.dir}" if in_sweep() else f"hydra.run.dir={hydra.run.dir}"
-        raise KeyboardInterrupt(f"interrupted; to continue: the same command with {folder}") from None
+        raise type(interrupt)(f"interrupted; to continue: the same command with {folder}") from None
     except USER_ERRORS as error:
         if TRACEBACK_WANTED:
             raise

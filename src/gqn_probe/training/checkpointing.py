@@ -61,7 +61,8 @@ class LastCheckpoint(Checkpoint):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
-                signal.signal(number, self._note)
+                if signal.getsignal(number) != signal.SIG_IGN:  # Ctrl-C is not for the background jobs of a script
+                    signal.signal(number, self._note)
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         self._restore_interrupts()  # Lightning restores the other handlers
