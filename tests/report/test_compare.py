@@ -1,6 +1,6 @@
 """Studies of several settings on one page, in one table and one figure."""
 
-# pyright: reportIndexIssue=false, reportOptionalMemberAccess=false
+# pyright: reportArgumentType=false, reportIndexIssue=false, reportOptionalMemberAccess=false
 # matplotlib types what it draws as anything array-like
 
 import csv

@@ -34,7 +34,8 @@ def test_the_page_has_what_there_is(run: Path):
     assert "Training of tiny, 20 steps" in text
     head = text[: text.index("<section")]
     assert re.findall(r"<dd>([\d.]+)</dd>", head) == ["31.5", "49.0"]
-    assert text.count('src="data:image/webp') == 5
+    assert text.count(' src="data:image/webp') == 5
+    assert re.search(r'reduce\)" srcset="data:image/webp[^>]*><img alt="The camera moves', text)
     assert "step 0<" in text
     assert "Held-out objects at step 7." in head
     assert [link for link in re.findall(r'(?:src|href)="([^"]*)"', text) if not link.startswith(("#", "data:"))] == []

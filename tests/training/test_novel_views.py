@@ -19,11 +19,12 @@ def test_the_camera_stays_on_its_sphere_and_faces_the_object():
 def test_each_row_is_an_object_and_each_column_a_count(tmp_path):
     data = tiny_data(tmp_path / "cache", "data.views=4", "data.val=2")
     gqn = tiny_module().gqn.eval()
-    film = orbit_pictures(gqn, data, counts=(1, 3, 10), objects=2, positions=5)  # ten views are not there
-    assert film.shape == (5, 2 * SIZE, 3 * SIZE, 3)
+    film = orbit_pictures(gqn, data, counts=(1, 3, 10), objects=2, positions=5)
+    assert list(film) == ["truth", "from 1 image", "from 3 images"]  # ten views are not there
+    assert {column.shape for column in film.values()} == {(5, 2 * SIZE, SIZE, 3)}
     scenes = data.scenes("val")
     r = gqn.aggregate(gqn.encode(to_unit(scenes.frames[:, :3]), data.encode(scenes.cameras[:, :3])))
     torch.manual_seed(0)
     sample = gqn.sample_from(r, encode_cameras(orbit_cameras(5)[4:].expand(2, 5))).clamp(0, 1)
     expected = (255 * sample[1]).round().byte().permute(1, 2, 0)
-    torch.testing.assert_close(film[4, SIZE:, 2 * SIZE :], expected, atol=1, rtol=0)
+    torch.testing.assert_close(film["from 3 images"][4, SIZE:], expected, atol=1, rtol=0)

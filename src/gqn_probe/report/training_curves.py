@@ -67,7 +67,10 @@ FIGURES = {
         INFORMATION, "KL (nats)", "linear", "Information that a view itself adds to its context: KL to the prior."
     ),
     "schedules": CurveFigure(
-        SCHEDULES, "value", "log", "Schedules: standard deviation of pixels (sigma), and learning rate."
+        SCHEDULES,
+        "sigma, learning rate",
+        "log",
+        "Schedules: standard deviation of the likelihood of pixels from 0 to 1 (sigma), and learning rate.",
     ),
 }
 

@@ -114,7 +114,7 @@ def _pictures(folder: Path) -> str:
     every = sorted((folder / "images").glob("*.png"))
     places = np.unique(np.linspace(0, len(every) - 1, SHOWN).round().astype(int))[:-1] if every else []
     shown = "".join(_picture(every[place], _step(every[place])) for place in places)
-    return f"<h3>Held-out objects at earlier steps</h3>{figures(shown)}" if shown else ""
+    return collapsible("The same objects at earlier steps", figures(shown))
 
 
 def _latest(folder: Path) -> str:
@@ -130,21 +130,24 @@ def _step(path: Path) -> str:
 def _film(path: Path) -> str:
     if not path.is_file() or path.stat().st_size > LARGEST_FILM:
         return ""
-    return _picture(
-        path, "The camera moves around held-out objects: truth, then predictions from more and more images."
-    )
+    return _picture(path, "The camera moves around held-out objects.")
 
 
 def _picture(path: Path, caption: str) -> str:
-    """Return a picture as an inline image; films keep their format."""
-    data, kind = path.read_bytes(), path.suffix[1:]
-    if kind == "png":
-        with Image.open(path) as image:
-            buffer = io.BytesIO()
-            image.save(buffer, format="webp", quality=85)
-        data, kind = buffer.getvalue(), "webp"
-    address = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
-    return f'<figure><img alt="" src="{address}"><figcaption>{escape(caption)}</figcaption></figure>'
+    """Return a picture as an inline image; a film stands still for readers who asked their system for less motion."""
+    with Image.open(path) as image:
+        buffer = io.BytesIO()
+        image.save(buffer, format="webp", quality=85)
+    still = _address(buffer.getvalue(), "webp")
+    film = path.suffix == ".gif"
+    address = _address(path.read_bytes(), "gif") if film else still
+    calm = f'<source media="(prefers-reduced-motion: reduce)" srcset="{still}">' if film else ""
+    shown = f'<picture>{calm}<img alt="{escape(caption)}" src="{address}"></picture>'
+    return f"<figure>{shown}<figcaption>{escape(caption)}</figcaption></figure>"
+
+
+def _address(data: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def _commands(folder: Path) -> str:
@@ -176,8 +179,9 @@ def _settings(provenance: dict[str, Any]) -> str:
     folded = {"config": "Every setting", "data": "Data and splits"}
     left_out = {*folded, "metrics", "last_validation"}
     facts = {name: value for name, value in provenance.items() if name not in left_out}
+    command = f"<pre>{escape(facts.pop('command'))}</pre>" if "command" in facts else ""
     parts = [collapsible(title, settings(provenance[name])) for name, title in folded.items() if provenance.get(name)]
-    return (settings(facts) if facts else "") + "".join(parts)
+    return command + (settings(facts) if facts else "") + "".join(parts)
 
 
 def _names(names: Sequence[str]) -> str:

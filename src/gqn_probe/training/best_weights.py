@@ -11,7 +11,7 @@ from pytorch_lightning.loggers import WandbLogger
 
 from gqn_probe.data.datamodule import SceneDataModule
 from gqn_probe.data.sources.rendered import RenderedScenes
-from gqn_probe.film import enlarged, save_film
+from gqn_probe.film import enlarged, labelled, save_film
 from gqn_probe.model import GQN, load_gqn, save_weights
 from gqn_probe.training.gqn_module import GQNModule, validation_metrics
 from gqn_probe.training.novel_views import orbit_pictures
@@ -79,9 +79,9 @@ def log_if_out_of_time(trainer: L.Trainer, folder: Path) -> None:
 
 def save_orbit_film(trainer: L.Trainer, gqn: GQN, data: SceneDataModule, path: Path) -> None:
     """Write an animation of the camera around held-out objects, and log it to the W&B run."""
-    pictures = orbit_pictures(gqn, data, counts=(1, 3, 10), objects=4, positions=24).numpy()
-    save_film([enlarged(picture, 2) for picture in pictures], path)
+    columns = orbit_pictures(gqn, data, counts=(1, 3, 10), objects=4, positions=24)
+    large = ([enlarged(each.numpy(), 2) for each in row] for row in zip(*columns.values(), strict=True))
+    save_film([labelled(dict(zip(columns, row, strict=True))) for row in large], path)
     for logger in trainer.loggers:
         if isinstance(logger, WandbLogger):
-            caption = "truth, then samples from 1, 3 and 10 context views"
-            logger.log_video("orbit", [str(path)], caption=[caption], format=["gif"])
+            logger.log_video("orbit", [str(path)], caption=[", ".join(columns)], format=["gif"])

@@ -75,8 +75,8 @@ def orbit_cameras(positions: int) -> Float[Tensor, "v 5"]:
 @torch.no_grad()
 def orbit_pictures(
     gqn: GQN, data: SceneDataModule, *, counts: Sequence[int], objects: int, positions: int
-) -> UInt8[Tensor, "v h w c"]:
-    """Return a picture for each camera: a row for each validation object, with truth and a prior sample by count.
+) -> dict[str, UInt8[Tensor, "v h w c"]]:
+    """Return truth and a prior sample by count for each camera, by title, with validation objects below each other.
 
     Counts that leave no view unseen are left out.
     """
@@ -88,5 +88,6 @@ def orbit_pictures(
     size = truth.shape[-2], truth.shape[-1]
     seen = [gqn.aggregate(phi[:, :count]) for count in counts if count < scenes.views]
     imagined = [predicted_views(gqn, r, data.encode(raw), size=size)[:, :, 0] for r in seen]
-    shown = rearrange([to_unit(truth), *imagined], "column s v c h w -> v (s h) (column w) c")
-    return (255 * shown).round().byte()
+    columns = {"truth": to_unit(truth)}
+    columns |= {f"from {count} image{'s' * (count > 1)}": each for count, each in zip(counts, imagined, strict=False)}
+    return {name: (255 * rearrange(e, "s v c h w -> v (s h) w c")).round().byte() for name, e in columns.items()}
