@@ -24,6 +24,11 @@ class Interval(NamedTuple):
     high: float
 
 
+def percent(share: float, digits: int = 1) -> str:
+    """Return a share as in ``71.3 %``."""
+    return f"{100 * share:.{digits}f} %"
+
+
 class Result(NamedTuple):
     """One row of ``results.csv``: a metric of a probe under a control. Empty cells are ``""`` or None."""
 

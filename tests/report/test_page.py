@@ -33,7 +33,7 @@ def test_the_answer_and_its_interval_come_first(text: str):
     head = text[: text.index("<section")]
     questions = re.findall(r"<h2>(.*?)</h2>", head)
     assert questions == ["Can the count be read?", "What do further images add?", "What does training add?"]
-    assert "accuracy 0.71 (95 % interval 0.67 to 0.75)" in head
+    assert "accuracy 0.71 <span>(95 % interval 0.67 to 0.75)</span>" in head
     assert "paired difference to untrained networks of one width" in head
     assert "+10.0 to +16.0" in text[text.index('<section id="counts"') :]
     assert "<figure" not in head  # the viewer comes next

@@ -20,7 +20,7 @@ def test_a_dot_a_row_in_the_objects_colour(study_folder: Path, tmp_path: Path):
     figure = embedding(study)
     assert figure is not None
     first, _, third = (axes for axes in figure.axes if axes.get_title())
-    assert first.get_xlabel() == "axis 1 (70% of variance)"
+    assert first.get_xlabel() == "axis 1 (70 % of variance)"
     assert np.asarray(first.collections[0].get_offsets()).tolist() == points.reshape(6, 4)[:, :2].tolist()
     assert np.asarray(first.collections[0].get_array()).tolist() == [2, 4, 8, 2, 4, 8]
     assert np.asarray(third.collections[0].get_facecolor())[[0, 5], :3].tolist() == color.tolist()

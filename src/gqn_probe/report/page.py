@@ -4,6 +4,7 @@
 """
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,7 +34,7 @@ def render(study: Study, drawings: Sequence[Drawing]) -> str:
         study.summary.get("question", QUESTION),
         head=f"<p>{escape(' '.join(introduction(study)))}</p>{_answers(study)}",
         hero=figure(first.svg, first.caption, wide=first.wide) if first else "",
-        notes=_notes(study),
+        notes=_failures(study),
         sections=sections(study, drawings),
     )
 
@@ -44,16 +45,15 @@ def _answers(study: Study) -> str:
     for answer in study.answers:
         heading = f"<h2>{escape(answer.question)}</h2>" if answer.question else ""
         licence = f"<small>Evidence: {escape(answer.licence)}</small>" if answer.licence else ""
-        items += f'<div>{heading}<p class="answer">{escape(answer.text)} {licence}</p></div>'
+        text = re.sub(r"\([^()]*\d[^()]*\)", r"<span>\g<0></span>", escape(answer.text))  # intervals stand back
+        items += f'<div>{heading}<p class="answer">{text} {licence}</p></div>'
     return f'<div class="answers">{items}</div>' if items else ""
 
 
-def _notes(study: Study) -> str:
-    """Return failed jobs and other notes to be read with the answers."""
+def _failures(study: Study) -> str:
     failed = [f"Job {item} failed; the study covers the others." for item in study.summary.get("failed", [])]
-    items = [f'<li class="failed">{escape(text)}</li>' for text in failed]
-    items += [f"<li>{escape(note)}</li>" for note in study.summary.get("notes", [])]
-    return f'<ul class="notes">{"".join(items)}</ul>' if items else ""
+    items = "".join(f"<li>{escape(text)}</li>" for text in failed)
+    return f'<ul class="failed">{items}</ul>' if failed else ""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

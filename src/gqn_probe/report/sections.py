@@ -250,7 +250,8 @@ def _figures_alone(study: Study) -> str:
 def _methods(study: Study) -> str:
     values = study.provenance.get("config") or study.summary.get("settings")
     every = collapsible("Every setting", settings(values)) if values else ""
-    return "\n".join(f"<p>{escape(text)}</p>" for text in method_paragraphs(study)) + every
+    paragraphs = [*method_paragraphs(study), *study.summary.get("notes", [])]
+    return "\n".join(f"<p>{escape(text)}</p>" for text in paragraphs) + every
 
 
 @study_section("reproduce", "Reproduce", closing=True)

@@ -32,10 +32,10 @@ def test_what_a_tally_reads_needs_no_more_than_a_sum() -> None:
     answer = count_answer(_evidence())
     assert "any sum of non-negative views can be counted" in answer.text
     assert answer.text == (
-        "Yes. The linear probe predicts the number of images from r with an accuracy of 100% (98.0% to 100%; "
-        "chance: 7.1%) on 60 unseen objects. But so does a tally that was fitted to single images, without any count, "
-        "with 100% (98.0% to 100%), since any sum of non-negative views can be counted. From untrained networks "
-        "the accuracy is 100% (98.0% to 100%)."
+        "Yes. The linear probe predicts the number of images from r with an accuracy of 100 % (98.0 % to 100 %; "
+        "chance: 7.1 %) on 60 unseen objects. But so does a tally that was fitted to single images, without any count, "
+        "with 100 % (98.0 % to 100 %), since any sum of non-negative views can be counted. From untrained networks "
+        "the accuracy is 100 % (98.0 % to 100 %)."
     )
     assert answer.licence.startswith("the label-free tally")
     assert answer[2:5] == CERTAIN
@@ -47,7 +47,7 @@ def test_direction_alone_tells_the_count_though_length_does_too() -> None:
     text = _sentence(
         norm_only=CERTAIN, difference=SAME, direction=Interval(0.998, 0.99, 1.0), tally=None, tally_difference=None
     )
-    assert "the direction r / |r| alone, 99.80%" in text
+    assert "the direction r / |r| alone, 99.80 %" in text
     assert "no more than" not in text
     assert "cannot be shown" not in text
 
@@ -60,7 +60,7 @@ def test_a_probe_that_misses_the_length_reads_something_else() -> None:
         transfer=None,
     )  # fmt: skip
     assert "no more than" not in text
-    assert "the direction r / |r| alone, 61.0%" in text
+    assert "the direction r / |r| alone, 61.0 %" in text
     assert "any sum" not in text
 
 
@@ -85,7 +85,7 @@ def test_mixtures_are_better_worse_as_well_or_unknown() -> None:
 def test_accuracy_at_chance_is_not_shown() -> None:
     text = _sentence(accuracy=GUESS, direction=None)
     assert text.startswith("Not shown. The linear probe predicts the number of images from r")
-    assert "8.0% (5.0% to 11.0%; chance: 7.1%)" in text
+    assert "8.0 % (5.0 % to 11.0 %; chance: 7.1 %)" in text
 
 
 def test_no_number_is_minus_zero() -> None:
@@ -93,7 +93,7 @@ def test_no_number_is_minus_zero() -> None:
 
 
 def test_direction_at_chance_is_said_not_to_exceed_it() -> None:
-    assert "alone, 8.0% (5.0% to 11.0%), not shown to exceed chance" in _sentence()
+    assert "alone, 8.0 % (5.0 % to 11.0 %), not shown to exceed chance" in _sentence()
 
 
 CHANGES = [

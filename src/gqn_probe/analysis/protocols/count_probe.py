@@ -38,7 +38,7 @@ from gqn_probe.analysis.statistics.scores import (
 )
 from gqn_probe.analysis.statistics.setting_differences import object_rows
 from gqn_probe.progress import progress
-from gqn_probe.results import Interval, ObjectScore, Outcome, Result
+from gqn_probe.results import Interval, ObjectScore, Outcome, Result, percent
 
 COUNT_METRICS = ("mean_absolute_error", "within_one", "spearman", "adjacent_auc")  # undefined for object labels
 FEW_OBJECTS = 50  # below, a note says that a study is a trial run
@@ -98,7 +98,7 @@ class CountProbe:
         for name, share in self.inputs.retained.items():
             self.notes.append(
                 f"Count probes see {name} along the {self.settings.axes} leading axes of its views, "
-                f"which hold {share:.2%} of their squared length; targets are decoded from all numbers."
+                f"which hold {percent(share, 2)} of their squared length; targets are decoded from all numbers."
             )
         evidence = self._evidence()
         answers = [count_answer(evidence), *decoder.answers()]

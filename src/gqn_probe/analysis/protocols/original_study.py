@@ -26,7 +26,7 @@ from gqn_probe.analysis.protocols.study_settings import StudySettings
 from gqn_probe.analysis.questions.controls import TRANSFORMS
 from gqn_probe.analysis.questions.splits import Split
 from gqn_probe.analysis.statistics.headline import COUNT
-from gqn_probe.results import Answer, ConfusionCell, CurvePoint, Interval, Outcome, Result
+from gqn_probe.results import Answer, ConfusionCell, CurvePoint, Interval, Outcome, Result, percent
 
 LABELS = 16  # classes of the softmax; 0 and 1 do not occur
 TRAINED = 0.8  # share of rows
@@ -74,9 +74,9 @@ def original_outcome(
     width = representations.shape[2]
     answer = (
         f"The original study's classifier predicts the number of images drawn with accuracy {_said(accuracy)} on "
-        f"{objects * number - trained} validation rows of r, {width} numbers (chance: {guess:.1%}). From the norms "
-        f"of r alone it reaches {_said(norm)}: any sum of non-negative views gives such a result, which does not show "
-        f"that r holds more about its views than their number."
+        f"{objects * number - trained} validation rows of r, {width} numbers (chance: {percent(guess)}). From the "
+        f"norms of r alone it reaches {_said(norm)}: any sum of non-negative views gives such a result, which does not "
+        f"show that r holds more about its views than their number."
     )
     if width != ORIGINAL_WIDTH:
         outcome.notes.append(f"r of this network is {width} numbers; that of the original study was {ORIGINAL_WIDTH}.")
@@ -139,7 +139,7 @@ def _score(case: CaseName, predictions: Predictions, labels: tuple[int, ...], se
 
 
 def _said(found: Interval) -> str:
-    return f"{found.value:.1%} ({found.low:.1%} to {found.high:.1%})"
+    return f"{percent(found.value)} ({percent(found.low)} to {percent(found.high)})"
 
 
 def _share(right: Tensor, seeds: int) -> Interval:

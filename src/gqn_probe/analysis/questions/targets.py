@@ -75,7 +75,7 @@ def chirality(scenes: SceneSource, views: Selection) -> Classes:
     chiral = (factors.chirality != 0) & (hand != 0)
     pairs = len(factors.mirror_class[chiral].unique())
     if pairs < LEAST_PAIRS:
-        raise ValueError(f"{pairs} chiral pairs are too few to generalise from: {LEAST_PAIRS} are needed (7 cubes)")
+        raise ValueError(f"{pairs} pairs of mirrored shapes, of at least {LEAST_PAIRS}: use objects of 7 cubes or more")
     labels = torch.where(chiral, (hand > 0).long(), torch.full_like(hand, -1).long())
     return Classes(labels, 2, factors.mirror_class.unique(return_inverse=True)[1])
 

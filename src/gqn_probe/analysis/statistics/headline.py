@@ -6,7 +6,7 @@ Can the count be decoded, and from what; what do further images add; what does t
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from gqn_probe.results import Answer, Interval
+from gqn_probe.results import Answer, Interval, percent
 
 QUESTION = "What does the scene representation encode, and what does each further image add?"
 COUNT, IMAGES, TRAINING = "Can the count be decoded?", "What do further images add?", "What does training add?"
@@ -28,7 +28,7 @@ WORDS = {
 IN_NUMBERS = 3  # changes that a sentence gives with numbers; the report has a table of all
 FINE = 0.025  # differences below this are given with three decimals
 NEAR_CEILING = 0.99
-UNSEEN = "on the same unseen objects, with 95% intervals"
+UNSEEN = "on the same unseen objects, with 95 % intervals"
 
 
 class CountEvidence(NamedTuple):
@@ -82,7 +82,7 @@ class TargetChange(NamedTuple):
 
 def count_answer(found: CountEvidence) -> Answer:
     """Return whether the count can be decoded, and the controls that explain from what."""
-    name, chance = NAMES.get(found.input, found.input), f"chance: {found.chance:.1%}"
+    name, chance = NAMES.get(found.input, found.input), f"chance: {percent(found.chance)}"
     unseen = "1 unseen object" if found.objects == 1 else f"{found.objects} unseen objects"
     reached = f"the number of images from {name} with an accuracy of {_share(found.accuracy, chance)} on {unseen}"
     numbers = found.accuracy._asdict()
@@ -201,8 +201,8 @@ def _share(found: Interval, more: str = "") -> str:
 def _percent(share: float) -> str:
     """Return a share in percent, to a tenth; near the ceiling to a hundredth."""
     if share == 1:
-        return "100%"
-    return f"{share:.2%}" if share > NEAR_CEILING else f"{share:.1%}"
+        return "100 %"
+    return percent(share, 2 if share > NEAR_CEILING else 1)
 
 
 def _points(found: Interval) -> str:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from gqn_probe.report import style
 from gqn_probe.report.figure_registry import study_figure
 from gqn_probe.report.study_results import Study
+from gqn_probe.results import percent
 
 SHAPES = (style.BLUE, style.VERMILION, style.GREEN, style.PURPLE, style.ORANGE)  # of the commonest; others are grey
 
@@ -33,9 +34,9 @@ def embedding(study: Study) -> Figure | None:
     figure = style.new_figure(10.3, 3.0)
     grid = figure.subplots(1, len(planes), squeeze=False)[0]
     for axes, (name, title, scheme) in zip(grid, planes, strict=True):
-        share = data[f"{name}_share"]
+        first, second = (percent(float(share), 0) for share in data[f"{name}_share"][:2])
         points = _scatter(axes, data[name], scheme)
-        axes.set(title=title, xlabel=f"axis 1 ({share[0]:.0%} of variance)", ylabel=f"axis 2 ({share[1]:.0%})")
+        axes.set(title=title, xlabel=f"axis 1 ({first} of variance)", ylabel=f"axis 2 ({second})")
         if axes is grid[0]:
             _count_colorbar(figure, axes, points, study)
     return figure
