@@ -18,7 +18,9 @@ def main(cfg: DictConfig) -> float:
 
 def train(cfg: DictConfig) -> float:
     """Train from the composed configuration to weights on disk; return the metric that a sweep may optimise."""
-    log.info("output folder: %s", folder := job.output_folder())
+    folder = job.output_folder()
+    if job.is_first_process():
+        log.info("output folder: %s", folder)
     # Lightning, torch and W&B take seconds to import: only once the command line has been read.
     from gqn_probe.model import load_gqn
     from gqn_probe.model.checkpoint import copy_weights

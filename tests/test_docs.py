@@ -1,8 +1,11 @@
-"""What the documents name is there: tests that hold a promise, files that are linked to, settings of commands."""
+"""What the documents name is there: tests that hold a promise, files that are linked to; what is told twice agrees."""
 
 import re
+import tomllib
 
 import pytest
+import yaml
+from packaging.specifiers import SpecifierSet
 from scripts import ROOT
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -23,3 +26,17 @@ def test_links_lead_somewhere(document):
         link for link in LINK.findall(document.read_text(encoding="utf-8")) if not (document.parent / link).exists()
     ]
     assert not missing
+
+
+def test_conda_and_citation_agree_with_the_package():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    python, pip, by_pip = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
+    assert python.removeprefix("python=") in SpecifierSet(project["requires-python"])
+    assert (pip, by_pip) == ("pip", {"pip": ["-e .[dev]"]})  # no list of packages beside that of the package
+    assert "dev" in project["optional-dependencies"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert (citation["version"], citation["license"]) == (project["version"], project["license"])
+
+
+def test_the_readme_is_two_screens():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 110

@@ -184,12 +184,13 @@ def _write_sheets(sheets: dict[str, UInt8[np.ndarray, "height width rgb"]], fold
     Raises:
         ValueError: the size fits at none.
     """
-    for stale in folder.glob("*.webp"):
-        stale.unlink()
     encoded: dict[str, bytes] = {}
     for quality in QUALITIES:
         encoded = {name: _webp(sheet, quality) for name, sheet in sheets.items()}
         if _size(encoded.values()) <= 1e6 * megabytes:
+            for path in folder.glob("*.webp"):
+                if path.stem not in encoded:
+                    path.unlink()
             for name, data in encoded.items():
                 with atomic_write(folder / f"{name}.webp") as draft:
                     draft.write_bytes(data)
