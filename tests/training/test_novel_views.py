@@ -1,10 +1,12 @@
 """Views from cameras of our choice: the circle around held-out objects."""
 
 import torch
+from data_modules import rendered, store
 from tiny import SIZE, tiny_data, tiny_module
 
 from gqn_probe.data import encode_cameras
-from gqn_probe.training.novel_views import orbit_cameras, orbit_pictures
+from gqn_probe.data.store.store_builder import build_store
+from gqn_probe.training.novel_views import find_renderer, orbit_cameras, orbit_pictures
 from gqn_probe.types import to_unit
 
 
@@ -14,6 +16,16 @@ def test_the_camera_stays_on_its_sphere_and_faces_the_object():
     torch.testing.assert_close(position.norm(dim=1), torch.full((8,), 3.0))
     forward = torch.stack([yaw.cos() * pitch.cos(), yaw.sin() * pitch.cos(), pitch.sin()], dim=1)
     torch.testing.assert_close(forward, -position / 3)
+
+
+def test_a_store_of_rendered_objects_is_rendered_again_from_its_own_settings(tmp_path):
+    source = rendered(tmp_path, train=0, test=0, background="gradient").source
+    build_store(source, tmp_path / "store", source.pieces())
+    data = store(tmp_path / "store")
+    scenes, render = data.split("val")[:2], find_renderer(data)
+    assert render is not None
+    assert scenes.factors is not None
+    torch.testing.assert_close(render(scenes.factors, scenes.cameras), scenes.frames, atol=0, rtol=0)
 
 
 def test_each_row_is_an_object_and_each_column_a_count(tmp_path):

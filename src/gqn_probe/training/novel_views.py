@@ -9,10 +9,11 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from gqn_probe.data.datamodule import SceneDataModule
-from gqn_probe.data.sources.rendered import RenderedScenes
+from gqn_probe.data.sources.rendered import RENDERER_VERSION, RenderedScenes
 from gqn_probe.data.stimuli.camera_paths import azimuth_orbit, cameras_facing
 from gqn_probe.data.stimuli.ray_caster import render_objects
 from gqn_probe.data.stimuli.scene_renderer import CAMERA_DISTANCE
+from gqn_probe.data.store.prepared_store import PreparedStore
 from gqn_probe.model import GQN
 from gqn_probe.progress import progress
 from gqn_probe.types import Render, Scenes, to_unit
@@ -21,11 +22,14 @@ ELEVATION = 25.0  # degrees
 
 
 def find_renderer(data: SceneDataModule) -> Render | None:
-    """Return the renderer of the data, or None if the scenes cannot be rendered."""
+    """Return the renderer of the data, or of the data that a store was prepared from; None for images alone."""
     source = data.source
-    if not isinstance(source, RenderedScenes):
+    if not isinstance(source, RenderedScenes | PreparedStore):
         return None
-    return partial(render_objects, lens=data.lens, size=source.size, background=source.background)
+    made = source.identity()
+    if (made.get("kind"), made.get("renderer")) != ("shepard_metzler", RENDERER_VERSION) or data.lens.scale is None:
+        return None
+    return partial(render_objects, lens=data.lens, size=source.size or made["size"], background=made["background"])
 
 
 def true_views(scenes: Scenes, raw: Float[Tensor, "v 5"], render: Render | None) -> UInt8[Tensor, "s v c h w"]:

@@ -5,12 +5,13 @@ import pytest
 from scipy.spatial.distance import pdist
 
 from gqn_probe.analysis.rsa.resampling import (
-    bootstrap_interval,
+    bootstrap_variance,
     correlations,
     draw_bootstrap,
     infer_correlations,
     pair_weights,
     partial,
+    t_interval,
 )
 
 N, SUBJECTS = 24, 8
@@ -57,7 +58,7 @@ def test_the_interval_over_stimuli_covers_the_truth():
     for _ in range(60):
         vectors = np.stack([pdist(rng.normal(size=(N, 4))) for _ in range(2)])
         samples = correlations(vectors, pair_weights(draw_bootstrap(N, 100, rng)))[:, 0, 1]
-        found = bootstrap_interval(float(np.corrcoef(*vectors)[0, 1]), samples, N)
+        found = t_interval(float(np.corrcoef(*vectors)[0, 1]), bootstrap_variance(samples, N), N)
         covered += found.low < 0 < found.high
     assert covered >= 52
 

@@ -6,16 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.spatial.distance import pdist
 from torch import Tensor
 
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
-from gqn_probe.analysis.rsa.comparison import Cell, comparison_rows
+from gqn_probe.analysis.rsa import comparison
+from gqn_probe.analysis.rsa.comparison import Cell, compare_rdms, pooled_rows, random_blocks
 from gqn_probe.analysis.rsa.rdm_files import read_rdms
 from gqn_probe.analysis.rsa.rsa_analysis import RepresentationalSimilarity
 from gqn_probe.report.figure_registry import draw_figures
 from gqn_probe.report.page import build_report
 from gqn_probe.report.study_results import read_study
-from gqn_probe.results import write_findings
+from gqn_probe.results import Result, write_findings
 
 SETTINGS = RepresentationalSimilarity(
     objects=24, context=[1, 3], inputs="all", models=["color", "shape", "mirror", "angle"],
@@ -50,11 +52,48 @@ def test_a_representation_of_the_colour_alone_is_found():
     known = {(name, 1): rng.normal(size=24 * 23 // 2) for name in ("color", "shape", "camera", "pixels")}
     cell = Cell("whole", "none", 1)
     made = {cell: known["color", 1] + 3 * known["camera", 1]}
-    rows = {(r.target, r.metric): r for r in comparison_rows(made, known, ["camera", "pixels"], draws=100, seed=0)}
+    found = compare_rdms(made, known, ["camera", "pixels"], draws=100, rng=rng)
+    rows = {(r.target, r.metric): r for r in pooled_rows([found])}
     assert rows["color", "rdm_correlation"].value == pytest.approx(10**-0.5, abs=0.1)
     assert rows["color", "rdm_partial_correlation"].value == pytest.approx(1, abs=1e-6)
     low, high = (getattr(rows["shape", "rdm_partial_correlation"], bound) for bound in ("low", "high"))
     assert low < 0 < high
+
+
+def test_blocks_of_scenes_estimate_what_one_matrix_of_all_does(monkeypatch):
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(160, 3))
+    seen = points + 0.7 * rng.normal(size=points.shape)
+
+    def estimate(blocks: list[np.ndarray]) -> Result:
+        found = []
+        for rows in blocks:
+            known = {("shape", 1): pdist(points[rows])}
+            found.append(compare_rdms({Cell("whole", "none", 1): pdist(seen[rows])}, known, [], draws=100, rng=rng))
+        return next(pooled_rows(found))
+
+    whole = estimate(random_blocks(160, seed=0))
+    monkeypatch.setattr(comparison, "LARGEST", 50)
+    blocks = random_blocks(160, seed=0)
+    assert sorted(np.concatenate(blocks)) == list(range(160))
+    assert [len(block) for block in blocks] == [40, 40, 40, 40]
+    pooled = estimate(blocks)
+    assert pooled.n == 160
+    assert pooled.value == pytest.approx(whole.value, abs=0.03)
+    for bound in ("low", "high"):
+        assert getattr(pooled, bound) == pytest.approx(getattr(whole, bound), abs=0.04)
+
+
+def test_more_scenes_than_a_matrix_holds_are_compared_in_blocks(study_inputs: StudyInputs, tmp_path, monkeypatch):
+    monkeypatch.setattr(comparison, "LARGEST", 9)
+    findings = replace(SETTINGS, models=["color"], untrained=1).run(study_inputs, tmp_path)
+    own = [r for r in findings.results if (r.target, r.input, r.metric) == ("color", "whole", "rdm_correlation")]
+    assert {(r.n, r.control) for r in own} == {(24, "none"), (24, "untrained")}
+    assert "24 scenes were compared in 3 random blocks of at most 8" in findings.notes[0]
+    assert len(read_rdms(tmp_path / "rdms.h5").conditions) == 8
+    assert not [*study_inputs.cache.glob("block-*")]
+    with pytest.raises(ValueError, match="24 are too many: use analysis"):
+        replace(SETTINGS, rdms="brain.npy").run(study_inputs, tmp_path)
 
 
 @pytest.mark.slow

@@ -64,10 +64,11 @@ class FeatureFile:
         """Return a read-out of every view."""
         return self.arrays[WHOLE if name in ALIASES else name]
 
-    def first(self, scenes: int) -> "FeatureFile":
-        """Return a copy with the first ``scenes`` scenes."""
-        arrays = {name: array[:scenes] for name, array in self.arrays.items()}
-        return FeatureFile(self.path, self.scenes[:scenes], arrays, self.has_images)
+    def select(self, rows: slice | Int[Tensor, " s"]) -> "FeatureFile":
+        """Return a copy with some of the scenes; a slice of them is not read."""
+        arrays = {name: array[rows] for name, array in self.arrays.items()}
+        names = tuple(np.array(self.scenes, dtype=object)[rows])
+        return FeatureFile(self.path, names, arrays, self.has_images)
 
 
 Network = GQN | FeatureFile

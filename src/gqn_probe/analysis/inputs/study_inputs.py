@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
+from jaxtyping import Int
 from torch import Tensor
 
 from gqn_probe.analysis.inputs.feature_file import FeatureFile, Network
@@ -13,7 +14,7 @@ from gqn_probe.analysis.inputs.features import Features, extract_features, featu
 from gqn_probe.analysis.inputs.readouts import UNLEARNED
 from gqn_probe.data.store.store_reader import SceneSource
 from gqn_probe.model import GQN
-from gqn_probe.types import Render
+from gqn_probe.types import Render, Scenes
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ class StudyInputs:
         some, network = self.scenes if scenes is None else scenes, self.network
         given: dict[str, Tensor] = {}
         if isinstance(network, FeatureFile):
-            given = {name: network.first(len(some)).features(name) for name in readouts if name not in UNLEARNED}
+            own = network.select(slice(len(some)))
+            given = {name: own.features(name) for name in readouts if name not in UNLEARNED}
             if len(given) == len(readouts):
                 return Features(given)
         made = extract_features(
@@ -88,6 +90,16 @@ class StudyInputs:
         """Hashes of data and weights, which the results depend on beside the settings."""
         name = "features" if isinstance(self.network, FeatureFile) else "checkpoint"
         return {"data": self.fingerprint, name: network_fingerprint(self.network)}
+
+    def select(self, rows: Int[Tensor, " s"], cache: Path) -> "StudyInputs":
+        """Return a copy with some of the scenes, whose features are cached in a folder of their own."""
+        scenes, network = self.scenes, self.network
+        return replace(
+            self,
+            scenes=scenes[rows] if isinstance(scenes, Scenes) else scenes.select(rows),
+            network=network.select(rows) if isinstance(network, FeatureFile) else network,
+            cache=cache,
+        )
 
     def untrained(self, seed: int) -> "StudyInputs":
         """Return a copy with randomly initialised weights.

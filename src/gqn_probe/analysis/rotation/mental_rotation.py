@@ -126,7 +126,10 @@ class MentalRotation:
 
     def _objects(self, study_inputs: StudyInputs) -> tuple[list[str], Factors]:
         if study_inputs.render is None:
-            raise ValueError("mental rotation needs rendered objects: use data=shepard_metzler")
+            raise ValueError(
+                "mental rotation shows objects from new cameras, and of these only images are known: use "
+                "data=shepard_metzler, or data=prepared with a store of such objects"
+            )
         if self.stimuli == "arms":
             arms = read_arms(self.arms) if self.arms else four_arm_objects()
             if len(arms) < MINIMUM["pairs"]:
@@ -170,7 +173,7 @@ class MentalRotation:
             trials |= linear_trials(views.axis, name, condition, encoded, most[0], units, self.strengths)
         if condition == "none":
             for control, other in (("shuffled", with_another_context(encoded)), ("pixels", pixel_codes(views))):
-                trials |= distance_trials(views.axis, other, control, {WHOLE: most})
+                trials |= distance_trials(views.axis, other, control, dict.fromkeys(other.context, most))
                 trials |= linear_trials(views.axis, WHOLE, control, other, most[0], units, self.strengths)
         return trials
 

@@ -1,22 +1,30 @@
-"""Correlations of every representation's RDM with every model RDM of its count, plain and partial."""
+"""Correlations of every representation's RDM with every model RDM of its count, plain and partial.
+
+RDMs hold every pair of scenes. More scenes than a matrix can hold are compared in random blocks: a block gives an
+estimate with the variance of its bootstrap, and blocks, which share no scene, are averaged.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
+from gqn_probe.analysis.rsa.rdm import count_conditions
 from gqn_probe.analysis.rsa.resampling import (
     BLOCK,
-    bootstrap_interval,
+    bootstrap_variance,
     correlations,
     draw_bootstrap,
     pair_weights,
     partial,
+    t_interval,
 )
 from gqn_probe.progress import progress
 from gqn_probe.results import Result
 
+LARGEST = 500  # scenes that are compared with each other: RDMs of some 130 read-outs and models are 130 MB
+FEWEST_SAMPLES = 100  # of a block, where the samples are shared out among many
 ALIKE, PARTIAL = "rdm_correlation", "rdm_partial_correlation"
 Vector = Float[np.ndarray, " pair"]
 
@@ -35,61 +43,120 @@ class Cell(NamedTuple):
         return f"{network}{self.input} k={self.count}"
 
 
-def comparison_rows(
+class Comparison(NamedTuple):
+    """A representation and the model RDM that it is compared with."""
+
+    model: str
+    input: str
+    control: str
+    count: int  # pyright: ignore[reportIncompatibleMethodOverride]
+    metric: str
+
+
+class Estimate(NamedTuple):
+    """Correlation of two RDMs of some scenes."""
+
+    value: float
+    variance: float  # over new scenes, by bootstrap
+    scenes: int
+
+
+class _Group(NamedTuple):
+    """RDMs of a count, over the pairs of scenes that some models are defined for."""
+
+    cells: list[Cell]
+    models: list[str]  # the models defined for these pairs
+    names: list[str]  # the same and all nuisances
+    pairs: Bool[np.ndarray, " pair"]
+    vectors: Float[np.ndarray, "vector pair"]  # of cells, then names
+
+
+def random_blocks(scenes: int, seed: int) -> list[Int[np.ndarray, " n"]]:
+    """Divide scenes at random into blocks of at most ``LARGEST``, as few as possible; one block keeps their order."""
+    blocks = -(-scenes // LARGEST)
+    order = np.random.default_rng([seed, 3]).permutation(scenes) if blocks > 1 else np.arange(scenes)
+    return [np.sort(block) for block in np.array_split(order, blocks)]
+
+
+def samples_per_block(draws: int, blocks: int) -> int:
+    """Share out bootstrap samples among blocks, whose mean needs as many as one estimate does."""
+    return max(-(-draws // blocks), min(draws, FEWEST_SAMPLES))
+
+
+def compare_rdms(
     cells: Mapping[Cell, Vector],
     models: Mapping[tuple[str, int], Vector],
     nuisances: Sequence[str],
     *,
     draws: int,
-    seed: int,
-) -> Iterator[Result]:
-    """Yield a row for each representation, model RDM, count and metric; untrained networks are averaged.
+    rng: np.random.Generator,
+) -> dict[Comparison, Estimate]:
+    """Correlate each representation with each model RDM of its count; untrained networks are averaged.
 
     Args:
         models: model RDMs and nuisances, by name and count; NaN for pairs that one is not defined for.
         nuisances: names of those that are regressed out of both for the partial correlation.
     """
-    counts = sorted({cell.count for cell in cells})
-    stimuli = round((1 + (1 + 8 * len(next(iter(cells.values())))) ** 0.5) / 2)
-    drawn = draw_bootstrap(stimuli, draws, np.random.default_rng([seed, 1]))
-    times = [np.ones((1, stimuli), dtype=int), *np.array_split(drawn, -(-draws // BLOCK))]
-    samples = [pair_weights(each) for each in times]
-    with progress("comparing", len(counts), "counts") as advance:
-        for count in counts:
-            own = [cell for cell in cells if cell.count == count]
-            vectors = {name: vector for (name, at), vector in models.items() if at == count}
-            free = [name for name in nuisances if name in vectors]
-            for defined, together in _by_pairs(vectors):
-                names = [*together, *(name for name in free if name not in together)]
-                stacked = np.stack([*(cells[cell] for cell in own), *(vectors[name] for name in names)])[:, defined]
-                weights = [w[:, defined] for w in samples]
-                raw = np.concatenate([correlations(stacked, w[w.sum(axis=1) > 0]) for w in weights])
-                for name in together:
-                    drop = [len(own) + names.index(other) for other in free if other != name]
-                    for metric, table in ((ALIKE, raw), (PARTIAL, partial(raw, drop))):
-                        values = table[:, : len(own), len(own) + names.index(name)]
-                        yield from _over_networks(own, name, metric, values, stimuli)
-            advance(1)
+    scenes = count_conditions(len(next(iter(cells.values()))))
+    groups = [*_groups(cells, models, nuisances)]
+    tables: list[list[np.ndarray]] = [[] for _ in groups]
+    drawn = draw_bootstrap(scenes, draws, rng)
+    with progress("comparing", draws, "samples") as advance:
+        for times in (np.ones((1, scenes), dtype=int), *np.array_split(drawn, -(-draws // BLOCK))):
+            weights = pair_weights(times)
+            for group, table in zip(groups, tables, strict=True):
+                own = weights[:, group.pairs]
+                table.append(correlations(group.vectors, own[own.sum(axis=1) > 0]))
+            advance(len(times))
+    found: dict[Comparison, Estimate] = {}
+    for group, table in zip(groups, tables, strict=True):
+        raw = np.concatenate(table)
+        for model in group.models:
+            first = len(group.cells)
+            drop = [first + group.names.index(other) for other in nuisances if other in group.names and other != model]
+            for metric, values in ((ALIKE, raw), (PARTIAL, partial(raw, drop))):
+                column = values[:, :first, first + group.names.index(model)]
+                found |= _over_networks(group.cells, model, metric, column, scenes)
+    return found
+
+
+def pooled_rows(blocks: Sequence[Mapping[Comparison, Estimate]]) -> Iterator[Result]:
+    """Yield the mean over blocks of each comparison, with its interval over scenes."""
+    for case in dict.fromkeys(case for block in blocks for case in block):
+        own = [block[case] for block in blocks if case in block]
+        scenes = sum(each.scenes for each in own)
+        value = sum(each.value for each in own) / len(own)
+        variance = sum(each.variance for each in own) / len(own) ** 2
+        names = (case.model, case.input, case.control, "rsa")
+        found = t_interval(value, variance, scenes)
+        yield Result.pooled(names, case.metric, found, n=scenes, count=case.count, split="")
 
 
 def _over_networks(
-    cells: Sequence[Cell], model: str, metric: str, values: Float[np.ndarray, "draw cell"], stimuli: int
-) -> Iterator[Result]:
+    cells: Sequence[Cell], model: str, metric: str, values: Float[np.ndarray, "draw cell"], scenes: int
+) -> Iterator[tuple[Comparison, Estimate]]:
     groups: dict[tuple[str, str], list[int]] = {}
     for column, cell in enumerate(cells):
         groups.setdefault((cell.input, cell.control), []).append(column)
     for (input, control), columns in groups.items():
         mean = values[:, columns].mean(axis=1)
         if np.isfinite(mean[0]):
-            found = bootstrap_interval(float(mean[0]), mean[1:], stimuli)
-            case = (model, input, control, "rsa")
-            yield Result.pooled(case, metric, found, n=stimuli, count=cells[0].count, split="")
+            estimate = Estimate(float(mean[0]), bootstrap_variance(mean[1:], scenes), scenes)
+            yield Comparison(model, input, control, cells[0].count, metric), estimate
 
 
-def _by_pairs(models: Mapping[str, Vector]) -> Iterator[tuple[Bool[np.ndarray, " pair"], list[str]]]:
-    """Group models that are defined for the same pairs; yield these pairs with their models."""
-    groups: dict[bytes, list[str]] = {}
-    for name, vector in models.items():
-        groups.setdefault(np.isfinite(vector).tobytes(), []).append(name)
-    for names in groups.values():
-        yield np.isfinite(models[names[0]]), names
+def _groups(
+    cells: Mapping[Cell, Vector], models: Mapping[tuple[str, int], Vector], nuisances: Sequence[str]
+) -> Iterator[_Group]:
+    """Yield the RDMs of each count, apart for models that are defined for other pairs."""
+    for count in sorted({cell.count for cell in cells}):
+        own = [cell for cell in cells if cell.count == count]
+        vectors = {name: vector for (name, at), vector in models.items() if at == count}
+        together: dict[bytes, list[str]] = {}
+        for name, vector in vectors.items():
+            together.setdefault(np.isfinite(vector).tobytes(), []).append(name)
+        for defined in together.values():
+            names = [*defined, *(name for name in nuisances if name in vectors and name not in defined)]
+            pairs = np.isfinite(vectors[defined[0]])
+            stacked = np.stack([*(cells[cell] for cell in own), *(vectors[name] for name in names)])
+            yield _Group(own, defined, names, pairs, stacked[:, pairs])

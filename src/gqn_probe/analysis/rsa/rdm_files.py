@@ -82,12 +82,16 @@ def _ascii(text: str) -> bytes:
     return text.encode("ascii", "backslashreplace")
 
 
-def _subjects(array: Any, where: str, conditions: Sequence[str] = (), names: Sequence[str] = ()) -> SubjectRdms:
+def _subjects(
+    array: Any, where: str, conditions: Sequence[str] = (), names: Sequence[str] = (), *, square: bool | None = None
+) -> SubjectRdms:
     """Bring RDMs of any layout to (subject, time, pair): square if the last two axes are equal, else vectors."""
     array = np.asarray(array, dtype=np.float64)
-    if array.ndim >= 3 and array.shape[-1] != array.shape[-2] and array.shape[0] == array.shape[1]:
+    if square is None and array.ndim >= 3 and array.shape[-1] != array.shape[-2] and array.shape[0] == array.shape[1]:
         array = np.moveaxis(array, (0, 1), (-2, -1))  # MATLAB's order, conditions first
-    if array.ndim >= 2 and array.shape[-1] == array.shape[-2] and array.shape[-1] > 2:
+    if square is None:
+        square = array.ndim >= 2 and array.shape[-1] == array.shape[-2] and array.shape[-1] > 2
+    if square:
         vectors = as_vectors(array, where)
     else:
         count_conditions(array.shape[-1])
@@ -172,7 +176,8 @@ def _read_hdf5(path: Path, key: str | None) -> SubjectRdms:
         patterns = {name: _texts(column[()]) for name, column in file.get("pattern_descriptors", {}).items()}
         of_rdm = {name: _texts(column[()]) for name, column in file.get("rdm_descriptors", {}).items()}
     names = next((ids for name, ids in of_rdm.items() if name != "index"), ())
-    return _subjects(vectors, str(path), _ids(patterns, count_conditions(vectors.shape[-1])), names)
+    ids = _ids(patterns, count_conditions(vectors.shape[-1]))
+    return _subjects(vectors, str(path), ids, names, square=False)  # there may be as many RDMs as pairs
 
 
 def _read_matlab(path: Path, key: str | None) -> SubjectRdms:

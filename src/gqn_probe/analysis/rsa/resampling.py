@@ -75,13 +75,13 @@ def _normalised(covariance: Float[np.ndarray, "vector vector"]) -> Float[np.ndar
     return covariance / np.outer(deviation, deviation)
 
 
-def bootstrap_interval(value: float, samples: Float[np.ndarray, " draw"], units: int) -> Interval:
-    """Return a t interval from the variance of bootstrap samples, corrected by n / (n - 1) for few units."""
-    spread = float(np.nanvar(samples)) * units / max(units - 1, 1)
-    return _interval(value, spread, units)
+def bootstrap_variance(samples: Float[np.ndarray, " draw"], units: int) -> float:
+    """Return the variance of bootstrap samples, corrected by n / (n - 1) for few units."""
+    return float(np.nanvar(samples)) * units / max(units - 1, 1)
 
 
-def _interval(value: float, variance: float, units: int) -> Interval:
+def t_interval(value: float, variance: float, units: int) -> Interval:
+    """Return the 95 % interval of a correlation by Student's t, with one degree of freedom fewer than units."""
     half = float(student.ppf(QUANTILE, max(units - 1, 1))) * variance**0.5
     return Interval(value, max(value - half, -1.0), min(value + half, 1.0))
 
@@ -118,13 +118,13 @@ def infer_correlations(
     by_stimuli = np.nanvar(of_stimuli.mean(axis=2), axis=0, ddof=1)
     if o == 1:
         variances = by_stimuli * stimuli / (stimuli - 1)
-        return Inference(tuple(_interval(*each, stimuli) for each in zip(value, variances, strict=True)), None)
+        return Inference(tuple(t_interval(*each, stimuli) for each in zip(value, variances, strict=True)), None)
     times = draw_bootstrap(o, draws, rng) / o
     by_subjects = (times @ own.T).var(axis=0, ddof=1)
     by_both = np.nanvar(np.einsum("bco,bo->bc", of_stimuli, times), axis=0, ddof=1)
     variances = _dual(by_both, by_subjects, by_stimuli, o, stimuli)
     units = min(o, stimuli)
-    found = tuple(_interval(*each, units) for each in zip(value, variances, strict=True))
+    found = tuple(t_interval(*each, units) for each in zip(value, variances, strict=True))
     return Inference(found, _ceiling(between))
 
 

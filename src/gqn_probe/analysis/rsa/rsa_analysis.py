@@ -1,13 +1,15 @@
 """Analysis ``rsa``: RDMs of every read-out and count beside model RDMs, nuisances, and RDMs of people or brains."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence, Sized
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
 from einops import rearrange, repeat
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from gqn_probe.analysis.inputs.context_readouts import (
@@ -22,22 +24,28 @@ from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.inputs.view_selection import Selection, nested, nested_task, sum_views
 from gqn_probe.analysis.questions.labels import read_labels
 from gqn_probe.analysis.questions.targets import TARGETS, Target
-from gqn_probe.analysis.rsa.comparison import ALIKE, PARTIAL, Cell, comparison_rows
+from gqn_probe.analysis.rsa.comparison import (
+    LARGEST,
+    Cell,
+    Comparison,
+    Estimate,
+    compare_rdms,
+    pooled_rows,
+    random_blocks,
+    samples_per_block,
+)
 from gqn_probe.analysis.rsa.model_rdms import MODEL_RDMS, build_model_rdm
 from gqn_probe.analysis.rsa.rdm import DISTANCES, Rdms, compute_rdm
 from gqn_probe.analysis.rsa.rdm_files import write_rdms
-from gqn_probe.analysis.rsa.subjects import Candidate, format_value, read_subjects, subject_answers, subject_rows
-from gqn_probe.analysis.statistics.headline import WORDS, join_words
+from gqn_probe.analysis.rsa.rsa_answers import BLANK, NUISANCES, OUT, R, geometry_answers, subject_answers
+from gqn_probe.analysis.rsa.subjects import Candidate, read_subjects, subject_rows
+from gqn_probe.analysis.statistics.headline import join_words
 from gqn_probe.choices import check_choice, check_names
 from gqn_probe.context_range import parse_counts
 from gqn_probe.data.store.store_reader import SceneSource, scene_names
 from gqn_probe.progress import progress
-from gqn_probe.results import Answer, Findings, Result
+from gqn_probe.results import Findings, Result
 
-R = "whole"  # the read-out that is r itself
-BLANK = "blank"  # r of the true cameras and the mean image: what of r is the cameras' alone
-OUT = {"camera": "camera positions", "pixels": "summed pixels", BLANK: "blank images"}
-NUISANCES = tuple(OUT)
 ENCODED = 256  # views encoded at a time
 QUESTION = "What is the geometry of r like?"
 CONVENTION = (
@@ -86,12 +94,58 @@ class RepresentationalSimilarity:
         counts = sorted(parse_counts(self.context))
         for count in counts:
             study_inputs.check(count)
-        scenes = study_inputs.scenes
-        conditions = scene_names(scenes)
+        conditions = scene_names(study_inputs.scenes)
+        blocks = random_blocks(len(conditions), self.seed)
+        if self.rdms and len(blocks) > 1:
+            raise ValueError(
+                f"analysis.rdms={self.rdms} needs an RDM of all scenes, and {len(conditions)} are too many: use "
+                f"analysis.objects={LARGEST} or fewer"
+            )
         matched = read_subjects(self.rdms, self.key, conditions) if self.rdms else None
-        cells: dict[Cell, np.ndarray] = {}
-        known: dict[tuple[str, int], np.ndarray] = {}  # model RDMs and nuisances, by count
+        found: list[dict[Comparison, Estimate]] = []
+        of_subjects: list[Result] = []
+        labels: dict[str, str] = {}
         left_out: dict[str, list[str]] = {}
+        rng = np.random.default_rng([self.seed, 1])
+        draws = samples_per_block(self.bootstrap, len(blocks))
+        with progress("blocks of scenes", len(blocks), "blocks") as advance:
+            for rows in blocks:
+                with _some_scenes(study_inputs, rows) as part:
+                    cells, known = self._rdms(part, counts, left_out)
+                found.append(compare_rdms(cells, known, self.nuisances, draws=draws, rng=rng))
+                labels |= {
+                    name: MODEL_RDMS[name].label if name in MODEL_RDMS else name.replace("_", " ") for name, _ in known
+                }
+                if len(found) == 1:
+                    _write(cells, known, [conditions[row] for row in rows], folder)
+                if matched is not None:
+                    candidates = {
+                        Candidate(cell.input, cell.control, cell.count): v for cell, v in cells.items() if not cell.copy
+                    }
+                    candidates |= {Candidate(name, "model", count): vector for (name, count), vector in known.items()}
+                    of_subjects = [*subject_rows(candidates, matched, draws=self.bootstrap, seed=self.seed)]
+                advance(1)
+        results = [*pooled_rows(found)]
+        return Findings(
+            QUESTION,
+            [*results, *of_subjects],
+            [*geometry_answers(results, labels, counts, self.nuisances), *subject_answers(of_subjects)],
+            CONVENTION,
+            [*self._notes(left_out, study_inputs, labels.keys(), blocks)],
+            {
+                "objects": len(conditions),
+                "counts": counts,
+                "labels": labels | {"pixels": "summed pixels", BLANK: "blank images"},
+            },
+        )
+
+    def _rdms(
+        self, study_inputs: StudyInputs, counts: Sequence[int], left_out: dict[str, list[str]]
+    ) -> tuple[dict[Cell, np.ndarray], dict[tuple[str, int], np.ndarray]]:
+        """Return RDMs of read-outs, and of models and nuisances by name and count."""
+        scenes = study_inputs.scenes
+        cells: dict[Cell, np.ndarray] = {}
+        known: dict[tuple[str, int], np.ndarray] = {}
         blank = _blank_features(study_inputs) if study_inputs.predicts_images else None
         with progress("dissimilarities", len(counts), "counts") as advance:
             for count in counts:
@@ -113,28 +167,7 @@ class RepresentationalSimilarity:
             for count in counts:
                 rows = context_rows(network, R, nested(len(scenes), scenes.views, count, self.seed))
                 cells[Cell(R, "untrained", count, copy)] = self._rdm(R, rows)
-        results = [*comparison_rows(cells, known, self.nuisances, draws=self.bootstrap, seed=self.seed)]
-        of_subjects: list[Result] = []
-        if matched is not None:
-            candidates = {
-                Candidate(cell.input, cell.control, cell.count): v for cell, v in cells.items() if not cell.copy
-            }
-            candidates |= {Candidate(name, "model", count): vector for (name, count), vector in known.items()}
-            of_subjects = [*subject_rows(candidates, matched, draws=self.bootstrap, seed=self.seed)]
-        _write(cells, known, conditions, folder)
-        labels = {name: MODEL_RDMS[name].label if name in MODEL_RDMS else name.replace("_", " ") for name, _ in known}
-        return Findings(
-            QUESTION,
-            [*results, *of_subjects],
-            [*self._answers(results, labels, counts), *subject_answers(of_subjects, R)],
-            CONVENTION,
-            _notes(left_out, study_inputs, self.nuisances, {name for name, _ in known}),
-            {
-                "objects": len(conditions),
-                "counts": counts,
-                "labels": labels | {"pixels": "summed pixels", BLANK: "blank images"},
-            },
-        )
+        return cells, known
 
     def _targets(self) -> Mapping[str, Target]:
         return TARGETS | (read_labels(self.labels) if self.labels else {})
@@ -176,45 +209,38 @@ class RepresentationalSimilarity:
             if name not in traced:
                 yield name, context_rows(study_inputs, name, views)
 
-    def _answers(self, results: Sequence[Result], labels: Mapping[str, str], counts: Sequence[int]) -> Iterator[Answer]:
-        """Yield two answers: the property whose RDM r's resembles most, and how far r's is the cameras'."""
-        first, last = counts[0], counts[-1]
-        images = f"{first} image{'s' * (first > 1)}"
-        own = {(r.target, r.metric, r.count): r for r in results if (r.input, r.control) == (R, "none")}
-        other = {(r.target, r.metric, r.count): r for r in results if r.control == "untrained"}
-        of_object = [r for r in results if r.target not in (*NUISANCES, "angle", "direction", "coverage")]
-        of_object = [r for r in of_object if (r.input, r.control, r.metric, r.count) == (R, "none", PARTIAL, last)]
-        if of_object:
-            best = max(of_object, key=lambda row: row.value)
-            case = (best.target, PARTIAL)
-            out = [OUT[name] for name in self.nuisances if name in labels]
-            text = f"Once {join_words(out)} are partialled out, r" if out else "r"
-            text += f" of {last} images is most like the model RDM of {WORDS.get(best.target, labels[best.target])}: "
-            text += f"correlation {format_value(best)}"
-            text += (
-                f"; r of {images}, {format_value(own[*case, first])}" if first != last and (*case, first) in own else ""
+    def _notes(
+        self,
+        left_out: Mapping[str, Sequence[str]],
+        study_inputs: StudyInputs,
+        there: Collection[str],
+        blocks: Sequence[Sized],
+    ) -> Iterator[str]:
+        """Yield what could not be compared, and why; ``there`` are the model RDMs and nuisances that some block has."""
+        if len(blocks) > 1:
+            yield (
+                f"The {len(study_inputs.scenes)} scenes were compared in {len(blocks)} random blocks of at most "
+                f"{len(blocks[0])}; correlations are means over blocks. rdms.npz and the pictures of RDMs are of the "
+                "first block."
             )
-            text += f"; of untrained networks, {format_value(other[*case, last])}" if (*case, last) in other else ""
-            yield Answer("Which property shapes r?", f"{text}.", best.value, best.low, best.high, "partial correlation")
-        seen = [own.get((BLANK, ALIKE, count)) for count in (first, last)]
-        if seen[0] is not None and seen[1] is not None:
-            text = f"The RDM of r of {images} correlates with that of blank images from the same cameras by "
-            text += f"{format_value(seen[0])}"
-            text += f"; that of r of {last} images, by {format_value(seen[1])}." if first != last else "."
-            bounds = (seen[0].value, seen[0].low, seen[0].high)
-            yield Answer("How much is due to the cameras?", text, *bounds, "blank images with the true cameras")
+        for why, names in left_out.items():
+            if missing := [name for name in dict.fromkeys(names) if name not in there]:
+                yield f"No model RDM of {', '.join(missing)}: {why}."
+        if absent := [OUT[name] for name in self.nuisances if name not in there]:
+            yield f"Not partialled out: {join_words(absent)}, since a file of features does not have them."
+        if not study_inputs.predicts_images:
+            yield "A file of features has no untrained network as control."
 
 
-def _notes(
-    left_out: Mapping[str, Sequence[str]], study_inputs: StudyInputs, nuisances: Sequence[str], there: Collection[str]
-) -> list[str]:
-    """Describe what could not be compared, and why."""
-    notes = [f"No model RDM of {', '.join(dict.fromkeys(names))}: {why}." for why, names in left_out.items()]
-    if missing := [OUT[name] for name in nuisances if name not in there]:
-        notes.append(f"Not partialled out: {join_words(missing)}, since a file of features does not have them.")
-    if not study_inputs.predicts_images:
-        notes.append("A file of features has no untrained network as control.")
-    return notes
+@contextmanager
+def _some_scenes(study_inputs: StudyInputs, rows: Int[np.ndarray, " n"]) -> Iterator[StudyInputs]:
+    """Yield the inputs of some scenes; features of a part are deleted afterwards, since those of all may be large."""
+    if len(rows) == len(study_inputs.scenes):
+        yield study_inputs
+        return
+    study_inputs.cache.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix="block-", dir=study_inputs.cache) as cache:
+        yield study_inputs.select(torch.from_numpy(rows), Path(cache))
 
 
 def _write(

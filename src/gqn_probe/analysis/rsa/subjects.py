@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from gqn_probe.analysis.rsa.rdm import SubjectRdms, count_conditions, match_ids
 from gqn_probe.analysis.rsa.rdm_files import read_rdms
 from gqn_probe.analysis.rsa.resampling import infer_correlations
-from gqn_probe.results import Answer, Result
+from gqn_probe.results import Result
 
 SUBJECTS = "subjects"  # the target of their rows
 
@@ -77,27 +77,3 @@ def subject_rows(
         if found.ceiling is not None:
             for metric, bound in zip(("ceiling_low", "ceiling_high"), found.ceiling, strict=True):
                 yield Result(SUBJECTS, "", "", "rsa", None, "", None, metric, bound)._replace(**common)
-
-
-def subject_answers(rows: Sequence[Result], r: str) -> Iterator[Answer]:
-    """Yield an answer on how well r predicts the subjects at its best count, beside pixels and the ceiling."""
-    found = [row for row in rows if (row.metric, row.input, row.control) == ("rdm_correlation", r, "none")]
-    if not found:
-        return
-    best = max(found, key=lambda row: row.value)
-    bounds = {row.metric: row.value for row in rows if row.seed == best.seed}
-    at = "" if best.seed is None else f" at time {best.seed}"
-    ceiling = ""
-    if "ceiling_low" in bounds:
-        ceiling = f" (noise ceiling {bounds['ceiling_low']:.2f} to {bounds['ceiling_high']:.2f})"
-    pixels = [row for row in rows if (row.input, row.seed, row.count) == ("pixels", best.seed, best.count)]
-    beside = f"; the summed pixels of as many images, by {format_value(pixels[0])}" if pixels else ""
-    text = f"The RDM of r of {best.count} images correlates with those of the subjects{at} by {format_value(best)}"
-    text += f"{ceiling}{beside}."
-    licence = "dual bootstrap over stimuli and subjects" if ceiling else "bootstrap over stimuli, of one subject"
-    yield Answer("Does r predict the subjects?", text, best.value, best.low, best.high, licence)
-
-
-def format_value(row: Result) -> str:
-    """Format a value with its interval."""
-    return f"{row.value:.2f} ({row.low:.2f} to {row.high:.2f})"

@@ -59,17 +59,18 @@ def _prediction(study: Study, which: int) -> Figure | None:
         return None
     figure = style.new_figure(5.2, 4.4)
     axes = figure.add_subplot()
-    for control in ("shuffled", "pixels", "blank", "held", "untrained"):
-        near = rows_by_angle(study, axis, "nearest", "error", control, max(counts))
-        rows = rows_by_angle(study, axis, "rmse", "error", control, max(counts))
-        plot_by_angle(axes, rows, control, places=[r.value for r in near])
     for place, count in enumerate(counts):
         rows = rows_by_angle(study, axis, "rmse", "error", "none", count)
         near = rows_by_angle(study, axis, "nearest", "error", "none", count)
         marker, dash = style.SERIES[place % len(style.SERIES)][1:]
         alone: dict[str, Any] = {"label": f"prediction, k = {count}", "marker": marker, "linestyle": dash}
         plot_by_angle(axes, rows, "none", places=[r.value for r in near], **alone)
+    for control in [*CONTROL_STYLES][1:]:
+        near = rows_by_angle(study, axis, "nearest", "error", control, max(counts))
+        rows = rows_by_angle(study, axis, "rmse", "error", control, max(counts))
+        plot_by_angle(axes, rows, control, places=[r.value for r in near])
     axes.set_title(AXES[axis])
+    axes.set_xticks(range(0, 181, 30))
     axes.set_xlabel("angle to the nearest context view (degrees)")
     axes.set_ylabel("RMSE (grey levels, 0 to 255)")
     axes.set_ylim(bottom=0)
@@ -95,7 +96,7 @@ def same_or_mirror(study: Study) -> Figure | None:
     grid = figure.subplots(len(wanted), len(probes), squeeze=False, sharex=True, sharey=True)
     for line, axis in zip(grid, wanted, strict=True):
         for axes, (probe, title) in zip(line, probes.items(), strict=True):
-            for control in reversed(CONTROL_STYLES):
+            for control in CONTROL_STYLES:
                 plot_by_angle(
                     axes, rows_by_angle(study, axis, "accuracy", probe, control, largest_count(study)), control
                 )
@@ -145,7 +146,7 @@ def _panels(study: Study, wanted: Sequence[str], probe: str, metric: str, label:
     """Draw a metric by angle, with a panel for each axis: every control, and the mirror image's view."""
     figure = style.new_figure(max(5.2, 4.6 * len(wanted)), 4.2)
     for axes, axis in zip(figure.subplots(1, len(wanted), squeeze=False, sharey=True)[0], wanted, strict=True):
-        for control in reversed(CONTROL_STYLES):
+        for control in CONTROL_STYLES:
             plot_by_angle(axes, rows_by_angle(study, axis, metric, probe, control, largest_count(study)), control)
         mirror = rows_by_angle(study, axis, f"mirror_{metric}", probe, "none", largest_count(study))
         options: dict[str, Any] = {
@@ -165,35 +166,32 @@ def _panels(study: Study, wanted: Sequence[str], probe: str, metric: str, label:
 
 @study_figure(
     "rotation",
-    "Codes by layer, in the order of the network. Left: correlation of their distance with the angle, within objects; "
-    "open marks: partial correlation, without pixels and blank images. Right: accuracy of same or mirror image from 60 "
-    "degrees on; dotted: guessing. Bars: 95 % interval over mirror classes.",
+    "Codes by layer, in the order of the network, with the images themselves first. Left: correlation of their "
+    "distance with the angle, within objects; open marks: partial correlation, without pixels and blank images. Right: "
+    "accuracy of same or mirror image from 60 degrees on; dotted: guessing. Bars: 95 % interval over mirror classes.",
 )
 def rotation_by_layer(study: Study) -> Figure | None:
     """Draw correlation with the angle, and accuracy, by layer, for the first axis."""
     axis = _axis(study, 0)
     rows = [r for r in study.results if r.target == axis and r.count == largest_count(study) and r.probe == "distance"]
-    layers = list(dict.fromkeys(r.input for r in rows))
-    if axis is None or len(layers) < 2:
+    layers = ["pixels", *dict.fromkeys(r.input for r in rows)]
+    if axis is None or len(layers) < 3:
         return None
     figure = style.new_figure(9.9, 4.2)
     left, right = figure.subplots(1, 2)
-    shift = {"none": -0.18, "held": -0.06, "blank": 0.06, "untrained": 0.18}
+    shift = {"none": -0.25, "held": -0.15, "shuffled": -0.05, "blank": 0.05, "untrained": 0.15, "pixels": 0}
     for control, by in shift.items():
         label, color, marker, _ = CONTROL_STYLES[control]
         for metric, fill in (("correlation", "full"), ("partial_correlation", "none")):
-            own = {r.input: r for r in rows if r.control == control and r.metric == metric}
+            own = _by_layer(rows, control, metric)
             _plot_by_layer(left, own, layers, by, color, marker, fill, label if fill == "full" else "")
-        own = {r.input: r for r in rows if r.control == control and r.metric == "far_accuracy"}
-        _plot_by_layer(right, own, layers, by, color, marker, "full", "")
-    linear = {
-        r.input: r
-        for r in study.results
-        if (r.target, r.probe, r.control, r.metric) == (axis, "linear", "none", "far_accuracy")
-    }
-    _plot_by_layer(right, linear, layers, 0.3, style.INK, "x", "full", "linear probe, true images and cameras")
+        _plot_by_layer(right, _by_layer(rows, control, "far_accuracy"), layers, by, color, marker, "full", "")
+    probed = [r for r in study.results if r.target == axis and r.probe == "linear"]
+    linear = _by_layer(probed, "pixels", "far_accuracy") | _by_layer(probed, "none", "far_accuracy")
+    _plot_by_layer(right, linear, layers, 0.3, style.INK, "x", "full", "linear probe of the same")
     for axes in (left, right):
-        axes.set_xticks(range(len(layers)), [name.replace("layer.", "") for name in layers], rotation=30)
+        names = ["r" if name == "whole" else name.removeprefix("layer.") for name in layers]
+        axes.set_xticks(range(len(layers)), names, rotation=30)
         axes.grid(axis="x", visible=False)
     left.axhline(0, color=style.MUTED, **style.GUESS)
     right.axhline(0.5, color=style.MUTED, **style.GUESS)
@@ -261,11 +259,18 @@ def plot_by_angle(
     if not rows:
         return
     label, color, marker, dash = CONTROL_STYLES[control]
-    options = {"label": label, "color": color, "marker": marker, "linestyle": dash} | options
+    above = 3 - [*CONTROL_STYLES].index(control) / 10  # the first are drawn last
+    options = {"label": label, "color": color, "marker": marker, "linestyle": dash, "zorder": above} | options
     x = np.array(places or [r.angle for r in rows], dtype=float)
     axes.plot(x, [r.value for r in rows], **options)
     low, high = (np.array([getattr(r, bound) for r in rows], dtype=float) for bound in ("low", "high"))
     axes.fill_between(x, low, high, color=options["color"], alpha=style.BAND, linewidth=0)
+
+
+def _by_layer(rows: Sequence[Result], control: str, metric: str) -> dict[str, Result]:
+    """Return a metric under a control by layer; images take the place of codes in a layer of their own."""
+    found = [r for r in rows if (r.control, r.metric) == (control, metric)]
+    return {"pixels" if control == "pixels" else r.input: r for r in found}
 
 
 def _plot_by_layer(  # noqa: PLR0917

@@ -58,7 +58,7 @@ def rsa_models(study: Study) -> Figure | None:
     if not rows:
         return None
     models = list(dict.fromkeys(r.target for r in rows))
-    figure = style.new_figure(8.6, 4.4)
+    figure = style.new_figure(10.4, 3.9)
     left, right = figure.subplots(1, 2, sharey=True)
     seen = [*NUISANCES, "angle"]
     for axes, metric, names in (
@@ -74,9 +74,13 @@ def rsa_models(study: Study) -> Figure | None:
                 axes.plot(
                     [r.count or 0 for r in other], [r.value for r in other], color=color, dashes=(2, 2), linewidth=1
                 )
+        if metric == PARTIAL and any(r.control == "untrained" for r in rows):
+            axes.plot([], [], color=style.MUTED, dashes=(2, 2), linewidth=1, label="untrained networks")
         axes.axhline(0, color=style.MUTED, **style.GUESS)
         style.count_axis(axes, sorted({r.count for r in rows if r.count is not None}), study.count_axis)
-        style.legend_above(axes)
+        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.2)
+    left.set_title("nuisances")
+    right.set_title("properties of the object")
     left.set_ylabel("correlation of RDMs")
     right.set_ylabel("partial correlation of RDMs")
     return figure
@@ -145,7 +149,7 @@ def rsa_read_outs(study: Study) -> Figure | None:
     for (row, column), value in np.ndenumerate(table):
         if np.isfinite(value):
             dark = abs(value) > 0.6 * reach
-            text = f"{value:.2f}".replace("0.", ".", 1)
+            text = f"{round(value, 2) + 0.0:.2f}".replace("0.", ".", 1)  # no -0.00
             axes.text(column, row, text, ha="center", va="center", fontsize=7.5, color="#fefefe" if dark else "#111111")
     return figure
 
