@@ -41,7 +41,7 @@ from gqn_probe.run import job
 
 ROOT = Path(__file__).parents[2]
 PARTS = {
-    "leading axes": "_along_leading_axes",
+    "leading axes": "_leading_axes",
     "rows": "_rows",
     "linear": "linear.py:evaluate",
     "description length": "code_lengths",

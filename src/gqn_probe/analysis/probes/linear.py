@@ -1,9 +1,10 @@
 """The linear probe: multinomial logistic regression with L2 penalty by L-BFGS, and its description length.
 
-Along the principal axes of the training rows the Hessian is bounded by half of each axis' mean square (Böhning 1992,
-"Multinomial logistic regression algorithm"). Preconditioned by that bound, no curvature exceeds 1, so that a step of
-length 1 descends; L-BFGS (Liu & Nocedal 1989) accelerates along flatter directions. All L2 strengths are optimised side
-by side; one that has converged drops out. Gradients are of all training rows, in chunks, which may exceed memory.
+L-BFGS (Liu & Nocedal 1989) starts from linear discriminant analysis, regularised to the least objective. Coordinates
+are scaled by the Fisher information there, approximated by the Kronecker product of its means over classes and over
+axes (as in K-FAC, Martens & Grosse 2015), which along principal axes is diagonal in the features: curvatures are about
+1, and half the squared gradient is about the distance to the optimum in nats. All L2 strengths are optimised side by
+side; one that has converged drops out. Gradients are of all training rows, in chunks, which may exceed memory.
 
 The description length is that of prequential (online) coding: bits a label (Voita & Titov 2020, "Information-theoretic
 probing with minimum description length", section 3.2).
@@ -26,9 +27,11 @@ from gqn_probe.analysis.probes.evaluation import Curves, ProbeResult, evaluate_s
 from gqn_probe.analysis.probes.standardization import CHUNK
 
 MEMORY = 10  # updates that L-BFGS stores
-CONVERGED = 3e-4  # length of the preconditioned gradient
+CONVERGED = 3e-4  # length of the scaled gradient: about 5e-8 nats from the optimum
 SHORTEST = 1e-2  # step length at which the line search gives up: rounding dominates
 LEAST = 1e-12  # least curvature, for axes without variance
+LEAST_FISHER = 1e-6  # least Fisher information of a direction in class space, nats
+START_RIDGES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # added to within-class variances of linear discriminant analysis
 BLOCK_ENDS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)  # of the training objects, in prequential coding
 
 
@@ -108,7 +111,7 @@ class TrainingRows:
 
 
 class Objective:
-    """Penalised mean loss of several strengths and its gradient, in preconditioned coordinates (``places``)."""
+    """Penalised mean loss of several strengths and its gradient, in scaled coordinates (``places``)."""
 
     def __init__(
         self,
@@ -117,14 +120,49 @@ class Objective:
         squares: Float[Tensor, " d"],
         strengths: Sequence[float],
     ) -> None:
-        self.rows, self.classes = rows, classes
+        self.rows, self.classes, self.squares = rows, classes, squares
         strong = torch.tensor(strengths, device=squares.device)
         self.penalty = torch.cat([strong[:, None].expand(-1, len(squares)), strong.new_zeros(len(strong), 1)], dim=1)
-        curvature = 0.5 * torch.cat([squares, squares.new_ones(1)]) + self.penalty
-        self.unit = curvature.clamp(min=LEAST).rsqrt()
+        candidates = self._discriminants()
+        likelihood, fisher = self._class_statistics(candidates)
+        squared = candidates.square().double().sum(dim=1)
+        chosen = (likelihood + 0.5 * self.penalty.double() @ squared.T).argmin(dim=1)  # of each strength
+        information, self.axes = torch.linalg.eigh(fisher[chosen])
+        curvature = information.clamp(min=LEAST_FISHER)[:, :, None] * torch.cat([squares, squares.new_ones(1)])
+        self.axes = self.axes.float()
+        self.unit = (curvature + self.penalty[:, None]).clamp(min=LEAST).rsqrt().float()
+        self.start = (self.axes.mT @ candidates[chosen]) / self.unit
+
+    def _discriminants(self) -> Float[Tensor, "c k e"]:
+        """Return the weights of linear discriminant analysis for each of ``START_RIDGES``, and zero weights."""
+        sums = self.squares.new_zeros(self.classes, len(self.squares) + 1, dtype=torch.float64)
+        for rows, truth in self.rows:
+            sums.index_add_(0, truth, rows.double())
+        number = sums[:, -1].clamp(min=0.5)  # of classes that may be missing
+        means, share = sums[:, :-1] / number[:, None], number / len(self.rows)
+        between = share.sqrt()[:, None] * means  # variances within classes are squares - between' between
+        found = []
+        for ridge in START_RIDGES:
+            scaled = between / (self.squares.double() + ridge)
+            core = torch.eye(self.classes, device=scaled.device) - between @ scaled.T  # Woodbury identity
+            weights = (scaled + scaled @ between.T @ torch.linalg.solve(core, scaled)) / share.sqrt()[:, None]
+            bias = share.log() - 0.5 * (weights * means).sum(dim=1)
+            found.append(torch.cat([weights - weights.mean(dim=0), (bias - bias.mean())[:, None]], dim=1))
+        return torch.stack([*found, torch.zeros_like(found[0])]).float()
+
+    def _class_statistics(self, weights: Float[Tensor, "c k e"]) -> tuple[Float[Tensor, " c"], Float[Tensor, "c k k"]]:
+        """Return mean loss (nats) and mean Fisher information of the logits, for each of several weights."""
+        loss = weights.new_zeros(len(weights), dtype=torch.float64)
+        fisher = weights.new_zeros(len(weights), self.classes, self.classes, dtype=torch.float64)
+        for rows, truth in self.rows:
+            likely = (weights @ rows.T).log_softmax(dim=1)
+            loss -= likely.gather(1, truth.expand(len(weights), 1, -1)).double().sum(dim=(1, 2))
+            likely = likely.exp_()
+            fisher += torch.diag_embed(likely.sum(dim=2)) - likely @ likely.mT
+        return loss / len(self.rows), fisher / len(self.rows)
 
     def weights(self, places: Float[Tensor, "a k e"], which: Int[Tensor, " a"]) -> Float[Tensor, "a k e"]:
-        return places * self.unit[which][:, None]
+        return self.axes[which] @ (places * self.unit[which])
 
     def __call__(self, places: Float[Tensor, "a k e"], which: Int[Tensor, " a"]) -> "Evaluation":
         """Evaluate the strengths ``which``; logits are overwritten by errors to save memory."""
@@ -142,7 +180,7 @@ class Objective:
             slope += share * ((errors.flatten(0, 1) @ rows).view_as(weights) / len(rows))
         penalty = self.penalty[which][:, None]
         value = scores[0] + 0.5 * (penalty * weights.square()).double().sum(dim=(1, 2))
-        gradient = (slope + penalty * weights) * self.unit[which][:, None]
+        gradient = self.axes[which].mT @ (slope + penalty * weights) * self.unit[which]
         return Evaluation(value, gradient, scores.float())
 
 
@@ -157,9 +195,9 @@ class Evaluation(NamedTuple):
 def minimize_lbfgs(
     objective: Objective, epochs: int
 ) -> tuple[Float[Tensor, "epoch m k e"], Float[Tensor, "epoch 2 m"]]:
-    """Minimise from zero weights by L-BFGS with backtracking; return weights and training scores after each epoch."""
-    which = torch.arange(len(objective.penalty), device=objective.penalty.device)
-    here = objective.penalty.new_zeros(len(which), objective.classes, objective.penalty.shape[1])
+    """Minimise by L-BFGS with backtracking; return weights and training scores after each epoch."""
+    here = objective.start
+    which = torch.arange(len(here), device=here.device)
     path, scores = here.new_zeros(epochs, *here.shape), here.new_zeros(epochs, 2, len(which))
     now, share = objective(here, which), here.new_ones(len(which), 1, 1)
     ahead = -now.gradient
