@@ -85,12 +85,6 @@ def test_words_from_files_are_escaped_and_failures_named(study_folder: Path):
     assert "Job 7 failed" in text
 
 
-def test_a_study_before_the_three_sentences_has_its_one(study_folder: Path):
-    study = read_study(study_folder)
-    text = page.render(replace(study, summary=study.summary | {"answers": []}), [])
-    assert "so 0.13 (0.10 to 0.16) of it is more than length" in text
-
-
 def test_every_metric_is_explained_where_it_stands(text: str):
     for id, words in (("predictions", "grey levels"), ("counts", "ROC"), ("controls", "share of correct predictions")):
         section = text[text.index(f'<section id="{id}"') :].split("</section>", maxsplit=1)[0]

@@ -101,6 +101,7 @@ def test_fits_a_phone(opened: Browser):
 
 
 def test_every_picture_is_drawn(opened: Browser):
+    opened.run("document.querySelectorAll('details').forEach(part => part.open = true)")
     sizes = opened.run("return [...document.querySelectorAll('figure svg')].map(s => s.getBoundingClientRect().height)")
     assert len(sizes) == sum(each.section in OF_COUNTS for each in find_figures().values())
     assert min(sizes) > 100

@@ -122,9 +122,8 @@ class Study:
 
     @property
     def answers(self) -> list[Answer]:
-        """The plain sentences; of studies before there were three, the one."""
-        told = self.summary.get("answers") or [{"question": "", "text": self.summary.get("answer", "")}]
-        return [Answer(**{k: v for k, v in each.items() if k in Answer._fields}) for each in told if each.get("text")]
+        """The plain sentences."""
+        return [Answer(**each) for each in self.summary.get("answers", [])]
 
     @property
     def probe(self) -> str:
