@@ -1,13 +1,15 @@
 """Small valid files, their readers, and a way to damage them."""
 
 import collections
+import copy
+import functools
 import gzip
 import io
 import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
@@ -22,7 +24,7 @@ from gqn_probe.data.formats.images import read_image
 from gqn_probe.data.store.shard_file import checksum_of, write_shard
 from gqn_probe.data.store.store_index import Shard, read_index
 from gqn_probe.data.store.store_reader import StoredScenes
-from gqn_probe.model import GQN, Generator, InputSpec, Tower, load_gqn
+from gqn_probe.model import GQN, Generator, InputSpec, Points, Pyramid, Tower, load_gqn
 from gqn_probe.types import Scenes
 
 
@@ -38,6 +40,40 @@ def edited(content: bytes, edits: bytes) -> bytes:
         behind = content[at + len(new) :]
         content = content[:at] + (new + behind, new + content[at:], behind, b"")[kind % 4]
     return content
+
+
+VALUES = (0, 1, 2, 7, -1, 1000, 2**16, 2**16 + 1, 2**63, 10**400, 0.5, -0.0, 1e308, float("nan"), float("inf"))
+VALUES += (None, True, False, "", "sum", "exp", "sigmoid", "spread", "released", "GQN", "Points", "x" * 999, [], {}, [1])
+
+
+def edited_values(content: bytes, edits: bytes) -> bytes:
+    """The JSON after some of its values were replaced, copied from elsewhere in it, nested or taken away.
+
+    Of an edit, one byte tells the place, one the kind, and one the new value.
+    """
+    tree = json.loads(content)
+    while len(edits) > 2:
+        places = [(None, None), *_places(tree)]
+        (parent, key), kind, new = places[edits[0] % len(places)], edits[1] % 4, edits[2]
+        edits = edits[3:]
+        if parent is None:
+            continue
+        if kind == 0:
+            parent[key] = VALUES[new % len(VALUES)]
+        elif kind == 1:
+            source, name = places[new % len(places)]
+            parent[key] = copy.deepcopy(tree if source is None else source[name])
+        elif kind == 2:
+            parent[key] = {"class": parent[key]} if new % 2 else [parent[key]] * (new % 9)
+        else:
+            del parent[key]
+    return json.dumps(tree).encode()
+
+
+def _places(tree: Any) -> list[tuple[Any, Any]]:
+    """Each container in a tree with each of its keys."""
+    keys = list(tree) if isinstance(tree, dict) else range(len(tree)) if isinstance(tree, list) else ()
+    return [(tree, key) for key in keys] + [place for key in keys for place in _places(tree[key])]
 
 
 FRAMES, CAMERAS = np.zeros((2, 4, 4, 3), np.uint8), np.zeros((2, 5), np.float32)
@@ -94,14 +130,32 @@ def _shard(folder: Path, scenes: Scenes | Any) -> bytes:
     return (folder / write_shard(folder, "train", "1", scenes).file).read_bytes()
 
 
-def checkpoint() -> dict[str, Any]:
-    pools: dict[str, Any] = {"pooled": True}
-    sizes = {"size": 8, "hidden_channels": 1, "canvas_channels": 1, "latent_channels": 1, "kernel": 1}
-    kinds = {"core": "project", "deviation": "exp", "output": "linear", "normalise": False}
+@functools.cache
+def network(encoder: str) -> GQN:
+    """The smallest one with an encoder."""
+    sizes = {"size": 8, "hidden_channels": 1, "canvas_channels": 1, "latent_channels": 1, "kernel": 1, "steps": 1}
+    if encoder == "Points":
+        points = Points(points=4, channels=2, width=2, heads=1, blocks=1, looks=1, sharpness=[10.0, 60.0])
+        kinds = {"core": "spread", "deviation": "softplus", "output": "sigmoid", "normalise": True}
+        generator = Generator(
+            representation_channels=2, pooled=False, shared=False, canvas_input=True, **sizes, **kinds
+        )
+        return GQN(encoder=points, generator=generator, aggregation="mean")
+    tower = Tower(width=2, channels=2, pooled=True) if encoder == "Tower" else Pyramid(channels=8, size=8)
+    kinds = {"core": "project" if encoder == "Tower" else "released", "deviation": "exp", "output": "linear"}
+    kinds |= {"normalise": False}
     generator = Generator(
-        steps=1, representation_channels=2, shared=True, canvas_input=False, **pools, **sizes, **kinds
+        representation_channels=tower.channels, pooled=True, shared=True, canvas_input=False, **sizes, **kinds
     )
-    gqn = GQN(encoder=Tower(width=2, channels=2, **pools), generator=generator, aggregation="sum")
+    return GQN(encoder=tower, generator=generator, aggregation="sum")
+
+
+def settings_of(encoder: str) -> bytes:
+    return json.dumps(network(encoder).settings()).encode()
+
+
+def checkpoint() -> dict[str, Any]:
+    gqn = network("Tower")
     state = {f"gqn.{name}": value for name, value in gqn.state_dict().items()}
     return {"state_dict": state, "gqn_settings": gqn.settings(), "trained_on": InputSpec((8, 8), "cos_sin").facts()}
 
@@ -126,11 +180,10 @@ def _with_pickle(content: bytes) -> bytes:
     return file.getvalue()
 
 
-def weights(settings: bytes) -> bytes:
+def weights(settings: bytes, encoder: str = "Tower") -> bytes:
     """Exported weights with these settings, and without a checksum."""
-    found = checkpoint()
-    state = {name.removeprefix("gqn."): value for name, value in found["state_dict"].items()}
-    return save(state, found["trained_on"] | {"gqn_settings": settings.decode(errors="replace")})
+    facts = InputSpec((8, 8), "cos_sin").facts() | {"gqn_settings": settings.decode(errors="replace")}
+    return save(dict(network(encoder).state_dict()), facts)
 
 
 def _read_index(folder: Path, content: bytes) -> None:
@@ -169,14 +222,23 @@ def readers() -> dict[str, Callable[[Path], Any]]:
     }
 
 
-def targets(folder: Path, make: Any) -> dict[str, tuple[bytes, Callable[[bytes], Any]]]:
-    """A valid file and its reader, by name."""
+class Target(NamedTuple):
+    """A valid file, its reader, and the way to damage it."""
+
+    content: bytes
+    read: Callable[[bytes], Any]
+    damaged: Callable[[bytes, bytes], bytes] = edited
+
+
+def targets(folder: Path, make: Any) -> dict[str, Target]:
+    """What is damaged and read, by name."""
     converted = _written(folder, "a.pt.gz", read_converted)
     record, scenes = make.scene(views=2), Scenes(torch.zeros(1, 2, 3, 4, 4, dtype=torch.uint8), torch.zeros(1, 2, 5))
     tfrecord = _written(folder, "a.tfrecord", read_tfrecord)
     ckpt = _written(folder, "a.ckpt", load_gqn)
-    exported, settings = _written(folder, "a.safetensors", load_gqn), json.dumps(checkpoint()["gqn_settings"]).encode()
-    return {
+    exported = _written(folder, "a.safetensors", load_gqn)
+    settings = {encoder: settings_of(encoder) for encoder in ("Tower", "Pyramid", "Points")}
+    files = {
         "tfrecord": (make.records(record), tfrecord),
         "record": (record, lambda content: tfrecord(make.records(content))),
         "pt": (_saved(legacy=True), converted),
@@ -197,6 +259,12 @@ def targets(folder: Path, make: Any) -> dict[str, tuple[bytes, Callable[[bytes],
         "ckpt": (_saved_checkpoint(legacy=False), ckpt),
         "older ckpt": (_saved_checkpoint(legacy=True), ckpt),
         "pickle": (_pickle_of_checkpoint(), lambda content: ckpt(_with_pickle(content))),
-        "weights": (weights(settings), exported),
-        "settings": (settings, lambda content: exported(weights(content))),
+        "weights": (weights(settings["Tower"]), exported),
+        "settings": (settings["Tower"], lambda content: exported(weights(content))),
+    }
+    return {name: Target(content, read) for name, (content, read) in files.items()} | {
+        f"values of {encoder}": Target(
+            content, lambda content, encoder=encoder: exported(weights(content, encoder)), edited_values
+        )
+        for encoder, content in settings.items()
     }

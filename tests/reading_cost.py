@@ -67,8 +67,8 @@ def main() -> None:
     from made_files import Make
 
     with tempfile.TemporaryDirectory() as folder:
-        for content, read in targets(Path(folder), Make()).values():
-            read(content)
+        for target in targets(Path(folder), Make()).values():
+            target.read(target.content)
     known = readers()
     for kind, path in json.load(sys.stdin):
         sys.stdout.write(json.dumps(_in_a_child(known[kind], Path(path))) + "\n")

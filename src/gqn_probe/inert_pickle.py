@@ -6,6 +6,7 @@ A pickle can call any function, and expand to far more memory than its size.
 import pickle
 import pickletools
 import struct
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -109,17 +110,22 @@ def load_inert(file: Any, size: int, stand_in: StandIn, storage: Storage) -> Any
     Raises:
         ValueError, or one of ``DAMAGE``: it is not a pickle of data, is damaged, or expands beyond the limit.
     """
-    start, most = file.tell(), MOST_OPCODES + size // BYTES_AN_OPCODE
-    try:
-        for number, (opcode, _, _) in enumerate(pickletools.genops(file)):
-            if number > most:
-                raise ValueError(f"it holds more than {most:,} objects")
-            if opcode.name in NOT_OF_DATA:
-                raise ValueError(f"it uses {opcode.name}")
-    except ValueError as error:
-        raise ValueError(f"it is no pickle of data ({error})") from None
-    file.seek(start)
-    return _Unpickler(file, MOST_OPCODES + ARGUMENTS_A_BYTE * size, stand_in, storage).load()
+    with warnings.catch_warnings(action="ignore"):  # of unknown escapes in a damaged string
+        start = file.tell()
+        try:
+            _check_opcodes(file, MOST_OPCODES + size // BYTES_AN_OPCODE)
+        except ValueError as error:
+            raise ValueError(f"it is no pickle of data ({error})") from None
+        file.seek(start)
+        return _Unpickler(file, MOST_OPCODES + ARGUMENTS_A_BYTE * size, stand_in, storage).load()
+
+
+def _check_opcodes(file: Any, most: int) -> None:
+    for number, (opcode, _, _) in enumerate(pickletools.genops(file)):
+        if number > most:
+            raise ValueError(f"it holds more than {most:,} objects")
+        if opcode.name in NOT_OF_DATA:
+            raise ValueError(f"it uses {opcode.name}")
 
 
 def refuse_name(module: str, name: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from damaged_files import edited, targets
+from damaged_files import targets
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -19,18 +19,19 @@ OF_PORTS = ("pt", "pt zip", "pt.gz", "port's first layout", "torch-gqn", "hdf5",
 OF_SCENES = ("tfrecord", "record", "shard", "index", "image")
 OF_CAMERAS = ("table", "cameras", "transforms", "colmap", "colmap lens")
 OF_WEIGHTS = ("ckpt", "older ckpt", "pickle", "weights", "settings")
+OF_SETTINGS = ("values of Tower", "values of Pyramid", "values of Points")
 
 
-@pytest.mark.parametrize("name", [*OF_SCENES, *OF_PORTS, *OF_CAMERAS, *OF_WEIGHTS])
+@pytest.mark.parametrize("name", [*OF_SCENES, *OF_PORTS, *OF_CAMERAS, *OF_WEIGHTS, *OF_SETTINGS])
 def test_only_value_errors_leave_a_reader(name: str, make: Any, tmp_path: Path) -> None:
-    content, read = targets(tmp_path, make)[name]
+    content, read, damaged = targets(tmp_path, make)[name]
     read(content)
 
     @settings(max_examples=20, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(EDITS)
     def run(edits: bytes) -> None:
         with contextlib.suppress(ValueError):
-            read(edited(content, edits))
+            read(damaged(content, edits))
 
     run()
 
@@ -39,6 +40,6 @@ def test_only_value_errors_leave_a_reader(name: str, make: Any, tmp_path: Path) 
     "content", [b"", b"\x00" * 64, b"\xff" * 64, zlib.compress(b"a" * 999), b"[" * 200_000], ids=range(5)
 )
 def test_files_of_something_else_are_refused(content: bytes, make: Any, tmp_path: Path) -> None:
-    for _, read in targets(tmp_path, make).values():
+    for target in targets(tmp_path, make).values():
         with pytest.raises(ValueError, match=r"\w"):
-            read(content)
+            target.read(content)
