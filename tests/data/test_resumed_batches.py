@@ -1,14 +1,20 @@
 """Resumed training sees the batches that uninterrupted training sees."""
 
+import functools
+import threading
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import torch
-from data_modules import rendered
+from data_modules import rendered, store
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
 
-from gqn_probe.data import SceneDataModule
+from gqn_probe.data import SceneDataModule, render_scenes
+from gqn_probe.data.store.shard_file import write_shard
+from gqn_probe.data.store.store_index import Index
 from gqn_probe.types import Batch
 
 
@@ -63,3 +69,41 @@ def test_resumed_training_sees_what_uninterrupted_training_sees(
     assert begun + fit(data(), tmp_path / "parts", 12, resume=True) == expected
     ids = [scene for batch, _ in expected for scene in batch]
     assert len(set(ids)) == 96 if online else len(set(ids)) <= 70
+
+
+class Handler(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> Iterator[str]:
+    """Address of a store of 10 training shards of 4 scenes, and one of 8 each for validation and test."""
+    folder = tmp_path / "store"
+    folder.mkdir()
+    shards = [
+        write_shard(folder, split, f"{number:05d}", render_scenes(scenes, views=3, size=8, seed=number, stream=split))
+        for split, number, scenes in [*(("train", n, 4) for n in range(10)), ("val", 0, 8), ("test", 0, 8)]
+    ]
+    Index({"kind": "test"}, tuple(shards), lens={"kind": "orthographic", "scale": 0.8}).write(folder)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
+def test_training_from_a_url_goes_on_in_mid_epoch(url: str, tmp_path: Path) -> None:
+    pytest.importorskip("aiohttp")
+
+    def data(cache: str) -> SceneDataModule:
+        return store(url, batch_size=8, num_workers=2, window=12, cache=str(tmp_path / cache))
+
+    expected = fit(data("first"), tmp_path / "whole", 8)  # an epoch has 5 steps
+    assert len({scene for batch, _ in expected[:5] for scene in batch}) == 40
+    begun = fit(data("second"), tmp_path / "parts", 3)
+    assert begun + fit(data("second"), tmp_path / "parts", 8, resume=True) == expected

@@ -55,7 +55,7 @@ def load_gqn(path_or_name: str | os.PathLike[str], steps: int | None = None) -> 
             settings, input_spec = released_settings(tensors, RELEASED_STEPS if steps is None else steps), RELEASED_ON
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
-    gqn = _without_weights(settings, len(tensors), path)
+    gqn = without_weights(settings, len(tensors), path)
     if steps not in (None, gqn.generator.steps):
         raise ValueError(
             f"steps={steps}, but {path} holds a model of {gqn.generator.steps} generator steps: leave steps out"
@@ -88,7 +88,7 @@ def weights_path(path_or_name: str | os.PathLike[str]) -> Path:
     return PRETRAINED if path_or_name == "pretrained" else Path(path_or_name)
 
 
-def _without_weights(settings: Any, tensors: int, path: Path) -> GQN:
+def without_weights(settings: Any, tensors: int, path: Path) -> GQN:
     """Return the model of ``settings`` on the meta device.
 
     Raises:
