@@ -101,23 +101,28 @@ def test_range_becomes_jobs_and_a_failed_one_is_named(app):
     )
 
 
-@pytest.mark.parametrize(
-    ("error", "told"),
-    [
-        (
-            RuntimeError("A worker was killed\nSIGKILL(-9)"),
-            "the launcher gave up: A worker was killed; the same command",
-        ),
-        (HydraException("a mistake"), "^a mistake$"),
-    ],
-)
-def test_a_launcher_whose_process_was_killed_is_one_line_with_a_remedy(tmp_path, monkeypatch, error, told):
+@pytest.fixture
+def sweeper(tmp_path, monkeypatch):
     sweeper = RangeSweeper(["context"])
     sweeper.config = OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}, "job": {}}})
-    sweeper.launcher = Mock(launch=Mock(side_effect=error))
+    sweeper.hydra_context = Mock()
     monkeypatch.setattr(sweeper, "validate_batch_is_legal", Mock())
-    with pytest.raises(HydraException, match=told):
+    return sweeper
+
+
+def test_after_a_process_was_killed_the_study_is_made_of_what_is_there(sweeper, capsys):
+    sweeper.launcher = Mock(launch=Mock(side_effect=RuntimeError("A worker was killed\nSIGKILL(-9)")))
+    with pytest.raises(HydraException, match=r"lost jobs .*; the same command .* runs what is missing$"):
         sweeper.sweep(["context=2..3"])
+    assert capsys.readouterr().err == "the launcher gave up: A worker was killed\n"
+    sweeper.hydra_context.callbacks.on_multirun_end.assert_called_once()
+
+
+def test_a_mistake_that_the_launcher_finds_is_shown_as_it_is(sweeper):
+    sweeper.launcher = Mock(launch=Mock(side_effect=HydraException("a mistake")))
+    with pytest.raises(HydraException, match=r"^a mistake$"):
+        sweeper.sweep(["context=2..3"])
+    sweeper.hydra_context.callbacks.on_multirun_end.assert_not_called()
 
 
 @pytest.mark.slow

@@ -107,6 +107,12 @@ def test_jobs_of_an_earlier_sweep_are_left_out(tmp_path, caplog):
     assert [message.partition(" belongs")[0] for message in caplog.messages] == [str(earlier[0]), str(earlier[3])]
 
 
+def test_a_job_whose_process_died_before_it_began_is_named(tmp_path, caplog):
+    begun = job(tmp_path / "0", "context=2", "seed=1")
+    assert jobs_of(sweep_config("seed=1", "context=2..3"), tmp_path) == [begun]
+    assert caplog.messages == ["the job context=3 did not begin"]
+
+
 def test_jobs_of_one_count_and_of_several_are_found_alike(tmp_path, monkeypatch):
     given = []
     monkeypatch.setattr(job_module, "in_sweep", lambda: True)

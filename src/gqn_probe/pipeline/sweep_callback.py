@@ -88,6 +88,10 @@ def jobs_of(config: DictConfig, folder: Path) -> list[Path]:
             newest[overrides] = file.parents[1]
         else:
             log.warning("%s belongs to another sweep and is left out", file.parents[1])
+    missing = {overrides for overrides in wanted or () if overrides not in newest}
+    shared = frozenset.intersection(*wanted) if wanted and len(wanted) > 1 else frozenset()
+    for overrides in sorted(missing, key=sorted):
+        log.warning("the job %s did not begin", " ".join(sorted(overrides - shared)))
     return sorted(newest.values(), key=lambda path: (len(str(path)), str(path)))  # 10 after 9
 
 

@@ -54,7 +54,7 @@ class RangeSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:
-        """Launch every job; if some fail, run the callbacks for the others, then raise with their number."""
+        """Launch every job; if some fail or are killed, run the callbacks for the others, then raise."""
         jobs = expand(arguments, self.ranges)
         folder = Path(self.config.hydra.sweep.dir)
         folder.mkdir(parents=True, exist_ok=True)
@@ -65,9 +65,11 @@ class RangeSweeper(Sweeper):
             results = self.launcher.launch(jobs, initial_job_idx=0)
         except HydraException:
             raise
-        except Exception as error:  # raised when a process was killed
+        except Exception as error:  # raised when a process was killed; results of the others are lost with it
             first, *_ = str(error).splitlines() or [type(error).__name__]
-            raise CompactHydraException(f"the launcher gave up: {first}; {again} what is missing") from error
+            print(f"the launcher gave up: {first}", file=sys.stderr)
+            self.hydra_context.callbacks.on_multirun_end(config=self.config)
+            raise CompactHydraException(f"the launcher lost jobs of the sweep; {again} what is missing") from error
         failed = [result for result in results if result.status is not JobStatus.COMPLETED]
         shared = set.intersection(*(set(job) for job in jobs)) if len(jobs) > 1 else set()
         for result in failed:
