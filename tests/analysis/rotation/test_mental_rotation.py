@@ -5,7 +5,9 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+from hydra import compose, initialize_config_dir
 from scripts import call
+from tiny import ROOT
 
 from gqn_probe.analysis.rotation.arms import four_arm_objects
 
@@ -16,6 +18,16 @@ def values(folder: str, **wanted: str) -> list[float]:
     """Values of ``results.csv`` where columns have the wanted cells."""
     with (Path(folder) / "study" / "results.csv").open(newline="") as file:
         return [float(r["value"]) for r in csv.DictReader(file) if wanted.items() <= r.items()]
+
+
+@pytest.mark.parametrize("experiment", ["mental_rotation", "classic_rotation", "rsa", "connections"])
+def test_an_analysis_takes_any_data(experiment: str):
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        data = [
+            compose("probe", ["data=prepared", "data.root=x", *more]).data
+            for more in ([], [f"experiment={experiment}"])
+        ]
+    assert data[0] == data[1]
 
 
 @pytest.mark.slow

@@ -47,8 +47,8 @@ def _prediction_error(rows: _Rows, axis: str, count: int, cone: float) -> Answer
     if first is None or last is None:
         return None
     text = (
-        f"From {count} views within {cone:g}°, a view turned {WORDS[axis]} by {last.angle:g}° is predicted with an "
-        f"RMSE of {_with_interval(last, 1)} of 255 grey levels, one at {first.angle:g}° with {_with_interval(first, 1)}"
+        f"From {count} view{'s' * (count > 1)} within {cone:g}°, a view turned {WORDS[axis]} by {last.angle:g}° is "
+        f"predicted with an RMSE of {_with_interval(last, 1)} of 255 grey levels, one at {first.angle:g}° with {_with_interval(first, 1)}"
     )
     others = {
         "shuffled": "from another object's views",
