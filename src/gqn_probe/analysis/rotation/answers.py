@@ -46,9 +46,10 @@ def _prediction_error(rows: _Rows, axis: str, count: int, cone: float) -> Answer
     first = by_angle[0] if by_angle else None
     if first is None or last is None:
         return None
+    views = f"{count} view{'s' * (count > 1)} within {cone:g}°"
     text = (
-        f"From {count} view{'s' * (count > 1)} within {cone:g}°, a view turned {WORDS[axis]} by {last.angle:g}° is "
-        f"predicted with an RMSE of {_with_interval(last, 1)} of 255 grey levels, one at {first.angle:g}° with {_with_interval(first, 1)}"
+        f"From {views}, a view turned {WORDS[axis]} by {last.angle:g}° is predicted with an RMSE of "
+        f"{_with_interval(last, 1)} of 255 grey levels, one at {first.angle:g}° with {_with_interval(first, 1)}"
     )
     others = {
         "shuffled": "from another object's views",
