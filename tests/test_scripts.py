@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from scripts import ENVIRONMENT, ROOT, Finished, call, only_run
 
 from gqn_probe import load_gqn
+from gqn_probe.data import render_scenes
 from gqn_probe.model import weights_fingerprint
 
 SCENES = ["data.size=16", "data.views=7", "data.train=24", "data.val=8", "data.test=30"]
@@ -69,6 +71,24 @@ def study(trained, tmp_path, monkeypatch):
         return call("probe.py", *options, *STUDY, f"checkpoint={trained / 'weights.safetensors'}", *overrides)
 
     return probe
+
+
+@pytest.mark.slow
+def test_a_study_of_photographs_ends_in_a_report(trained, tmp_path, monkeypatch):
+    """No sides are known but those of the images, and nothing of the objects."""
+    monkeypatch.chdir(tmp_path)
+    scenes, rows = render_scenes(12, views=5, size=16), ["scene;image;x;y;z;yaw;pitch"]
+    for scene, (frames, cameras) in enumerate(zip(scenes.frames, scenes.cameras.tolist(), strict=True)):
+        for view, frame in enumerate(frames):
+            name = f"{scene}-{view}.png"
+            Image.fromarray(frame.permute(1, 2, 0).numpy()).save(tmp_path / name)
+            rows.append(";".join([str(scene), name, *(str(number).replace(".", ",") for number in cameras[view])]))
+    (tmp_path / "cameras.csv").write_text("\n".join(rows))
+    data = ["data=own", f"data.root={tmp_path}", "split=all", f"checkpoint={trained / 'weights.safetensors'}"]
+    result = call("probe.py", "context=2,3", *data, *STUDY[len(SCENES) :], "viewer.samples=2")
+    assert result.code == 0, result.error
+    assert "Can the count be decoded?" in result.output
+    assert (only_run("probe") / "study" / "report.html").is_file()
 
 
 def test_training_leaves_what_it_should(trained):

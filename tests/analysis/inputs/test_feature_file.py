@@ -92,7 +92,7 @@ def test_names_may_stand_in_a_file_beside(tmp_path: Path):
         ({"features": VIEWS, "names": NAMES[:3]}, "has 3 names for 4 scenes"),
         ({"features": VIEWS, "names": NAMES[[0, 0, 1, 2]]}, "has the scene b twice"),
         ({"one": VIEWS, "two": LAYER, "names": NAMES}, "has one, two: call what is summed features, others are layers"),
-        ({"features": VIEWS[:, 0, 0], "names": NAMES}, r"features has shape \(4, 5\), expected scenes, views and n"),
+        ({"features": VIEWS[:, 0, 0], "names": NAMES}, r"shape \(4, 5\): reshape it to scenes, views, numbers"),
         ({"features": VIEWS, "b": LAYER[:, :2], "names": NAMES}, "b is of 4 scenes of 2 views, features of 4 of 3"),
         ({"features": np.full_like(VIEWS, np.nan), "names": NAMES}, "holds numbers that are not finite"),
         ({"features": VIEWS.astype(str), "names": NAMES}, "is of type <U32, expected numbers"),

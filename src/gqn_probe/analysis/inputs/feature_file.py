@@ -142,7 +142,7 @@ def _validate(path: Path, arrays: Mapping[str, Any], names: Sequence[str]) -> st
     for name, array in arrays.items():
         shape = tuple(array.shape)
         if len(shape) < 3 or 0 in shape:
-            raise ValueError(f"features={path}: {name} has shape {shape}, expected scenes, views and numbers")
+            raise ValueError(f"features={path}: {name} has shape {shape}: reshape it to scenes, views, numbers")
         if shape[:2] != tuple(arrays[main].shape)[:2]:
             raise ValueError(
                 f"features={path}: {name} is of {shape[0]} scenes of {shape[1]} views, {main} of "
