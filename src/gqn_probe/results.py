@@ -130,6 +130,7 @@ class Answer(NamedTuple):
     low: float | None = None  # 95 % interval
     high: float | None = None
     licence: str = ""  # the control or comparison that supports the sentence
+    details: str = ""  # further numbers, in sentences
 
 
 class Outcome(NamedTuple):

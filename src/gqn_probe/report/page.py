@@ -44,7 +44,9 @@ def _answers(study: Study) -> str:
     items = ""
     for answer in study.answers:
         heading = f"<h2>{escape(answer.question)}</h2>" if answer.question else ""
-        licence = f"<small>Evidence: {escape(answer.licence)}</small>" if answer.licence else ""
+        evidence = f"Evidence: {answer.licence}" if answer.licence else ""
+        small = " ".join(filter(None, (answer.details, evidence)))
+        licence = f"<small>{escape(small)}</small>" if small else ""
         text = re.sub(r"\([^()]*\d[^()]*\)", r"<span>\g<0></span>", escape(answer.text))  # intervals stand back
         items += f'<div>{heading}<p class="answer">{text} {licence}</p></div>'
     return f'<div class="answers">{items}</div>' if items else ""

@@ -23,7 +23,7 @@ def print_results(study: Study, *, wandb: str = "", console: Console | None = No
     console = console or Console()
     for answer in study.answers:
         licence = f"Evidence: {answer.licence}." if answer.licence else ""
-        for line, font in ((answer.question, "bold"), (answer.text, ""), (licence, "dim")):
+        for line, font in ((answer.question, "bold"), (answer.text, ""), (answer.details, "dim"), (licence, "dim")):
             if line:
                 console.print(line, style=font, markup=False, highlight=False, soft_wrap=not console.is_terminal)
         console.print()

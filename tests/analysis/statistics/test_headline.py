@@ -23,9 +23,9 @@ def _evidence(**changes) -> CountEvidence:
 
 
 def _sentence(**changes) -> str:
-    """With what licenses it, as people read it."""
+    """With details and what licenses it, as people read it."""
     answer = count_answer(_evidence(**changes))
-    return f"{answer.text} {answer.licence}"
+    return f"{answer.text} {answer.details} {answer.licence}"
 
 
 def test_what_a_tally_reads_needs_no_more_than_a_sum() -> None:
@@ -33,10 +33,10 @@ def test_what_a_tally_reads_needs_no_more_than_a_sum() -> None:
     assert "any sum of non-negative views can be counted" in answer.text
     assert answer.text == (
         "Yes. The linear probe predicts the number of images from r with an accuracy of 100 % (98.0 % to 100 %; "
-        "chance: 7.1 %) on 60 unseen objects. But so does a tally that was fitted to single images, without any count, "
-        "with 100 % (98.0 % to 100 %), since any sum of non-negative views can be counted. From untrained networks "
-        "the accuracy is 100 % (98.0 % to 100 %)."
+        "chance: 7.1 %), but so does a tally that was fitted to single images, without any count, with 100 % "
+        "(98.0 % to 100 %): any sum of non-negative views can be counted."
     )
+    assert answer.details == ("60 unseen objects. From untrained networks the accuracy is 100 % (98.0 % to 100 %).")
     assert answer.licence.startswith("the label-free tally")
     assert answer[2:5] == CERTAIN
     assert "the probe counts how many views were summed" in answer.licence
@@ -88,6 +88,10 @@ def test_accuracy_at_chance_is_not_shown() -> None:
     assert "8.0 % (5.0 % to 11.0 %; chance: 7.1 %)" in text
 
 
+def test_no_number_is_rounded_up_to_certainty() -> None:
+    assert "an accuracy of > 99.99 % (99.98 % to > 99.99 %; " in _sentence(accuracy=Interval(0.99998, 0.9998, 0.999999))
+
+
 def test_no_number_is_minus_zero() -> None:
     assert "(+5.0 points, +0.0 to +10.6)" in _sentence(transfer=Interval(0.05, -0.0004, 0.106))
 
@@ -106,36 +110,42 @@ CHANGES = [
 def test_what_images_add_is_what_rises() -> None:
     answer = images_answer("whole", (2, 9, 15), CHANGES)
     assert answer.text == (
-        "From 2 to 15 images, decoding from r improves for the object's extent along each axis (R² 0.25 to "
-        "0.81, +0.56, +0.50 to +0.62). It declines for the mean direction of the cameras (R² 0.90 to 0.80, -0.10, "
-        "-0.12 to -0.08). No change is shown for the shape. At 15 it is better than from summed pixels "
-        "for the object's extent along each axis."
+        "From 2 to 15 images, decoding from r improves for the object's extent along each axis (R² 0.25 to 0.81, "
+        "+0.56, +0.50 to +0.62), and declines for the mean direction of the cameras (R² 0.90 to 0.80, -0.10, -0.12 to "
+        "-0.08); at 15 it is better than from summed pixels for 1 of 2."
+    )
+    assert answer.details == (
+        "No change is shown for the shape. It is better than from summed pixels for the object's extent along each "
+        "axis."
     )
     assert answer[2:5] == (0.56, 0.5, 0.62)
     assert "not known" in images_answer("whole", (2, 15), []).text
 
 
-def test_the_largest_changes_are_told_in_numbers_and_the_others_named() -> None:
+def test_the_largest_change_is_in_the_sentence_and_the_others_in_its_details() -> None:
     rises = {"shape": 0.5, "color": 0.1, "occupancy": 0.4, "parts": 0.3, "color_where": 0.2}
     changes = [
         TargetChange(target, "r2", 0.2, 0.2 + rise, Interval(rise, rise - 0.05, rise + 0.05))
         for target, rise in rises.items()
     ]
-    text = images_answer("whole", (2, 15), changes).text
-    assert text.endswith(
-        "the shape (R² 0.20 to 0.70, +0.50, +0.45 to +0.55), the places that the cubes fill (R² 0.20 to 0.60, +0.40, "
-        "+0.35 to +0.45), the number of cubes (R² 0.20 to 0.50, +0.30, +0.25 to +0.35), the places of the colours and "
-        "the mean colour."
+    answer = images_answer("whole", (2, 15), changes)
+    assert answer.text.endswith(
+        "improves for the shape (R² 0.20 to 0.70, +0.50, +0.45 to +0.55) and 4 other properties."
     )
+    assert answer.details.startswith(
+        "It also improves for the places that the cubes fill (R² 0.20 to 0.60, +0.40, +0.35 to +0.45), the number of "
+    )
+    assert answer.details.endswith("and the mean colour (R² 0.20 to 0.30, +0.10, +0.05 to +0.15).")
 
 
 def test_what_training_adds_is_above_untrained_networks() -> None:
-    text = training_answer("whole", 15, CHANGES).text
-    assert text == (
+    answer = training_answer("whole", 15, CHANGES)
+    assert answer.text == (
         "At 15 images, decoding from r is better than from untrained networks of the same width for the object's "
-        "extent along each axis (R² 0.81 against 0.25, +0.56, +0.50 to +0.62). It is worse for the mean "
-        "direction of the cameras (R² 0.80 against 0.90, -0.10, -0.12 to -0.08). No difference is shown for the shape."
+        "extent along each axis (R² 0.81 against 0.25, +0.56, +0.50 to +0.62), and worse for the mean direction of the "
+        "cameras (R² 0.80 against 0.90, -0.10, -0.12 to -0.08)."
     )
+    assert answer.details == "No difference is shown for the shape."
     assert (
         "not shown to be better for any target than from untrained" in training_answer("pooled", 15, CHANGES[1:2]).text
     )

@@ -25,7 +25,7 @@ from gqn_probe.analysis.probes.probe_fit import fit_probes
 from gqn_probe.analysis.protocols.study_settings import StudySettings
 from gqn_probe.analysis.questions.controls import TRANSFORMS
 from gqn_probe.analysis.questions.splits import Split
-from gqn_probe.analysis.statistics.headline import COUNT
+from gqn_probe.analysis.statistics.headline import COUNT, share_words
 from gqn_probe.results import Answer, ConfusionCell, CurvePoint, Interval, Outcome, Result, percent
 
 LABELS = 16  # classes of the softmax; 0 and 1 do not occur
@@ -73,14 +73,18 @@ def original_outcome(
         headline |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
     width = representations.shape[2]
     answer = (
-        f"The original study's classifier predicts the number of images drawn with accuracy {_said(accuracy)} on "
-        f"{objects * number - trained} validation rows of r, {width} numbers (chance: {percent(guess)}). From the "
-        f"norms of r alone it reaches {_said(norm)}: any sum of non-negative views gives such a result, which does not "
-        f"show that r holds more about its views than their number."
+        f"The original study's classifier predicts the number of images drawn with an accuracy of "
+        f"{share_words(accuracy, f'chance: {percent(guess)}')}, and {share_words(norm)} from the norms of r alone, "
+        "which does not show that r holds more about its views than their number."
     )
+    details = f"{objects * number - trained} validation rows of r, {width} numbers."
+    if norm.high >= accuracy.low:
+        details += " Any sum of non-negative views gives such a result."
     if width != ORIGINAL_WIDTH:
         outcome.notes.append(f"r of this network is {width} numbers; that of the original study was {ORIGINAL_WIDTH}.")
-    answers = [Answer(COUNT, answer, *accuracy, licence="the same classifier on the length of r alone")]
+    answers = [
+        Answer(COUNT, answer, *accuracy, licence="the same classifier on the length of r alone", details=details)
+    ]
     return outcome._replace(headline=headline, answer=answer, answers=answers)
 
 
@@ -136,10 +140,6 @@ def _score(case: CaseName, predictions: Predictions, labels: tuple[int, ...], se
             share = _share(here, seeds)
             found.append(Result.pooled(case, "accuracy", share, n=len(here), count=label, split="validation"))
     return found
-
-
-def _said(found: Interval) -> str:
-    return f"{percent(found.value)} ({percent(found.low)} to {percent(found.high)})"
 
 
 def _share(right: Tensor, seeds: int) -> Interval:

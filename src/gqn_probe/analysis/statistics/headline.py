@@ -3,7 +3,7 @@
 Can the count be decoded, and from what; what do further images add; what does training add.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from gqn_probe.results import Answer, Interval, percent
@@ -25,9 +25,9 @@ WORDS = {
     "direction": "the mean direction of the cameras",
     "coverage": "the coverage of directions by the cameras",
 }
-IN_NUMBERS = 3  # changes that a sentence gives with numbers; the report has a table of all
 FINE = 0.025  # differences below this are given with three decimals
 NEAR_CEILING = 0.99
+ROUNDED_UP = 0.99995
 UNSEEN = "on the same unseen objects, with 95 % intervals"
 
 
@@ -83,68 +83,79 @@ class TargetChange(NamedTuple):
 def count_answer(found: CountEvidence) -> Answer:
     """Return whether the count can be decoded, and the controls that explain from what."""
     name, chance = NAMES.get(found.input, found.input), f"chance: {percent(found.chance)}"
-    unseen = "1 unseen object" if found.objects == 1 else f"{found.objects} unseen objects"
-    reached = f"the number of images from {name} with an accuracy of {_share(found.accuracy, chance)} on {unseen}"
+    reached = f"the number of images from {name} with an accuracy of {share_words(found.accuracy, chance)}"
+    details = "1 unseen object." if found.objects == 1 else f"{found.objects} unseen objects."
+    if found.untrained is not None:
+        details += f" From untrained networks the accuracy is {share_words(found.untrained)}."
     numbers = found.accuracy._asdict()
     if found.accuracy.low <= found.chance:
         text = f"Not shown. The {found.probe} probe predicts {reached}."
-        return Answer(COUNT, text, **numbers, licence="accuracy against chance")
-    text = f"Yes. The {found.probe} probe predicts {reached}."
+        return Answer(COUNT, text, **numbers, licence="accuracy against chance", details=details)
+    text = f"Yes. The {found.probe} probe predicts {reached}"
     licence = ["accuracy against chance"]
     if found.tally is not None:
         licence = ["the label-free tally"]
-        but = "But so does a tally" if found.tally_suffices else "A tally"
-        reaches = "with" if found.tally_suffices else "reaches"
-        text += f" {but} that was fitted to single images, without any count, {reaches} {_share(found.tally)}"
-        text += ", since any sum of non-negative views can be counted." if found.tally_suffices else "."
-    if found.untrained is not None:
-        text += f" From untrained networks the accuracy is {_share(found.untrained)}."
-    licence.append(f"the norms alone, {_share(found.norm_only)}")
+        tally = f"tally that was fitted to single images, without any count, {{}} {share_words(found.tally)}"
+        if found.tally_suffices:
+            text += f", but so does a {tally.format('with')}: any sum of non-negative views can be counted"
+        else:
+            details += f" A {tally.format('reaches')}."
+    licence.append(f"the norms alone, {share_words(found.norm_only)}")
     if found.direction is not None:
         shown = "" if found.direction.low > found.chance else ", not shown to exceed chance"
-        licence.append(f"the direction r / |r| alone, {_share(found.direction)}{shown}")
+        licence.append(f"the direction r / |r| alone, {share_words(found.direction)}{shown}")
     if mixtures := _mixtures(found):
         licence.append(mixtures)
-    return Answer(COUNT, text, **numbers, licence="; ".join(licence))
+    return Answer(COUNT, f"{text}.", **numbers, licence="; ".join(licence), details=details)
 
 
 def images_answer(input: str, counts: Sequence[int], changes: Sequence[TargetChange]) -> Answer:
     """Return which targets change from the smallest to the largest count, and how r compares with summed pixels."""
-    name = NAMES.get(input, input)
     if not changes:
         return Answer(IMAGES, "No property of the objects was decoded, so what further images add is not known.")
     rising, falling, rest = _split_by_sign(changes)
-    text = f"From {counts[0]} to {counts[-1]} images, decoding from {name} "
-    text += f"improves for {_changes(rising, 'to')}." if rising else "is not shown to improve for any target."
-    if falling:
-        text += f" It declines for {_changes(falling, 'to')}."
-    if rest:
-        text += f" No change is shown for {join_words(rest)}."
-    if any(each.above_pixels is not None for each in changes):
-        above = [_words(each.target) for each in changes if each.above_pixels is not None and each.above_pixels.low > 0]
-        which = "for all of these" if len(above) == len(changes) else f"for {join_words(above)}" if above else ""
-        better = f"is better than from summed pixels {which}" if above else "is not shown to be better than from pixels"
-        text += f" At {counts[-1]} it {better}."
     first = (rising or falling or list(changes))[0]
-    return Answer(IMAGES, text, *first.difference, licence=f"paired differences, {UNSEEN}")
+    text = f"From {counts[0]} to {counts[-1]} images, decoding from {NAMES.get(input, input)} "
+    text += f"improves {_most(rising)}" if rising else "is not shown to improve for any target"
+    text += f", and declines {_most(falling)}" if falling else ""
+    details = _details({"also improves": rising, "also declines": falling}, rest, "change")
+    if compared := [(each.target, each.above_pixels) for each in changes if each.above_pixels is not None]:
+        above = [_words(target) for target, difference in compared if difference.low > 0]
+        text += f"; at {counts[-1]} it is better than from summed pixels for {len(above)} of {len(compared)}"
+        details += f" It is better than from summed pixels for {join_words(above)}." if above else ""
+    licence = f"paired differences, {UNSEEN}"
+    return Answer(IMAGES, f"{text}.", *first.difference, licence=licence, details=details.strip())
 
 
 def training_answer(input: str, count: int, changes: Sequence[TargetChange]) -> Answer:
     """Return which targets differ from those decoded from untrained networks of the same width."""
     if not changes:
-        text = "Not asked: the control of untrained networks was not run."
-        return Answer(TRAINING, text)
+        return Answer(TRAINING, "Not asked: the control of untrained networks was not run.")
     better, worse, rest = _split_by_sign(changes)
+    first = (better or worse or list(changes))[0]
     text = f"At {count} images, decoding from {NAMES.get(input, input)} is "
     text += "better than from" if better else "not shown to be better for any target than from"
     text += " untrained networks of the same width"
-    text += f" for {_changes(better, 'against')}." if better else "."
-    if worse:
-        text += f" It is worse for {_changes(worse, 'against')}."
-    if rest:
-        text += f" No difference is shown for {join_words(rest)}."
-    first = (better or worse or list(changes))[0]
-    return Answer(TRAINING, text, *first.difference, licence=f"paired differences to untrained networks, {UNSEEN}")
+    text += f" {_most(better, 'against')}" if better else ""
+    text += f", and worse {_most(worse, 'against')}" if worse else ""
+    details = _details({"is also better": better, "is also worse": worse}, rest, "difference", "against")
+    licence = f"paired differences to untrained networks, {UNSEEN}"
+    return Answer(TRAINING, f"{text}.", *first.difference, licence=licence, details=details)
+
+
+def _most(changes: Sequence[TargetChange], joint: str = "to") -> str:
+    """Return "for occupancy (R² 0.36 to 0.72, +0.36, +0.34 to +0.38) and 4 other properties", the largest change."""
+    number = len(changes) - 1
+    others = f" and {number} other propert{'y' if number == 1 else 'ies'}" if number else ""
+    return f"for {_change(changes[0], joint)}{others}"
+
+
+def _details(kinds: Mapping[str, Sequence[TargetChange]], rest: Sequence[str], unshown: str, joint: str = "to") -> str:
+    """Return the changes after the largest of each kind, in numbers, and the targets without one."""
+    further = {verb: [_change(each, joint) for each in changes[1:]] for verb, changes in kinds.items()}
+    parts = [f"It {verb} for {join_words(changes)}." for verb, changes in further.items() if changes]
+    parts += [f"No {unshown} is shown for {join_words(rest)}."] if rest else []
+    return " ".join(parts)
 
 
 def _mixtures(found: CountEvidence) -> str:
@@ -171,17 +182,14 @@ def _split_by_sign(changes: Sequence[TargetChange]) -> tuple[list[TargetChange],
     return more, less, [_words(each.target) for each in ordered if each not in (*more, *less)]
 
 
-def _changes(changes: Sequence[TargetChange], joint: str) -> str:
-    """Return "occupancy (R² 0.36 to 0.72, +0.36, +0.34 to +0.38)" for the largest changes, then the others' names."""
-    parts = []
-    for each in changes[:IN_NUMBERS]:
-        first, last = f"{each.first:.2f}", f"{each.last:.2f}"
-        values = f"{first} to {last}" if joint == "to" else f"{last} against {first}"
-        digits = 3 if abs(each.difference.value) < FINE else 2
-        value, low, high = (f"{number:+.{digits}f}" for number in each.difference)
-        metric = "accuracy" if each.metric == "accuracy" else "R²"
-        parts.append(f"{_words(each.target)} ({metric} {values}, {value}, {low} to {high})")
-    return join_words([*parts, *(_words(each.target) for each in changes[IN_NUMBERS:])])
+def _change(change: TargetChange, joint: str) -> str:
+    """Return "the shape (accuracy 0.50 to 0.74, +0.23, +0.16 to +0.30)"."""
+    first, last = f"{change.first:.2f}", f"{change.last:.2f}"
+    values = f"{first} to {last}" if joint == "to" else f"{last} against {first}"
+    digits = 3 if abs(change.difference.value) < FINE else 2
+    value, low, high = (f"{number:+.{digits}f}" for number in change.difference)
+    metric = "accuracy" if change.metric == "accuracy" else "R²"
+    return f"{_words(change.target)} ({metric} {values}, {value}, {low} to {high})"
 
 
 def _words(target: str) -> str:
@@ -193,15 +201,18 @@ def join_words(items: Sequence[str]) -> str:
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
 
 
-def _share(found: Interval, more: str = "") -> str:
+def share_words(found: Interval, more: str = "") -> str:
+    """Return "99.95 % (99.83 % to > 99.99 %; MORE)"."""
     value, low, high = (_percent(share) for share in found)
     return f"{value} ({'; '.join(filter(None, (f'{low} to {high}', more)))})"
 
 
 def _percent(share: float) -> str:
-    """Return a share in percent, to a tenth; near the ceiling to a hundredth."""
+    """Return a share in percent, to a tenth; near the ceiling to a hundredth, never rounded up to 100 %."""
     if share == 1:
         return "100 %"
+    if share > ROUNDED_UP:
+        return "> 99.99 %"
     return percent(share, 2 if share > NEAR_CEILING else 1)
 
 
