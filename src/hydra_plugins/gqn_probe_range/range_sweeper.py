@@ -9,6 +9,7 @@ import itertools
 import logging
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -66,9 +67,10 @@ class RangeSweeper(Sweeper):
         except HydraException:
             raise
         except Exception as error:  # raised when a process was killed; results of the others are lost with it
-            first, *_ = str(error).splitlines() or [type(error).__name__]
-            print(f"the launcher gave up: {first}", file=sys.stderr)
-            self.hydra_context.callbacks.on_multirun_end(config=self.config)
+            reason = " ".join(str(error).splitlines()[:2]).strip() or type(error).__name__
+            print(f"the launcher gave up: {reason}", file=sys.stderr)
+            with suppress(SystemExit):  # where no study can be made, which ends as this does
+                self.hydra_context.callbacks.on_multirun_end(config=self.config)
             raise CompactHydraException(f"the launcher lost jobs of the sweep; {again} what is missing") from error
         failed = [result for result in results if result.status is not JobStatus.COMPLETED]
         shared = set.intersection(*(set(job) for job in jobs)) if len(jobs) > 1 else set()

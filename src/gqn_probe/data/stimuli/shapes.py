@@ -30,13 +30,6 @@ class ShapeIds(NamedTuple):
     chirality: Int[Tensor, " s"]  # -1 or +1 for the two mirror images, 0 where they are one shape
 
 
-class ShapeTable(NamedTuple):
-    """All shapes of some number of cubes."""
-
-    ids: ShapeIds
-    cells: Int[Tensor, "s n 3"]  # one walk that makes the shape
-
-
 @cache
 def rotations() -> Int[Tensor, "24 3 3"]:
     """Return the rotations of a cube: signed permutation matrices of determinant 1."""
@@ -70,27 +63,6 @@ def _free_steps(cells: Int[Tensor, "s n 3"]) -> Bool[Tensor, "s 6"]:
     """Return a mask of the neighbours of the last cell that the walk has not visited."""
     neighbours = cells[:, -1:] + STEPS.to(cells.device)
     return ~(rearrange(neighbours, "s k a -> s k 1 a") == rearrange(cells, "s n a -> s 1 n a")).all(-1).any(-1)
-
-
-@cache
-def enumerate_shapes(parts: int) -> ShapeTable:
-    """List all shapes of ``parts`` cubes that a self-avoiding walk can make: 18 for 5 cubes, 310 for 7.
-
-    Raises:
-        ValueError: ``parts`` is fewer than 1 or more than 9 cubes (their number grows fivefold a cube).
-    """
-    if not 1 <= parts <= 9:
-        raise ValueError(f"cannot list the shapes of {parts} cubes: ask for 1 to 9")
-    walks = torch.zeros(1, 1, 3, dtype=torch.int64)
-    for length in range(1, parts):
-        steps = STEPS[:1] if length == 1 else STEPS  # all first steps are one up to rotation
-        free = _free_steps(walks)[:, : len(steps)]
-        walk, step = free.nonzero(as_tuple=True)
-        walks = torch.cat([walks[walk], (walks[walk, -1] + steps[step])[:, None]], dim=1)
-    ids = shape_ids(walks)
-    shape, row = torch.unique(ids.shape, return_inverse=True)
-    first = torch.full_like(shape, len(row)).scatter_reduce(0, row, torch.arange(len(row)), "amin")
-    return ShapeTable(ShapeIds(*(column[first] for column in ids)), walks[first])
 
 
 def self_avoiding_walks(keys: Int[Tensor, " s"], parts: int) -> Int[Tensor, "s {parts} 3"]:
