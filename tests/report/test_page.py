@@ -96,20 +96,3 @@ def test_the_same_study_gives_the_same_page(study_folder: Path, monkeypatch: pyt
     study, every = read_study(study_folder), figure_registry.find_figures()
     monkeypatch.setattr(figure_registry, "FIGURES", {"model-loss": every["model-loss"]})
     assert page.render(study, draw_figures(study)) == page.render(study, draw_figures(study))
-
-
-def test_the_command_says_what_is_wrong_in_a_line(tmp_path: Path):
-    with pytest.raises(SystemExit, match=r"no study/results\.csv"):
-        page.main([str(tmp_path)])
-
-
-def test_the_command_makes_figures_and_page(
-    tmp_path: Path, study_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-):
-    only = {"model-accuracy": figure_registry.find_figures()["model-accuracy"]}
-    monkeypatch.setattr(figure_registry, "FIGURES", only)
-    copy = tmp_path / "copy"
-    shutil.copytree(study_folder, copy, ignore=shutil.ignore_patterns("figures", "report.html"))
-    page.main([str(copy)])
-    assert (copy / "study" / "figures" / "model-accuracy.png").is_file()
-    assert capsys.readouterr().out == f"{copy / 'study' / 'report.html'}\n"

@@ -38,10 +38,9 @@ def document(
     head: str = "",
     beside: str = "",
     hero: str = "",
-    notes: str = "",
     sections: Sequence[Section],
 ) -> str:
-    """Return a whole self-contained page: head, a figure beside ``beside``, notes, contents and sections."""
+    """Return a whole self-contained page: head, a figure beside ``beside``, contents and sections."""
     here = files("gqn_probe.report")
     return Template(here.joinpath("page.html").read_text(encoding="utf-8")).substitute(
         kind=escape(kind),
@@ -50,7 +49,6 @@ def document(
         script="\n".join(here.joinpath(name).read_text(encoding="utf-8") for name in ("page.js", "viewer.js")),
         head=head,
         lead=f'<div class="lead"><div>{beside}</div>{hero}</div>' if beside and hero else beside + figures(hero),
-        notes=notes,
         contents="".join(f'<a href="#{part.id}">{escape(part.title)}</a>' for part in sections),
         sections="\n".join(
             f'<section id="{part.id}"><h2>{escape(part.title)}</h2>\n{part.body}\n</section>' for part in sections
