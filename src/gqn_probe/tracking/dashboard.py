@@ -5,7 +5,6 @@ It is separate from the study, so that no failure here can harm one.
 
 import sys
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from gqn_probe.report.terminal import say
 from gqn_probe.tracking.wandb_server import ask_server
@@ -13,15 +12,8 @@ from gqn_probe.tracking.wandb_server import ask_server
 USAGE = "usage: python -m gqn_probe.tracking.dashboard entity=ENTITY project=PROJECT"
 
 
-class Dashboard(NamedTuple):
-    """Addresses of the saved pages."""
-
-    workspace: str
-    report: str
-
-
-def save_dashboard(entity: str, project: str) -> Dashboard:
-    """Save the workspace and the report, and return their addresses.
+def save_dashboard(entity: str, project: str) -> tuple[str, str]:
+    """Save workspace and report, and return their addresses.
 
     Raises:
         ValueError: the extra is not installed, or W&B cannot be reached or refuses.
@@ -32,10 +24,7 @@ def save_dashboard(entity: str, project: str) -> Dashboard:
         raise ValueError(f'{error.name} is not installed: pip install "gqn-probe[dashboard]"') from error
     try:
         ask_server()
-        return Dashboard(
-            workspace=panels.workspace(entity, project).save().url,
-            report=panels.report(entity, project).save().url,
-        )
+        return panels.workspace(entity, project).save().url, panels.report(entity, project).save().url
     except Exception as error:  # W&B's client raises many kinds, bare Exception among them
         reason = str(error).strip().splitlines()
         raise ValueError(
@@ -54,10 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if set(given) != {"entity", "project"} or not all(given.values()):
         sys.exit(f"{USAGE}; got {' '.join(arguments) or 'nothing'}")
     try:
-        dashboard = save_dashboard(given["entity"], given["project"])
+        workspace, report = save_dashboard(given["entity"], given["project"])
     except ValueError as error:
         sys.exit(str(error))
-    say(f"workspace {dashboard.workspace}\nreport    {dashboard.report}")
+    say(f"workspace {workspace}\nreport    {report}")
 
 
 if __name__ == "__main__":

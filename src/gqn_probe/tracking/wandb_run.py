@@ -17,7 +17,7 @@ from pytorch_lightning.loggers import Logger, WandbLogger
 from wandb.errors import CommError, UsageError
 from wandb.errors import Error as WandbError
 
-from gqn_probe.atomic_io import atomic_write
+from gqn_probe.atomic_io import write_text
 from gqn_probe.run.job import is_first_process, plain_config, root_folder
 from gqn_probe.tracking.csv_logger import MetricsTable
 from gqn_probe.tracking.wandb_server import ask_server, logged_in
@@ -54,17 +54,17 @@ def open_loggers(
         yield tables
         return
     kept = Path(os.environ.get("WANDB_DIR") or folder)
-    for each in {folder, kept}:
-        each.mkdir(parents=True, exist_ok=True)
+    kept.mkdir(parents=True, exist_ok=True)
+    told = folder / RUN_ID
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # its error reports would print to stderr when they fail
     logger = RunLogger(
         experiment=_start(
             mode,
-            id=previous_id(folder) if first_step else None,
+            id=told.read_text(encoding="utf-8").strip() if first_step and told.is_file() else None,
             resume="allow" if first_step else None,  # also offline, or `wandb sync` overwrites the run's first part
             project=cfg.logger.project,
             entity=cfg.logger.entity,
-            group=cfg.logger.group or sweep_group(),
+            group=cfg.logger.group or "-".join(root_folder().parts[-2:]),  # date and time of a sweep
             job_type=job_type,
             name=name,
             dir=kept,
@@ -81,8 +81,7 @@ def open_loggers(
         )
     )
     if job_type == "train":
-        with atomic_write(folder / RUN_ID) as draft:
-            draft.write_text(f"{logger.experiment.id}\n", encoding="utf-8")
+        write_text(told, f"{logger.experiment.id}\n")
         logger.attempt(logger.experiment.define_metric, "trainer/global_step")
         logger.attempt(logger.experiment.define_metric, "*", step_metric="trainer/global_step", step_sync=True)
     code = 1
@@ -250,17 +249,6 @@ def wandb_mode(asked: str) -> Mode:
     except CommError as error:
         _keep_offline(error)
         return "offline"
-
-
-def previous_id(folder: Path) -> str | None:
-    """Return the id of the W&B run of the training run in ``folder``, or None."""
-    path = folder / RUN_ID
-    return path.read_text(encoding="utf-8").strip() if path.is_file() else None
-
-
-def sweep_group() -> str:
-    """Return the W&B group that the jobs of one sweep share."""
-    return "-".join(root_folder().parts[-2:])
 
 
 class ArtifactSpec(NamedTuple):
