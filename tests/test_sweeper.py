@@ -15,6 +15,8 @@ from omegaconf import OmegaConf
 from hydra_plugins.gqn_probe_range.range_sweeper import RangeSweeper, expand
 
 APP = """
+    import os
+
     import hydra
 
     from gqn_probe.run import cli
@@ -28,6 +30,8 @@ APP = """
     def job(cfg):
         if cfg.context == 3:
             raise ValueError("context=3 is refused; use 4")
+        if cfg.x == 9:
+            os.kill(os.getpid(), 9)
         print("JOB", cfg.context, cfg.x)
 
 
@@ -117,6 +121,18 @@ def test_after_a_process_was_killed_the_study_is_made_of_what_is_there(sweeper, 
         sweeper.sweep(["context=2..3"])
     assert capsys.readouterr().err == "the launcher gave up: A worker was killed\n"
     sweeper.hydra_context.callbacks.on_multirun_end.assert_called_once()
+
+
+@pytest.mark.slow
+def test_a_job_that_is_killed_ends_the_sweep_with_a_remedy(app):
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    result = app("-m", "context=2,4", "x=9", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    assert result.returncode == 1
+    assert "the launcher gave up: A worker process managed by the executor was unexpectedly terminated" in result.stderr
+    assert result.stderr.splitlines()[-1].startswith(
+        "error: the launcher lost jobs of the sweep; the same command with"
+    )
+    assert "Traceback" not in result.stderr
 
 
 def test_a_mistake_that_the_launcher_finds_is_shown_as_it_is(sweeper):

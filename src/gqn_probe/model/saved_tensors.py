@@ -125,9 +125,12 @@ def open_saved(path: Path) -> Iterator[Any]:
             if zipfile.is_zipfile(file):
                 with zipfile.ZipFile(file) as archive:
                     yield _of_zip(archive, path.stat().st_size)
-            else:
-                file.seek(0)
-                yield _of_older(file, path.stat().st_size)
+                return
+            file.seek(0)
+            if file.read(2) == b"PK":  # a zip, whose directory stands at its end
+                raise ValueError("its end is missing")
+            file.seek(0)
+            yield _of_older(file, path.stat().st_size)
     except (*DAMAGE, ValueError) as error:
         raise ValueError(f"{path} is not a checkpoint that can be read: {error}") from error
 
