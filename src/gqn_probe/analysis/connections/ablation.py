@@ -113,7 +113,7 @@ def decode_target(
     """Return the cross-validated accuracy or R² of a target by ridge regression."""
     objects = torch.arange(len(kernel))
     classes = isinstance(found, Classes)
-    columns = torch.nn.functional.one_hot(found.labels.clamp(min=0), found.kinds).float() if classes else found.values
+    columns = target_columns(found)
     asked = (found.labels >= 0).nonzero()[:, 0] if classes else objects
     groups = found.groups if classes and found.groups is not None else objects
     missed, whole = torch.zeros(len(objects)), torch.zeros(len(objects))
@@ -131,6 +131,13 @@ def decode_target(
             whole[test] = (columns[test] - columns[train].mean(dim=0)).square().sum(dim=1)
     sums = cluster_sums(missed[asked], asked, len(objects))._replace(rows=whole.double())
     return ("accuracy", proportion_interval(sums)) if classes else ("r2", r2_interval(sums))
+
+
+def target_columns(found: Classes | Values) -> Float[Tensor, "s j"]:
+    """Return what ridge regression predicts: the values, or 0 and 1 for each class."""
+    if isinstance(found, Values):
+        return found.values
+    return torch.nn.functional.one_hot(found.labels.clamp(min=0), found.kinds).float()
 
 
 def unit_variance(rows: Float[Tensor, "n unit f"]) -> Float[Tensor, " unit"]:

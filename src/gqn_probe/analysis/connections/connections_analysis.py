@@ -18,6 +18,7 @@ from gqn_probe.analysis.connections.ablation import (
     decode_counts,
     decode_target,
     split_by_unit,
+    target_columns,
     unit_usage,
     unit_variance,
 )
@@ -114,7 +115,7 @@ class Connections:
         found = self._target_values(scenes, counts[-1], notes)
         labels = torch.tensor(counts).float().repeat(len(scenes))[:, None]
         rankings = {"count": unit_usage(rows, labels)} if len(counts) > 1 else {}
-        rankings |= {name: unit_usage(rows[largest], _target_columns(each)) for name, each in [*found.items()][:1]}
+        rankings |= {name: unit_usage(rows[largest], target_columns(each)) for name, each in [*found.items()][:1]}
         if not rankings:
             notes.append("Nothing was ablated: give two counts, or targets that the scenes have.")
             return
@@ -219,12 +220,6 @@ def _chance_levels(counts: Sequence[int], found: Mapping[str, Classes | Values])
         if isinstance(truth, Classes):
             labels = truth.labels[truth.labels >= 0]
             yield name, float(labels.bincount().max()) / len(labels)
-
-
-def _target_columns(found: Classes | Values) -> Float[Tensor, "s j"]:
-    if isinstance(found, Values):
-        return found.values
-    return torch.nn.functional.one_hot(found.labels.clamp(min=0), found.kinds).float()
 
 
 def _as_maps(rows: Float[Tensor, "s unit f"], unit: str, shape: torch.Size) -> Float[Tensor, "s d y x"]:

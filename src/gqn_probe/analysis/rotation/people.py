@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy.stats import t as student
 
 from gqn_probe.analysis.statistics.intervals import ClusterSums, cluster_sums, mean_interval
@@ -151,19 +151,19 @@ def item_rows(trials: Sequence[Trial], hard: Mapping[Item, float], case: Sequenc
     table = item_table(trials)
     ours = np.array([hard.get(item, math.nan) for item in table.items])
     owners = np.array([item[0] for item in table.items])
-    strata = [item[1:] for item in table.items]
+    kinds = [*dict.fromkeys(item[1:] for item in table.items)]
+    strata = np.array([kinds.index(item[1:]) for item in table.items])
     for name, values in (("errors", table.errors), ("times", table.times)):
-        for within in (False, True):
-            means = _item_means(values)
-            there = np.isfinite(means) & np.isfinite(ours)
-            label = f"item_{name}{'_within' if within else ''}"
-            adjust = _within_strata(strata) if within else _as_is
-            found = _correlation(adjust(np.where(there, ours, np.nan)), adjust(np.where(there, means, np.nan)))
+        means = _item_means(values)
+        there = np.isfinite(means) & np.isfinite(ours)
+        for suffix, within in (("", None), ("_within", strata)):
+            x, y = (_less_means(np.where(there, each, np.nan), within) for each in (ours, means))
+            found = _correlation(x, y)
             if there.sum() < FEWEST or found is None:
                 continue
-            pair = adjust(np.where(there, ours, np.nan)), adjust(np.where(there, means, np.nan))
-            yield Result.pooled(case, label, Interval(found, *_jackknife(found, *pair, owners)), n=int(there.sum()))
-            ceiling = _ceiling(np.where(there, values, np.nan), adjust, seed)
+            label = f"item_{name}{suffix}"
+            yield Result.pooled(case, label, Interval(found, *_jackknife(found, x, y, owners)), n=int(there.sum()))
+            ceiling = _ceiling(np.where(there, values, np.nan), within, seed)
             if ceiling is not None:
                 row = Result.pooled(case, f"{label}_ceiling", Interval(ceiling, ceiling, ceiling), n=len(values))
                 yield row._replace(low=None, high=None)
@@ -175,23 +175,18 @@ def _item_means(values: Float[np.ndarray, "subject item"]) -> Float[np.ndarray, 
     return np.where(known.any(axis=0), sums / np.maximum(known.sum(axis=0), 1), np.nan)
 
 
-def _as_is(values: Float[np.ndarray, " item"]) -> Float[np.ndarray, " item"]:
-    return values
-
-
-def _within_strata(strata: Sequence[tuple[float, bool]]):  # noqa: ANN202  (a function as _as_is)
-    names = {stratum: i for i, stratum in enumerate(dict.fromkeys(strata))}
-    of = np.array([names[stratum] for stratum in strata])
-
-    def adjust(values: Float[np.ndarray, " item"]) -> Float[np.ndarray, " item"]:
-        left = values.copy()
-        for i in range(len(names)):
-            own = (of == i) & np.isfinite(values)
-            if own.any():
-                left[own] -= values[own].mean()
-        return left
-
-    return adjust
+def _less_means(
+    values: Float[np.ndarray, " item"], strata: Int[np.ndarray, " item"] | None
+) -> Float[np.ndarray, " item"]:
+    """Subtract the mean of each stratum; None leaves the values as they are."""
+    if strata is None:
+        return values
+    left = values.copy()
+    for stratum in np.unique(strata):
+        own = (strata == stratum) & np.isfinite(values)
+        if own.any():
+            left[own] -= values[own].mean()
+    return left
 
 
 def _correlation(x: Float[np.ndarray, " item"], y: Float[np.ndarray, " item"]) -> float | None:
@@ -220,14 +215,16 @@ def _jackknife(
     return math.tanh(middle - half), math.tanh(middle + half)
 
 
-def _ceiling(values: Float[np.ndarray, "subject item"], adjust, seed: int) -> float | None:  # noqa: ANN001
+def _ceiling(
+    values: Float[np.ndarray, "subject item"], strata: Int[np.ndarray, " item"] | None, seed: int
+) -> float | None:
     """Return the root of the reliability of item means; None for too few people, 0 where halves do not agree."""
     if len(values) < FEWEST:
         return None
     rng, found = np.random.default_rng([seed, 2]), []
     for _ in range(SPLITS):
         order = rng.permutation(len(values))
-        halves = (adjust(_item_means(values[part])) for part in np.array_split(order, 2))
+        halves = (_less_means(_item_means(values[part]), strata) for part in np.array_split(order, 2))
         one = _correlation(*halves)
         if one is not None:
             found.append(one)
