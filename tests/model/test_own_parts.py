@@ -5,26 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 from fitting import fit
+from own_parts import Patches, pointwise
 from tiny import SIZE, tiny_module
-from torch import Tensor, nn
+from torch import nn
 
 from gqn_probe.model import GQN, Encoder, load_gqn, save_weights
-from gqn_probe.model.conditioning import Conditioning
-from gqn_probe.model.conv_lstm import CORES, CoreSizes, GatedCore, State, core
-
-
-class Patches(Encoder):
-    """One convolution of patches without overlap, as a user would write it."""
-
-    pooled = False
-
-    def __init__(self, *, channels: int, image_channels: int = 3, camera_channels: int = 7) -> None:
-        super().__init__()
-        self.channels, self.camera_channels = channels, camera_channels
-        self.patches = nn.Conv2d(image_channels, channels, kernel_size=4, stride=4)
-
-    def layers(self, frames: Tensor, cameras: Tensor) -> dict[str, Tensor]:
-        return {"patches": self.patches(frames).relu()}
+from gqn_probe.model.conv_lstm import CORES, core
 
 
 class Forgetful(Patches):
@@ -38,21 +24,6 @@ class Forgetful(Patches):
         self.extra = nn.Linear(1, Forgetful.made)
 
 
-class Pointwise(GatedCore):
-    """Gates by 1x1 convolutions of r and of its own state alone."""
-
-    def __init__(self, sizes: CoreSizes) -> None:
-        super().__init__()
-        self.given = nn.Conv2d(sizes.representation, 4 * sizes.hidden, 1)
-        self.read = nn.Conv2d(sizes.hidden, 4 * sizes.hidden, 1)
-
-    def constant(self, inputs: Conditioning) -> Tensor:
-        return self.given(inputs.representation)
-
-    def pre_activations(self, constant: Tensor, latent: Tensor | None, others: list, state: State | None) -> Tensor:
-        return constant if state is None else constant + self.read(state.hidden)
-
-
 def with_parts(encoder: type[Encoder], **generator: str) -> GQN:
     settings = tiny_module().gqn.settings()
     own = {"encoder": {"class": encoder.__name__, "channels": 8}, "generator": settings["generator"] | generator}
@@ -60,10 +31,7 @@ def with_parts(encoder: type[Encoder], **generator: str) -> GQN:
 
 
 def test_an_encoder_and_a_core_of_ones_own_are_trained_saved_loaded_and_sampled(tmp_path: Path) -> None:
-    @core
-    def pointwise(sizes: CoreSizes) -> Pointwise:
-        return Pointwise(sizes)
-
+    core(pointwise)
     try:
         module = tiny_module()
         module.gqn = with_parts(Patches, core="pointwise")

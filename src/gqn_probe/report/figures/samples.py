@@ -82,6 +82,8 @@ def calibration(study: Study) -> Figure | None:
         color, marker, dash = style.SERIES[i]
         label = f"{count} image{'s' * (count > 1)} (ρ = {rank:.2f})"
         axes.plot(*zip(*points, strict=True), color=color, marker=marker, linestyle=dash, label=label)
+    if len(axes.lines) == 1:  # all samples of a view are alike
+        return None
     axes.set(xscale="log", yscale="log", xlabel="spread of samples (grey levels)", ylabel="error of their mean")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(FixedLocator([1, 4, 16, 64]))
