@@ -36,7 +36,7 @@ def train(cfg: DictConfig) -> float:
     if (value := resume.finished_before(folder, cfg)) is not None:
         return value
     start = resume.find_resume_point(folder, cfg.resume)
-    data = job.instantiate(cfg.data)
+    data = job.open_data(cfg.data)
     data.source.pieces()  # refuse missing scenes before anything is written
     gqn = job.instantiate(cfg.model)
     if cfg.initial_weights is not None and start.checkpoint is None:

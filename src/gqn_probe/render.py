@@ -53,7 +53,7 @@ def render(cfg: DictConfig) -> None:
     _check(cfg)
     counts, device = parse_counts(cfg.context), choose_device(cfg.device)
     gqn = load_gqn(cfg.checkpoint, steps=cfg.generator_steps)
-    data = job.instantiate(cfg.data)
+    data = job.open_data(cfg.data)
     scene, known = choose_scene(cfg, data)
     if max(counts) > scene.views:
         raise ValueError(f"context={cfg.context}: the scene has {scene.views} images")

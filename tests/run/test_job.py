@@ -1,4 +1,4 @@
-"""Names of training runs."""
+"""Names of training runs; the data that a run needs."""
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -25,3 +25,11 @@ def test_a_training_run_is_named_by_its_experiment_and_what_a_sweep_varies(monke
     cfg.hydra.overrides.task = overrides
     monkeypatch.setattr(HydraConfig, "get", lambda: cfg.hydra)
     assert job.run_name(cfg.seed) == name
+
+
+@pytest.mark.parametrize("script", ["train", "probe", "render"])
+def test_data_without_scenes_are_refused(script):
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        cfg = compose(script, ["data=none"])
+    with pytest.raises(ValueError, match=r"^data=none has no scenes .* with features=FILE$"):
+        job.open_data(cfg.data)

@@ -40,11 +40,9 @@ def open_study_inputs(cfg: DictConfig, objects: int, counts: Iterable[int] = ())
 
 
 def _open_gqn(cfg: DictConfig, objects: int) -> StudyInputs:
-    if "_target_" not in cfg.data:
-        raise ValueError("data=none has no scenes for a GQN to look at: it is for features=FILE")
+    data = job.open_data(cfg.data)
     device = choose_device(cfg.device)
     gqn = load_gqn(cfg.checkpoint, steps=cfg.generator_steps)
-    data = job.instantiate(cfg.data)
     split = data.split(cfg.split)
     scenes = split.select(slice(objects))
     height, width = scenes[:1].frames.shape[-2:]

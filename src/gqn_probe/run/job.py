@@ -97,3 +97,14 @@ def plain_config(cfg: DictConfig) -> dict[str, Any]:
 def instantiate(node: DictConfig, **values: Any) -> Any:
     """Build the object of ``node._target_``, with plain containers as arguments."""
     return hydra.utils.instantiate(node, _convert_="all", **values)
+
+
+def open_data(node: DictConfig) -> Any:
+    """Build the DataModule of the configuration.
+
+    Raises:
+        ValueError: it is ``data=none``.
+    """
+    if "_target_" not in node:
+        raise ValueError("data=none has no scenes for a GQN to look at: it is for probe.py with features=FILE")
+    return instantiate(node)
