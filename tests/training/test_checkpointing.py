@@ -46,13 +46,18 @@ def test_a_write_that_fails_leaves_the_old_checkpoint(tmp_path, monkeypatch):
     assert list(path.parent.iterdir()) == [path]
 
 
+class HandlersSeen(L.Callback):
+    """The handlers of Ctrl-C and SIGTERM while training runs."""
+
+    def on_train_batch_start(self, trainer: L.Trainer, *args: object) -> None:
+        self.handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+
+
 def test_ctrl_c_stays_ignored_where_a_shell_ignores_it(tmp_path):
-    before, seen = signal.signal(signal.SIGINT, signal.SIG_IGN), []
-    look = L.Callback()
-    look.on_train_batch_start = lambda *_: seen.append([signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)])
-    last = LastCheckpoint(str(tmp_path))
+    seen, last = HandlersSeen(), LastCheckpoint(str(tmp_path))
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        fit(tiny_module(), tmp_path / "cache", max_steps=1, callbacks=[last, look], enable_checkpointing=True)
+        fit(tiny_module(), tmp_path / "cache", max_steps=1, callbacks=[last, seen], enable_checkpointing=True)
     finally:
         signal.signal(signal.SIGINT, before)
-    assert seen == [[signal.SIG_IGN, last._note]]
+    assert seen.handlers == [signal.SIG_IGN, last._note]
