@@ -94,8 +94,9 @@ def terms(found: Sequence[Term]) -> str:
 
 def settings(values: Mapping[str, Any]) -> str:
     """Return nested settings as a list of dotted names and values, long values shortened."""
+    breaks = str.maketrans({".": ".<wbr>", "_": "_<wbr>"})  # where a long name may be broken
     rows = "\n".join(
-        f"<div><dt>{_breakable(name)}</dt><dd>{escape(_shortened(value))}</dd></div>"
+        f"<div><dt>{escape(name).translate(breaks)}</dt><dd>{escape(_shortened(value))}</dd></div>"
         for name, value in _flatten(values).items()
     )
     return f'<dl class="settings">\n{rows}\n</dl>'
@@ -125,11 +126,6 @@ def _cell(cell: Cell, mark: str) -> str:
     if isinstance(cell, Number):
         return f'<td{mark} data-value="{cell.value}">{escape(cell.text)}</td>'
     return f"<td{mark}>{escape(cell)}</td>"
-
-
-def _breakable(name: str) -> str:
-    """Escape a dotted name, with breaks allowed after dots and underscores."""
-    return escape(name).replace(".", ".<wbr>").replace("_", "_<wbr>")
 
 
 def _shortened(value: Any) -> str:

@@ -58,7 +58,7 @@ class Comparison(NamedTuple):
     group: str
     value: float
     over_objects: Interval | None
-    objects: int | None  # that both have, each compared with itself; None where the intervals are of different objects
+    objects: int | None  # that both have, each compared with itself; None where two intervals are joined as if apart
     over_seeds: Interval | None
     seeds: int
 

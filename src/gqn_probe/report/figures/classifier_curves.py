@@ -1,7 +1,5 @@
 """Training curves of the count classifier, with the axes and titles of the original study's Keras plots."""
 
-from collections import defaultdict
-
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -58,13 +56,6 @@ def _of_one_probe(study: Study) -> list[CurvePoint]:
 
 def _over_seeds(points: list[CurvePoint]) -> tuple[list[int], list[float], list[float], list[float]]:
     """Return epochs, and the minimum, mean and maximum over seeds at each."""
-    values: dict[int, list[float]] = defaultdict(list)
-    for p in points:
-        values[p.epoch].append(p.value)
-    epochs = sorted(values)
-    return (
-        epochs,
-        [min(values[e]) for e in epochs],
-        [float(np.mean(values[e])) for e in epochs],
-        [max(values[e]) for e in epochs],
-    )
+    epochs = sorted({p.epoch for p in points})
+    values = [[p.value for p in points if p.epoch == epoch] for epoch in epochs]
+    return epochs, [min(v) for v in values], [float(np.mean(v)) for v in values], [max(v) for v in values]

@@ -67,18 +67,21 @@ def reconstructions(study: Study, scenes: int = 3) -> Figure | None:
 )
 def reconstruction_error(study: Study) -> Figure | None:
     """Draw the error of the query (RMSE, 0 to 255) by count, beside baselines without use of the context."""
-    lines = {name: study.reconstruction_series(metric) for metric, name in ERRORS.items()}
-    lines = {name: rows for name, rows in lines.items() if rows}
+    return draw_by_count(study, ERRORS, "RMSE (grey levels, 0–255)")
+
+
+def draw_by_count(study: Study, names: dict[str, str], unit: str) -> Figure | None:
+    """Draw those of the named metrics of predictions that the study has, by count."""
+    lines = {name: rows for metric, name in names.items() if (rows := study.reconstruction_series(metric))}
     if not lines:
         return None
     figure = style.new_figure(5.2, 3.5)
     axes = figure.add_subplot()
     for i, (name, rows) in enumerate(lines.items()):
         style.plot_series(axes, rows, name, i)
-    style.count_axis(
-        axes, sorted({r.count for rows in lines.values() for r in rows if r.count is not None}), study.count_axis
-    )
-    axes.set_ylabel("RMSE (grey levels, 0–255)")
+    counts = {row.count for rows in lines.values() for row in rows if row.count is not None}
+    style.count_axis(axes, sorted(counts), study.count_axis)
+    axes.set_ylabel(unit)
     axes.set_ylim(bottom=0)
     style.legend_above(axes)
     return figure

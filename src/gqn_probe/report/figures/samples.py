@@ -8,7 +8,7 @@ from scipy.stats import rankdata
 
 from gqn_probe.report import style
 from gqn_probe.report.figure_registry import study_figure
-from gqn_probe.report.figures.predicted_views import show_image, shown_counts
+from gqn_probe.report.figures.predicted_views import draw_by_count, show_image, shown_counts
 from gqn_probe.report.study_results import Study
 
 DRAWN = 3  # samples shown at each count
@@ -56,7 +56,7 @@ def samples(study: Study, scenes: int = 4) -> Figure | None:
 def uncertainty(study: Study) -> Figure | None:
     """Draw the spread of samples and the error of their mean, in grey levels, by count."""
     names = {"averaged_rmse": "error of the mean of samples", "spread_rmse": "spread of samples"}
-    return _by_count(study, names, "grey levels (0–255)")
+    return draw_by_count(study, names, "grey levels (0–255)")
 
 
 @study_figure(
@@ -102,23 +102,7 @@ def calibration(study: Study) -> Figure | None:
 def likelihood(study: Study) -> Figure | None:
     """Draw KL and log-likelihood in nats by count."""
     names = {"nats_above_floor": "negative log-likelihood above a perfect prediction's", "kl": "KL"}
-    return _by_count(study, names, "nats")
-
-
-def _by_count(study: Study, names: dict[str, str], unit: str) -> Figure | None:
-    lines = {name: rows for metric, name in names.items() if (rows := study.reconstruction_series(metric))}
-    if not lines:
-        return None
-    figure = style.new_figure(5.2, 3.2)
-    axes = figure.add_subplot()
-    for i, (name, rows) in enumerate(lines.items()):
-        style.plot_series(axes, rows, name, i)
-    counts = {row.count for rows in lines.values() for row in rows if row.count is not None}
-    style.count_axis(axes, sorted(counts), study.count_axis)
-    axes.set_ylabel(unit)
-    axes.set_ylim(bottom=0)
-    style.legend_above(axes)
-    return figure
+    return draw_by_count(study, names, "nats")
 
 
 def pixel_errors(
