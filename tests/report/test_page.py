@@ -39,6 +39,13 @@ def test_the_answer_and_its_interval_come_first(text: str):
     assert "<figure" not in head  # the viewer comes next
 
 
+def test_details_are_folded_below_what_they_detail(text: str):
+    section = text[text.index('<section id="predictions"') :].split("</section>", maxsplit=1)[0]
+    shown, folded = section.split("<summary>More figures</summary>")
+    assert 'id="calibration-figure_1"' in shown
+    assert 'id="samples-figure_1"' in folded.split("</details>")[0]
+
+
 def test_it_needs_no_other_file(text: str):
     linked = re.findall(r'(?:src|href)="([^"]*)"', text)
     assert [link for link in linked if not link.startswith(("#", "data:"))] == []
