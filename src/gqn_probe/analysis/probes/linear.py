@@ -54,9 +54,8 @@ class Linear:
     def _evaluate(self, dataset: ProbeDataset, values: Float[Tensor, " k"], device: str) -> ProbeResult:
         fit = self.fit(dataset, len(values), device)
         chosen = select_strength(fit.accuracy, fit.loss)
-        return evaluate_splits(
-            dataset, partial(fit.logits, chosen), values, self.l2[chosen], self._curves(fit, chosen, dataset)
-        )
+        curves = self._curves(fit, chosen, dataset)
+        return evaluate_splits(dataset, partial(fit.logits, chosen), values, self.l2[chosen], curves)
 
     def fit(self, dataset: ProbeDataset, classes: int, device: str = "cpu") -> "LinearFit":
         """Fit every strength to the training rows of a data set along principal axes; score validation rows."""
@@ -114,11 +113,7 @@ class Objective:
     """Penalised mean loss of several strengths and its gradient, in scaled coordinates (``places``)."""
 
     def __init__(
-        self,
-        rows: TrainingRows,
-        classes: int,
-        squares: Float[Tensor, " d"],
-        strengths: Sequence[float],
+        self, rows: TrainingRows, classes: int, squares: Float[Tensor, " d"], strengths: Sequence[float]
     ) -> None:
         self.rows, self.classes, self.squares = rows, classes, squares
         strong = torch.tensor(strengths, device=squares.device)
@@ -240,9 +235,8 @@ def _lbfgs_product(memory: Float[Tensor, "a vector weight"], newest: int) -> Flo
     The result is a linear combination of the stored vectors, so that the recursion needs their inner products alone;
     rejected steps are stored as zeros and get no weight.
     """
-    products = (
-        (memory @ memory.transpose(1, 2)).cpu().double().numpy()
-    )  # numpy: less overhead a call on sums this small
+    # In numpy: less overhead a call on sums this small.
+    products = (memory @ memory.transpose(1, 2)).cpu().double().numpy()
     shares = np.zeros((len(memory), 2 * MEMORY + 1))
     shares[:, -1] = 1.0
     newest_first = [(newest - age) % MEMORY for age in range(MEMORY)]
