@@ -145,7 +145,7 @@ def test_margins_tell_how_much_rows_without_an_error_tell() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("of_group", [0.0, 0.05, 0.3])
-@pytest.mark.parametrize("transfer", [0.98, 0.999, 0.9999])
+@pytest.mark.parametrize("transfer", [0.9, 0.98, 0.999])
 def test_coverage_of_transfer(transfer: float, of_group: float) -> None:
     """Mixtures less scenes at the ceiling, in 20 groups of 15 objects at 14 counts."""
     random, held, widths = np.random.default_rng(0), [], []
@@ -155,10 +155,9 @@ def test_coverage_of_transfer(transfer: float, of_group: float) -> None:
         found = proportion_difference(*read)
         held.append(found.low <= transfer - 0.999 <= found.high)
         widths.append(found.high - found.low)
-    # Above .98 where errors are too few to say how much rows have in common; short of .92 where groups that are few
-    # differ much: docs/results.md says so.
-    assert np.mean(held) >= (0.88 if of_group == 0.3 else 0.92)
-    assert np.median(widths) < (0.1 if of_group == 0.3 else 0.05)
+    # above .98 where errors are too few to say how much rows have in common
+    assert np.mean(held) >= 0.92
+    assert np.median(widths) < (0.12 if of_group == 0.3 else 0.05)
 
 
 @pytest.mark.slow

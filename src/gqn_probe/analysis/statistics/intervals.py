@@ -4,7 +4,8 @@ Rows of an object are dependent: the object is the cluster, estimates are functi
 Wilson intervals (Wilson 1927) at the effective sample size (Korn & Graubard 1998) with t quantiles: bootstrap
 percentiles collapse at the ceiling, where no row is misclassified. There errors give no intraclass correlation, and
 that of the classification margins is used: errors are margins cut at 0, hence less correlated, so it is conservative.
-Differences of proportions are by MOVER with the estimated correlation (Newcombe 1998, method 10; Zou & Donner 2008).
+Differences of proportions are by MOVER with the estimated correlation (Newcombe 1998, method 10; Zou & Donner 2008),
+of variances and degrees of freedom that hold for few, unequal clusters, such as mixing groups.
 The estimand is the score of these fitted probes on further objects: intervals exclude the variance of training another
 network, and of drawing other training objects for the probe.
 """
@@ -98,8 +99,11 @@ def intraclass_correlation(
 
 def proportion_interval(found: ClusterSums) -> Interval:
     """Return Wilson's interval of a proportion at the effective sample size; its width is never 0."""
+    return _wilson_interval(found, *_variance(found))
+
+
+def _wilson_interval(found: ClusterSums, variance: float, freedom: float) -> Interval:
     share, total = found.value, float(found.rows.sum())
-    variance, freedom = _variance(found)
     if variance > 0 and 0 < share < 1:
         rows = min(share * (1 - share) / variance, total)
     else:
@@ -143,8 +147,12 @@ def r2_interval(missed: ClusterSums) -> Interval:
 
 
 def proportion_difference(first: ClusterSums, second: ClusterSums) -> Interval:
-    """Return the first proportion less the second on the same clusters, with its paired interval (MOVER)."""
-    a, b = proportion_interval(first), proportion_interval(second)
+    """Return the first proportion less the second on the same clusters, with its paired interval (MOVER).
+
+    Where clusters are few and differ much, plain intervals of the two are too narrow to be combined: variances are
+    HC3's, with degrees of freedom after the kurtosis of influences.
+    """
+    a, b = (_wilson_interval(each, *_variance(each, each.hc3_influences(), kurtosis=True)) for each in (first, second))
     x, y = first.influences(), second.influences()
     lengths = float(x.norm() * y.norm())
     correlation = float(x @ y) / lengths if lengths > 0 else 0.0
@@ -172,14 +180,20 @@ def linear_combination(parts: Sequence[ClusterSums], weights: Sequence[float]) -
     return Interval(value, value - half, value + half)
 
 
-def _variance(found: ClusterSums, deviations: Float[Tensor, " cluster"] | None = None) -> tuple[float, float]:
+def _variance(
+    found: ClusterSums, deviations: Float[Tensor, " cluster"] | None = None, *, kurtosis: bool = False
+) -> tuple[float, float]:
     """Return the variance of the estimate over clusters and encoders, and its degrees of freedom."""
     deviations = found.influences() if deviations is None else deviations
     units = int(found.nonempty().sum())
     if units < 2:
         return 0.0, 1.0
-    of_units = float(deviations.square().sum()) * units / (units - 1)
-    return _sum_variances([(of_units, units - 1.0), *_encoder_variance(found)])
+    squares, freedom = float(deviations.square().sum()), units - 1.0
+    if kurtosis and squares > 0:
+        tails = units * float(deviations.pow(4).sum()) / squares**2
+        # twice the squared mean of a sample variance over its variance, at this kurtosis (units - 1 for normal ones)
+        freedom = min(freedom, 2 * units / max(tails - (units - 3) / (units - 1), 1e-12))
+    return _sum_variances([(squares * units / (units - 1), freedom), *_encoder_variance(found)])
 
 
 def _encoder_variance(found: ClusterSums) -> list[tuple[float, float]]:
