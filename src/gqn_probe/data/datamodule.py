@@ -193,7 +193,9 @@ class SceneDataModule(LightningDataModule):
             return StoredScenes.joined([scenes for scenes in self._splits.values() if len(scenes)])
         self._open([split])
         if not len(self._splits[split]):
-            raise ValueError(f"the split {split!r} has no scenes; the data are {self.source}")
+            known = ", ".join(dict.fromkeys(piece.split for piece in self.source.pieces()))
+            root = getattr(self.source, "root", "what is rendered")
+            raise ValueError(f"the split {split!r} has no scenes; {root} has those of {known}")
         return self._splits[split]
 
     def scenes(self, split: Split, limit: int | None = None) -> Scenes:
