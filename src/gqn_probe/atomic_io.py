@@ -22,9 +22,8 @@ def atomic_write(path: Path) -> Iterator[Path]:
     Raises:
         OSError: the disk is full; names the folder, whatever the writer raised.
     """
-    temporary = path.with_name(
-        f".{path.stem}.{os.getpid()}.draft{path.suffix}"
-    )  # many writers choose the format by the suffix
+    # The suffix stays, by which many writers choose the format.
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.draft{path.suffix}")
     try:
         yield temporary
         temporary.replace(path)

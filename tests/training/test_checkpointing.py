@@ -47,9 +47,9 @@ def test_a_write_that_fails_leaves_the_old_checkpoint(tmp_path, monkeypatch):
 
 
 class HandlersSeen(L.Callback):
-    """The handlers of Ctrl-C and SIGTERM while training runs."""
+    """The handlers of Ctrl-C and SIGTERM at the end of training."""
 
-    def on_train_batch_start(self, trainer: L.Trainer, *args: object) -> None:
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
 
 

@@ -43,7 +43,9 @@ class InputSpec(NamedTuple):
                 check_value(getattr(part, name), hint, name)
         if spec.camera_order is not None:
             check_choice("camera_order", spec.camera_order, CAMERA_ORDERS)
-        return spec._replace(lens=spec.lens and _with_tuples(spec.lens), background=background and tuple(background))
+        if (lens := spec.lens) is not None:  # JSON has lists in place of tuples
+            lens = lens._replace(centre=tuple(lens.centre), box=lens.box and tuple(lens.box))
+        return spec._replace(lens=lens, background=background and tuple(background))
 
     def facts(self) -> dict[str, str]:
         """Return the known properties as text, for the metadata of a file of weights."""
@@ -82,10 +84,6 @@ class InputSpec(NamedTuple):
                 f"has kind={other.kind} and scale={other.scale}: "
                 f"add data.lens.kind={own.kind} data.lens.scale={own.scale}"
             )
-
-
-def _with_tuples(lens: Lens) -> Lens:
-    return lens._replace(centre=tuple(lens.centre), box=lens.box and tuple(lens.box))
 
 
 def _text(size: tuple[int, int]) -> str:

@@ -13,9 +13,8 @@ from omegaconf import DictConfig, open_dict, read_write
 
 from gqn_probe.run.job import is_first_process
 
-OTHER_ENDED = re.compile(
-    r"Connection (closed|reset) by peer|Broken pipe|remote process exited"
-)  # gloo's and NCCL's words
+# gloo's and NCCL's words
+OTHER_ENDED = re.compile(r"Connection (closed|reset) by peer|Broken pipe|remote process exited")
 
 
 def check_world_size(trainer: DictConfig) -> None:

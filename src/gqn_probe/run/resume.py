@@ -57,11 +57,8 @@ def expand_resume(arguments: Sequence[str]) -> list[str]:
         if isinstance(OmegaConf.select(stored, key), DictConfig) and not value.startswith("{"):
             raise ValueError(f"{key}={value}: a continued run keeps its {key}; change single values, {key}.NAME=VALUE")
     config = ["--config-path", str(folder / ".hydra"), "--config-name", "config"]
-    hydra = [
-        "--config-dir",
-        str(Path(sys.argv[0]).resolve().parent / "conf"),
-        "+hydra=default",
-    ]  # logging and the lock of the folder
+    conf = Path(sys.argv[0]).resolve().parent / "conf"
+    hydra = ["--config-dir", str(conf), "+hydra=default"]  # logging and the lock of the folder
     return [*config, *hydra, *others, f"resume={folder}", f"hydra.run.dir={folder}"]
 
 
@@ -101,10 +98,6 @@ def optimized_value(metrics: Mapping[str, float], name: str) -> float:
     return metrics.get(name, float("nan"))
 
 
-def _holds_run(folder: Path) -> bool:
-    return any((folder / name).exists() for name in ("weights.safetensors", "checkpoints/last.ckpt"))
-
-
 def find_resume_point(folder: Path, resume: str | None) -> ResumePoint:
     """Return the last checkpoint of the run in ``folder``, or ``FROM_START`` for a new run or one without a checkpoint.
 
@@ -112,7 +105,8 @@ def find_resume_point(folder: Path, resume: str | None) -> ResumePoint:
         ValueError: ``resume`` names another folder, the checkpoint is damaged, or a new run would overwrite a run.
     """
     if resume is None:
-        if _holds_run(folder) and is_first_process() and not in_sweep():
+        begun = any((folder / name).exists() for name in ("weights.safetensors", "checkpoints/last.ckpt"))
+        if begun and is_first_process() and not in_sweep():
             raise ValueError(f"{folder} holds a run: continue it with resume={folder}, or name another folder")
         return FROM_START
     if run_folder(resume) != folder.resolve():

@@ -82,7 +82,7 @@ class LastCheckpoint(Checkpoint):
         if trainer.global_step == trainer.max_steps:
             trainer.should_stop = True  # makes Lightning validate the last weights before it stops
         if self.stop or trainer.should_stop:
-            self._save(trainer)
+            trainer.save_checkpoint(self.path)
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
@@ -95,7 +95,7 @@ class LastCheckpoint(Checkpoint):
             return
         due = (trainer.fit_loop.total_batch_idx + 1) % (trainer.val_check_batch or 1) == 0
         self.early = trainer.should_stop and not due
-        self._save(trainer)
+        trainer.save_checkpoint(self.path)
         if self._told_to_stop(trainer):
             self._end(trainer)
 
@@ -108,9 +108,6 @@ class LastCheckpoint(Checkpoint):
     def _told_to_stop(self, trainer: L.Trainer) -> bool:
         """Return True if a signal reached any of the processes."""
         return trainer.strategy.reduce_boolean_decision(self.signal is not None, all=False)
-
-    def _save(self, trainer: L.Trainer) -> None:
-        trainer.save_checkpoint(self.path)
 
     def _end(self, trainer: L.Trainer) -> None:
         if not trainer.is_global_zero:

@@ -11,10 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 from torchmetrics import MeanMetric
-from torchmetrics.functional.image import (
-    peak_signal_noise_ratio,
-    structural_similarity_index_measure,
-)
+from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
 from gqn_probe.data.episodes import make_episode
 from gqn_probe.model import GQN
@@ -122,11 +119,8 @@ class PredictionMetrics:
         values = {name: metric.compute() for name, metric in self.means.items()}
         for metric in self.means.values():
             metric.reset()
-        roots = {
-            name.removesuffix("mse") + "rmse": 255 * value.sqrt()
-            for name, value in values.items()
-            if name.endswith("mse")
-        }
+        squares = {name.removesuffix("mse"): value for name, value in values.items() if name.endswith("mse")}
+        roots = {f"{name}rmse": 255 * value.sqrt() for name, value in squares.items()}
         spreads = {
             name.removesuffix("variance") + "spread": 255 * values.pop(name).sqrt()
             for name in [name for name in values if name.endswith("variance")]
@@ -142,9 +136,8 @@ def image_scores(
     mask = object_mask(truth)
     object_squared = (squared * mask).sum(dim=(1, 2)) / mask.sum(dim=(1, 2))  # NaN, thus ignored, without object
     psnr = peak_signal_noise_ratio(prediction, truth, data_range=1.0, reduction="none", dim=(1, 2, 3))
-    with torch.autocast(
-        prediction.device.type, enabled=False
-    ):  # SSIM's variances are small differences, which bfloat16 cannot resolve
+    # SSIM's variances are small differences, which bfloat16 cannot resolve.
+    with torch.autocast(prediction.device.type, enabled=False):
         ssim = structural_similarity_index_measure(prediction, truth, data_range=1.0, reduction="none")
     assert isinstance(ssim, Tensor)
     return {

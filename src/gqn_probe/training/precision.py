@@ -22,7 +22,10 @@ def choose_precision(asked: object, accelerator: str) -> str:
         accelerator: Lightning's ``accelerator``; ``auto`` is a GPU if there is one.
     """
     on_gpu = accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
-    fast = gpu_has_bf16() if on_gpu else accelerator in ("auto", "cpu") and cpu_has_bf16()
+    if on_gpu:
+        fast = torch.cuda.get_device_capability()[0] >= AMPERE
+    else:
+        fast = accelerator in ("auto", "cpu") and cpu_has_bf16()
     machine = "GPU" if on_gpu else "processor"
     if asked == "auto":
         chosen = "bf16-mixed" if fast else "32-true"
@@ -50,8 +53,3 @@ def cpu_has_bf16() -> bool:
         return False
     flags = next((line for line in lines if line.startswith(("flags", "features"))), "")
     return not set(BF16_INSTRUCTIONS).isdisjoint(flags.split())
-
-
-def gpu_has_bf16() -> bool:
-    """Return True if the GPUs have bfloat16 instructions."""
-    return torch.cuda.get_device_capability()[0] >= AMPERE
