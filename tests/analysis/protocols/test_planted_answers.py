@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gqn_probe.analysis.inputs.context_readouts import is_sum
-from gqn_probe.analysis.protocols.count_probe import counting_outcome
+from gqn_probe.analysis.protocols.count_probe import CountProbe
 from gqn_probe.analysis.protocols.probe_inputs import ProbeInputs
 from gqn_probe.analysis.protocols.study_settings import StudySettings
 from gqn_probe.analysis.questions.controls import Control
@@ -30,7 +30,7 @@ def _no_tally(monkeypatch: pytest.MonkeyPatch) -> None:
 def _study(r: Tensor, planted: Planted, settings: StudySettings, folder: Path, *controls: str) -> Outcome:
     settings = replace(settings, controls=controls, probes={"linear": settings.probes["linear"]}, seeds=3)
     probe_inputs = ProbeInputs(planted(r), COUNTS, settings, folder / "rows", r)
-    return counting_outcome(probe_inputs, settings)
+    return CountProbe(probe_inputs, settings).outcome()
 
 
 def _accuracy(outcome: Outcome, control: str) -> float:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.inputs.view_selection import Selection
-from gqn_probe.analysis.protocols.count_probe import counting_outcome
+from gqn_probe.analysis.protocols.count_probe import CountProbe
 from gqn_probe.analysis.protocols.probe_inputs import ProbeInputs
 from gqn_probe.analysis.protocols.study_settings import StudySettings
 from gqn_probe.analysis.questions.controls import TRANSFORMS, Control, transform
@@ -60,7 +60,7 @@ def test_a_control_and_a_target_of_ones_own_run_to_the_end(
             control={**settings.control, "rounded": Control("r rounded", transform="rounded")},
         )
         r = torch.rand(24, 3, 6).cumsum(dim=1)
-        outcome = counting_outcome(ProbeInputs(study_inputs, (1, 3, 5), settings, tmp_path / "rows", r), settings)
+        outcome = CountProbe(ProbeInputs(study_inputs, (1, 3, 5), settings, tmp_path / "rows", r), settings).outcome()
     finally:
         del TRANSFORMS["rounded"], TARGETS["redness"]
     assert any(row.control == "rounded" and row.metric == "accuracy" for row in outcome.results)

@@ -107,7 +107,7 @@ def test_chirality_needs_pairs_and_holds_them_out_whole() -> None:
     assert set(found.labels[factors.chirality == 0].tolist()) == {-1}
     for shape in factors.shape.unique():  # a shape has one hand, its mirror image the other
         assert len(found.labels[factors.shape == shape].unique()) == 1
-    with pytest.raises(ValueError, match="10 are needed"):
+    with pytest.raises(ValueError, match="of at least 10"):
         TARGETS["chirality"](render_scenes(20, views=1, parts=5, size=8), nested(20, 1, 1, 0))
 
 

@@ -50,15 +50,6 @@ TALLY_CONTROLS = ("none", "repeated", "incoherent", "independent", "untrained")
 CONVENTION = "A count is the number of context images that r is formed from; the query is not counted."
 
 
-def counting_outcome(probe_inputs: ProbeInputs, settings: StudySettings) -> Outcome:
-    """Run the study of two or more counts.
-
-    Raises:
-        ValueError: there are too few objects for a split, or an input is unknown.
-    """
-    return CountProbe(probe_inputs, settings).outcome()
-
-
 class CountProbe:
     """Runs the count probes, their statistics and the decoding of targets."""
 
@@ -73,7 +64,11 @@ class CountProbe:
         )
 
     def outcome(self) -> Outcome:
-        """Run everything; return result rows and answers."""
+        """Run everything; return result rows and answers.
+
+        Raises:
+            ValueError: there are too few objects for a split, or an input is unknown.
+        """
         given, columns = self.settings.inputs[0], range(len(self.counts))
         rows = torch.stack([self.inputs.unreduced_rows(given, column)[:MAX_OBJECTS] for column in columns], dim=1)
         similarity = list(similarity_rows(rows, self.inputs.counts))

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
-from gqn_probe.analysis.protocols.count_probe import CONVENTION, counting_outcome
+from gqn_probe.analysis.protocols.count_probe import CONVENTION, CountProbe
 from gqn_probe.analysis.protocols.jobs import (
     Jobs,
     find_jobs,
@@ -91,6 +91,6 @@ def _outcome(
         return Outcome([], [], [], [], read, ONE_COUNT, CONVENTION, [])
     probe_inputs = ProbeInputs(study_inputs, jobs.counts, settings, folder / ".rows", representations)
     try:
-        return counting_outcome(probe_inputs, settings)
+        return CountProbe(probe_inputs, settings).outcome()
     finally:
         probe_inputs.close()

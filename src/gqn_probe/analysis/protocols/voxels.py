@@ -18,7 +18,7 @@ from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.inputs.view_selection import nested
 from gqn_probe.analysis.probes.ridge import Block, KernelRidge, linear_kernel
 from gqn_probe.analysis.questions.splits import split_groups
-from gqn_probe.analysis.questions.targets import OFTEN, grid_cells
+from gqn_probe.analysis.questions.targets import OFTEN, cell_indices
 from gqn_probe.atomic_io import write_arrays
 from gqn_probe.data.store.store_reader import StoredScenes
 from gqn_probe.types import Factors
@@ -98,17 +98,11 @@ def decode_voxels(
 
 def voxel_grid(factors: Factors) -> tuple[Int[Tensor, "g 3"], Float[Tensor, "s g"], Float[Tensor, "s g 3"]]:
     """Return the cells that 1 % of objects fill, in cubes from the centre, and each object's occupancy and colours."""
-    positions = factors.positions
-    known = ~positions.isnan().any(dim=-1)
-    places = grid_cells(positions.nan_to_num())
-    reach = int(places[known].abs().max())
-    axis = torch.arange(-reach, reach + 1)
+    index, side = cell_indices(factors.positions)
+    axis = torch.arange(side) - side // 2
     cells = torch.cartesian_prod(axis, axis, axis)
-    side = len(axis)
-    index = ((places[..., 0] + reach) * side + places[..., 1] + reach) * side + places[..., 2] + reach
-    index = torch.where(known, index, side**3)  # the last column collects missing cubes
-    filled = torch.zeros(len(positions), side**3 + 1).scatter_(1, index, 1.0)[:, :-1]
-    colors = torch.zeros(len(positions), side**3 + 1, 3)
+    filled = torch.zeros(len(index), side**3 + 1).scatter_(1, index, 1.0)[:, :-1]  # the last collects missing cubes
+    colors = torch.zeros(len(index), side**3 + 1, 3)
     colors.scatter_(1, index[..., None].expand(-1, -1, 3), factors.colors.nan_to_num().float())
     often = filled.mean(dim=0) >= OFTEN
     return cells[often], filled[:, often], colors[:, :-1][:, often]

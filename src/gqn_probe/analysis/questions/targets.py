@@ -112,14 +112,8 @@ def color_where(scenes: SceneSource, views: Selection) -> Values:
 @target
 def occupancy(scenes: SceneSource, views: Selection) -> Values:
     """Return the occupancy (0 or 1) of each cell, one cube wide, that at least 1 % of objects fill."""
-    positions = _factors(scenes).positions
-    filled = ~positions.isnan().any(dim=-1)
-    cells = grid_cells(positions.nan_to_num())
-    reach = int(cells.abs().max())
-    side = 2 * reach + 1
-    index = ((cells[..., 0] + reach) * side + cells[..., 1] + reach) * side + cells[..., 2] + reach
-    grid = torch.zeros(len(positions), side**3 + 1)
-    grid.scatter_(1, torch.where(filled, index, side**3), 1.0)  # the last column collects missing cubes
+    index, side = cell_indices(_factors(scenes).positions)
+    grid = torch.zeros(len(index), side**3 + 1).scatter_(1, index, 1.0)  # the last column collects missing cubes
     often = grid[:, :-1].mean(dim=0) >= max(OFTEN, 3 / len(grid))
     return _varied(grid[:, :-1][:, often])
 
@@ -127,6 +121,15 @@ def occupancy(scenes: SceneSource, views: Selection) -> Values:
 def grid_cells(positions: Float[Tensor, "*n 3"]) -> Int[Tensor, "*n 3"]:
     """Return each cube's cell, counted from the centre; objects of an even extent are offset by half a cell."""
     return (positions / CUBE + 0.5 + 1e-3).floor().long()  # rounding half to even would put two cubes into one cell
+
+
+def cell_indices(positions: Float[Tensor, "s n 3"]) -> tuple[Int[Tensor, "s n"], int]:
+    """Return each cube's cell in a flattened cubic grid, and its side in cells; missing cubes are in ``side**3``."""
+    cells = grid_cells(positions.nan_to_num())
+    reach = int(cells.abs().max())
+    side = 2 * reach + 1
+    x, y, z = (cells + reach).unbind(dim=-1)
+    return torch.where(positions.isnan().any(dim=-1), side**3, (x * side + y) * side + z), side
 
 
 @target
