@@ -87,7 +87,7 @@ def test_everything_is_of_the_headlines_probe_and_input(
     text = build_report(study, draw_figures(study)).read_text(encoding="utf-8")
     for figure in ("accuracy-by-count", "confusion", "decodability"):
         assert f'id="{figure}-figure_1"' in text
-    assert escape(answer) in re.sub("</?span>", "", text)
+    assert all(escape(each.text) in re.sub("</?span>", "", text) for each in study.answers)
     printed = io.StringIO()
     print_results(study, console=Console(file=printed, width=80))
     first = study.series("accuracy", probe=headline[0], input=headline[1])[0]

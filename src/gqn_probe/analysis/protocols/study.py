@@ -22,8 +22,8 @@ from gqn_probe.analysis.protocols.original_study import original_outcome, origin
 from gqn_probe.analysis.protocols.probe_inputs import ProbeInputs
 from gqn_probe.analysis.protocols.study_settings import StudySettings
 from gqn_probe.analysis.statistics.geometry import write_embedding
-from gqn_probe.analysis.statistics.headline import ONE_COUNT, QUESTION
-from gqn_probe.results import ObjectScore, Outcome, write_study
+from gqn_probe.analysis.statistics.headline import COUNT, ONE_COUNT, QUESTION
+from gqn_probe.results import Answer, ObjectScore, Outcome, write_study
 
 
 def run_study(
@@ -88,7 +88,7 @@ def _outcome(
         return original_outcome(rows, jobs.counts, settings, device=study_inputs.device)
     if len(jobs.counts) == 1:
         read: dict[str, float | str] = {"probe": settings.headline, "input": settings.inputs[0]}
-        return Outcome([], [], [], [], read, ONE_COUNT, CONVENTION, [])
+        return Outcome([], [], [], [], read, ONE_COUNT, CONVENTION, [], [Answer(COUNT, ONE_COUNT)])
     probe_inputs = ProbeInputs(study_inputs, jobs.counts, settings, folder / ".rows", representations)
     try:
         return CountProbe(probe_inputs, settings).outcome()
