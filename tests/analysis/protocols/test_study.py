@@ -156,7 +156,7 @@ def test_original_protocol_keeps_its_labels(study_inputs: StudyInputs, quick: St
     summary = json.loads((study / "summary.json").read_text())
     assert "Label n stands for n - 1 context images" in summary["convention"]
     width = study_inputs.features(("representation",))["representation"][0, 0].numel()
-    assert f"20 validation rows of r, {width} numbers" in summary["answer"]
+    assert f"20 validation rows of r, {width} numbers" in summary["answers"][0]["details"]
     assert summary["notes"] == [f"r of this network is {width} numbers; that of the original study was 256."]
     assert {row["control"] for row in rows} == {"none", "norm"}
     assert 0 <= summary["headline"]["norm_only_low"] <= summary["headline"]["norm_only"] <= 1
