@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gqn_probe.atomic_io import write_text
 from gqn_probe.report.figure_registry import Drawing
-from gqn_probe.report.html_elements import document, escape, figure
+from gqn_probe.report.html_elements import collapsible, document, escape, figure
 from gqn_probe.report.sections import introduction, sections
 from gqn_probe.report.study_results import Study
 
@@ -33,14 +33,13 @@ def render(study: Study, drawings: Sequence[Drawing]) -> str:
 
 
 def _answers(study: Study) -> str:
-    """Return the study's answers in plain sentences, each with the control it rests on."""
+    """Return the study's answers in plain sentences, each with the control it rests on; further numbers are folded."""
     items = ""
     for answer in study.answers:
-        evidence = f"Evidence: {answer.licence}" if answer.licence else ""
-        small = " ".join(filter(None, (answer.details, evidence)))
-        licence = f"<small>{escape(small)}</small>" if small else ""
         text = re.sub(r"\([^()]*\d[^()]*\)", r"<span>\g<0></span>", escape(answer.text))  # intervals stand back
-        items += f'<div><h2>{escape(answer.question)}</h2><p class="answer">{text} {licence}</p></div>'
+        evidence = f"<small>{escape(f'Evidence: {answer.licence}.')}</small>" if answer.licence else ""
+        more = collapsible("More", f"<small>{escape(answer.details)}</small>" if answer.details else "")
+        items += f'<div><h2>{escape(answer.question)}</h2><p class="answer">{text} {evidence}</p>{more}</div>'
     return f'<div class="answers">{items}</div>' if items else ""
 
 

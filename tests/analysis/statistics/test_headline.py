@@ -110,9 +110,9 @@ CHANGES = [
 def test_what_images_add_is_what_rises() -> None:
     answer = images_answer("whole", (2, 9, 15), CHANGES)
     assert answer.text == (
-        "From 2 to 15 images, decoding from r improves for the object's extent along each axis (R² 0.25 to 0.81, "
-        "+0.56, +0.50 to +0.62), and declines for the mean direction of the cameras (R² 0.90 to 0.80, -0.10, -0.12 to "
-        "-0.08); at 15 it is better than from summed pixels for 1 of 2."
+        "From 2 to 15 images, decoding from r improves for the object's extent along each axis (R² 0.25 to 0.81; "
+        "difference +0.50 to +0.62), and declines for the mean direction of the cameras (R² 0.90 to 0.80; difference "
+        "-0.12 to -0.08); at 15 it is better than from summed pixels for 1 of 2."
     )
     assert answer.details == (
         "No change is shown for the shape. It is better than from summed pixels for the object's extent along each "
@@ -130,20 +130,20 @@ def test_the_largest_change_is_in_the_sentence_and_the_others_in_its_details() -
     ]
     answer = images_answer("whole", (2, 15), changes)
     assert answer.text.endswith(
-        "improves for the shape (R² 0.20 to 0.70, +0.50, +0.45 to +0.55) and 4 other properties."
+        "improves for the shape (R² 0.20 to 0.70; difference +0.45 to +0.55) and 4 other properties."
     )
     assert answer.details.startswith(
-        "It also improves for the places that the cubes fill (R² 0.20 to 0.60, +0.40, +0.35 to +0.45), the number of "
+        "It also improves for the places that the cubes fill (R² 0.20 to 0.60; difference +0.35 to +0.45), the number "
     )
-    assert answer.details.endswith("and the mean colour (R² 0.20 to 0.30, +0.10, +0.05 to +0.15).")
+    assert answer.details.endswith("and the mean colour (R² 0.20 to 0.30; difference +0.05 to +0.15).")
 
 
 def test_what_training_adds_is_above_untrained_networks() -> None:
     answer = training_answer("whole", 15, CHANGES)
     assert answer.text == (
         "At 15 images, decoding from r is better than from untrained networks of the same width for the object's "
-        "extent along each axis (R² 0.81 against 0.25, +0.56, +0.50 to +0.62), and worse for the mean direction of the "
-        "cameras (R² 0.80 against 0.90, -0.10, -0.12 to -0.08)."
+        "extent along each axis (R² 0.81 against 0.25; difference +0.50 to +0.62), and worse for the mean direction of "
+        "the cameras (R² 0.80 against 0.90; difference -0.12 to -0.08)."
     )
     assert answer.details == "No difference is shown for the shape."
     assert (

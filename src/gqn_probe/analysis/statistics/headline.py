@@ -144,7 +144,7 @@ def training_answer(input: str, count: int, changes: Sequence[TargetChange]) -> 
 
 
 def _most(changes: Sequence[TargetChange], joint: str = "to") -> str:
-    """Return "for occupancy (R² 0.36 to 0.72, +0.36, +0.34 to +0.38) and 4 other properties", the largest change."""
+    """Return "for the shape (...) and 4 other properties", with the numbers of the largest change."""
     number = len(changes) - 1
     others = f" and {number} other propert{'y' if number == 1 else 'ies'}" if number else ""
     return f"for {_change(changes[0], joint)}{others}"
@@ -183,13 +183,13 @@ def _split_by_sign(changes: Sequence[TargetChange]) -> tuple[list[TargetChange],
 
 
 def _change(change: TargetChange, joint: str) -> str:
-    """Return "the shape (accuracy 0.50 to 0.74, +0.23, +0.16 to +0.30)"."""
+    """Return "the shape (accuracy 0.50 to 0.74; difference +0.16 to +0.30)", a 95 % interval."""
     first, last = f"{change.first:.2f}", f"{change.last:.2f}"
     values = f"{first} to {last}" if joint == "to" else f"{last} against {first}"
     digits = 3 if abs(change.difference.value) < FINE else 2
-    value, low, high = (f"{number:+.{digits}f}" for number in change.difference)
+    low, high = (f"{number:+.{digits}f}" for number in change.difference[1:])
     metric = "accuracy" if change.metric == "accuracy" else "R²"
-    return f"{_words(change.target)} ({metric} {values}, {value}, {low} to {high})"
+    return f"{_words(change.target)} ({metric} {values}; difference {low} to {high})"
 
 
 def _words(target: str) -> str:

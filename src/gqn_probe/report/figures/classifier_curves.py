@@ -22,7 +22,17 @@ def model_accuracy(study: Study) -> Figure | None:
     return figure
 
 
-@study_figure("training", "Cross-entropy after each epoch, on training objects and on held-out ones.")
+def _loss_caption(study: Study) -> str:
+    caption = "Cross-entropy after each epoch, on training objects and on held-out ones."
+    if not any(point.probe == "linear" for point in _of_one_probe(study)):
+        return caption
+    return (
+        f"{caption} The linear probe starts from linear discriminant analysis and minimises the sum of cross-entropy "
+        "and an L2 penalty, so that cross-entropy alone may rise."
+    )
+
+
+@study_figure("training", _loss_caption)
 def model_loss(study: Study) -> Figure | None:
     """Draw train and validation cross-entropy (nats) by epoch."""
     return _plot(study, "loss")
