@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -38,7 +39,7 @@ class Recorder(LightningModule):
 
 
 def fit(
-    data: SceneDataModule, folder: Path, steps: int, *, resume: bool = False, **settings: int
+    data: SceneDataModule, folder: Path, steps: int, *, resume: bool = False, **settings: Any
 ) -> list[tuple[list[int], int]]:
     module = Recorder()
     trainer = Trainer(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gqn_probe.report.training_curves import ERRORS, draw_curves, read_metrics
+from gqn_probe.report.training_curves import ERRORS, draw_curves, draw_probes, read_metrics
 from gqn_probe.report.training_page import COLUMNS, build_training_report, main
 
 HEAD = "epoch,step,train/kl,train/nats_above_floor,val/sample/rmse,val/shuffled/rmse,val/context_2/sample/rmse"
@@ -54,8 +54,24 @@ def test_curves_are_over_steps_with_empty_cells_left_out(run: Path):
     assert np.asarray(axes.lines[0].get_xydata()).tolist() == [[9, 40.0], [19, 31.5]]
 
 
+def test_probes_have_a_panel_for_each_target_and_a_curve_for_each_count():
+    scores = {"color/linear/context_2": 0.5, "color/nearest/context_15": 0.7, "count/linear": 1.0}
+    figure = draw_probes({f"val/probe/{name}": ([9.0, 19.0], [0.1, value]) for name, value in scores.items()})
+    assert figure is not None
+    assert [axes.get_title() for axes in figure.axes] == ["mean colour", "count"]
+    assert [line.get_label() for line in figure.axes[0].lines] == ["linear, 2 images", "nearest, 15 images"]
+    assert draw_probes({"val/sample/rmse": ([9.0], [30.0])}) is None
+
+
 def test_every_column_is_explained():
-    names = ["step", "train/kl", "val/kl_step/3", "val/context_5/nearest_view/ssim", "train/scenes_per_second"]
+    names = [
+        "step",
+        "train/kl",
+        "val/kl_step/3",
+        "val/context_5/nearest_view/ssim",
+        "val/probe/count/linear",
+        "train/scenes_per_second",
+    ]
     assert all(any(re.fullmatch(pattern, name) for pattern in COLUMNS) for name in names)
 
 

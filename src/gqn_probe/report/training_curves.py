@@ -12,12 +12,13 @@ from matplotlib.ticker import ScalarFormatter
 from scipy.ndimage import median_filter
 
 from gqn_probe.report import style
+from gqn_probe.report.glossary import target_label
 from gqn_probe.report.html_elements import figure, figures
 
 Metrics = dict[str, tuple[list[float], list[float]]]  # steps and values of each column
 
 BY_COUNT = re.compile(r"val/context_(\d+)/sample/rmse")
-PROBES = re.compile(r"(?:val/)?probe/(.+)")
+PROBES = re.compile(r"val/probe/(?P<target>[^/]+)/(?P<probe>[^/]+)(?:/context_(?P<count>\d+))?")
 NOISY = 100  # points from which a curve is smoothed
 SMOOTHED = 25  # windows that the curve is divided into
 
@@ -97,21 +98,12 @@ def read_metrics(path: Path) -> Metrics:
 def curve_figures(metrics: Metrics, *names: str, beside: str = "") -> str:
     """Return the named figures that there is data for as HTML, with ``beside`` next to them.
 
-    ``counts`` and ``probes`` have a curve for each column that metrics.csv has of them; others are in ``FIGURES``.
+    ``counts`` has a curve for each column that metrics.csv has of it; others are in ``FIGURES``.
     """
     by_count = sorted((int(m[1]), name) for name in metrics if (m := BY_COUNT.fullmatch(name)))
     of_counts = [Curve(name, f"from {count} image{'s' * (count > 1)}") for count, name in by_count]
-    probes = sorted(name for name in metrics if PROBES.fullmatch(name))
-    of_probes = [Curve(name, name.partition("probe/")[2].replace("/", ", ")) for name in probes]
-    known = FIGURES | {
-        "counts": CurveFigure(of_counts, GREY, "linear", "The same error by number of context images."),
-        "probes": CurveFigure(
-            of_probes,
-            "accuracy or R²",
-            "linear",
-            "Score of probes of r for held-out objects: accuracy for classes (shape, count), R² for all else.",
-        ),
-    }
+    counts = CurveFigure(of_counts, GREY, "linear", "The same error by number of context images.")
+    known = FIGURES | {"counts": counts}
     shown = []
     with style.style_context():
         for name in names:
@@ -146,4 +138,43 @@ def draw_curves(metrics: Metrics, curves: Sequence[Curve], unit: str, scale: str
         shown = [value for curve in curves for value in metrics[curve.column][1]]
         axes.set_ylim(min(0.0, *shown), 1.08 * max(shown) if max(shown) > 0 else None)
     style.legend_above(axes)
+    return drawn
+
+
+def probe_figure(metrics: Metrics) -> str:
+    """Return the figure of ``draw_probes`` as HTML; empty where nothing was probed."""
+    with style.style_context():
+        drawing = draw_probes(metrics)
+        if drawing is None:
+            return ""
+        caption = (
+            "Probes of r, trained on half of some held-out objects and scored on the others, at each validation: "
+            "accuracy of the count and the shape, R² of all else. Few objects: compare steps, not with a study."
+        )
+        svg = style.inline_svg(style.svg_text(drawing, "probes"), "probes", caption)
+        return figures(figure(svg, caption, wide=style.is_wide(drawing)))
+
+
+def draw_probes(metrics: Metrics) -> Figure | None:
+    """Draw a panel for each target that was decoded while training, with a curve for each probe and context count."""
+    columns = {name: match for name in metrics if (match := PROBES.fullmatch(name))}
+    targets = sorted({match["target"] for match in columns.values()})
+    if not targets:
+        return None
+    counts = sorted({int(match["count"] or 0) for match in columns.values()})
+    probes = sorted({match["probe"] for match in columns.values()})
+    drawn = style.new_figure(2.6 * len(targets), 3.2)
+    panels = dict(zip(targets, drawn.subplots(1, len(targets), sharey=True, squeeze=False)[0], strict=True))
+    for name, match in sorted(columns.items(), key=lambda item: (item[1]["probe"], int(item[1]["count"] or 0))):
+        count = int(match["count"] or 0)
+        color, marker, _ = style.SERIES[counts.index(count)]
+        dash = ("-", "--", ":")[probes.index(match["probe"]) % 3]
+        label = f"{match['probe']}, {count} images" if count else f"{match['probe']}, all counts"
+        panels[match["target"]].plot(*metrics[name], color=color, marker=marker, linestyle=dash, label=label)
+    for target, axes in panels.items():
+        axes.set(title=target_label(target), xlabel="training step")
+    least = min(min(metrics[name][1]) for name in columns)
+    panels[targets[0]].set(ylabel="accuracy or R²", ylim=(min(0.0, least) - 0.05, 1.05))
+    handles = {h.get_label(): h for axes in panels.values() for h in axes.get_lines()}
+    drawn.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4)
     return drawn

@@ -20,7 +20,7 @@ from PIL import Image
 from gqn_probe.atomic_io import write_text
 from gqn_probe.report.html_elements import Section, collapsible, document, escape, figures, settings, table
 from gqn_probe.report.terminal import say
-from gqn_probe.report.training_curves import ERRORS, Metrics, curve_figures, read_metrics
+from gqn_probe.report.training_curves import ERRORS, Metrics, curve_figures, probe_figure, read_metrics
 
 SHOWN = 5  # pictures of validations, from the first to the last
 LARGEST_FILM = 4_000_000  # bytes of the orbit film that the page takes in
@@ -75,7 +75,7 @@ def build_training_report(folder: str | Path) -> Path:
             "Does it predict?",
             curve_figures(metrics, "counts", beside=_film(folder / "orbit.gif")) + _pictures(folder),
         ),
-        Section("probes", "What can be decoded from r?", curve_figures(metrics, "probes")),
+        Section("probes", "What can be decoded from r?", probe_figure(metrics)),
         Section("curves", "Likelihood and schedules", curve_figures(metrics, "likelihood", "information", "schedules")),
         Section("next", "Next steps", _commands(folder)),
         Section("columns", "Columns of metrics.csv", _columns(metrics)),

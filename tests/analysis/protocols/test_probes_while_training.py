@@ -9,6 +9,7 @@ from tiny import tiny_module
 
 from gqn_probe.analysis.protocols.probes_while_training import ProbesWhileTraining, probe_scores
 from gqn_probe.data import render_scenes
+from gqn_probe.report.training_curves import draw_probes
 
 STRENGTHS = (1e-6, 1e-2, 1e2)
 
@@ -31,14 +32,18 @@ def test_what_codes_hold_is_read_and_no_more():
 
 
 def test_curves_are_logged_at_their_turn(tmp_path):
-    settings: dict[str, Any] = {"objects": 8, "counts": [2, 4], "targets": ["color"], "strengths": STRENGTHS}
+    settings: dict[str, Any] = {"counts": [2, 4], "targets": ["color"], "strengths": STRENGTHS}
     probes = ("linear", "nearest")
     names = {f"count/{p}" for p in probes} | {f"color/{p}/context_{k}" for p in probes for k in (2, 4)}
-    too_few = {"every": 1, "objects": 1}  # own images may have one scene for validation
-    for changes, expected in (({"every": 1}, names), ({"every": 2}, set()), ({"every": None}, set()), (too_few, set())):
-        trainer = fit(tiny_module(), tmp_path, callbacks=[ProbesWhileTraining(**(settings | changes))])
-        logged = {name.removeprefix("val/knows/") for name in trainer.callback_metrics if "knows" in name}
+    too_few = 1  # own images may have one scene for validation
+    for every, objects, expected in ((1, 8, names), (2, 8, set()), (None, 8, set()), (1, too_few, set())):
+        probing = ProbesWhileTraining(every=every, objects=objects, **settings)
+        trainer = fit(tiny_module(), tmp_path, callbacks=[probing])
+        logged = {name.removeprefix("val/probe/") for name in trainer.callback_metrics if "probe" in name}
         assert logged == expected
+        metrics = {name: ([0.0], [float(value)]) for name, value in trainer.callback_metrics.items()}
+        figure = draw_probes(metrics)  # the page of the run shows every curve
+        assert sum(len(axes.lines) for axes in (figure.axes if figure else ())) == len(expected)
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ FEWEST = 4  # objects, of which probes are trained on a half
 
 
 class ProbesWhileTraining(L.Callback):
-    """Logs ``val/knows/TARGET/PROBE/context_K`` and ``val/knows/count/PROBE`` at validations of a few objects or more.
+    """Logs ``val/probe/TARGET/PROBE/context_K`` and ``val/probe/count/PROBE`` at validations of a few objects or more.
 
     Args:
         every: probe at every so-manieth validation; None: never.
@@ -78,7 +78,7 @@ class ProbesWhileTraining(L.Callback):
         counts = [count for count in self.counts if count <= scenes.views]
         found = probe_scores(phi, scenes, counts, self.targets, self.strengths, aggregation=gqn.aggregation)
         # equal on every device: all probe the same objects
-        pl_module.log_dict({f"val/knows/{name}": value for name, value in found.items()}, sync_dist=True)
+        pl_module.log_dict({f"val/probe/{name}": value for name, value in found.items()}, sync_dist=True)
 
 
 def probe_scores(
