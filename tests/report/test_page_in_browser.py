@@ -123,11 +123,19 @@ def panel(browser: Browser, name: str) -> list[int]:
 
 def expect(browser: Browser, thing: int, count: int, row: int, column: int, kind: str = "mean") -> None:
     """The viewer shows an object from a camera, as predicted from some images, and all that belongs beside it."""
-    assert panel(browser, "mean") == list(viewer_colour(thing, kind, count, row, column))
     place = (1, column) if kind == "without" else (row, column)
-    assert panel(browser, "truth") == list(viewer_colour(thing, "truth", 0, *place))
-    assert panel(browser, "other") == list(viewer_colour(1 - thing, "mean", count, *place))
-    assert panel(browser, "spread") == list(viewer_colour(thing, "spread", count, *place))
+    expected = {
+        "mean": list(viewer_colour(thing, kind, count, row, column)),
+        "truth": list(viewer_colour(thing, "truth", 0, *place)),
+        "other": list(viewer_colour(1 - thing, "mean", count, *place)),
+        "spread": list(viewer_colour(thing, "spread", count, *place)),
+    }
+    for _ in range(100):  # images are decoded after the page is open
+        shown = {name: panel(browser, name) for name in expected}
+        if shown == expected:
+            return
+        time.sleep(0.05)
+    assert shown == expected
 
 
 def press(browser: Browser, *keys: str) -> None:

@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -172,9 +173,9 @@ def _group(conf: Path, name: str, default: str, description: str) -> list[str]:
         group = folder.relative_to(conf).as_posix()
         choices = [path.stem for path in sorted(folder.glob("*.yaml"))]
         if group != name:
-            lines.append(f"  {group:<16} {', '.join(choices)}")
+            lines += wrap(", ".join(choices), 110, initial_indent=f"  {group:<16} ", subsequent_indent=" " * 19)
         elif len(choices) > 1:
-            lines.append(f"    {', '.join(choices)}")
+            lines += wrap(", ".join(choices), 110, initial_indent=" " * 4, subsequent_indent=" " * 4)
     return lines
 
 
