@@ -131,11 +131,10 @@ def expect(browser: Browser, thing: int, count: int, row: int, column: int, kind
         "spread": list(viewer_colour(thing, "spread", count, *place)),
     }
     for _ in range(100):  # images are decoded after the page is open
-        shown = {name: panel(browser, name) for name in expected}
-        if shown == expected:
-            return
+        if all(panel(browser, name) == colour for name, colour in expected.items()):
+            break
         time.sleep(0.05)
-    assert shown == expected
+    assert {name: panel(browser, name) for name in expected} == expected
 
 
 def press(browser: Browser, *keys: str) -> None:
