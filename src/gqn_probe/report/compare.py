@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 from jaxtyping import Float
@@ -119,7 +120,7 @@ def draw_comparison(settings: Sequence[Setting], measures: Sequence[Measure]) ->
                     axes.plot([row.low, row.high], [place, place], color=style.BLUE, linewidth=2, alpha=0.35)
                 axes.plot(row.value, place, "o", color=style.BLUE, markersize=5)
         axes.xaxis.set_major_locator(MaxNLocator(4))
-        axes.set_title(measure.label)
+        axes.set_title(fill(measure.label, 20))
         axes.set_xlabel(METRICS[measure.metric].label)
         axes.set_yticks(range(len(groups)), list(groups))
         axes.set_ylim(len(groups) - 0.4, -0.6)
