@@ -80,12 +80,10 @@ def answers(settings: Sequence[Setting], measures: Sequence[Measure], difference
         for each in differences:
             if each.group == group:
                 gain = -each.sign if each.measure.metric == "sample_rmse" else each.sign
-                found[list(found)[0 if gain > 0 else 1 if gain < 0 else 2]].append(each.measure.label)
-        told.append(
-            f"Compared with {first}, {group} is "
-            + "; ".join(f"{k} {', '.join(v)}" for k, v in found.items() if v)
-            + "."
-        )
+                verdict = "better in" if gain > 0 else "worse in" if gain < 0 else "not shown to differ in"
+                found[verdict].append(each.measure.label)
+        verdicts = "; ".join(f"{verdict} {', '.join(labels)}" for verdict, labels in found.items() if labels)
+        told.append(f"Compared with {first}, {group} is {verdicts}.")
     repeated = [each for each in measures if len(each.found) > 1 and each.metric != "sample_rmse"]
     if not told and repeated:
         spread, label = max(

@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gqn_probe.analysis.probes.ridge import Block, KernelRidge
+from gqn_probe.analysis.protocols.encoded_targets import target_columns
 from gqn_probe.analysis.questions.splits import folds_of, rows_of, split_groups
 from gqn_probe.analysis.questions.targets import Classes, Values
 from gqn_probe.analysis.statistics.intervals import cluster_sums, proportion_interval, r2_interval
@@ -131,13 +132,6 @@ def decode_target(
             whole[test] = (columns[test] - columns[train].mean(dim=0)).square().sum(dim=1)
     sums = cluster_sums(missed[asked], asked, len(objects))._replace(rows=whole.double())
     return ("accuracy", proportion_interval(sums)) if classes else ("r2", r2_interval(sums))
-
-
-def target_columns(found: Classes | Values) -> Float[Tensor, "s j"]:
-    """Return what ridge regression predicts: the values, or 0 and 1 for each class."""
-    if isinstance(found, Values):
-        return found.values
-    return torch.nn.functional.one_hot(found.labels.clamp(min=0), found.kinds).float()
 
 
 def unit_variance(rows: Float[Tensor, "n unit f"]) -> Float[Tensor, " unit"]:

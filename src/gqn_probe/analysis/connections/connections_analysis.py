@@ -18,7 +18,6 @@ from gqn_probe.analysis.connections.ablation import (
     decode_counts,
     decode_target,
     split_by_unit,
-    target_columns,
     unit_usage,
     unit_variance,
 )
@@ -27,6 +26,7 @@ from gqn_probe.analysis.connections.occlusion import BATCH, CHANGE, RANKED, occl
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.inputs.view_selection import nested, nested_task, sum_views
 from gqn_probe.analysis.probes.ridge import linear_kernel
+from gqn_probe.analysis.protocols.encoded_targets import target_columns
 from gqn_probe.analysis.questions.targets import TARGETS, Classes, Values
 from gqn_probe.analysis.statistics.intervals import ClusterSums, linear_combination
 from gqn_probe.atomic_io import write_arrays

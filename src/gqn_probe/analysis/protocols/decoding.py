@@ -48,7 +48,7 @@ class TargetDecoder:
     def __init__(self, probe_inputs: ProbeInputs, settings: StudySettings) -> None:
         self.inputs, self.settings, self.counts = probe_inputs, settings, probe_inputs.counts
         self.objects = probe_inputs.objects
-        self.scores = Scores()
+        self.scores = Scores(self.counts)
 
     @cached_property
     def sources(self) -> list[Source]:

@@ -1,5 +1,6 @@
 """Scores of decoded targets, and their differences: between counts, and from baselines."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from jaxtyping import Bool, Float
@@ -70,7 +71,11 @@ class Case(NamedTuple):
 
 
 class Scores(dict[Case, Score]):
-    """Scores of all cases of a study, with comparisons between them."""
+    """Scores of the cases of a study of some counts, with comparisons between them."""
+
+    def __init__(self, counts: Sequence[int]) -> None:
+        super().__init__()
+        self._counts = counts
 
     def baseline(self, case: Case, control: str) -> Score | None:
         """Return a baseline's score of the same target by the same probe, else by the linear one."""
@@ -85,4 +90,4 @@ class Scores(dict[Case, Score]):
 
     def counts(self, case: Case) -> list[int]:
         """Return the counts at which the target was decoded in the same way."""
-        return sorted(other.count for other in self if other._replace(count=case.count) == case)
+        return [count for count in self._counts if case._replace(count=count) in self]
