@@ -21,6 +21,7 @@ pytestmark = [
     pytest.mark.skipif(not (shutil.which("chromedriver") and shutil.which("chromium")), reason="needs chromium"),
 ]
 LEFT, UP, RIGHT = "\ue012", "\ue013", "\ue014"  # keys
+PATIENCE = 60.0  # seconds, on a busy machine
 PHONE = {"width": 390, "height": 844, "pixelRatio": 2.0, "mobile": True}
 
 
@@ -38,10 +39,21 @@ class Browser:
         self.address += f"/{session['sessionId']}"
 
     def open(self, page: Path) -> None:
+        """Load a page anew and wait for its scripts: the driver may answer before they have run."""
+        self._send("POST", "/url", {"url": "about:blank"})
         self._send("POST", "/url", {"url": page.resolve().as_uri()})
+        self.expect("return document.readyState + location.pathname", f"complete{page.resolve()}")
+        self.expect("return document.querySelector('.viewer .status').textContent !== ''", True)
 
     def run(self, script: str) -> Any:
         return self._send("POST", "/execute/sync", {"script": script, "args": []})
+
+    def expect(self, script: str, value: Any) -> None:
+        """Wait until a script returns a value: keys, clicks and pictures take effect in their own time."""
+        end = time.monotonic() + PATIENCE
+        while (last := self.run(script)) != value and time.monotonic() < end:
+            time.sleep(0.05)
+        assert last == value
 
     def act(self, actions: list[dict[str, Any]]) -> None:
         self._send("POST", "/actions", {"actions": actions})
@@ -115,12 +127,6 @@ def test_tables_sort(opened: Browser):
     assert falling == rising[::-1]
 
 
-def panel(browser: Browser, name: str) -> list[int]:
-    """The colour that a panel of the viewer shows."""
-    canvas = f"document.querySelector('[data-panel={name}]')"
-    return browser.run(f"return [...{canvas}.getContext('2d').getImageData(8, 8, 1, 1).data].slice(0, 3)")
-
-
 def expect(browser: Browser, thing: int, count: int, row: int, column: int, kind: str = "mean") -> None:
     """The viewer shows an object from a camera, as predicted from some images, and all that belongs beside it."""
     place = (1, column) if kind == "without" else (row, column)
@@ -130,11 +136,9 @@ def expect(browser: Browser, thing: int, count: int, row: int, column: int, kind
         "other": list(viewer_colour(1 - thing, "mean", count, *place)),
         "spread": list(viewer_colour(thing, "spread", count, *place)),
     }
-    for _ in range(100):  # images are decoded after the page is open
-        if all(panel(browser, name) == colour for name, colour in expected.items()):
-            break
-        time.sleep(0.05)
-    assert {name: panel(browser, name) for name in expected} == expected
+    pixel = "document.querySelector(`[data-panel=${name}]`).getContext('2d').getImageData(8, 8, 1, 1).data"
+    panels = f"{json.dumps(list(expected))}.map(name => [name, [...{pixel}].slice(0, 3)])"
+    browser.expect(f"return Object.fromEntries({panels})", expected)
 
 
 def press(browser: Browser, *keys: str) -> None:
@@ -145,9 +149,8 @@ def press(browser: Browser, *keys: str) -> None:
 
 def test_the_viewer_answers_keys_slider_and_clicks(opened: Browser):
     expect(opened, 0, 2, 1, 1)
-    assert "2 images; camera at 90°, 15° up; error 2 of 255" in opened.run(
-        "return document.querySelector('.status').textContent"
-    )
+    status = "2 images; camera at 90°, 15° up; error 2 of 255"
+    opened.expect(f"return document.querySelector('.status').textContent.includes({json.dumps(status)})", True)
     opened.run("document.querySelector('.stage').focus()")
     press(opened, RIGHT, UP)
     expect(opened, 0, 2, 2, 2)
@@ -169,21 +172,22 @@ def test_cubes_turn_with_the_camera_where_they_were_read(opened: Browser):
     told = "document.querySelector('[data-score]').textContent"
     drawn = "document.querySelector('[data-panel=cubes]').toDataURL()"
     blank = opened.run(f"return {drawn}")
-    assert opened.run(f"return {told}") == ""  # of 2 images none were read
+    opened.expect(f"return {told}", "")  # of 2 images none were read
     press(opened, "+")
-    assert opened.run(f"return {told}") == " · 2 of 2 cubes"
+    opened.expect(f"return {told}", " · 2 of 2 cubes")
     first = opened.run(f"return {drawn}")
     press(opened, LEFT)
-    assert len({blank, first, opened.run(f"return {drawn}")}) == 3
+    shown = f"[{json.dumps(blank)}, {json.dumps(first)}]"
+    opened.expect(f"return {shown}.includes({drawn})", False)
+    assert blank != first
 
 
 def test_an_image_is_left_out_until_it_is_pressed_again(opened: Browser):
     buttons = "document.querySelectorAll('.context button')"
-    shown = opened.run(f"return [...{buttons}].filter(button => !button.hidden).length")
-    assert shown == 2
+    opened.expect(f"return [...{buttons}].filter(button => !button.hidden).length", 2)
     opened.run(f"{buttons}[1].click()")
     expect(opened, 0, 2, 1, 1, kind="without")
-    assert opened.run(f"return {buttons}[1].getAttribute('aria-pressed')") == "true"
+    opened.expect(f"return {buttons}[1].getAttribute('aria-pressed')", "true")
     opened.run(f"{buttons}[1].click()")
     expect(opened, 0, 2, 1, 1)
 
