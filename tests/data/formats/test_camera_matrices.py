@@ -96,7 +96,7 @@ def rolled(angle: float) -> np.ndarray:
     ("content", "reason"),
     [
         (transforms(rolled(0.1)), "frame 0: the camera is rolled by -?5.7 degrees, .*: set data.up"),
-        (transforms(upright_matrices(), k1=0.1), "k1=0.1 distorts the images"),
+        (transforms(upright_matrices(), k1=0.1), r"coefficients \[0.1, 0.0, .*\] distort the images"),
         (transforms(upright_matrices(), fl_x=40, w=64, h=48, cx=20, cy=24), "the optical axis is at pixel 20 of 64"),
         (transforms(2 * upright_matrices()), "frame 0: its matrix is not a rotation"),
         (transforms(upright_matrices() * np.array([-1, 1, 1, 1])), "frame 0: its matrix is not a rotation"),
@@ -105,6 +105,10 @@ def rolled(angle: float) -> np.ndarray:
         (b"{", "is not a transforms.json"),
         (b'{"frames": [{"file_path": "a"}]}', "is not a transforms.json"),
         (b"[" * 100_000, "is not a transforms.json"),
+        (transforms(np.eye(4)[None]).replace(b"1.0", b"1" * 400), "is not a transforms.json"),
+        (transforms(upright_matrices(), fl_x=40, w=10**400), "its lens cannot be used"),
+        (transforms(upright_matrices(), fl_x=-40, w=64), r"half the image at distance 1 is \(-0.8, None\)"),
+        (transforms(upright_matrices(), camera_angle_x=math.inf), "its lens cannot be used"),
     ],
 )
 def test_what_cannot_be_told_is_refused(content: bytes, reason: str) -> None:
@@ -116,9 +120,10 @@ def test_what_cannot_be_told_is_refused(content: bytes, reason: str) -> None:
     ("camera", "reason"),
     [
         ("1 PINHOLE 64 48 40 40 20 24", "the optical axis is at pixel 20.0 of 64.0"),
-        ("1 OPENCV 64 48 40 40 32 24 0.1 0 0 0", "distorts the images"),
-        ("1 FISHEYE 64 48 40 40 32 24", "a camera of .* is expected"),
-        ("1 PINHOLE 64", "a camera of .* is expected"),
+        ("1 OPENCV 64 48 40 40 32 24 0.1 0 0 0", "distort the images"),
+        ("1 FISHEYE 64 48 40 40 32 24", "expected ID, one of SIMPLE_PINHOLE, .*PARAMETERS"),
+        ("1 PINHOLE 64", "expected ID, one of SIMPLE_PINHOLE, .*PARAMETERS"),
+        ("1 PINHOLE 64 48 nan 40 32 24", "half the image at distance 1 is"),
         ("1 PINHOLE 64 48 40 40 32 24\n2 PINHOLE 64 48 50 50 32 24", "cameras of different fields of view"),
     ],
 )

@@ -106,7 +106,7 @@ def test_a_scene_whose_rows_stand_apart_is_refused(tmp_path: Path, split: str) -
             HEAD + "a,a.png,1,2,3,4,1,\na,b.png,1,2,3,4,1,\nb,c.png,1,2,3,4,1,\n",
             r"all scenes must have equally many images, but scene b has 1, a has 2 \(IMG_7.png is not listed\): add or",
         ),
-        (HEAD + "a,a.png,1,2,3,4,five,\n", "line 2: pitch is 'five': give a number"),
+        (HEAD + "a,a.png,1,2,3,4,five,\n", "line 2: pitch is five: give a finite number"),
         (HEAD + "a,a.png,1,2,3,4,nan,\n", "line 2: pitch is nan: give a finite number"),
         (HEAD + "a,a.png,1,2,3,4,1,dev\n", "line 2: split 'dev' of scene a is not train, val or test"),
     ],

@@ -12,18 +12,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from gqn_probe.data.formats.camera_table import View
 
 ROLL = math.radians(1.0)  # largest that is ignored
 UPS = {sign + name: float(f"{sign}1") * axis for sign in ("", "-") for name, axis in zip("xyz", np.eye(3), strict=True)}
-COLMAP_MODELS = {  # number of focal lengths, which come before the principal point
-    "SIMPLE_PINHOLE": 1,
-    "PINHOLE": 2,
-    "SIMPLE_RADIAL": 1,
-    "RADIAL": 1,
-    "OPENCV": 2,
-}
+# Number of focal lengths, which come before the principal point.
+COLMAP_MODELS = {"SIMPLE_PINHOLE": 1, "PINHOLE": 2, "SIMPLE_RADIAL": 1, "RADIAL": 1, "OPENCV": 2}
 
 
 class PosedViews(NamedTuple):
@@ -48,40 +44,47 @@ def read_transforms(content: bytes, label: str, *, up: str) -> PosedViews:
         document = json.loads(content)
         frames = document["frames"]
         poses = [(str(frame["file_path"]), np.array(frame["transform_matrix"], dtype=float)) for frame in frames]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise ValueError(f"{label} is not a transforms.json ({error!r})") from None
     views = []
     for number, (image, matrix) in enumerate(poses):
-        if matrix.shape not in ((4, 4), (3, 4)):
-            raise ValueError(f"{label}, frame {number}: expected a matrix of 4x4, got {matrix.shape}")
         where = f"{label}, frame {number}"
+        if matrix.shape not in ((4, 4), (3, 4)):
+            raise ValueError(f"{where}: expected a matrix of 4x4, got {matrix.shape}")
         views.append(View(image, raw_camera(matrix[:3, :3] * [1, 1, -1], matrix[:3, 3], where, up)))
     if not views:
         raise ValueError(f"{label} has no frames")
     try:
-        return PosedViews(views, *_field_of_view(document, label))
-    except (TypeError, ZeroDivisionError) as error:
-        raise ValueError(f"{label}: its lens cannot be read ({error})") from None
+        return PosedViews(views, *_half_sizes(document))
+    except (ValueError, TypeError, ArithmeticError) as error:
+        raise ValueError(f"{label}: its lens cannot be used: {error}") from None
 
 
-def _field_of_view(document: dict, label: str) -> tuple[float | None, float | None]:
-    for name in ("k1", "k2", "k3", "p1", "p2"):
-        if abs(document.get(name, 0.0)) > 1e-6:
-            raise ValueError(f"{label}: {name}={document[name]} distorts the images: undistort them")
+def _half_sizes(document: dict) -> tuple[float | None, float | None]:
+    """Return half the width and half the height of the image at distance 1; None where the file gives too little."""
     width, height = document.get("w"), document.get("h")
-    for middle, length in ((document.get("cx"), width), (document.get("cy"), height)):
-        _check_middle(middle, length, label)
     across = width / 2 / document["fl_x"] if "fl_x" in document and width else None
     down = height / 2 / document.get("fl_y", document["fl_x"]) if "fl_x" in document and height else None
     if across is None and "camera_angle_x" in document:
         across = math.tan(document["camera_angle_x"] / 2)
         down = across * height / width if width and height else None
+    distortion = [document.get(name, 0.0) for name in ("k1", "k2", "k3", "p1", "p2")]
+    _check_lens(distortion, [(document.get("cx"), width), (document.get("cy"), height)], (across, down))
     return across, down
 
 
-def _check_middle(middle: float | None, length: float | None, label: str) -> None:
-    if middle is not None and length is not None and abs(middle - length / 2) > 0.01 * length:
-        raise ValueError(f"{label}: the optical axis is at pixel {middle} of {length}: crop the images around it")
+def _check_lens(
+    distortion: Sequence[float],
+    middles: Sequence[tuple[float | None, float | None]],  # the optical axis, and the length of the image
+    half_sizes: Sequence[float | None],
+) -> None:
+    if not all(abs(coefficient) <= 1e-6 for coefficient in distortion):
+        raise ValueError(f"coefficients {distortion} distort the images: undistort them")
+    for middle, length in middles:
+        if middle is not None and length is not None and not abs(middle - length / 2) <= 0.01 * length:
+            raise ValueError(f"the optical axis is at pixel {middle} of {length}: crop the images around it")
+    if not all(half is None or 0 < half < math.inf for half in half_sizes):
+        raise ValueError(f"half the image at distance 1 is {half_sizes}: expected lengths above 0")
 
 
 def read_colmap(cameras: bytes, images: bytes, label: str, *, up: str) -> PosedViews:
@@ -99,32 +102,26 @@ def read_colmap(cameras: bytes, images: bytes, label: str, *, up: str) -> PosedV
         where = f"{label}/cameras.txt, line {line}"
         try:
             number, model, width, height = cells[0], cells[1], float(cells[2]), float(cells[3])
-            parameters = [float(cell) for cell in cells[4:]]
             count = COLMAP_MODELS[model]
-            *focal, middle_x, middle_y = parameters[: count + 2]
-            distortion = parameters[count + 2 :]
-        except (ValueError, IndexError, KeyError) as error:
-            raise ValueError(f"{where}: a camera of {', '.join(COLMAP_MODELS)} is expected ({error})") from None
-        if any(abs(each) > 1e-6 for each in distortion):
-            raise ValueError(f"{where}: it distorts the images: undistort them (colmap image_undistorter)")
-        _check_middle(middle_x, width, where)
-        _check_middle(middle_y, height, where)
-        if min(focal) <= 0:
-            raise ValueError(f"{where}: a focal length is not above 0")
-        lenses[number] = (width / 2 / focal[0], height / 2 / focal[-1])
+            *focal, middle_x, middle_y = map(float, cells[4 : count + 6])
+            distortion = [float(cell) for cell in cells[count + 6 :]]
+            lenses[number] = width / 2 / focal[0], height / 2 / focal[-1]
+            _check_lens(distortion, [(middle_x, width), (middle_y, height)], lenses[number])
+        except (ValueError, LookupError, ZeroDivisionError) as error:
+            known = ", ".join(COLMAP_MODELS)
+            raise ValueError(f"{where}: expected ID, one of {known}, WIDTH HEIGHT PARAMETERS: {error}") from None
     if len({(round(across, 3), round(down, 3)) for across, down in lenses.values()}) != 1:
         raise ValueError(f"{label}/cameras.txt has cameras of different fields of view: {sorted(lenses.values())}")
     views = []
     for line, cells in _lines(images)[::2]:  # every second line lists points
         where = f"{label}/images.txt, line {line}"
         try:
-            w, x, y, z, *translation = (float(cell) for cell in cells[1:8])
-            name = " ".join(cells[9:])
-            rotation = _rotation(w, x, y, z)
-        except (ValueError, IndexError, ZeroDivisionError) as error:
+            *quaternion, x, y, z = map(float, cells[1:8])
+            to_world = Rotation.from_quat(quaternion, scalar_first=True).as_matrix().T
+        except ValueError as error:
             raise ValueError(f"{where}: expected ID QW QX QY QZ TX TY TZ CAMERA NAME ({error})") from None
-        axes = rotation.T * [1, -1, 1]  # columns right, up, forward in the world
-        views.append(View(name, raw_camera(axes, -rotation.T @ np.array(translation), where, up)))
+        axes = to_world * [1, -1, 1]  # columns right, up, forward
+        views.append(View(" ".join(cells[9:]), raw_camera(axes, -to_world @ [x, y, z], where, up)))
     if not views:
         raise ValueError(f"{label}/images.txt has no images")
     return PosedViews(views, *next(iter(lenses.values())))
@@ -137,19 +134,6 @@ def _lines(content: bytes) -> list[tuple[int, list[str]]]:
     while numbered and not numbered[-1][1]:
         numbered.pop()
     return numbered
-
-
-def _rotation(w: float, x: float, y: float, z: float) -> np.ndarray:
-    """Return the rotation matrix of a quaternion."""
-    length = math.sqrt(w * w + x * x + y * y + z * z)
-    w, x, y, z = w / length, x / length, y / length, z / length
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-        ]
-    )
 
 
 def raw_camera(axes: np.ndarray, position: np.ndarray, where: str, up: str) -> tuple[float, ...]:

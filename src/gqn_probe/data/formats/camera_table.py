@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Iterator
 from io import StringIO
-from itertools import groupby
+from itertools import zip_longest
 from typing import NamedTuple
 
 from gqn_probe.types import SPLITS
@@ -44,27 +44,25 @@ def read_camera_table(content: bytes, label: str, *, angles: str) -> list[Camera
     Raises:
         ValueError: names line, value and remedy.
     """
-    rows = _rows(content, label)
-    views: dict[int, View] = {}
-    lines: dict[str, int] = {}
-    for line, row in rows:
-        where = f"{label}, line {line}"
-        if row["image"] in lines:
-            raise ValueError(f"{where}: image {row['image']} is already in line {lines[row['image']]}: give it one row")
-        lines[row["image"]] = line
-        views[line] = View(row["image"], _camera(row, where, angles))
-    scenes: list[CameraScene] = []
-    for (split, name), group in groupby(rows, lambda item: (_split(item[1]), item[1]["scene"])):
-        own = [line for line, _ in group]
+    scenes: dict[str, CameraScene] = {}
+    line_of: dict[str, int] = {}  # by image
+    last = None
+    for line, row in _rows(content, label, COLUMNS):
+        where, name, image = f"{label}, line {line}", row["scene"], row["image"]
+        split = row.get("split", "").lower() or "train"
         if split not in SPLITS:
-            raise ValueError(f"{label}, line {own[0]}: split {split!r} of scene {name} is not train, val or test")
-        if name in {scene.name for scene in scenes}:
-            raise ValueError(
-                f"{label}, line {own[0]}: the rows of scene {name} are not consecutive or in several splits: "
-                "put them together, with one split"
-            )
-        scenes.append(CameraScene(name, split, [views[line] for line in own]))
-    return scenes
+            raise ValueError(f"{where}: split {split!r} of scene {name} is not train, val or test")
+        if line_of.setdefault(image, line) != line:
+            raise ValueError(f"{where}: image {image} is already in line {line_of[image]}: give it one row")
+        if (split, name) != last:
+            if name in scenes:
+                raise ValueError(
+                    f"{where}: the rows of scene {name} are not consecutive or in several splits: "
+                    "put them together, with one split"
+                )
+            scenes[name], last = CameraScene(name, split, []), (split, name)
+        scenes[name].views.append(View(image, _camera(row, where, angles)))
+    return list(scenes.values())
 
 
 def read_cameras(content: bytes, label: str, *, angles: str) -> list[tuple[float, ...]]:
@@ -73,51 +71,43 @@ def read_cameras(content: bytes, label: str, *, angles: str) -> list[tuple[float
     return [_camera(row, f"{label}, line {line}", angles) for line, row in rows]
 
 
-def _rows(content: bytes, label: str, columns: tuple[str, ...] = COLUMNS) -> list[tuple[int, dict[str, str]]]:
-    """Return line number and cells, by column, of the rows that are not empty."""
+def _rows(content: bytes, label: str, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield line number and cells, by column, of the rows that are not empty."""
     try:
         text = content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{label} is not UTF-8 ({error.reason}): save it as UTF-8") from None
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     stated = re.match(r"\s*sep=(.)\n", text, re.IGNORECASE)  # Excel's first line
-    first_line = 2 if stated else 1
     text = text[stated.end() :] if stated else text
     head = text.partition("\n")[0]
-    delimiter = stated[1] if stated else max(",;\t", key=head.count)
-    table = _lines(text, delimiter, label)
-    names = [name.strip().lower() for name in next(table, [])]
-    absent = [column for column in columns if column not in names]
-    if absent:
-        raise ValueError(f"{label} has no column {', '.join(absent)}: its first line must be {','.join(columns)}")
-    twice = [name for name in columns if names.count(name) > 1]
-    if twice:
-        raise ValueError(f"{label} has two columns {twice[0]}: leave one")
-    rows = []
-    for line, cells in enumerate(table, start=first_line + 1):
-        values = [cell.strip() for cell in cells]
-        if not any(values):
-            continue
-        filled = len(values) - next((n for n, value in enumerate(reversed(values)) if value), 0)
-        if filled > len(names) or len(values) < len(columns):
-            hint = ": write numbers with points, or part columns with semicolons" if filled > len(names) else ""
-            raise ValueError(f"{label}, line {line} has {filled} cells where the head has {len(names)}{hint}")
-        rows.append((line, dict(zip(names, values + [""] * len(names), strict=False))))
-    if not rows:
-        raise ValueError(f"{label} has no rows: expected one an image")
-    return rows
-
-
-def _split(row: dict[str, str]) -> str:
-    return row.get("split", "").lower() or "train"
-
-
-def _lines(text: str, delimiter: str, label: str) -> Iterator[list[str]]:
-    """Yield the cells of one line after the other, so that nothing is read after the first error."""
+    table = csv.reader(
+        StringIO(text), delimiter=stated[1] if stated else max(",;\t", key=head.count), skipinitialspace=True
+    )
     try:
-        yield from csv.reader(StringIO(text), delimiter=delimiter, skipinitialspace=True)
+        names = [name.strip().lower() for name in next(table, [])]
+        if absent := [column for column in columns if column not in names]:
+            raise ValueError(f"{label} has no column {', '.join(absent)}: its first line must be {','.join(columns)}")
+        if twice := [column for column in columns if names.count(column) > 1]:
+            raise ValueError(f"{label} has two columns {twice[0]}: leave one")
+        line = 0
+        for cells in table:
+            values = [cell.strip() for cell in cells]
+            while values and not values[-1]:
+                values.pop()
+            if not values:
+                continue
+            line = table.line_num + bool(stated)
+            if len(values) > len(names):
+                raise ValueError(
+                    f"{label}, line {line} has {len(values)} cells where the head has {len(names)}: "
+                    "write numbers with points, or part columns with semicolons"
+                )
+            yield line, dict(zip_longest(names, values, fillvalue=""))
     except csv.Error as error:
         raise ValueError(f"{label} is not a table ({error})") from None
+    if not line:
+        raise ValueError(f"{label} has no rows: expected one an image")
 
 
 def _camera(row: dict[str, str], where: str, angles: str) -> tuple[float, ...]:
@@ -136,7 +126,7 @@ def _number(name: str, cell: str, where: str) -> float:
     try:
         number = float(cell.replace(",", ".") if DECIMAL_COMMA.fullmatch(cell) else cell)
     except ValueError:
-        raise ValueError(f"{where}: {name} is {repr(cell) if cell else 'empty'}: give a number, such as 1.5") from None
+        number = math.nan
     if not math.isfinite(number):
-        raise ValueError(f"{where}: {name} is {cell}: give a finite number")
+        raise ValueError(f"{where}: {name} is {cell or 'empty'}: give a finite number, such as 1.5")
     return number
