@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from gqn_probe.data import read_tfrecord, render_scenes
-from gqn_probe.data.formats.deepmind import EncodedScenes, decode_scenes, parse_scene
+from gqn_probe.data.formats.deepmind import EncodedScene, EncodedScenes, decode_scenes, parse_scene
 from gqn_probe.data.formats.tfrecord import read_records
 from gqn_probe.data.store.shard_file import write_shard
 from gqn_probe.data.store.store_reader import StoredScenes
@@ -59,7 +59,8 @@ def jpeg_scenes() -> EncodedScenes:
     scenes = render_scenes(SCENES, views=15, background="gradient")
     pixels = rearrange(scenes.frames, "s v c h w -> s v h w c").contiguous().numpy()
     frames = [tuple(simplejpeg.encode_jpeg(frame, colorsubsampling="420") for frame in views) for views in pixels]
-    return EncodedScenes(frames, scenes.cameras, ["rendered"] * SCENES, (64, 64), ("rendered",) * SCENES)
+    pairs = zip(frames, scenes.cameras.numpy(), strict=True)
+    return EncodedScenes([EncodedScene("rendered", "rendered", *pair) for pair in pairs], (64, 64))
 
 
 def port_file(scenes: Scenes, path: Path) -> None:
@@ -82,7 +83,7 @@ def message(number: int, content: bytes) -> bytes:
 def tfrecord(encoded: EncodedScenes, path: Path) -> None:
     """A file as DeepMind published it."""
     with path.open("wb") as file:
-        for frames, cameras in zip(encoded.frames, encoded.cameras.flatten(1).numpy(), strict=True):
+        for _, _, frames, cameras in encoded.scenes:
             jpegs = message(1, b"".join(message(1, frame) for frame in frames))
             floats = message(2, message(1, cameras.tobytes()))
             entries = [message(1, b"frames") + message(2, jpegs), message(1, b"cameras") + message(2, floats)]
@@ -135,8 +136,8 @@ def main() -> None:
 
         def pillow(path: Path) -> Tensor:
             scenes = []
-            for _, label, payload in read_records(path.read_bytes(), "pillow"):
-                frames = parse_scene(payload, label).frames
+            for record in read_records(path.read_bytes(), "pillow"):
+                frames = parse_scene(record).frames
                 scenes.append(np.stack([np.asarray(Image.open(io.BytesIO(frame)).convert("RGB")) for frame in frames]))
             return torch.from_numpy(np.stack(scenes))
 

@@ -22,7 +22,7 @@ from made_files import Make
 from PIL import Image
 from scripts import ENVIRONMENT, ROOT
 
-from gqn_probe.data.formats.deepmind import EncodedScenes
+from gqn_probe.data.formats.deepmind import EncodedScene, EncodedScenes
 from gqn_probe.data.store.shard_file import write_shard
 from gqn_probe.inert_pickle import MAGIC
 
@@ -118,10 +118,10 @@ def of_images() -> dict[str, Files]:
 
 
 def of_stores(folder: Path) -> dict[str, Files]:
-    cameras, jpegs = torch.zeros(1, 3, 5), tuple(Make.jpegs(3, 16))
+    scene = EncodedScene("a", "a", tuple(Make.jpegs(3, 16)), np.zeros((3, 5), np.float32))
     files = {}
     for side in (5000, 60_000):
-        scenes = EncodedScenes([jpegs], cameras, ["a"], (side, side), ("a",))
+        scenes = EncodedScenes([scene], (side, side))
         files[f"frames of {side}"] = (folder / write_shard(folder, "train", str(side), scenes).file).read_bytes()
     return {".shard": files | {"header": struct.pack("<Q", 9_000_000) + b"[" * 9_000_000}}
 
@@ -147,7 +147,8 @@ def of_weights() -> dict[str, Files]:
 
 def of_tables() -> dict[str, Files]:
     head = b"scene,image,x,y,z,yaw,pitch\n"
-    return {".csv": {"lines": head + b"a\n" * 4_500_000, "quotes": head + b'"' * 4_500_001}}
+    scenes = b"".join(b"%d,%d,0,0,1,0,0\n" % (n, n) for n in range(40_000)) + b"no camera\n"
+    return {".csv": {"lines": head + b"a\n" * 4_500_000, "quotes": head + b'"' * 4_500_001, "scenes": head + scenes}}
 
 
 @pytest.fixture(scope="module")

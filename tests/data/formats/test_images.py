@@ -69,7 +69,7 @@ def test_what_is_transparent_needs_a_background() -> None:
 
 def test_what_asks_for_too_much_or_starts_programs_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "MOST_PIXELS", 100)
-    with pytest.raises(ValueError, match=r"a.png has 11x10 pixels: the most is 100"):
+    with pytest.raises(ValueError, match=r"a.png is no readable image: it has 11x10 pixels, the most is 100"):
         read(encoded(Image.new("RGB", (11, 10))))
     eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n"
     with pytest.raises(ValueError, match=r"a.png is no readable image: save it as one of JPEG, PNG"):

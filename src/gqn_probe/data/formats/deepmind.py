@@ -18,62 +18,39 @@ from torch import Tensor
 from gqn_probe.data.formats.jpeg import check_memory, decode_jpegs, jpeg_size
 from gqn_probe.data.formats.remote import fetch
 from gqn_probe.data.formats.resize import resize_frames
-from gqn_probe.data.formats.tfrecord import example_features, raise_error, read_records
+from gqn_probe.data.formats.tfrecord import Record, example_features, raise_error, read_records
 from gqn_probe.types import Scenes
 
 
 class EncodedScene(NamedTuple):
     """Scene of one record, frames as JPEGs."""
 
+    name: str  # file and record
+    label: str  # file, record and offset, for messages
     frames: tuple[bytes, ...]
     cameras: Float[np.ndarray, "v 5"]
-
-
-def parse_scene(payload: bytes, label: str) -> EncodedScene:
-    """Parse the scene in a record.
-
-    Raises:
-        ValueError: it is no Example, a feature is missing, or camera values have the wrong number or are not finite.
-    """
-    try:
-        features = example_features(payload)
-    except (IndexError, KeyError, UnicodeDecodeError) as error:
-        raise ValueError(f"{label}: not a tf.train.Example ({error})") from None
-    for name in ("frames", "cameras"):
-        if not features.get(name):
-            raise ValueError(f"{label}: no feature {name!r}, found {sorted(features)}")
-    frames = tuple(bytes(frame) for frame in features["frames"])
-    content = b"".join(features["cameras"])
-    if len(content) != 4 * 5 * len(frames):
-        raise ValueError(
-            f"{label}: expected {5 * len(frames)} camera values for {len(frames)} frames, got {len(content) / 4:g}"
-        )
-    cameras = np.frombuffer(content, "<f4").reshape(-1, 5)
-    if not np.isfinite(cameras).all():
-        raise ValueError(f"{label}: camera of frame {np.nonzero(~np.isfinite(cameras))[0][0]} is not finite")
-    return EncodedScene(frames, cameras)
-
-
-def first_frame_size(scene: EncodedScene, label: str) -> tuple[int, int]:
-    """Return height and width of the first frame.
-
-    Raises:
-        ValueError: it is not a JPEG.
-    """
-    try:
-        return jpeg_size(scene.frames[0])
-    except ValueError as error:
-        raise ValueError(f"{label}: frame 0 is damaged ({error})") from None
 
 
 class EncodedScenes(NamedTuple):
     """Readable scenes of a file, frames as JPEGs; all have one number of views and one size."""
 
-    frames: list[tuple[bytes, ...]]
-    cameras: Float[Tensor, "s v 5"]
-    labels: list[str]  # file, record and offset of each
+    scenes: list[EncodedScene]
     size: tuple[int, int]  # height and width
-    names: tuple[str, ...]  # file and record of each
+
+    @property
+    def images(self) -> list[bytes]:
+        """All frames, scene after scene."""
+        return [frame for scene in self.scenes for frame in scene.frames]
+
+    @property
+    def cameras(self) -> Float[Tensor, "s v 5"]:
+        """Raw cameras."""
+        return torch.from_numpy(np.stack([scene.cameras for scene in self.scenes]))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """File and record of each scene."""
+        return tuple(scene.name for scene in self.scenes)
 
 
 class DecodedScenes(NamedTuple):
@@ -81,6 +58,29 @@ class DecodedScenes(NamedTuple):
 
     scenes: Scenes
     encoded: EncodedScenes
+
+
+def parse_scene(record: Record) -> EncodedScene:
+    """Parse the scene in a record.
+
+    Raises:
+        ValueError: it is no Example, a feature is missing, or camera values have the wrong number or are not finite.
+    """
+    try:
+        features = example_features(record.payload)
+    except (IndexError, KeyError, UnicodeDecodeError) as error:
+        raise ValueError(f"not a tf.train.Example ({error})") from None
+    for name in ("frames", "cameras"):
+        if not features.get(name):
+            raise ValueError(f"no feature {name!r}, found {sorted(features)}")
+    frames = tuple(bytes(frame) for frame in features["frames"])
+    content = b"".join(features["cameras"])
+    if len(content) != 4 * 5 * len(frames):
+        raise ValueError(f"expected {5 * len(frames)} camera values for {len(frames)} frames, got {len(content) / 4:g}")
+    cameras = np.frombuffer(content, "<f4").reshape(-1, 5)
+    if not np.isfinite(cameras).all():
+        raise ValueError(f"camera of frame {np.nonzero(~np.isfinite(cameras))[0][0]} is not finite")
+    return EncodedScene(record.name, record.label, frames, cameras)
 
 
 def read_encoded(
@@ -101,29 +101,25 @@ def read_encoded(
     Raises:
         ValueError: names file, record and reason; also if no scene is readable.
     """
-    scenes, labels, names = [], [], []
-    size = (frame, frame) if frame else None
-    for name, label, payload in read_records(fetch(path), str(path), on_error):
+    scenes, size = [], (frame, frame) if frame else None
+    for record in read_records(fetch(path), str(path), on_error):
         try:
-            scene = parse_scene(payload, label)
-            views, size = views or len(scene.frames), size or first_frame_size(scene, label)
+            scene = parse_scene(record)
+            views, size = views or len(scene.frames), size or jpeg_size(scene.frames[0])
             if len(scene.frames) != views:
-                raise ValueError(f"{label}: expected {views} frames, got {len(scene.frames)}")
+                raise ValueError(f"expected {views} frames, got {len(scene.frames)}")
         except ValueError as error:
-            on_error(error)
+            on_error(ValueError(f"{record.label}: {error}"))
         else:
             scenes.append(scene)
-            labels.append(label)
-            names.append(name)
     if not scenes or size is None:
         raise ValueError(f"{path} has no readable scene")
-    images = [frame for scene in scenes for frame in scene.frames]
+    encoded = EncodedScenes(scenes, size)
     try:
-        check_memory(*size, len(images), sum(map(len, images)))
+        check_memory(*size, len(encoded.images), sum(map(len, encoded.images)))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    cameras = torch.from_numpy(np.stack([scene.cameras for scene in scenes]))
-    return EncodedScenes([scene.frames for scene in scenes], cameras, labels, size, tuple(names))
+    return encoded
 
 
 def decode_scenes(encoded: EncodedScenes, on_error: Callable[[ValueError], None] = raise_error) -> DecodedScenes:
@@ -135,25 +131,20 @@ def decode_scenes(encoded: EncodedScenes, on_error: Callable[[ValueError], None]
     Raises:
         ValueError: names file, record and reason; also if no scene is readable.
     """
-    views, damaged = encoded.cameras.shape[1], {}
-    images = [frame for frames in encoded.frames for frame in frames]
-    pixels = decode_jpegs(images, *encoded.size, lambda bad: damaged.setdefault(bad.number // views, bad))
-    for scene, bad in damaged.items():
-        on_error(ValueError(f"{encoded.labels[scene]}: frame {bad.number % views} is damaged ({bad.reason})"))
-    scenes = Scenes(rearrange(pixels, "(s v) c h w -> s v c h w", v=views), encoded.cameras, names=encoded.names)
-    if not damaged:
-        return DecodedScenes(scenes, encoded)
-    kept = [scene for scene in range(len(scenes)) if scene not in damaged]
-    if not kept:
-        raise ValueError(f"{encoded.labels[0]} and all after it: no readable scene")
-    encoded = EncodedScenes(
-        [encoded.frames[scene] for scene in kept],
-        encoded.cameras[kept],
-        [encoded.labels[scene] for scene in kept],
-        encoded.size,
-        tuple(encoded.names[scene] for scene in kept),
-    )
-    return DecodedScenes(scenes[torch.tensor(kept, dtype=torch.int64)], encoded)
+    scenes, views = encoded.scenes, len(encoded.scenes[0].frames)
+    reasons: dict[int, str] = {}
+    pixels = rearrange(decode_jpegs(encoded.images, *encoded.size, reasons), "(s v) c h w -> s v c h w", v=views)
+    damaged: dict[int, int] = {}  # first such image of a scene
+    for number in sorted(reasons):
+        damaged.setdefault(number // views, number)
+    for scene, number in damaged.items():
+        on_error(ValueError(f"{scenes[scene].label}: frame {number % views} is damaged ({reasons[number]})"))
+    if damaged:
+        kept = [scene for scene in range(len(scenes)) if scene not in damaged]
+        if not kept:
+            raise ValueError(f"{scenes[0].label} and all after it: no readable scene")
+        encoded, pixels = EncodedScenes([scenes[scene] for scene in kept], encoded.size), pixels[kept]
+    return DecodedScenes(Scenes(pixels, encoded.cameras, names=encoded.names), encoded)
 
 
 def read_tfrecord(

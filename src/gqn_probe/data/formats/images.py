@@ -8,7 +8,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from gqn_probe.data.formats.jpeg import max_decoded_bytes
+from gqn_probe.data.formats.jpeg import check_unpacked
 from gqn_probe.data.formats.resize import resize_frames
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "TGA")  # none of which starts another program
@@ -34,18 +34,14 @@ def read_image(
     try:
         image = Image.open(BytesIO(content), formats=FORMATS)
         if image.width * image.height > MOST_PIXELS:
-            raise ValueError(f"{label} has {image.width}x{image.height} pixels: the most is {MOST_PIXELS:,}")
-        if BYTES_A_PIXEL * image.width * image.height > max_decoded_bytes(len(content)):
-            found = f"{image.width}x{image.height} pixels in {len(content):,} bytes"
-            raise ValueError(f"{label} has {found}, which no picture has: resize it")
+            raise ValueError(f"it has {image.width}x{image.height} pixels, the most is {MOST_PIXELS:,}: resize it")
+        check_unpacked(BYTES_A_PIXEL * image.width * image.height, len(content))
         image.load()
         ImageOps.exif_transpose(image, in_place=True)
     except UnidentifiedImageError:
         raise ValueError(f"{label} is no readable image: save it as one of {', '.join(FORMATS)}") from None
-    except ValueError as error:
-        raise error if str(error).startswith(label) else ValueError(f"{label} is no readable image ({error})") from None
     except Exception as error:  # every format has errors of its own
-        raise ValueError(f"{label} is no readable image ({error})") from None
+        raise ValueError(f"{label} is no readable image: {error}") from None
     if image.mode.startswith(("I", "F")):
         raise ValueError(f"{label} has more than 8 bits a channel ({image.mode}): convert it")
     if image.has_transparency_data:

@@ -1,9 +1,8 @@
 """Decode JPEGs with libjpeg-turbo (simplejpeg), in threads: decoding releases the GIL."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import NamedTuple, NoReturn
 
 import numpy as np
 import simplejpeg
@@ -29,20 +28,15 @@ def jpeg_size(image: bytes) -> tuple[int, int]:
     return int(height), int(width)
 
 
-def check_size(image: bytes, height: int, width: int) -> None:
-    """Check the size of an image.
-
-    Raises:
-        ValueError: it has another; the message gives both.
-    """
-    found = jpeg_size(image)
-    if found != (height, width):
-        raise ValueError(f"expected {height}x{width} pixels, got {found[0]}x{found[1]}")
-
-
 def max_decoded_bytes(encoded: int) -> int:
     """Return the most bytes of pixels that are decoded from ``encoded`` bytes."""
     return FREE_BYTES + MAX_RATIO * encoded
+
+
+def check_unpacked(size: int, packed: int) -> None:
+    """Raise ValueError where ``packed`` bytes would unpack to ``size`` bytes or more, which no images do."""
+    if size > max_decoded_bytes(packed):
+        raise ValueError(f"it unpacks to {size:,} bytes or more, far more than {packed:,} bytes of images can hold")
 
 
 def check_memory(height: int, width: int, images: int, encoded: int) -> None:
@@ -58,33 +52,18 @@ def check_memory(height: int, width: int, images: int, encoded: int) -> None:
         )
 
 
-class DamagedImage(NamedTuple):
-    """Index of an image that cannot be decoded or has another size, and the reason."""
-
-    number: int
-    reason: str
-
-
-def raise_damaged(damaged: DamagedImage) -> NoReturn:
-    """Raise a ValueError for a damaged image."""
-    raise ValueError(f"image {damaged.number} is not a whole JPEG ({damaged.reason})")
-
-
 def decode_jpegs(
-    images: Sequence[bytes],
-    height: int,
-    width: int,
-    on_damaged: Callable[[DamagedImage], None] = raise_damaged,
+    images: Sequence[bytes], height: int, width: int, damaged: dict[int, str] | None = None
 ) -> UInt8[Tensor, "n 3 {height} {width}"]:
     """Decode images of one size, in parallel.
 
     Args:
-        on_damaged: called with each damaged image, whose pixels are then 0; the default raises.
+        damaged: gets the reason for each image that cannot be decoded or has another size, whose pixels are then 0.
 
     Raises:
-        ValueError: an image is damaged.
+        ValueError: without ``damaged``, for the first such image.
     """
-    damaged: list[DamagedImage] = []
+    reasons: dict[int, str] = {} if damaged is None else damaged
     frames = np.empty((len(images), 3, height, width), np.uint8)
 
     def decode(first: int) -> None:
@@ -93,14 +72,14 @@ def decode_jpegs(
             try:
                 _decode_into(pixels[row], image)
             except ValueError as error:
-                damaged.append(DamagedImage(first + row, str(error)))
+                reasons[first + row] = str(error)
                 pixels[row] = 0
         frames[first : first + IMAGES_A_THREAD] = rearrange(pixels, "n h w c -> n c h w")
 
     runs, threads = range(0, len(images), IMAGES_A_THREAD), torch.get_num_threads()
     list(map(decode, runs) if threads == 1 or len(runs) == 1 else _pool(threads).map(decode, runs))
-    for bad in sorted(damaged):
-        on_damaged(bad)
+    if reasons and damaged is None:
+        raise ValueError(f"image {min(reasons)} is not a whole JPEG ({reasons[min(reasons)]})")
     return torch.from_numpy(frames)
 
 
@@ -108,12 +87,13 @@ def _decode_into(pixels: UInt8[np.ndarray, "h w 3"], image: bytes) -> None:
     # Each call releases the GIL and waits to get it back, so the header is read separately only for the message.
     try:
         # The fast DCT is TensorFlow's default: the bytes are those that DeepMind's reader gives.
-        fits = simplejpeg.decode_jpeg(image, "RGB", fastdct=True, buffer=pixels).shape == pixels.shape
+        if simplejpeg.decode_jpeg(image, "RGB", fastdct=True, buffer=pixels).shape == pixels.shape:
+            return
     except ValueError:
-        check_size(image, *pixels.shape[:2])
-        raise
-    if not fits:
-        check_size(image, *pixels.shape[:2])
+        if jpeg_size(image) == pixels.shape[:2]:
+            raise
+    (height, width), found = pixels.shape[:2], jpeg_size(image)
+    raise ValueError(f"expected {height}x{width} pixels, got {found[0]}x{found[1]}")
 
 
 @cache

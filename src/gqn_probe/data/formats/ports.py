@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from einops import rearrange
 
-from gqn_probe.data.formats.jpeg import check_memory, decode_jpegs, jpeg_size, max_decoded_bytes
+from gqn_probe.data.formats.jpeg import check_memory, check_unpacked, decode_jpegs, jpeg_size
 from gqn_probe.data.formats.remote import fetch
 from gqn_probe.data.formats.saved_arrays import Array, read_saved
 from gqn_probe.inert_pickle import DAMAGE
@@ -39,23 +39,18 @@ def read_converted(path: str | Path) -> Scenes:
         ValueError: names file, scene and reason: it is damaged, something else, or asks for code to be run.
     """
     content = fetch(path)
+    scenes, size = [], 0
     try:
-        found = READERS.get(PurePosixPath(path).suffix, _read_pairs)(content)
+        for number, arrays in enumerate(READERS.get(PurePosixPath(path).suffix, _read_pairs)(content)):
+            scenes.append(_checked(arrays, f"scene {number}"))
+            size += max(scenes[-1].frames.nbytes, arrays.frames.nbytes)
+            check_unpacked(size, len(content))  # one array or JPEG can stand for many
+        if len({scene.frames.shape for scene in scenes}) > 1:
+            raise ValueError(f"scenes differ in shape: {sorted({scene.frames.shape for scene in scenes})}")
     except DAMAGE as error:
         raise ValueError(f"{path} is damaged or no file of scenes: {error}") from None
     except ValueError as error:
         raise ValueError(f"{path} cannot be read: {error}") from None
-    scenes, left = [], max_decoded_bytes(len(content))
-    for number, arrays in enumerate(found):
-        scene = _checked(arrays, f"{path}, scene {number}")
-        left -= max(scene.frames.nbytes, arrays.frames.nbytes)
-        if left < 0:  # one array or JPEG can stand for many
-            raise ValueError(
-                f"{path} cannot be read: its scenes would take far more than {len(content):,} bytes can hold"
-            )
-        scenes.append(scene)
-    if len({scene.frames.shape for scene in scenes}) > 1:
-        raise ValueError(f"{path}: scenes differ in shape: {sorted({scene.frames.shape for scene in scenes})}")
     frames, cameras = (torch.from_numpy(np.stack(column)) for column in zip(*scenes, strict=True))
     return Scenes(frames, cameras, names=tuple(f"{PurePosixPath(path).name}:{row}" for row in range(len(scenes))))
 
@@ -77,9 +72,7 @@ def _read_pairs(content: bytes) -> list[SceneArrays]:
 def _read_npz(content: bytes) -> list[SceneArrays]:
     """Read an archive with the arrays ``frames`` and ``cameras``."""
     with zipfile.ZipFile(BytesIO(content)) as archive:
-        size = sum(entry.file_size for entry in archive.infolist())
-    if size > max_decoded_bytes(len(content)):
-        raise ValueError(f"it unpacks to {size:,} bytes, which no images do")
+        check_unpacked(sum(entry.file_size for entry in archive.infolist()), len(content))
     with np.load(BytesIO(content), allow_pickle=False) as arrays:
         absent = {"frames", "cameras"} - {*arrays.files}
         if absent:
@@ -99,9 +92,7 @@ def _read_hdf5(content: bytes) -> list[SceneArrays]:
         columns = [column for column in named if isinstance(column, h5py.Dataset)]
         if len(columns) < len(named):
             raise ValueError("images and viewpoints are no arrays")
-        size = sum(column.nbytes for column in columns)
-        if size > max_decoded_bytes(len(content)):
-            raise ValueError(f"it unpacks to {size:,} bytes, which no images do")
+        check_unpacked(sum(column.nbytes for column in columns), len(content))
         frames, viewpoints = (np.asarray(column) for column in columns)
     if viewpoints.ndim != 3 or viewpoints.shape[2] != 7:
         raise ValueError(f"expected viewpoints [s, v, 7], got {list(viewpoints.shape)}")

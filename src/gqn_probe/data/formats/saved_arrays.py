@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from gqn_probe.data.formats.jpeg import max_decoded_bytes
+from gqn_probe.data.formats.jpeg import check_unpacked, max_decoded_bytes
 from gqn_probe.inert_pickle import MAGIC, load_inert, refuse_name
 
 MAGIC_BYTES = (pickle.dumps(MAGIC, 2)[:-1], b"PK")  # of files of torch.save: the older format, and a zip
@@ -99,22 +99,20 @@ def read_saved(content: bytes) -> Any:
     Raises:
         ValueError, or one of ``DAMAGE``: it holds something else, is damaged, or asks for too much memory.
     """
-    most = max_decoded_bytes(len(content))
+    packed = len(content)
     if content[:2] == b"\x1f\x8b":
         with gzip.GzipFile(fileobj=BytesIO(content)) as file:
             if not file.read(len(MAGIC_BYTES[0])).startswith(MAGIC_BYTES):
                 raise ValueError("it is nothing that torch.save writes")
             file.seek(0)
-            content = file.read(most + 1)
-        if len(content) > most:
-            raise ValueError(f"it unpacks to more than {most:,} bytes, which no images do")
+            content = file.read(max_decoded_bytes(packed) + 1)
+        check_unpacked(len(content), packed)
     if zipfile.is_zipfile(BytesIO(content)):
         with zipfile.ZipFile(BytesIO(content)) as archive:
             found = [entry for entry in archive.infolist() if entry.filename.endswith("/data.pkl")]
             if not found:
                 raise ValueError("it has no data.pkl")
-            if found[0].file_size > most:
-                raise ValueError(f"it unpacks to {found[0].file_size:,} bytes, which no images do")
+            check_unpacked(found[0].file_size, packed)
             return _load(BytesIO(archive.read(found[0])))
     file = BytesIO(content)  # magic number, version, system, object, storages
     if _load(file) != MAGIC:

@@ -49,11 +49,10 @@ def write_shard(folder: Path, split: str, piece: str, scenes: Scenes | EncodedSc
 def _columns_of(scenes: Scenes | EncodedScenes) -> dict[str, Tensor]:
     """Return the columns of a shard: raw frames, or concatenated JPEGs with the offset at which each ends."""
     if isinstance(scenes, EncodedScenes):
-        images = [frame for frames in scenes.frames for frame in frames]
-        ends = torch.tensor([len(image) for image in images]).cumsum(0)
+        ends = torch.tensor([len(image) for image in scenes.images]).cumsum(0)
         return {
-            "jpeg": torch.frombuffer(bytearray(b"".join(images)), dtype=torch.uint8),
-            "ends": rearrange(ends, "(s v) -> s v", s=len(scenes.frames)),
+            "jpeg": torch.frombuffer(bytearray(b"".join(scenes.images)), dtype=torch.uint8),
+            "ends": rearrange(ends, "(s v) -> s v", s=len(scenes.scenes)),
             "size": torch.tensor(scenes.size),
             "cameras": scenes.cameras,
         }
