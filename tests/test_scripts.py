@@ -182,8 +182,13 @@ def test_a_report_is_rebuilt_from_result_files_alone(study):
     page = folder / "study" / "report.html"
     before = page.read_text()
     page.unlink()
+    kept = {path for path in folder.rglob("*") if path.is_file()}
+    settings = (folder / ".hydra" / "config.yaml").read_text()
     assert call("probe.py", f"report={folder}").code == 0
     assert page.read_text() == before
+    assert only_run("probe") == folder  # drawing leaves no run of its own
+    assert {path for path in folder.rglob("*") if path.is_file()} == {*kept, page}
+    assert (folder / ".hydra" / "config.yaml").read_text() == settings
 
 
 @pytest.mark.parametrize(
@@ -205,6 +210,7 @@ def test_a_report_is_rebuilt_from_result_files_alone(study):
         (["logger.wandb=flase"], "error: logger.wandb=flase must be true or false"),
         (["seed=abc"], "error: seed=abc must be a whole number, 0 or more"),
         (["context=3", "cache=/dev/null"], "error: /dev/null/"),
+        (["report=nowhere"], "error: report=nowhere is not a folder: give the one that probe.py wrote"),
         (["-m", "report=7"], "error: report= draws one report again: leave -m out"),
         (["checkpoint=nowhere.ckpt"], "error: no checkpoint at nowhere.ckpt: "),
         ([f"checkpoint={ROOT / 'README.md'}"], "error: "),

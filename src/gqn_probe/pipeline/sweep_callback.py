@@ -38,8 +38,6 @@ class StudyAfterSweep(Callback):
         return StudyAfterSweep, ()  # launchers pickle callbacks for their processes; the bar stays in this one
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        if any(item.startswith("report=") for item in config.hydra.overrides.task):
-            sys.exit("error: report= draws one report again: leave -m out")
         if "ranges" not in config.hydra.sweeper:  # another sweeper, whose number of jobs may be unknown
             return
         try:

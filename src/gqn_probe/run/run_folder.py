@@ -18,7 +18,7 @@ _locks: list[int] = []  # open file descriptors of this process, which hold a lo
 
 
 class ClaimFolder(Callback):
-    """Callback before a run or a sweep: create a new folder, or lock the one that the user named."""
+    """Callback before a run or a sweep: create a new folder, or lock the one that the user named or draws again."""
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         self._claim(config, "run")
@@ -31,15 +31,21 @@ class ClaimFolder(Callback):
         by_torchrun = "TORCHELASTIC_RUN_ID" in os.environ
         if "LOCAL_RANK" in os.environ and not by_torchrun:
             return  # a process of a further device, which uses its parent's folder
-        asked = Path(config.hydra[kind].dir)
-        named = any(item.startswith(f"hydra.{kind}.dir=") for item in config.hydra.overrides.hydra)
+        redrawn = config.get("report")  # the folder of a finished study, which keeps the settings that it was run with
+        if redrawn and kind == "sweep":
+            sys.exit("error: report= draws one report again: leave -m out")
+        asked = Path(str(redrawn or config.hydra[kind].dir))
+        named = bool(redrawn) or any(item.startswith(f"hydra.{kind}.dir=") for item in config.hydra.overrides.hydra)
+        if redrawn and not asked.is_dir():
+            sys.exit(f"error: report={redrawn} is not a folder: give the one that probe.py wrote")
         try:
             folder = _shared_by_torchrun(asked, named) if by_torchrun else _claimed(asked, named)
         except (OSError, ValueError) as error:
             sys.exit(f"error: {one_line(error)}")  # Hydra makes warnings of a callback's exceptions
-        if folder != asked:
+        if redrawn or folder != asked:
             with read_write(config), open_dict(config):
                 config.hydra[kind].dir = str(folder)
+                config.hydra.output_subdir = None if redrawn else config.hydra.output_subdir
                 config.hydra.overrides.hydra.append(f"hydra.{kind}.dir='{folder}'")  # for the jobs of a sweep
 
 
