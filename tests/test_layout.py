@@ -46,7 +46,8 @@ def stands_alone(module: str) -> bool:
     text = MODULES[module].read_text(encoding="utf-8")
     return (
         '__name__ == "__main__"' in text
-        or text.count("\n@study_") > 0
+        or "\n@study_" in text
+        or "\n@core\n" in text
         or module.startswith("hydra_plugins.")
         or any(module in path.read_text(encoding="utf-8") for path in [*ROOT.glob("conf/**/*.yaml"), *RECIPES])
     )
