@@ -19,7 +19,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.inputs.view_selection import view_orders
-from gqn_probe.analysis.protocols.voxels import decode_voxels
+from gqn_probe.analysis.pictures.voxels import decode_voxels
 from gqn_probe.data.stimuli.camera_paths import azimuth_orbit, cameras_facing
 from gqn_probe.data.stimuli.scene_renderer import CAMERA_DISTANCE
 from gqn_probe.film import contact_sheet, save_film

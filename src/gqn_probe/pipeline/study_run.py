@@ -9,11 +9,11 @@ import numpy as np
 from omegaconf import DictConfig
 
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
+from gqn_probe.analysis.pictures.viewer_images import write_viewer
+from gqn_probe.analysis.pictures.voxels import write_voxels
 from gqn_probe.analysis.protocols.jobs import is_done, job_metadata
 from gqn_probe.analysis.protocols.study import run_study
 from gqn_probe.analysis.protocols.study_settings import StudySettings
-from gqn_probe.analysis.protocols.viewer_images import write_viewer
-from gqn_probe.analysis.protocols.voxels import write_voxels
 from gqn_probe.analysis.statistics.setting_differences import object_differences
 from gqn_probe.context_range import parse_counts
 from gqn_probe.pipeline.artifacts import features_artifact, study_artifact

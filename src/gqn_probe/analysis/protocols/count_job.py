@@ -14,9 +14,9 @@ from torch import Tensor
 from gqn_probe.analysis.inputs.context_readouts import check_inputs
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.inputs.view_selection import TASKS, Selection, sum_views
+from gqn_probe.analysis.pictures.uncertainty import draw_samples, likelihood_scores, sample_scores
 from gqn_probe.analysis.protocols.jobs import job_metadata
 from gqn_probe.analysis.protocols.study_settings import StudySettings
-from gqn_probe.analysis.protocols.uncertainty import draw_samples, likelihood_scores, sample_scores
 from gqn_probe.atomic_io import write_arrays, write_csv, write_tensors, write_text
 from gqn_probe.data.store.store_reader import scene_names
 from gqn_probe.progress import progress

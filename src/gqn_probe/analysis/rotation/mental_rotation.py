@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
-from gqn_probe.analysis.protocols.uncertainty import SIGMA
+from gqn_probe.analysis.pictures.uncertainty import SIGMA
 from gqn_probe.analysis.rotation.answers import rotation_answers
 from gqn_probe.analysis.rotation.arms import arm_factors, four_arm_objects, read_arms
 from gqn_probe.analysis.rotation.encoding import CONDITIONS, WHOLE, encode_condition, pixel_codes, with_another_context

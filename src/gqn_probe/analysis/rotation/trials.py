@@ -13,8 +13,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
+from gqn_probe.analysis.pictures.uncertainty import likelihood_scores
 from gqn_probe.analysis.probes.ridge import Block, KernelRidge, linear_kernel
-from gqn_probe.analysis.protocols.uncertainty import likelihood_scores
 from gqn_probe.analysis.questions.splits import folds_of, split_groups
 from gqn_probe.analysis.rotation.encoding import EncodedViews, given_cameras
 from gqn_probe.analysis.rotation.stimuli import RotationViews

@@ -8,7 +8,7 @@ import math
 import pytest
 import torch
 
-from gqn_probe.analysis.protocols.uncertainty import draw_samples, likelihood_scores, sample_scores
+from gqn_probe.analysis.pictures.uncertainty import draw_samples, likelihood_scores, sample_scores
 from gqn_probe.model import GQN, InputSpec
 
 TRUTH = torch.full((40, 3, 16, 16), 0.5)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.inputs.view_selection import view_orders
-from gqn_probe.analysis.protocols.viewer_images import ViewerSettings, write_viewer
+from gqn_probe.analysis.pictures.viewer_images import ViewerSettings, write_viewer
 from gqn_probe.data.stimuli.cameras import facing_origin
 from gqn_probe.data.stimuli.ray_caster import render_objects
 from gqn_probe.data.stimuli.scene_renderer import DEFAULT_LENS

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
-from gqn_probe.analysis.protocols import voxels
-from gqn_probe.analysis.protocols.voxels import voxel_grid, write_voxels
+from gqn_probe.analysis.pictures import voxels
+from gqn_probe.analysis.pictures.voxels import voxel_grid, write_voxels
 from gqn_probe.types import Scenes
 
 STRENGTHS = (1e-3, 1e-1, 10.0)

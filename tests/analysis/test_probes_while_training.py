@@ -7,7 +7,7 @@ import torch
 from fitting import fit
 from tiny import tiny_module
 
-from gqn_probe.analysis.protocols.probes_while_training import ProbesWhileTraining, probe_scores
+from gqn_probe.analysis.probes_while_training import ProbesWhileTraining, probe_scores
 from gqn_probe.data import render_scenes
 from gqn_probe.report.training_curves import draw_probes
 
