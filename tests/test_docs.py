@@ -10,6 +10,9 @@ from scripts import ROOT
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 NAMED_TEST = re.compile(r"`([\w/]+\.py)::(\w+)`")
+EXAMPLES = [*DOCUMENTS, ROOT / "src/gqn_probe/weights/README.md", *ROOT.glob("conf/*.yaml")]
+COMMAND = re.compile(r"\b(?:python|pip install) [^`\n]*")
+NO_ARGUMENT = re.compile(r"'[^']*'|  +[#\w].*| #.*")  # quoted, or a comment
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)")
 
 
@@ -18,6 +21,14 @@ def test_every_promise_names_a_test_that_exists():
     assert len(named) > 20
     missing = [f"{file}::{test}" for file, test in named if f"def {test}(" not in (ROOT / "tests" / file).read_text()]
     assert not missing
+
+
+def test_commands_are_quoted_for_every_shell():
+    """Zsh, the shell of macOS, matches files with a bracket; bash stops at a parenthesis."""
+    texts = [path.read_text(encoding="utf-8").replace("\\\n   ", "") for path in EXAMPLES]
+    commands = [command for text in texts for command in COMMAND.findall(text)]
+    assert len(commands) > 100
+    assert not [command for command in commands if set("[]{}()") & set(NO_ARGUMENT.sub("", command))]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
