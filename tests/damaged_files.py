@@ -21,6 +21,7 @@ from gqn_probe.data import read_converted, read_tfrecord
 from gqn_probe.data.formats.camera_matrices import read_colmap, read_transforms
 from gqn_probe.data.formats.camera_table import read_camera_table, read_cameras
 from gqn_probe.data.formats.images import read_image
+from gqn_probe.data.store.prepared_store import PreparedStore
 from gqn_probe.data.store.shard_file import checksum_of, write_shard
 from gqn_probe.data.store.store_index import Shard, read_index
 from gqn_probe.data.store.store_reader import StoredScenes
@@ -193,17 +194,28 @@ def _build(encoder: str, settings: bytes) -> GQN:
 
 def _read_index(folder: Path, content: bytes) -> None:
     (folder / "index.json").write_bytes(content)
-    read_index(folder)
+    StoredScenes(folder, read_index(folder).shards)
+    PreparedStore(str(folder), None, None, "", 1, 1).find_lens()
 
 
 TABLE = b"scene,image,x,y,z,yaw,pitch\na,0.png,1,2,3,0.5,-0.5\na,1.png,1,2,3,1,0\n"
 CAMERA_ROWS = b"sep=;\nx;y;z;yaw;pitch\n1,5;2;3;45;-5\n"
 TRANSFORMS = json.dumps(
-    {"w": 4, "fl_x": 4, "frames": [{"file_path": "a", "transform_matrix": [[1, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0]]}]}
+    {
+        "w": 4,
+        "h": 4,
+        "cx": 2,
+        "cy": 2,
+        "fl_x": 4,
+        "camera_angle_x": 1,
+        "k1": 0,
+        "frames": [{"file_path": "a", "transform_matrix": [[1, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0]]}],
+    }
 ).encode()
 MODEL = b"1 PINHOLE 64 48 40 40 32 24\n"
-SHARD = {"split": "train", "piece": "0", "scenes": 1, "bytes": 9, "crc32c": ""}
-INDEX = json.dumps({"source": {}, "format": 1, "shards": [SHARD]}).encode()
+SHARD = {"split": "train", "piece": "0", "scenes": 1, "bytes": 9, "crc32c": "", "shape": [2, 4, 4], "unreadable": ["a"]}
+LENS = {"kind": "orthographic", "scale": 0.8, "centre": [0, 0, 0], "radius": 0.8, "box": [1, 1, 1]}
+INDEX = json.dumps({"source": {}, "format": 1, "shards": [SHARD], "failed": ["a"], "lens": LENS}).encode()
 
 
 def _written(folder: Path, name: str, read: Callable[[Path], Any]) -> Callable[[bytes], Any]:
@@ -267,7 +279,9 @@ def targets(folder: Path, make: Any) -> dict[str, Target]:
         "weights": (weights(settings["Tower"]), exported),
         "settings": (settings["Tower"], lambda content: exported(weights(content))),
     }
-    return {name: Target(content, read) for name, (content, read) in files.items()} | {
+    found = {name: Target(content, read) for name, (content, read) in files.items()}
+    found |= {f"values of {name}": found[name]._replace(damaged=edited_values) for name in ("index", "transforms")}
+    return found | {
         f"values of {encoder}": Target(content, functools.partial(_build, encoder), edited_values)
         for encoder, content in settings.items()
     }

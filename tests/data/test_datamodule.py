@@ -65,7 +65,7 @@ def test_reading_a_store_never_changes_it(tmp_path: Path) -> None:
     before = (tmp_path / "index.json").read_bytes()
     data = store(tmp_path)
     data.prepare_data()
-    with pytest.raises(ValueError, match=r"has 0 bytes where the index says \d+.*prepare the store again"):
+    with pytest.raises(ValueError, match=r"it is missing.*prepare the store again"):
         data.provenance()
     assert (tmp_path / "index.json").read_bytes() == before
 
@@ -162,9 +162,9 @@ def test_published_datasets_have_a_lens_of_unknown_scale(fixtures: Path, tmp_pat
 @pytest.mark.parametrize("online", [False, True])
 def test_the_background_is_measured(shared: Path, online: bool) -> None:
     data = rendered(shared, online=online, parts=[4, 8], size=16)
-    assert data.background() == (212 / 255,) * 3
+    assert data.background == (212 / 255,) * 3
     stated = data.provenance()
-    assert stated["background"] == list(data.background())
+    assert stated["background"] == list(data.background)
     assert stated["lens"]["kind"] == "orthographic"
 
 
@@ -181,6 +181,9 @@ def test_online_scenes_may_have_different_numbers_of_cubes(shared: Path) -> None
     [
         ({"kind": "fisheye", "scale": 1}, "lens.kind=fisheye is not known"),
         ({"kind": "perspective", "scale": None}, "data.lens.scale=null cannot render"),
+        ({"scale": 1}, "lens.kind=None is not known"),
+        ({"kind": "perspective", "scale": 1, "centre": None}, "lens.centre=None is not three numbers"),
+        ({"kind": "perspective", "scale": 1, "centre": [0, 0, "x"]}, r"lens.centre=\(0, 0, 'x'\) is not a position"),
         ({"kind": "perspective", "scale": "wide"}, "lens.scale=wide is not a length"),
         ({"kind": "perspective", "scale": 1, "radius": None}, "lens.radius=None is not a length"),
         ({"kind": "perspective", "scale": 1, "width": 2}, "no setting of a lens width; there are kind, scale"),

@@ -19,7 +19,7 @@ OF_PORTS = ("pt", "pt zip", "pt.gz", "port's first layout", "torch-gqn", "hdf5",
 OF_SCENES = ("tfrecord", "record", "shard", "index", "image")
 OF_CAMERAS = ("table", "cameras", "transforms", "colmap", "colmap lens")
 OF_WEIGHTS = ("ckpt", "older ckpt", "pickle", "weights", "settings")
-OF_SETTINGS = ("values of Tower", "values of Pyramid", "values of Points")
+OF_SETTINGS = ("values of index", "values of transforms", "values of Tower", "values of Pyramid", "values of Points")
 
 
 @pytest.mark.parametrize("name", [*OF_SCENES, *OF_PORTS, *OF_CAMERAS, *OF_WEIGHTS, *OF_SETTINGS])

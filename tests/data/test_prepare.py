@@ -80,7 +80,7 @@ def test_verification_fails_where_a_shard_is_damaged(
     path = tmp_path / "train-001-of-900.safetensors"
     path.write_bytes(path.read_bytes()[:-1] + b"\xff")
     assert main([f"out={tmp_path}", "--verify"]) == 1
-    assert "train-001-of-900.safetensors has another checksum" in capsys.readouterr().out
+    assert "train-001-of-900.safetensors is damaged: its checksum" in capsys.readouterr().out
 
 
 @pytest.fixture

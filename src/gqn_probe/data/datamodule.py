@@ -3,9 +3,6 @@
 Every source goes through a store, so that loading does not depend on where scenes came from.
 """
 
-import functools
-import hashlib
-import json
 import logging
 import math
 from collections.abc import Sequence
@@ -22,12 +19,11 @@ from torch import Tensor
 from gqn_probe.choices import check_choice
 from gqn_probe.data.loader import FixedOrderSampler, RenderedBatches, SceneBatchSampler, SceneLoader, StoredBatches
 from gqn_probe.data.sources.rendered import RenderedScenes
-from gqn_probe.data.sources.source import Piece, Source, TrainFraction, take_fraction
+from gqn_probe.data.sources.source import Source, TrainFraction, json_digest, take_fraction
 from gqn_probe.data.stimuli.cameras import ORDERS, encode_cameras, lens_settings
 from gqn_probe.data.stimuli.counter_rng import scene_keys, uniform
 from gqn_probe.data.store.prepared_store import PreparedStore
-from gqn_probe.data.store.store_builder import build_store, remake_shard
-from gqn_probe.data.store.store_index import Index
+from gqn_probe.data.store.store_builder import CachedStore
 from gqn_probe.data.store.store_reader import StoredScenes
 from gqn_probe.data.workers import worker_settings
 from gqn_probe.types import SPLITS, Batch, Lens, Scenes, Split
@@ -71,8 +67,8 @@ class SceneDataModule(LightningDataModule):
         for name, value, least in (("batch_size", batch_size, 1), ("num_workers", num_workers, 0)):
             if value < least:
                 raise ValueError(f"data.{name}={value} must be {least} or more")
-        self.source, self.online, self.cache = source, online, Path(cache)
-        self._window = source.window if isinstance(source, PreparedStore) and source.remote is not None else None
+        self.source, self.online = source, online
+        self._store = source if isinstance(source, PreparedStore) else CachedStore(source, Path(cache))
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
         self.camera_order = camera_order
         self.fraction = fraction
@@ -81,22 +77,16 @@ class SceneDataModule(LightningDataModule):
     @property
     def folder(self) -> Path:
         """Folder of the store."""
-        if isinstance(self.source, PreparedStore):
-            return self.source.folder
-        identity = self.source.identity()
-        return self.cache / f"{identity['kind']}-{_digest(identity)}"
+        return self._store.folder
 
     @property
     def lens(self) -> Lens:
         """Lens of all cameras, and position of the scenes in the world."""
         return self.source.find_lens()
 
-    def background(self) -> tuple[float, float, float]:
-        """Return the median colour (RGB in 0..1) of some 320 training frames, taken for the background."""
-        return self._background
-
     @cached_property
-    def _background(self) -> tuple[float, float, float]:
+    def background(self) -> tuple[float, float, float]:
+        """Median colour (RGB in 0..1) of some 320 training frames, taken for the background."""
         if self.online:
             frames = self._render(torch.arange(BACKGROUND_FRAMES // self._rendered.views + 1)).frames
         else:
@@ -114,13 +104,7 @@ class SceneDataModule(LightningDataModule):
 
     def prepare_data(self) -> None:
         """Add the missing pieces to the store."""
-        self._prepared_index(self._fraction.pieces)
-
-    def _prepared_index(self, pieces: Sequence[Piece]) -> Index:
-        """Return the index of the store after making sure that it holds ``pieces``."""
-        if isinstance(self.source, PreparedStore):
-            return self.source.index
-        return build_store(self.source, self.folder, pieces, cache=True)
+        self._store.index_with(self._fraction.pieces)
 
     def setup(self, stage: str | None = None) -> None:
         """Open all splits of the store, which is prepared first if necessary."""
@@ -135,13 +119,10 @@ class SceneDataModule(LightningDataModule):
         if not wanted:
             return
         pieces = [piece for piece in self._fraction.pieces if piece.split in wanted]
-        index = self._prepared_index(pieces)
-        prepared = self.source if isinstance(self.source, PreparedStore) else None
-        remake = prepared.remake if prepared else functools.partial(remake_shard, self.source, self.folder)
-        shards = {(shard.split, shard.piece): shard for shard in index.shards}
+        shards = {(shard.split, shard.piece): shard for shard in self._store.index_with(pieces).shards}
         for split in wanted:
             own = [shards[piece] for piece in pieces if piece.split == split]
-            stored = StoredScenes(self.folder, own, size=prepared and prepared.size, remake=remake)
+            stored = StoredScenes(self.folder, own, size=self._store.size, remake=self._store.remake)
             self._splits[split] = stored.select(slice(self._scenes_to_use(split, len(stored))))
         for split in held_out:
             if split in wanted:
@@ -169,7 +150,7 @@ class SceneDataModule(LightningDataModule):
         train = self._splits["train"]
         if not len(train):
             return
-        factors = None if self._window else train.factors
+        factors = None if self._store.streamed else train.factors
         groups = train.stable_ids if factors is None else factors.mirror_class
         ids, group = groups.unique(return_inverse=True)
         if len(ids) < 2:
@@ -238,8 +219,8 @@ class SceneDataModule(LightningDataModule):
         kind = FixedOrderSampler if getattr(self.trainer, "overfit_batches", 0) else SceneBatchSampler
         train = split == "train" and kind is SceneBatchSampler
         order: dict[str, Any] = {"seed": self.seed, "rank": rank, "world": world}
-        if self._window and train:
-            order |= {"shards": torch.from_numpy(self.split(split).places.shards), "window": self._window}
+        if self._store.streamed and train:
+            order |= {"shards": torch.from_numpy(self.split(split).places.shards), "window": self._store.streamed}
         sampler = kind(len(scenes), self.batch_on_each(world), train=train, fresh=fresh and train, **order)
         return SceneLoader(
             scenes,
@@ -269,11 +250,11 @@ class SceneDataModule(LightningDataModule):
     def fingerprint(self, split: Split | Literal["all"]) -> str:
         """Return a hash (hex) of the content of a split: checksums of its shards, and the rows taken from them."""
         if self.online and split == "train":
-            return _digest(self.source.identity())
+            return json_digest(self.source.identity())
         chosen = self.split(split)
         resized = [] if chosen.size is None else [chosen.size]
         shards = [(shard.scenes, shard.crc32c) for shard in chosen.shards]
-        return _digest([chosen.rows.tolist(), shards, *resized])
+        return json_digest([chosen.rows.tolist(), shards, *resized])
 
     def provenance(self) -> dict:
         """Return the provenance of the data: its source, and size, fingerprint and known shapes of each split."""
@@ -281,7 +262,7 @@ class SceneDataModule(LightningDataModule):
         splits = {}
         for split in SPLITS:
             if len(scenes := self._splits[split]):
-                factors = None if self._window else scenes.factors  # which would be read of every scene
+                factors = None if self._store.streamed else scenes.factors  # which would be read of every scene
                 shapes = factors.mirror_class.unique().tolist() if factors else None
                 splits[split] = {"scenes": len(scenes), "fingerprint": self.fingerprint(split), "shapes": shapes}
         return {
@@ -289,11 +270,7 @@ class SceneDataModule(LightningDataModule):
             "online": self.online,
             "camera_order": self.camera_order,
             "lens": lens_settings(self.lens),
-            "background": list(self.background()) if self.online or "train" in splits else None,
+            "background": list(self.background) if self.online or "train" in splits else None,
             "fraction": self.fraction,
             "splits": splits,
         }
-
-
-def _digest(content: object) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

@@ -138,7 +138,7 @@ class GQNModule(L.LightningModule):
         scenes = data.scenes("val" if data.online else "train", limit=1)
         height, width = scenes.frames.shape[-2:]
         # A resumed run loads its weights afterwards, and with them the constants of its data.
-        self.gqn.adapt(InputSpec((height, width), data.camera_order, data.lens, data.background()))
+        self.gqn.adapt(InputSpec((height, width), data.camera_order, data.lens, data.background))
         if self.stages:
             check_stages(self.stages, height)
         if (bound := self.gqn.bound_size) is not None and (height, width) != (bound, bound):

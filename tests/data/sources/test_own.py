@@ -54,7 +54,7 @@ def test_images_and_cameras_arrive(tmp_path: Path) -> None:
     )
     assert {split: len(data.scenes(split)) for split in ("train", "val", "test")} == {"train": 3, "val": 1, "test": 1}
     assert data.lens == Lens("perspective", 0.5, (1, 0, 0), 2)
-    assert data.background()[0] * 255 == pytest.approx(20 * len("cup0.png"))
+    assert data.background[0] * 255 == pytest.approx(20 * len("cup0.png"))
     lamp = data.scenes("test")
     assert lamp.frames.shape == (1, 3, 3, 8, 8)
     assert (lamp.frames == 20 * len("lamp0.png")).all()

@@ -180,7 +180,7 @@ def test_sources_are_not_mixed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "told"),
     [
-        ("flip", "has another checksum than the index says"),
+        ("flip", "its checksum is not the index's"),
         ("cut", "bytes where the index says"),
         ("empty", "has 0 bytes where the index says"),
         ("delete", "is missing"),

@@ -209,7 +209,10 @@ OUTSIDE += '"bytes": 9, "crc32c": ""}]}'
         ('{"format": 99}', "has format 99, this version reads up to 1: update gqn-probe"),
         ('{"format": 1, "sha', "is damaged"),
         ("{}", "is damaged"),
-        (OUTSIDE, r"train-/\.\./\.\./x\.safetensors with 1 scenes is no shard of this folder"),
+        (OUTSIDE.replace("/../../x", "0").replace('"scenes": 1', '"scenes": -1'), "numbers that are no sizes"),
+        (OUTSIDE.replace("/../../x", "0").replace('"scenes": 1', '"scenes": 1000000000'), "lists 1,000,000,000 scenes"),
+        ('{"format": 1, "source": {}, "shards": [], "lens": 5}', "its source and lens must be dictionaries"),
+        (OUTSIDE, r"train-/\.\./\.\./x\.safetensors is no shard of this folder"),
     ],
 )
 def test_folders_that_are_no_store(make: Any, tmp_path: Path, content: str | None, reason: str) -> None:

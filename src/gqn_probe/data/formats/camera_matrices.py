@@ -147,14 +147,14 @@ def raw_camera(axes: np.ndarray, position: np.ndarray, where: str, up: str) -> t
     Raises:
         ValueError: the axes are no rotation, or the camera is rolled about its optical axis.
     """
-    turn = _rotation_to_z_up(up)
-    axes, position = turn @ axes, turn @ position
-    handed = axes * [1, 1, -1]
     if not (np.isfinite(axes).all() and np.isfinite(position).all()):
         raise ValueError(f"{where}: a number is not finite")
+    handed = (axes * [1, 1, -1]).clip(-2, 2)  # no product overflows
     if np.abs(handed.T @ handed - np.eye(3)).max() > 1e-2 or np.linalg.det(handed) < 0:
         raise ValueError(f"{where}: its matrix is not a rotation")
-    right, above, forward = axes.T
+    turn = _rotation_to_z_up(up)
+    position = turn @ position
+    right, above, forward = (turn @ axes).T
     roll = math.atan2(right[2], above[2]) if abs(forward[2]) < 1 - 1e-4 else 0.0
     if abs(roll) > ROLL:
         raise ValueError(

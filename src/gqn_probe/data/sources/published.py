@@ -3,8 +3,6 @@
 See github.com/google-deepmind/gqn-datasets; each file is a piece.
 """
 
-import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,7 +16,7 @@ from gqn_probe.data.formats.ports import read_converted
 from gqn_probe.data.formats.remote import file_sizes, resolve_root
 from gqn_probe.data.formats.resize import RESIZE_VERSION, resize_frames
 from gqn_probe.data.formats.tfrecord import raise_error
-from gqn_probe.data.sources.source import Piece, check_size
+from gqn_probe.data.sources.source import Piece, check_size, json_digest
 from gqn_probe.types import Lens, Scenes
 
 
@@ -91,15 +89,9 @@ class PublishedScenes:
 
     def identity(self) -> dict:
         listing = sorted((piece.split, piece.name, file.size) for piece, file in self._files.items())
-        digest = hashlib.sha256(json.dumps(listing).encode()).hexdigest()[:16]
-        settings = {
-            "kind": self.kind,
-            "root": self._folder,
-            "name": self.name,
-            "size": self.size,
-            "frames": self.frames,
-        }
-        return settings | {"files": digest} | ({} if self.size is None else {"resize": RESIZE_VERSION})
+        settings = {"kind": self.kind, "root": self._folder} | {n: getattr(self, n) for n in ("name", "size", "frames")}
+        resize = {} if self.size is None else {"resize": RESIZE_VERSION}
+        return settings | {"files": json_digest(listing)} | resize
 
     def find_lens(self) -> Lens:
         return self.lens or self._published.lens

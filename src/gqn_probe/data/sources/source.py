@@ -3,6 +3,8 @@
 A piece becomes one shard of the store; pieces are prepared in parallel, and selected by ``data.fraction``.
 """
 
+import hashlib
+import json
 import math
 from collections.abc import Callable
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -88,6 +90,11 @@ def take_fraction(source: Source, fraction: float) -> TrainFraction:
     while taken < fraction * total * (1 - SHORTFALL):
         taken, count = taken + weights[count], count + 1
     return TrainFraction(train[:count] + others, min(1.0, fraction * total / taken), taken / total)
+
+
+def json_digest(content: object) -> str:
+    """Return a hash (16 hex digits) of a JSON value."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def check_size(size: int | None) -> None:

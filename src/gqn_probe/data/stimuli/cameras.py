@@ -77,13 +77,15 @@ def check_lens(lens: Lens) -> Lens:
     """Return the lens after a check of its values.
 
     Raises:
-        ValueError: its kind is unknown, or a length is not positive.
+        ValueError: its kind is unknown, its centre no position, or a length is not positive.
     """
     check_choice("lens.kind", lens.kind, LENSES)
     lengths = {"radius": [lens.radius], "box": lens.box or (), "scale": [] if lens.scale is None else [lens.scale]}
     for name, values in lengths.items():
         if not all(isinstance(value, int | float) and 0 < value < math.inf for value in values):
             raise ValueError(f"lens.{name}={getattr(lens, name)} is not a length: give a number above 0")
+    if not all(isinstance(value, int | float) and abs(value) < math.inf for value in lens.centre):
+        raise ValueError(f"lens.centre={lens.centre} is not a position: give three numbers")
     return lens
 
 
@@ -94,13 +96,13 @@ def make_lens(settings: Mapping[str, Any]) -> Lens:
         ValueError: a field does not exist, or its value is invalid.
     """
     check_names("setting of a lens", sorted(settings), Lens._fields)
-    values: dict[str, Any] = dict(settings)
-    for name in ("centre", "box"):
-        value = values.get(name)
-        if value is not None:
-            if isinstance(value, str) or not isinstance(value, Sequence) or len(value) != 3:
-                raise ValueError(f"lens.{name}={value} is not three numbers")
+    values: dict[str, Any] = {"kind": None, "scale": None} | dict(settings)
+    for name in {"centre", "box"} & values.keys():
+        value = values[name]
+        if isinstance(value, Sequence) and not isinstance(value, str) and len(value) == 3:
             values[name] = tuple(value)
+        elif name == "centre" or value is not None:
+            raise ValueError(f"lens.{name}={value} is not three numbers")
     return check_lens(Lens(**values))
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +15,7 @@ from gqn_probe.data.formats.remote import fetch, resolve_root
 from gqn_probe.data.formats.tfrecord import raise_error
 from gqn_probe.data.sources.source import Piece, check_size
 from gqn_probe.data.stimuli.cameras import make_lens
-from gqn_probe.data.store.shard_file import checksum_of
+from gqn_probe.data.store.shard_file import damage_of
 from gqn_probe.data.store.store_index import Index, Shard, read_index
 from gqn_probe.types import Lens, Scenes
 
@@ -50,8 +50,7 @@ class RemoteShards:
             ValueError: every attempt to read the URL, which the message names, failed.
         """
         with FileLock(self.folder / f"fetch-{zlib.crc32(shard.file.encode()) % LOCKS:02d}.lock"):
-            path = self.folder / shard.file
-            if shard.size_on_disk(self.folder) == shard.bytes and checksum_of(path) == shard.crc32c:
+            if damage_of(self.folder, shard) is None:
                 return
             for oldest in self._oldest_beyond(self.max_bytes - shard.bytes):
                 oldest.unlink(missing_ok=True)
@@ -101,6 +100,11 @@ class PreparedStore:
         return RemoteShards(root, Path(self.cache) / f"fetched-{name}", round(self.kept_gb * 1e9))
 
     @property
+    def streamed(self) -> int | None:
+        """Length of the shuffle buffer of a store behind a URL; None for a folder, all of which is shuffled."""
+        return self.window if self.remote else None
+
+    @property
     def remake(self) -> Callable[[Shard], None] | None:
         """Function that replaces a missing or damaged shard; None for a folder."""
         return self.remote and self.remote.fetch
@@ -114,6 +118,10 @@ class PreparedStore:
     def index(self) -> Index:
         return read_index(self.folder) if self.remote is None else self.remote.index()
 
+    def index_with(self, pieces: Sequence[Piece]) -> Index:
+        """Return the index, which holds all pieces."""
+        return self.index
+
     def identity(self) -> dict:
         return self.index.source
 
@@ -122,7 +130,10 @@ class PreparedStore:
             return self.lens
         if self.index.lens is None:
             raise ValueError(f"the store {self.root} has no lens: set data.lens, or prepare it again")
-        return make_lens(self.index.lens)
+        try:
+            return make_lens(self.index.lens)
+        except ValueError as error:
+            raise ValueError(f"{self.root}/index.json: {error}") from None
 
     def pieces(self) -> list[Piece]:
         return [Piece(shard.split, shard.piece) for shard in sorted(self.index.shards, key=lambda shard: shard.file)]

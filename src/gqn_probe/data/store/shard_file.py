@@ -71,6 +71,20 @@ def checksum_of(path: Path) -> str:
     return checksum.digest().hex()
 
 
+def damage_of(folder: Path, shard: Shard, *, check: bool = True) -> str | None:
+    """Say how the file of a shard differs from its index entry, if it does.
+
+    Args:
+        check: compare the checksum too, which reads the file once.
+    """
+    path = folder / shard.file
+    if not path.exists():
+        return "it is missing"
+    if (found := path.stat().st_size) != shard.bytes:
+        return f"it has {found} bytes where the index says {shard.bytes}"
+    return "its checksum is not the index's" if check and checksum_of(path) != shard.crc32c else None
+
+
 class MappedShard(NamedTuple):
     """Memory-mapped columns of a shard."""
 
@@ -83,18 +97,15 @@ def map_shard(folder: Path, shard: Shard, *, check: bool) -> MappedShard:
     """Map the columns of a shard into memory.
 
     Args:
-        check: compare the checksum of the file with the index first, which reads the file once.
+        check: see ``damage_of``.
 
     Raises:
         ValueError: the file is not a shard, or not the one that the index describes; the message names it.
     """
     path = folder / shard.file
     try:
-        found = shard.size_on_disk(folder)
-        if found != shard.bytes:
-            raise ValueError(f"it has {found} bytes where the index says {shard.bytes}")
-        if check and checksum_of(path) != shard.crc32c:
-            raise ValueError("its checksum is not the index's")
+        if damage := damage_of(folder, shard, check=check):
+            raise ValueError(damage)
         with path.open("rb") as file:
             memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         columns, metadata = _columns(memory)

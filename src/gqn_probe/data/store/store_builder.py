@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -13,9 +14,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from gqn_probe.atomic_io import remove_temporary_files
 from gqn_probe.data.formats.tfrecord import raise_error
-from gqn_probe.data.sources.source import Piece, Source
+from gqn_probe.data.sources.source import Piece, Source, json_digest
 from gqn_probe.data.stimuli.cameras import lens_settings
-from gqn_probe.data.store.shard_file import checksum_of, write_shard
+from gqn_probe.data.store.shard_file import damage_of, write_shard
 from gqn_probe.data.store.store_index import DamagedIndexError, Index, Shard, read_index
 from gqn_probe.data.workers import worker_settings
 from gqn_probe.progress import progress
@@ -47,8 +48,8 @@ def build_store(
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(*[DamagedIndexError] if cache else ()):
-            index = _read_or_start_index(source, folder)
+        with contextlib.suppress(DamagedIndexError):
+            index = _read_or_start_index(source, folder, restart=False)
             if not _missing(index, folder, pieces):
                 return index  # without a lock: the folder may be read-only
         lock = FileLock(folder / "lock").acquire()
@@ -56,20 +57,20 @@ def build_store(
         raise ValueError(f"cannot write in {folder}: {error.strerror}") from None
     with lock:
         remove_temporary_files(folder)
-        try:
-            index = _read_or_start_index(source, folder)
-        except DamagedIndexError:
-            if not cache:
-                raise
-            log.warning("%s is damaged, and is made again", folder / "index.json")
-            index = _empty_index(source)
+        index = _read_or_start_index(source, folder, restart=cache)
         missing = _missing(index, folder, pieces)
         for shard in index.shards:
-            if shard.size_on_disk(folder) not in (0, shard.bytes):
+            if (folder / shard.file).exists() and damage_of(folder, shard, check=False):
                 log.warning("%s is damaged, and is made again", folder / shard.file)
         shards = {(shard.split, shard.piece): shard for shard in index.shards}
         failed: list[str] = []
-        written = time.monotonic()
+
+        def write_index() -> Index:
+            written = replace(index, shards=tuple(shards.values()), failed=tuple(failed))
+            written.write(folder)
+            return written
+
+        last_write = time.monotonic()
         try:
             with progress("preparing scenes", len(missing), "shards") as advance:
                 for outcome in write_shards(ShardWriter(source, folder, missing, skip_unreadable), workers):
@@ -81,47 +82,68 @@ def build_store(
                             failed.append(outcome)
                         case ValueError():
                             raise outcome
-                    if time.monotonic() > written + INDEX_SECONDS:
-                        index = replace(index, shards=tuple(shards.values()), failed=tuple(failed))
-                        index.write(folder)
-                        written = time.monotonic()
+                    if time.monotonic() > last_write + INDEX_SECONDS:
+                        write_index()
+                        last_write = time.monotonic()
                     advance(1)
         finally:
-            index = replace(index, shards=tuple(shards.values()), failed=tuple(failed))
-            index.write(folder)
+            index = write_index()
     return index
 
 
-def _read_or_start_index(source: Source, folder: Path) -> Index:
-    index = read_index(folder) if (folder / "index.json").exists() else _empty_index(source)
-    if index.source != source.identity():
-        raise ValueError(f"{folder} holds {index.source}, not {source.identity()}: choose another folder")
+def _read_or_start_index(source: Source, folder: Path, *, restart: bool) -> Index:
+    """Return the index of a store of ``source``; an empty one if there is none, or ``restart`` and it is damaged."""
+    empty = Index(source.identity(), lens=lens_settings(source.find_lens()))
+    try:
+        index = read_index(folder) if (folder / "index.json").exists() else empty
+    except DamagedIndexError:
+        if not restart:
+            raise
+        log.warning("%s is damaged, and is made again", folder / "index.json")
+        return empty
+    if index.source != empty.source:
+        raise ValueError(f"{folder} holds {index.source}, not {empty.source}: choose another folder")
     return index
 
 
-def _empty_index(source: Source) -> Index:
-    return Index(source.identity(), lens=lens_settings(source.find_lens()))
+@dataclass(frozen=True)
+class CachedStore:
+    """Store of a source in a folder below ``cache``, built as pieces are needed; damage is repaired with a warning."""
 
+    source: Source
+    cache: Path
+    size = streamed = None  # frames have the size of the source, and all scenes are shuffled; see ``PreparedStore``
 
-def remake_shard(source: Source, folder: Path, shard: Shard) -> None:
-    """Rebuild a damaged shard of a cache, unless another process has done so meanwhile.
+    @cached_property
+    def folder(self) -> Path:
+        """Local folder that shards are read from."""
+        identity = self.source.identity()
+        return self.cache / f"{identity['kind']}-{json_digest(identity)}"
 
-    Raises:
-        ValueError: the source now gives other scenes; the message names the file.
-    """
-    with FileLock(folder / "lock"):
-        if _damage(folder, shard) is None:
-            return
-        log.warning("%s is damaged, and is made again", folder / shard.file)
-        made = ShardWriter(source, folder, [Piece(shard.split, shard.piece)], skip_unreadable=bool(shard.unreadable))[0]
-        if isinstance(made, ValueError):
-            raise made
-        if not isinstance(made, Shard) or made.crc32c != shard.crc32c:
-            raise ValueError(f"{folder / shard.file} was damaged, and its source gives other scenes: delete {folder}")
+    def index_with(self, pieces: Sequence[Piece]) -> Index:
+        """Return the index after adding the missing ones of ``pieces``."""
+        return build_store(self.source, self.folder, pieces, cache=True)
+
+    def remake(self, shard: Shard) -> None:
+        """Rebuild a damaged shard, unless another process has done so meanwhile.
+
+        Raises:
+            ValueError: the source now gives other scenes; the message names the file.
+        """
+        path, pieces = self.folder / shard.file, [Piece(shard.split, shard.piece)]
+        with FileLock(self.folder / "lock"):
+            if damage_of(self.folder, shard) is None:
+                return
+            log.warning("%s is damaged, and is made again", path)
+            made = ShardWriter(self.source, self.folder, pieces, skip_unreadable=bool(shard.unreadable))[0]
+            if isinstance(made, ValueError):
+                raise made
+            if not isinstance(made, Shard) or made.crc32c != shard.crc32c:
+                raise ValueError(f"{path} was damaged, and its source gives other scenes: delete {self.folder}")
 
 
 def _missing(index: Index, folder: Path, pieces: Sequence[Piece]) -> list[Piece]:
-    present = {(shard.split, shard.piece) for shard in index.shards if shard.size_on_disk(folder) == shard.bytes}
+    present = {(shard.split, shard.piece) for shard in index.shards if not damage_of(folder, shard, check=False)}
     return [piece for piece in pieces if piece not in present]
 
 
@@ -185,19 +207,10 @@ def damaged_shards(folder: Path) -> list[str]:
     Raises:
         ValueError: the folder is not a store.
     """
-    shards = read_index(folder).shards
+    shards, messages = read_index(folder).shards, []
     with progress("checking shards", len(shards), "shards") as advance:
-        found = []
         for shard in shards:
-            found.append(_damage(folder, shard))
+            if damage := damage_of(folder, shard):
+                messages.append(f"{folder / shard.file} is damaged: {damage}")
             advance(1)
-    return [damage for damage in found if damage]
-
-
-def _damage(folder: Path, shard: Shard) -> str | None:
-    path = folder / shard.file
-    if not path.exists():
-        return f"{path} is missing"
-    if (found := shard.size_on_disk(folder)) != shard.bytes:
-        return f"{path} has {found} bytes where the index says {shard.bytes}"
-    return None if checksum_of(path) == shard.crc32c else f"{path} has another checksum than the index says"
+    return messages

@@ -7,10 +7,13 @@ any moment a shard is complete or absent.
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from gqn_probe.atomic_io import write_text
+from gqn_probe.types import SPLITS
 
 FORMAT = 1
+MOST_SCENES = 1 << 24  # of a store, whose row numbers take 8 bytes each
 
 
 @dataclass(frozen=True)
@@ -28,11 +31,6 @@ class Shard:
     @property
     def file(self) -> str:
         return f"{self.split}-{self.piece}.safetensors"
-
-    def size_on_disk(self, folder: Path) -> int:
-        """Return the size of the file in bytes; 0 if it does not exist."""
-        path = folder / self.file
-        return path.stat().st_size if path.exists() else 0
 
 
 @dataclass(frozen=True)
@@ -77,20 +75,26 @@ def read_index(folder: Path) -> Index:
     if not path.exists():
         raise ValueError(f"{folder} is not a store: it has no index.json")
     try:
-        content = json.loads(path.read_text())
-        if content["format"] > FORMAT:
-            raise ValueError(
-                f"{folder} has format {content['format']}, this version reads up to {FORMAT}: update gqn-probe"
-            )
-        lists = ("unreadable", "shape")
-        shards = tuple(
-            Shard(**shard | {name: tuple(shard.get(name, ())) for name in lists}) for shard in content["shards"]
-        )
-        for shard in shards:
-            if Path(shard.file).name != shard.file or shard.scenes < 0:
-                raise TypeError(f"{shard.file} with {shard.scenes} scenes is no shard of this folder")
-        return Index(
-            content["source"], shards, tuple(content.get("failed", ())), content.get("lens"), content["format"]
-        )
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if (found := content["format"]) > FORMAT:
+            raise ValueError(f"{folder} has format {found}, this version reads up to {FORMAT}: update gqn-probe")
+        shards = tuple(map(_checked_shard, content["shards"]))
+        if (scenes := sum(shard.scenes for shard in shards)) > MOST_SCENES:
+            raise TypeError(f"it lists {scenes:,} scenes, the most is {MOST_SCENES:,}")
+        source, lens = content["source"], content.get("lens")
+        if not isinstance(source, dict) or not isinstance(lens, dict | None):
+            raise TypeError("its source and lens must be dictionaries")
+        return Index(source, shards, tuple(map(str, content.get("failed", ()))), lens, found)
     except (UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DamagedIndexError(f"{path} is damaged ({error}): prepare the store again in another folder") from None
+
+
+def _checked_shard(entry: dict) -> Shard:
+    """Return the shard of an entry; TypeError unless its values can be those of a file in the folder."""
+    lists: dict[str, Any] = {name: tuple(entry.get(name, ())) for name in ("unreadable", "shape")}
+    shard = Shard(**entry | lists)
+    if not all(type(number) is int and number >= 0 for number in (shard.scenes, shard.bytes, *shard.shape)):
+        raise TypeError(f"shard {shard.file} has numbers that are no sizes")
+    if shard.split not in SPLITS or Path(shard.file).name != shard.file:
+        raise TypeError(f"{shard.file} is no shard of this folder")
+    return shard

@@ -2,11 +2,10 @@
 
 import mmap
 import zlib
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from functools import cached_property
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,8 +38,8 @@ class ShardRows(NamedTuple):
     """Requested rows that lie in one shard: their positions in the request, and their rows in the shard."""
 
     shard: MappedShard
-    places: list[int]
-    rows: list[int]
+    places: Int[np.ndarray, " a"]
+    rows: Int[np.ndarray, " a"]
 
 
 class MappedShards:
@@ -185,44 +184,40 @@ class StoredScenes:
 
     def _by_shard(self, rows: Int[Tensor, " s"]) -> Iterator[ShardRows]:
         """Group rows by shard, and yield one shard after the other, so that few need to be open."""
-        shards, own_rows = self._places(rows)
-        wanted: dict[int, tuple[list[int], list[int]]] = defaultdict(lambda: ([], []))
-        for place, (shard, row) in enumerate(zip(shards.tolist(), own_rows.tolist(), strict=True)):
-            places, in_shard = wanted[shard]
-            places.append(place)
-            in_shard.append(row)
-        for shard, (places, in_shard) in wanted.items():
-            yield ShardRows(self._opened[shard], places, in_shard)
+        shards, in_shard = self._places(rows)
+        order = shards.argsort(kind="stable")
+        for places in np.split(order, np.diff(shards[order]).nonzero()[0] + 1):
+            if len(places):
+                yield ShardRows(self._opened[int(shards[places[0]])], places, in_shard[places])
 
     def _names(self, rows: Int[Tensor, " s"]) -> tuple[str, ...]:
-        found: dict[int, str] = {}
-        for shard, places, own_rows in self._by_shard(rows):
-            found |= {place: shard.names[row] for place, row in zip(places, own_rows, strict=True)}
-        return tuple(found[place] for place in range(len(rows)))
+        names = [""] * len(rows)
+        for shard, places, in_shard in self._by_shard(rows):
+            for place, row in zip(places, in_shard, strict=True):
+                names[place] = shard.names[row]
+        return tuple(names)
 
     def _gather(self, rows: Int[Tensor, " s"], prefix: str = "") -> dict[str, Tensor]:
+        """Read the columns whose names begin with ``prefix``, without those of JPEGs."""
         gathered: dict[str, np.ndarray] = {}
-        for shard, places, own_rows in self._by_shard(rows):
+        for shard, places, in_shard in self._by_shard(rows):
             for name, column in shard.columns.items():
-                if name in JPEG_COLUMNS or not name.startswith(prefix):
-                    continue
-                if name not in gathered:
-                    gathered[name] = np.empty((len(rows), *column.shape[1:]), column.dtype)
-                for place, row in zip(places, own_rows, strict=True):
-                    gathered[name][place] = column[row]
+                if name.startswith(prefix) and name not in JPEG_COLUMNS:
+                    found = gathered.setdefault(name, np.empty((len(rows), *column.shape[1:]), column.dtype))
+                    found[places] = column[in_shard]
         return {name: torch.from_numpy(column) for name, column in gathered.items()}
 
     def _decode(self, rows: Int[Tensor, " s"]) -> UInt8[Tensor, "s v c h w"]:
-        images: dict[int, list[bytes]] = {}
+        images: list[list[bytes]] = [[] for _ in rows]
         height = width = 0
-        for shard, places, own_rows in self._by_shard(rows):
+        for shard, places, in_shard in self._by_shard(rows):
             ends, jpeg = shard.columns["ends"], shard.columns["jpeg"]
             height, width = shard.columns["size"].tolist()
-            for place, row in zip(places, own_rows, strict=True):
+            for place, row in zip(places, in_shard, strict=True):
                 bounds = [ends[row - 1, -1] if row else 0, *ends[row]]
                 images[place] = [jpeg[low:high].tobytes() for low, high in pairwise(bounds)]
-        in_order = [image for place in range(len(rows)) for image in images[place]]
-        return rearrange(decode_jpegs(in_order, height, width), "(s v) c h w -> s v c h w", s=len(rows))
+        frames = decode_jpegs(list(chain.from_iterable(images)), height, width)
+        return rearrange(frames, "(s v) c h w -> s v c h w", s=len(rows))
 
 
 SceneSource = Scenes | StoredScenes  # both have views, cameras, factors and names, and are indexed by scene
