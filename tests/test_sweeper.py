@@ -3,16 +3,19 @@
 import subprocess
 import sys
 import textwrap
+from contextlib import suppress
 from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
 from hydra.core.plugins import Plugins
+from hydra.core.utils import JobStatus
 from hydra.errors import HydraException
 from hydra.plugins.sweeper import Sweeper
 from omegaconf import OmegaConf
 
-from hydra_plugins.gqn_probe_range.range_sweeper import RangeSweeper, expand
+from hydra_plugins.gqn_probe_range import range_sweeper
+from hydra_plugins.gqn_probe_range.range_sweeper import RangeSweeper, Task, expand
 
 APP = """
     import os
@@ -99,19 +102,78 @@ def test_range_becomes_jobs_and_a_failed_one_is_named(app):
     result = app("-m", "context=2..4", "x=1,2")
     assert jobs(result) == ["JOB 2 1", "JOB 2 2", "JOB 4 1", "JOB 4 2"]
     assert result.returncode == 1
-    assert "job context=3 x=1 failed: context=3 is refused; use 4" in result.stderr
-    assert result.stderr.splitlines()[-1] == (
-        "error: 2 of 6 jobs of the sweep failed; the same command with hydra.sweep.dir=sweep runs these alone"
-    )
+    assert result.stderr.splitlines() == [
+        "job context=3 x=1, context=3 x=2 failed: context=3 is refused; use 4",
+        "error: 2 of 6 jobs of the sweep failed; the same command with hydra.sweep.dir=sweep runs these alone",
+    ]
+
+
+@pytest.mark.slow
+def test_a_mistake_that_all_jobs_share_ends_the_sweep_in_one_line(app):
+    result = app("-m", "context=3", "x=1,2,3,4")
+    assert result.returncode == 1
+    assert result.stderr == "error: context=3 is refused; use 4\n"
+    assert result.stdout.count(": context=3") == 2  # the second job confirms it
+
+
+def jobs_run(outcomes: dict[str, str | None], monkeypatch) -> int:
+    """Run jobs, by their overrides, that fail with a message or not; return the number that were run."""
+    done = 0
+    task = Task(Mock(side_effect=[message and ValueError(message) for message in outcomes.values()]))
+    task.shared = set.intersection(*(set(overrides.split()) for overrides in outcomes))
+    with suppress(SystemExit):
+        for overrides in outcomes:
+            done += 1
+            job = Mock(**{"overrides.task": overrides.split()})
+            monkeypatch.setattr(range_sweeper.HydraConfig, "get", Mock(return_value=job))
+            with suppress(ValueError):
+                task(OmegaConf.create())
+    return done
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "run"),
+    [
+        ({"c=2": "no file", "c=3": "no file", "c=4": "no file"}, 2),
+        ({"c=2": "no file 2", "c=3": "no file 3", "c=4": "no file 4"}, 3),  # each its own mistake
+        ({"c=2": None, "c=3": "disk full", "c=4": "disk full"}, 3),  # not the configuration's mistake
+        ({"x=1 c=2": "bad", "x=1 c=3": "bad", "x=2 c=2": None, "x=2 c=3": None}, 4),  # it may depend on x
+        ({"x=1 c=2": "bad", "x=1 c=3": "bad", "x=2 c=2": "bad", "x=2 c=3": None}, 3),
+        ({"c=2": "no file"}, 1),
+    ],
+)
+def test_a_sweep_ends_early_only_when_failed_jobs_share_a_message_and_nothing_swept(outcomes, run, monkeypatch):
+    assert jobs_run(outcomes, monkeypatch) == run
 
 
 @pytest.fixture
 def sweeper(tmp_path, monkeypatch):
     sweeper = RangeSweeper(["context"])
     sweeper.config = OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}, "job": {}}})
-    sweeper.hydra_context = Mock()
+    sweeper.hydra_context, sweeper.task = Mock(), Task(Mock())
     monkeypatch.setattr(sweeper, "validate_batch_is_legal", Mock())
     return sweeper
+
+
+def test_a_mistake_that_all_jobs_share_is_said_once_by_parallel_launchers_too(sweeper, capsys):
+    def launch(jobs, initial_job_idx):
+        return [
+            Mock(status=JobStatus.FAILED, _return_value=ValueError("no file"), overrides=overrides)
+            for overrides in jobs
+        ]
+
+    sweeper.launcher = Mock(launch=launch)
+    with pytest.raises(HydraException, match=r"^no file$"):
+        sweeper.sweep(["context=2..4"])
+    assert capsys.readouterr().err == ""
+    sweeper.hydra_context.callbacks.on_multirun_end.assert_not_called()
+
+
+def test_jobs_that_differ_in_a_count_alone_are_validated_once(sweeper):
+    sweeper.launcher = Mock(launch=Mock(return_value=[]))
+    sweeper.sweep(["context=2..15", "x=1,2"])
+    (batch,) = sweeper.validate_batch_is_legal.call_args.args
+    assert len(batch) == 2
 
 
 def test_after_a_process_was_killed_the_study_is_made_of_what_is_there(sweeper, capsys):

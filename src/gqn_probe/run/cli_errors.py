@@ -56,7 +56,7 @@ def check_value_types(cfg: DictConfig) -> None:
         return
     job, choices = HydraConfig.get(), HydraConfig.get().runtime.choices
     given = {item: item.lstrip("+").partition("=")[0] for item in job.overrides.task}
-    values = [key for key in given.values() if key.partition("@")[0] not in choices]
+    values = [key for key in given.values() if key.partition("@")[0] not in choices and key not in WORDS_OR_NUMBERS]
     if not values:
         return
     defaults = compose(job.job.config_name, [item for item, key in given.items() if key not in values])
@@ -64,7 +64,7 @@ def check_value_types(cfg: DictConfig) -> None:
         default, value = OmegaConf.select(defaults, key), OmegaConf.select(cfg, key)
         if isinstance(default, bool) and isinstance(value, str):
             raise ValueError(f"{key}={value} must be true or false")
-        if isinstance(default, int | float) and isinstance(value, str) and key not in WORDS_OR_NUMBERS:
+        if isinstance(default, int | float) and isinstance(value, str):
             raise ValueError(f"{key}={value} must be a number, such as {default}")
 
 
