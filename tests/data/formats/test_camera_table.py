@@ -56,6 +56,7 @@ def test_degrees_are_asked_for_and_converted() -> None:
         ("a,0.png,1,2,3,0", "line 2: pitch is empty: give a finite number"),
         ("a,0.png,1,2,3,270,0", "line 2: yaw=270 and pitch=0 cannot be radians: set data.angles=degrees"),
         ("a,0.png,1,2,3,0,0\na,1.png,1,2,3,-171.5,0", "line 3: yaw=-171.5 and pitch=0 cannot be radians"),
+        ("a,0.png,1,2,3,6.4,0", r"line 2: yaw=6.4 .*, else write yaw in -pi\.\.pi"),
         ("a,0.png,1,2,3,0,-30", "line 2: yaw=0 and pitch=-30 cannot be radians"),
         ("a,0.png,1,2,3,0,0\na,1.png,1,2,3,0,0\na,0.png,1,2,3,0,0", "line 4: image 0.png is already in line 2"),
         ("a,0.png,1,2,3,0,0\nb,0.png,1,2,3,0,0", "line 3: image 0.png is already in line 2: give it one row"),

@@ -116,7 +116,11 @@ def _camera(row: dict[str, str], where: str, angles: str) -> tuple[float, ...]:
         yaw, pitch = math.radians(yaw), math.radians(pitch)
     steepest, once = math.pi / 2 + 1e-3, 2 * math.pi + 1e-3
     if abs(pitch) > steepest or (angles == "radians" and abs(yaw) > once):
-        remedy = "set data.angles=degrees if they are in degrees" if angles == "radians" else "pitch is in -90..90"
+        remedy = "pitch is in -90..90"
+        if angles == "radians":
+            remedy = (
+                "set data.angles=degrees if they are in degrees, else write yaw in -pi..pi and pitch in -pi/2..pi/2"
+            )
         raise ValueError(f"{where}: yaw={row['yaw']} and pitch={row['pitch']} cannot be {angles}: {remedy}")
     return (*position, yaw, pitch)
 
