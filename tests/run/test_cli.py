@@ -116,6 +116,7 @@ def test_help_shows_examples_groups_with_choices_and_values(script):
     assert ("  checkpoint " in text) is (script == "probe")
     assert ("  model " in text) is (script == "train")
     assert all(len(line) < 200 for line in text.splitlines())
+    assert "${" not in text  # no interpolation is shown as it stands
 
 
 @pytest.mark.parametrize(

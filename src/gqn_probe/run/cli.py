@@ -41,7 +41,7 @@ SECTION = re.compile(r"^(\w+):", re.MULTILINE)
 VALUE = re.compile(r"^(\w+): *([^#\n]*?) *# (.*)", re.MULTILINE)
 FOOTER = """\
 -m makes one run for each combination of comma-separated values, such as seed=0,1,2
-NAME.KEY=VALUE changes any value of the configuration, which --cfg job prints
+NAME.KEY=VALUE changes any value of the configuration; --cfg job prints them, the files in conf/ explain them
 --hydra-help shows Hydra's own options, such as shell completion
 """
 
@@ -168,6 +168,7 @@ def help_text(script: Path) -> str:
 
 
 def _group(conf: Path, name: str, default: str, description: str) -> list[str]:
+    default = re.sub(r"\$\{(\w+)\}", r"that of \1", default)
     lines = [f"  {name:<16} {description} [{default}]"]
     for folder in (conf / name, *sorted(path for path in (conf / name).iterdir() if path.is_dir())):
         group = folder.relative_to(conf).as_posix()
