@@ -16,6 +16,7 @@ from hydra import compose, initialize_config_dir
 from jaxtyping import Bool, Float, UInt8
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.inputs.view_selection import view_orders
@@ -142,7 +143,7 @@ def draw_film(film: Film) -> list[UInt8[np.ndarray, "H W 3"]]:
     reach = np.abs(film.cells).max() + 0.7
     rows, pictures = len(film.objects), []
     with style.style_context():
-        figure = style.new_figure(10.6, 0.42 + 1.92 * rows)
+        figure = Figure(figsize=(10.6, 0.42 + 1.92 * rows))
         canvas = FigureCanvasAgg(figure)
         grid = figure.subplots(rows, len(TITLES), squeeze=False)
         for place, azimuth in enumerate(film.azimuths):

@@ -50,7 +50,7 @@ def test_a_figure_from_outside_is_one_function(bare_folder: Path, monkeypatch: p
 
     @study_figure("controls", lambda study: f"of {study.probe} & others")
     def my_own(study: Study) -> Figure:
-        figure = style.new_figure(3, 2)
+        figure = style.new_figure(2)
         figure.add_subplot().plot([0, 1])
         return figure
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from textwrap import fill
 
 import numpy as np
-from jaxtyping import Float
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -18,7 +17,6 @@ from gqn_probe.report.html_elements import (
     collapsible,
     document,
     escape,
-    figure,
     figures,
     interval,
     number,
@@ -35,6 +33,8 @@ from gqn_probe.report.sweep_settings import (
 )
 from gqn_probe.results import Difference, Result, read_rows
 
+COLUMNS = 3  # of panels, a panel a measure
+
 
 def compare_settings(folder: Path) -> Path | None:
     """Write ``results.csv``, ``figures/compare.png`` and ``compare.html`` of a sweep.
@@ -49,17 +49,15 @@ def compare_settings(folder: Path) -> Path | None:
     write_csv(folder / "results.csv", ("setting", *Result._fields), rows)
     measures = collect_measures(settings)
     differences = compare_groups(settings, measures, read_rows(folder / "differences.csv", Difference))
+    count = next((row.count for each in measures for row in each.found.values() if row.count is not None), None)
+    lead = "The count is predicted over all counts" + (f"; all else is measured at {count} images." if count else ".")
     with style.style_context():
         drawn = draw_comparison(settings, measures)
         style.write_png(drawn, folder / "figures" / "compare.png")
-        svg = style.inline_svg(style.svg_text(drawn, "compare"), "compare", "every measure by setting")
-    count = next((row.count for each in measures for row in each.found.values() if row.count is not None), None)
-    lead = "The count is predicted over all counts" + (f"; all else is measured at {count} images." if count else ".")
-    caption = f"Each dot is a study, each bar its 95 % interval over objects. {lead}"
-    shown = figures(figure(svg, caption, wide=style.is_wide(drawn)))
-    shown += collapsible("Every measure in numbers", _table(settings, measures))
+        shown = style.to_html(drawn, "compare", f"Each dot is a study, each bar its 95 % interval over objects. {lead}")
+    numbers = collapsible("Every measure in numbers", _table(settings, measures))
     parts = [
-        Section("measures", "Every measure by setting", shown),
+        Section("measures", "Every measure by setting", figures(shown) + numbers),
         Section("differences", "Differences to the first setting", _differences_table(differences, settings[0].group)),
         Section("studies", "The studies", _links(settings)),
     ]
@@ -100,17 +98,14 @@ def draw_comparison(settings: Sequence[Setting], measures: Sequence[Measure]) ->
 
     A sweep over seeds alone has a row for each study.
     """
-    groups: dict[str, list[str]] = {}
-    for each in settings:
-        groups.setdefault(each.group, []).append(each.name)
+    groups = _by_group(settings)
     groups = groups if len(groups) > 1 else {each.name: [each.name] for each in settings}
-    columns = min(3, len(measures))
-    lines = -(-len(measures) // columns)
-    drawn = style.new_figure(5.2 if columns == 1 else 10.3, lines * (1.0 + 0.3 * len(groups)) + 0.3)
-    grid = drawn.subplots(lines, columns, squeeze=False, sharey=True)
-    for axes, measure in zip(grid.flat, measures, strict=False):
+    height = 1.0 + 0.3 * len(groups)
+    drawn, grid = style.panel_grid(len(measures), most=COLUMNS, height=height, rest=0.3, sharey=True)
+    for axes, measure in zip(grid, measures, strict=True):
         for height, names in enumerate(groups.values()):
-            for place, name in zip(height + 0.4 * _spread(len(names)), names, strict=True):
+            apart = np.arange(len(names)) / len(names) - (len(names) - 1) / (2 * len(names))  # at most half a row
+            for place, name in zip(height + 0.4 * apart, names, strict=True):
                 row = measure.found.get(name)
                 if row is None:
                     continue
@@ -118,30 +113,28 @@ def draw_comparison(settings: Sequence[Setting], measures: Sequence[Measure]) ->
                     axes.plot([row.low, row.high], [place, place], color=style.BLUE, linewidth=2, alpha=0.35)
                 axes.plot(row.value, place, "o", color=style.BLUE, markersize=5)
         axes.xaxis.set_major_locator(MaxNLocator(4))
-        axes.set_title(fill(measure.label, 20))
+        axes.set_title(fill(measure.label, 60 // min(COLUMNS, len(measures))))
         axes.set_xlabel(METRICS[measure.metric].label)
         axes.set_yticks(range(len(groups)), list(groups))
         axes.set_ylim(len(groups) - 0.4, -0.6)
         axes.grid(axis="y", visible=False)
-    for axes in grid.flat[len(measures) :]:
-        axes.remove()
     return drawn
 
 
-def _spread(number: int) -> Float[np.ndarray, " n"]:
-    """Return as many places around 0, at most half of 1 from it."""
-    return np.arange(number) / number - (number - 1) / (2 * number)
+def _by_group(settings: Sequence[Setting]) -> dict[str, list[str]]:
+    """Return the names of the settings of each group."""
+    groups: dict[str, list[str]] = {}
+    for each in settings:
+        groups.setdefault(each.group, []).append(each.name)
+    return groups
 
 
 def _table(settings: Sequence[Setting], measures: Sequence[Measure]) -> str:
     """Return the table of measures by group: mean and spread over seeds, and the interval of a single study."""
     rows: list[list[Cell]] = []
-    groups: dict[str, list[Setting]] = {}
-    for each in settings:
-        groups.setdefault(each.group, []).append(each)
     for measure in measures:
-        for group, members in groups.items():
-            found = [measure.found[each.name] for each in members if each.name in measure.found]
+        for group, names in _by_group(settings).items():
+            found = [measure.found[name] for name in names if name in measure.found]
             if found:
                 values = [row.value for row in found]
                 digits = measure.digits

@@ -19,11 +19,11 @@ from matplotlib.figure import Figure
 
 from gqn_probe.atomic_io import write_text
 from gqn_probe.progress import progress
-from gqn_probe.report import figures, style
+from gqn_probe.report import figures, html_elements, style
 from gqn_probe.report.study_results import Study
 
 Draw = Callable[[Study], Figure | None]
-
+Caption = str | Callable[[Study], str]
 
 # Sections of the study of counts; figures of other sections are of other analyses.
 OF_COUNTS = ("predictions", "knowledge", "counts", "controls", "similarity", "training")
@@ -33,20 +33,19 @@ class StudyFigure(NamedTuple):
     """Section, caption and drawing function of a registered figure."""
 
     section: str  # the anchor of the page's section that it stands in
-    caption: str | Callable[[Study], str]
+    caption: Caption
     draw: Draw
     first: bool  # whether it stands beside the answers, at the top of the page
     folded: bool  # whether it opens on a click, where its section has others
 
 
 class Drawing(NamedTuple):
-    """Drawn figure: its files, and its form on the page."""
+    """Drawn figure."""
 
     name: str
     section: str
     caption: str
-    svg: str  # an <svg> element in the page's colours
-    wide: bool  # whether it needs the whole width of the page
+    html: str  # drawing and caption, in the page's colours
     png: Path
     first: bool = False
     folded: bool = False
@@ -56,7 +55,7 @@ FIGURES: dict[str, StudyFigure] = {}  # by the name of the file
 
 
 def study_figure(
-    section: str, caption: str | Callable[[Study], str], *, first: bool = False, folded: bool = False
+    section: str, caption: Caption, *, first: bool = False, folded: bool = False
 ) -> Callable[[Draw], Draw]:
     """Register the decorated function as a figure that is named after it.
 
@@ -99,6 +98,6 @@ def draw_figures(study: Study) -> list[Drawing]:
             caption = each.caption if isinstance(each.caption, str) else each.caption(study)
             png, svg = style.write_png(figure, folder / f"{name}.png"), style.svg_text(figure, name)
             write_text(folder / f"{name}.svg", svg)
-            inline, wide = style.inline_svg(svg, name, caption), style.is_wide(figure)
-            drawings.append(Drawing(name, each.section, caption, inline, wide, png, each.first, each.folded))
+            html = html_elements.figure(style.inline_svg(svg, name, caption), caption)
+            drawings.append(Drawing(name, each.section, caption, html, png, each.first, each.folded))
     return drawings

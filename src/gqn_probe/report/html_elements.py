@@ -11,6 +11,7 @@ from gqn_probe.report.glossary import Term
 
 LONGEST = 240  # letters of a setting that are shown
 VIEW_BOX = re.compile(r'viewBox="0 0 ([\d.]+) ([\d.]+)"')
+HALF_PAGE = 400  # points: the widest drawing that stands beside another
 
 
 class Number(NamedTuple):
@@ -68,7 +69,9 @@ def number(value: float | None, digits: int = 2) -> Cell:
 
 def interval(low: float | None, high: float | None, digits: int = 2) -> str:
     """Return ``0.67 to 0.75``, or an empty text where a bound is unknown."""
-    return "" if low is None or high is None else f"{low:.{digits}f} to {high:.{digits}f}"
+    if low is None or high is None:
+        return ""
+    return " to ".join(f"{round(bound, digits) + 0.0:.{digits}f}" for bound in (low, high))  # no -0.00
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[Cell]], text: Collection[str] = ()) -> str:
@@ -102,13 +105,16 @@ def settings(values: Mapping[str, Any]) -> str:
     return f'<dl class="settings">\n{rows}\n</dl>'
 
 
-def figure(svg: str, caption: str, *, wide: bool = False) -> str:
-    """Return a drawing with its caption, empty for no drawing; a wide one scrolls sideways on narrow screens."""
-    size = VIEW_BOX.search(svg)
-    tall = size is not None and float(size[2]) > 1.05 * float(size[1])
-    mark = ' class="wide"' if wide else ' class="tall"' if tall else ""
-    svg = f'<div class="scroll" tabindex="0" role="region" aria-label="figure">{svg}</div>' if wide and svg else svg
-    return f"<figure{mark}>{svg}<figcaption>{escape(caption)}</figcaption></figure>" if svg else ""
+def figure(svg: str, caption: str) -> str:
+    """Return a drawing with its caption; a wide one scrolls sideways on narrow screens."""
+    width, height = map(float, VIEW_BOX.findall(svg)[0])
+    mark = ""
+    if width > HALF_PAGE:
+        mark = ' class="wide"'
+        svg = f'<div class="scroll" tabindex="0" role="region" aria-label="figure">{svg}</div>'
+    elif height > 1.05 * width:
+        mark = ' class="tall"'
+    return f"<figure{mark}>{svg}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
 def figures(*found: str) -> str:

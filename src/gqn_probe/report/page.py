@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gqn_probe.atomic_io import write_text
 from gqn_probe.report.figure_registry import Drawing
-from gqn_probe.report.html_elements import collapsible, document, escape, figure
+from gqn_probe.report.html_elements import collapsible, document, escape
 from gqn_probe.report.sections import introduction, sections
 from gqn_probe.report.study_results import Study
 
@@ -27,7 +27,7 @@ def render(study: Study, drawings: Sequence[Drawing]) -> str:
         study.analysis.replace("_", " ") or "context-count study",
         study.summary.get("question", QUESTION),
         head=f"<p>{escape(' '.join(introduction(study)))}</p>{_answers(study)}{_failures(study)}",
-        hero=figure(first.svg, first.caption, wide=first.wide) if first else "",
+        hero=first.html if first else "",
         sections=sections(study, drawings),
     )
 

@@ -11,7 +11,6 @@ from gqn_probe.report.html_elements import (
     Section,
     collapsible,
     escape,
-    figure,
     figures,
     interval,
     number,
@@ -46,14 +45,11 @@ def sections(study: Study, drawings: Sequence[Drawing]) -> list[Section]:
         own = [d for d in own if not d.first]
         shown = [d for d in own if not d.folded] or own
         folded = [d for d in own if d not in shown]
-        body = _in_rows(shown) + collapsible("More figures", _in_rows(folded)) + plan.body(study)
+        body = figures(*(d.html for d in shown))
+        body += collapsible("More figures", figures(*(d.html for d in folded))) + plan.body(study)
         if body:
             made.append(Section(id, plan.title, (f"<p>{plan.lead}</p>\n" if plan.lead else "") + body))
     return made
-
-
-def _in_rows(drawings: Sequence[Drawing]) -> str:
-    return figures(*(figure(d.svg, d.caption, wide=d.wide) for d in drawings))
 
 
 @study_section(

@@ -18,7 +18,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gqn_probe.atomic_io import atomic_write
-from gqn_probe.results import Result
+from gqn_probe.report import html_elements
+from gqn_probe.results import Interval, Result
 
 INK, MUTED, RULE, PAPER = "#1c1f23", "#5f666e", "#dcdcd6", "#ffffff"
 BLUE, VERMILION, GREEN, PURPLE, ORANGE = "#0072b2", "#d55e00", "#009e73", "#b0568f", "#b77c00"
@@ -32,7 +33,8 @@ SERIES = (
     (MUTED, "P", ":"),
 )
 BAND = 0.16  # opacity of an interval
-GUESS: dict[str, Any] = {"linewidth": 1, "linestyle": (0, (1, 2))}  # the line of what guessing gives
+NARROW, WIDE = 5.2, 10.3  # inches: half the width of a page, or a phone's; and the whole
+GUESS: dict[str, Any] = {"color": MUTED, "linewidth": 1, "linestyle": (0, (1, 2))}  # the line of what guessing gives
 
 # What the page's style sheet calls each colour, so that inline SVG turns dark with the page.
 _THEMED = {
@@ -80,21 +82,33 @@ def style_context() -> AbstractContextManager[None]:
     return matplotlib.rc_context(_RC)
 
 
-def new_figure(width: float, height: float) -> Figure:
-    """Return an empty figure, sizes in inches; 5.2 wide reads well on a phone and beside text."""
-    return Figure(figsize=(width, height))
+def new_figure(height: float, *, wide: bool = False) -> Figure:
+    """Return an empty figure, ``height`` in inches; a wide one takes the whole width of a page."""
+    return Figure(figsize=(WIDE if wide else NARROW, height))
 
 
-def is_wide(figure: Figure) -> bool:
-    """Return True if a figure is drawn for the whole width of a page."""
-    return bool(figure.get_figwidth() > 7)
+def panel_grid(
+    number: int, *, most: int, height: float, rest: float, sharey: bool = False
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure with ``number`` panels, ``most`` a row.
+
+    Args:
+        height: of a row, in inches.
+        rest: what the figure is higher than its rows, in inches.
+    """
+    columns = min(most, number)
+    lines = -(-number // columns)
+    figure = new_figure(rest + lines * height, wide=columns > 1)
+    grid = list(figure.subplots(lines, columns, squeeze=False, sharey=sharey).flat)
+    for axes in grid[number:]:
+        axes.remove()
+    return figure, grid[:number]
 
 
 def count_axis(axes: Axes, counts: list[int], label: str, *, most: int = 14) -> None:
     """Label an x-axis of whole counts, thinned where there are more than ``most``."""
     axes.set_xlabel(label)
-    step = max(1, round(len(counts) / most))
-    axes.set_xticks(counts[::step])
+    axes.set_xticks(counts[:: max(1, round(len(counts) / most))])
     axes.grid(axis="x", visible=False)
 
 
@@ -103,7 +117,7 @@ def chance_line(axes: Axes, chance: float | None, vertical: bool = False) -> Non
     if chance is None:
         return
     line = axes.axvline if vertical else axes.axhline
-    line(chance, color=MUTED, **GUESS)
+    line(chance, **GUESS)
     place = (chance, 1.0) if vertical else (1.0, chance)
     coordinates = axes.get_xaxis_transform() if vertical else axes.get_yaxis_transform()
     axes.annotate("chance", place, xycoords=coordinates, xytext=(0, 2), textcoords="offset points",
@@ -115,15 +129,32 @@ def legend_above(axes: Axes) -> None:
     axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=2, borderaxespad=0.2)
 
 
-def plot_series(axes: Axes, rows: Sequence[Result], label: str, index: int) -> None:
-    """Plot a series by count, or by number of training objects, with its interval as a band; nothing for no rows."""
+def legend_below(figure: Figure, columns: int) -> None:
+    """Put one legend of all axes below the figure, each label once."""
+    every = (axes.get_legend_handles_labels() for axes in figure.axes)
+    handles = {label: handle for found in every for handle, label in zip(*found, strict=True)}
+    figure.legend(handles.values(), handles, loc="outside lower center", ncols=min(columns, len(handles)))
+
+
+def series_style(index: int) -> dict[str, Any]:
+    """Return colour, marker and dash of a line, as arguments of ``Axes.plot``."""
+    color, marker, dash = SERIES[index % len(SERIES)]
+    return {"color": color, "marker": marker, "linestyle": dash}
+
+
+def plot_rows(axes: Axes, x: Sequence[float], rows: Sequence[Result | Interval], **options: Any) -> None:
+    """Plot values with their intervals as a band; ``options`` are those of ``Axes.plot``. Nothing for no rows."""
     if not rows:
         return
-    color, marker, dash = SERIES[index % len(SERIES)]
-    counts = np.array([r.count if r.train_objects is None else r.train_objects for r in rows], dtype=float)
-    axes.plot(counts, [r.value for r in rows], color=color, marker=marker, linestyle=dash, label=label)
-    low, high = (np.array([getattr(r, bound) for r in rows], dtype=float) for bound in ("low", "high"))
-    axes.fill_between(counts, low, high, color=color, alpha=BAND, linewidth=0)
+    (line,) = axes.plot(x, [row.value for row in rows], **options)
+    low, high = (np.array([getattr(row, bound) for row in rows], dtype=float) for bound in ("low", "high"))
+    axes.fill_between(x, low, high, color=line.get_color(), alpha=BAND, linewidth=0)
+
+
+def plot_series(axes: Axes, rows: Sequence[Result], label: str, index: int) -> None:
+    """Plot rows by count, or by number of training objects where they have one."""
+    counts = [float(row.train_objects or row.count or 0) for row in rows]
+    plot_rows(axes, counts, rows, label=label, **series_style(index))
 
 
 def count_matrix(cells: Sequence[tuple[int, int, float]]) -> tuple[list[int], Float[np.ndarray, "row column"]]:
@@ -137,7 +168,7 @@ def count_matrix(cells: Sequence[tuple[int, int, float]]) -> tuple[list[int], Fl
 
 def heat_map(counts: list[int], table: Float[np.ndarray, "row column"], label: str, *, low: float | None) -> Figure:
     """Draw a matrix over counts in colours and numbers."""
-    figure = new_figure(5.2, 4.4)
+    figure = new_figure(4.4)
     axes = figure.add_subplot()
     edges = np.arange(len(counts) + 1) - 0.5
     image = axes.pcolormesh(edges, edges, table, cmap="cividis", vmin=low, edgecolors="face", linewidth=0.2)
@@ -147,22 +178,22 @@ def heat_map(counts: list[int], table: Float[np.ndarray, "row column"], label: s
     axes.set_xticks(range(len(counts)), [str(c) for c in counts])
     axes.set_yticks(range(len(counts)), [str(c) for c in counts])
     for (row, column), value in np.ndenumerate(table):
-        red, green, blue, _ = image.to_rgba(value)
-        dark = 0.3 * red + 0.6 * green + 0.1 * blue < 0.5
         if np.isfinite(value) and (value >= 0.005 or low is None):
-            text = f"{value:.2f}".replace("0.", ".", 1)
-            axes.text(
-                column,
-                row,
-                text,
-                ha="center",
-                va="center",
-                fontsize=6,
-                color="#fefefe" if dark else "#111111",
-            )
-    bar = figure.colorbar(image, ax=axes, label=label, shrink=0.85)
-    bar.outline.set_visible(False)
+            red, green, blue, _ = image.to_rgba(value)
+            write_cell(axes, row, column, value, dark=bool(0.3 * red + 0.6 * green + 0.1 * blue < 0.5))
+    figure.colorbar(image, ax=axes, label=label, shrink=0.85).outline.set_visible(False)
     return figure
+
+
+def write_cell(axes: Axes, row: int, column: int, value: float, *, dark: bool) -> None:
+    """Write a value as ``.67`` into a cell of a matrix, in a colour that the page's theme leaves as it is."""
+    text = f"{round(value, 2) + 0.0:.2f}".replace("0.", ".", 1)  # no -0.00
+    axes.text(column, row, text, ha="center", va="center", fontsize=7, color="#fefefe" if dark else "#111111")
+
+
+def to_html(drawn: Figure, name: str, caption: str) -> str:
+    """Return the figure with its caption as an element of a page; ``name`` sets its ids apart."""
+    return html_elements.figure(inline_svg(svg_text(drawn, name), name, caption), caption)
 
 
 def write_png(figure: Figure, path: Path) -> Path:

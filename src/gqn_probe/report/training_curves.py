@@ -13,7 +13,7 @@ from scipy.ndimage import median_filter
 
 from gqn_probe.report import style
 from gqn_probe.report.glossary import target_label
-from gqn_probe.report.html_elements import figure, figures
+from gqn_probe.report.html_elements import figures
 
 Metrics = dict[str, tuple[list[float], list[float]]]  # steps and values of each column
 
@@ -46,9 +46,6 @@ ERRORS = (
     Curve("val/nearest_view/rmse", "nearest context view"),
     Curve("val/mean_image/rmse", "mean image"),
 )
-LIKELIHOOD = (Curve("train/nats_above_floor", "training scenes"), Curve("val/nats_above_floor", "held-out scenes"))
-INFORMATION = (Curve("train/kl", "training scenes"), Curve("val/kl", "held-out scenes"))
-SCHEDULES = (Curve("train/sigma", "sigma"), Curve("train/learning_rate", "learning rate"))
 FIGURES = {
     "errors": CurveFigure(
         ERRORS,
@@ -58,17 +55,20 @@ FIGURES = {
         "context, the context image with the nearest camera, and the mean of all images.",
     ),
     "likelihood": CurveFigure(
-        LIKELIHOOD,
+        (Curve("train/nats_above_floor", "training scenes"), Curve("val/nats_above_floor", "held-out scenes")),
         "nats above a perfect prediction",
         "log",
         "Negative log-likelihood of a view, above that of a perfect prediction at the current sigma. Light: single "
         "batches; lines: their running median.",
     ),
     "information": CurveFigure(
-        INFORMATION, "KL (nats)", "linear", "Information that a view itself adds to its context: KL to the prior."
+        (Curve("train/kl", "training scenes"), Curve("val/kl", "held-out scenes")),
+        "KL (nats)",
+        "linear",
+        "Information that a view itself adds to its context: KL to the prior.",
     ),
     "schedules": CurveFigure(
-        SCHEDULES,
+        (Curve("train/sigma", "sigma"), Curve("train/learning_rate", "learning rate")),
         "sigma, learning rate",
         "log",
         "Schedules: standard deviation of the likelihood of pixels from 0 to 1 (sigma), and learning rate.",
@@ -110,8 +110,7 @@ def curve_figures(metrics: Metrics, *names: str, beside: str = "") -> str:
             curves, unit, scale, caption = known[name]
             drawing = draw_curves(metrics, curves, unit, scale)
             if drawing is not None:
-                svg = style.inline_svg(style.svg_text(drawing, name), name, caption)
-                shown.append(figure(svg, caption))
+                shown.append(style.to_html(drawing, name, caption))
     return figures(*shown, beside)
 
 
@@ -120,16 +119,15 @@ def draw_curves(metrics: Metrics, curves: Sequence[Curve], unit: str, scale: str
     curves = [curve for curve in curves if curve.column in metrics]
     if not curves:
         return None
-    drawn = style.new_figure(5.2, 3.5)
+    drawn = style.new_figure(3.5)
     axes = drawn.add_subplot()
     for i, curve in enumerate(curves):
-        color, marker, dash = style.SERIES[i % len(style.SERIES)]
+        look = style.series_style(i)
         steps, values = (np.asarray(column) for column in metrics[curve.column])
-        mark = marker if len(steps) < 30 else ""
         if len(steps) >= NOISY:  # single batches: their running median, over the values themselves
-            axes.plot(steps, values, color=color, alpha=0.25, linewidth=0.8)
+            axes.plot(steps, values, color=look["color"], alpha=0.25, linewidth=0.8)
             values = median_filter(values, size=len(values) // SMOOTHED, mode="nearest")
-        axes.plot(steps, values, color=color, linestyle=dash, marker=mark, label=curve.label)
+        axes.plot(steps, values, label=curve.label, **look, markevery=max(1, len(steps) // 15))
     axes.set(xlabel="training step", ylabel=unit, yscale=scale)
     if scale == "log" and min(min(metrics[curve.column][1]) for curve in curves) >= 1:
         for formatter in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
@@ -151,8 +149,7 @@ def probe_figure(metrics: Metrics) -> str:
             "Probes of r, trained on half of some held-out objects and scored on the others, at each validation: "
             "accuracy of the count and the shape, R² of all else. Few objects: compare steps, not with a study."
         )
-        svg = style.inline_svg(style.svg_text(drawing, "probes"), "probes", caption)
-        return figures(figure(svg, caption, wide=style.is_wide(drawing)))
+        return figures(style.to_html(drawing, "probes", caption))
 
 
 def draw_probes(metrics: Metrics) -> Figure | None:
@@ -163,18 +160,17 @@ def draw_probes(metrics: Metrics) -> Figure | None:
         return None
     counts = sorted({int(match["count"] or 0) for match in columns.values()})
     probes = sorted({match["probe"] for match in columns.values()})
-    drawn = style.new_figure(2.6 * len(targets), 3.2)
-    panels = dict(zip(targets, drawn.subplots(1, len(targets), sharey=True, squeeze=False)[0], strict=True))
+    drawn, grid = style.panel_grid(len(targets), most=4, height=2.5, rest=0.7, sharey=True)
+    panels = dict(zip(targets, grid, strict=True))
     for name, match in sorted(columns.items(), key=lambda item: (item[1]["probe"], int(item[1]["count"] or 0))):
         count = int(match["count"] or 0)
-        color, marker, _ = style.SERIES[counts.index(count)]
-        dash = ("-", "--", ":")[probes.index(match["probe"]) % 3]
+        look = style.series_style(counts.index(count))
+        look["linestyle"] = ("-", "--", ":")[probes.index(match["probe"]) % 3]
         label = f"{match['probe']}, {count} images" if count else f"{match['probe']}, all counts"
-        panels[match["target"]].plot(*metrics[name], color=color, marker=marker, linestyle=dash, label=label)
+        panels[match["target"]].plot(*metrics[name], label=label, **look)
     for target, axes in panels.items():
         axes.set(title=target_label(target), xlabel="training step")
     least = min(min(metrics[name][1]) for name in columns)
     panels[targets[0]].set(ylabel="accuracy or R²", ylim=(min(0.0, least) - 0.05, 1.05))
-    handles = {h.get_label(): h for axes in panels.values() for h in axes.get_lines()}
-    drawn.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=4)
+    style.legend_below(drawn, 4)
     return drawn

@@ -25,7 +25,7 @@ def accuracy_by_count(study: Study) -> Figure | None:
     """Draw accuracy of the probe and of the norm-only control at each true count, with 95 % bands and chance."""
     if not study.series("accuracy", probe=study.probe):
         return None
-    figure = style.new_figure(5.2, 3.5)
+    figure = style.new_figure(3.5)
     draw_accuracy(study, figure.add_subplot())
     return figure
 
@@ -80,7 +80,7 @@ def controls(study: Study) -> Figure | None:
     form = {(r.control, r.input): r.input if r.input in forms else study.input for r in rows}
     ordered = sorted(main, key=lambda r: (r.control != "none", form[r.control, r.input] != study.input))  # stable
     names = list(dict.fromkeys(r.control for r in ordered))[::-1]
-    figure = style.new_figure(5.2 if len(forms) == 1 else 10.3, 1.4 + 0.27 * len(names))
+    figure = style.new_figure(1.4 + 0.27 * len(names), wide=len(forms) > 1)
     panels = dict(zip(forms, figure.subplots(1, len(forms), sharey=True, squeeze=False)[0], strict=True))
     others = dict.fromkeys(row.probe for row in rows if row.probe != study.probe)
     for each, axes in panels.items():

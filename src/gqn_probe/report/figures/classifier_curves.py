@@ -7,7 +7,7 @@ from matplotlib.ticker import MaxNLocator
 from gqn_probe.report import style
 from gqn_probe.report.figure_registry import study_figure
 from gqn_probe.report.study_results import Study
-from gqn_probe.results import CurvePoint
+from gqn_probe.results import CurvePoint, Interval
 
 
 @study_figure(
@@ -42,12 +42,11 @@ def _plot(study: Study, metric: str) -> Figure | None:
     points = [p for p in _of_one_probe(study) if p.metric == metric]
     if not points:
         return None
-    figure = style.new_figure(5.2, 3.5)
+    figure = style.new_figure(3.5)
     axes = figure.add_subplot()
     for split, (color, _, dash) in zip(("train", "validation"), style.SERIES, strict=False):
-        epochs, low, mean, high = _over_seeds([p for p in points if p.split == split])
-        axes.plot(epochs, mean, color=color, linestyle=dash, label=split)
-        axes.fill_between(epochs, low, high, color=color, alpha=style.BAND, linewidth=0)
+        epochs, found = _over_seeds([p for p in points if p.split == split])
+        style.plot_rows(axes, epochs, found, color=color, linestyle=dash, label=split)
     other = "" if points[0].probe == study.probe else f", {study.label(points[0].probe)}"
     axes.set_title(f"model {metric}{other}")
     axes.set_xlabel("epoch")
@@ -64,8 +63,8 @@ def _of_one_probe(study: Study) -> list[CurvePoint]:
     return [p for p in own if p.probe == (study.probe if study.probe in probes else probes[0])]
 
 
-def _over_seeds(points: list[CurvePoint]) -> tuple[list[int], list[float], list[float], list[float]]:
-    """Return epochs, and the minimum, mean and maximum over seeds at each."""
+def _over_seeds(points: list[CurvePoint]) -> tuple[list[int], list[Interval]]:
+    """Return epochs, and the mean and range over seeds at each."""
     epochs = sorted({p.epoch for p in points})
     values = [[p.value for p in points if p.epoch == epoch] for epoch in epochs]
-    return epochs, [min(v) for v in values], [float(np.mean(v)) for v in values], [max(v) for v in values]
+    return epochs, [Interval(float(np.mean(v)), min(v), max(v)) for v in values]

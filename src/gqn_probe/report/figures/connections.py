@@ -6,11 +6,12 @@ from matplotlib.figure import Figure
 
 from gqn_probe.report import style
 from gqn_probe.report.figure_registry import study_figure
+from gqn_probe.report.figures.predicted_views import show_image
 from gqn_probe.report.glossary import target_label
 from gqn_probe.report.html_elements import collapsible, interval, number, table
 from gqn_probe.report.section_registry import study_section
 from gqn_probe.report.study_results import Study
-from gqn_probe.results import Result
+from gqn_probe.results import Interval, Result
 
 GATES = ("forget", "input", "output", "candidate")
 SOURCES = {  # inputs of a core, each in the same colour everywhere
@@ -63,20 +64,18 @@ def connections_gates(study: Study) -> Figure | None:
         return None
     rows = [r for r in rows if r.count == max(r.count or 0 for r in rows)]
     steps = sorted({int(r.control.split()[-1]) for r in rows})
-    figure = style.new_figure(8.6, 4.6)
+    figure = style.new_figure(4.9, wide=True)
     grid = figure.subplots(2, len(GATES), sharex=True, sharey=True, squeeze=False)
     for line, core in zip(grid, ("generation", "inference"), strict=True):
         for axes, gate in zip(line, GATES, strict=True):
             _stacked(axes, [r for r in rows if (r.probe, r.target) == (core, gate)], steps)
-            axes.set_title(f"{gate} gate" if core == "generation" else "", fontsize=9.5)
+            axes.set_title(f"{gate} gate" if core == "generation" else "")
             axes.set_xticks(steps[:: max(1, len(steps) // 6)])
             axes.grid(axis="x", visible=False)
         line[0].set_ylabel(f"{core} core\nshare of variance")
     for axes in grid[-1]:
         axes.set_xlabel("generator step")
-    drawn = {text: handle for axes in grid.flat for handle, text in zip(*axes.get_legend_handles_labels(), strict=True)}
-    names = [name for name in SOURCES if name in drawn]
-    figure.legend([drawn[name] for name in names], names, loc="outside lower center", ncols=len(names))
+    style.legend_below(figure, len(SOURCES))
     return figure
 
 
@@ -96,22 +95,17 @@ def connections_ablation(study: Study) -> Figure | None:
         return None
     targets = list(dict.fromkeys(r.target for r in rows))
     controls = list(dict.fromkeys(r.control for r in rows if r.control != "none"))
-    columns = min(3, len(targets))
-    lines = -(-len(targets) // columns)
-    figure = style.new_figure(max(5.2, 2.9 * columns), 0.9 + 2.6 * lines)
-    grid = list(figure.subplots(lines, columns, squeeze=False).flat)
-    for axes, target in zip(grid, targets, strict=False):
+    figure, grid = style.panel_grid(len(targets), most=3, height=2.7, rest=0.8)
+    for axes, target in zip(grid, targets, strict=True):
         own = [r for r in rows if r.target == target]
         for i, control in enumerate(controls):
             _by_share(axes, [r for r in own if r.control in ("none", control)], _named(control), i)
         if own[0].metric != RMSE:
-            axes.axhline(chance.get(target, 0), color=style.MUTED, **style.GUESS)
-        axes.set_title("count" if target == "count" else target if target == "prediction" else target_label(target))
+            axes.axhline(chance.get(target, 0), **style.GUESS)
+        axes.set_title(target_label(target))
         axes.set_ylabel({"accuracy": "accuracy", "r2": "R²"}.get(own[0].metric, PREDICTION))
         axes.set_xlabel(f"share of {own[0].input}s ablated")
-    for axes in grid[len(targets) :]:
-        axes.remove()
-    figure.legend(*grid[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    style.legend_below(figure, 2)
     return figure
 
 
@@ -125,22 +119,15 @@ def connections_occlusion(study: Study) -> Figure | None:
     rows = [r for r in study.results if r.metric == "mse_change"]
     if not rows:
         return None
-    figure = style.new_figure(5.2, 3.4)
+    figure = style.new_figure(3.4)
     axes = figure.add_subplot()
     for i, count in enumerate(sorted({r.count or 0 for r in rows})):
         own = [r for r in rows if r.count == count]
         angles = [float(np.mean([float(end) for end in r.control.split(" to ")])) for r in own]
-        color, marker, dash = style.SERIES[i % len(style.SERIES)]
-        low, high = (1000 * np.array([getattr(r, bound) for r in own], dtype=float) for bound in ("low", "high"))
-        axes.plot(
-            angles, [1000 * r.value for r in own], color=color, marker=marker, linestyle=dash, label=f"{count} views"
-        )
-        axes.fill_between(angles, low, high, color=color, alpha=style.BAND, linewidth=0)
-    axes.axhline(0, color=style.MUTED, **style.GUESS)
-    axes.set(
-        xlabel="angle between the two cameras (degrees)",
-        ylabel="added squared error (× 0.001, images 0 to 1)",
-    )
+        scaled = [Interval(1000 * r.value, 1000 * (r.low or 0), 1000 * (r.high or 0)) for r in own]
+        style.plot_rows(axes, angles, scaled, label=f"{count} views", **style.series_style(i))
+    axes.axhline(0, **style.GUESS)
+    axes.set(xlabel="angle between the two cameras (degrees)", ylabel="added squared error\n(× 0.001, images 0 to 1)")
     axes.set_xticks(range(0, 181, 30))
     style.legend_above(axes)
     return figure
@@ -158,24 +145,18 @@ def connections_views(study: Study) -> Figure | None:
     if not path.is_file():
         return None
     with np.load(path, allow_pickle=False) as file:
-        found = {name: file[name] for name in file.files}
+        found = dict(file)
     scenes, views = found["change"].shape
-    figure = style.new_figure(min(1.15 * (views + 2), 12), 1.35 * scenes)
+    figure = style.new_figure(1.35 * scenes, wide=True)
     grid = figure.subplots(scenes, views + 2, squeeze=False)
     for row, line in enumerate(grid):
+        changes, angles = 1000 * found["change"][row], found["angle"][row]
+        titles = [f"{round(float(c), 1) + 0.0:+.1f}, {a:.0f}°" for c, a in zip(changes, angles, strict=True)]
         pictures = [*found["views"][row], found["truth"][row], found["drawn"][row]]
-        titles = [
-            f"{round(1000 * float(c), 1) + 0.0:+.1f}, {a:.0f}°"
-            for c, a in zip(found["change"][row], found["angle"][row], strict=True)
-        ]
-        for column, axes in enumerate(line):
-            axes.imshow(np.moveaxis(pictures[column], 0, -1), interpolation="nearest")
-            axes.set_title([*titles, "true view", "predicted"][column], fontsize=7.5)
-            axes.set(xticks=[], yticks=[])
-            axes.grid(visible=False)
-            most = column == int(found["change"][row].argmax())
-            for spine in axes.spines.values():
-                spine.set(visible=most, color=style.VERMILION, linewidth=2.5)
+        for axes, picture, title in zip(line, pictures, [*titles, "true view", "predicted"], strict=True):
+            show_image(axes, np.moveaxis(picture, 0, -1))
+            axes.set_title(title, fontsize=8)
+        line[int(changes.argmax())].spines[:].set(visible=True, color=style.VERMILION, linewidth=2.5)
     return figure
 
 
@@ -200,13 +181,9 @@ def _by_share(axes: Axes, rows: list[Result], label: str, index: int) -> None:
     """Plot the mean over draws, and the mean of their bounds, at each share."""
     shares = sorted({float(r.probe.split()[-1]) for r in rows})
     at = [[r for r in rows if float(r.probe.split()[-1]) == share] for share in shares]
-    value, low, high = (
-        np.array([np.mean([getattr(r, name) for r in own]) for own in at], dtype=float)
-        for name in ("value", "low", "high")
-    )
-    color, marker, dash = style.SERIES[index % len(style.SERIES)]
-    axes.plot(shares, value, color=color, marker=marker, linestyle=dash, label=label)
-    axes.fill_between(shares, low, high, color=color, alpha=style.BAND, linewidth=0)
+    means = [[float(np.mean([getattr(r, name) for r in own])) for name in Interval._fields] for own in at]
+    found = [Interval(*each) for each in means]
+    style.plot_rows(axes, shares, found, label=label, **style.series_style(index))
 
 
 def _named(control: str) -> str:

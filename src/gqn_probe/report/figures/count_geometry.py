@@ -41,11 +41,10 @@ def geometry(study: Study) -> Figure | None:
     points = {metric: found for metric, found in points.items() if found}
     if not points:
         return None
-    figure = style.new_figure(5.2, 0.5 + 1.5 * len(points))
+    figure = style.new_figure(0.5 + 1.5 * len(points))
     panels = figure.subplots(len(points), sharex=True, squeeze=False)[:, 0]
     for i, (axes, (metric, found)) in enumerate(zip(panels, points.items(), strict=True)):
-        color, marker, dash = style.SERIES[i]
-        axes.plot(*zip(*sorted(found), strict=True), color=color, marker=marker, linestyle=dash, clip_on=False)
+        axes.plot(*zip(*sorted(found), strict=True), **style.series_style(i), clip_on=False)
         axes.set_ylabel(GEOMETRY[metric])
         axes.set_ylim(bottom=0)
     style.count_axis(panels[-1], sorted({count for found in points.values() for count, _ in found}), study.count_axis)

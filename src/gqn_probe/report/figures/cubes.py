@@ -40,7 +40,7 @@ def cubes(study: Study) -> Figure | None:
     grey = np.full_like(colors, 0.55)  # of studies that kept no colours of it
     of_untrained = data.get(f"untrained_color_{counts[-1]}", grey)
     columns.append((f"untrained, {counts[-1]}", data[f"untrained_{counts[-1]}"], of_untrained))
-    figure = style.new_figure(1.5 * len(columns), 0.35 + 1.65 * len(true))
+    figure = style.new_figure(0.35 + 1.6 * len(true), wide=len(columns) > 4)
     grid = figure.subplots(len(true), len(columns), squeeze=False)
     reach = np.abs(cells).max() + 0.6
     for row, axes_of_row in enumerate(grid):
@@ -104,7 +104,6 @@ def draw_cubes(
         axes.add_collection(PolyCollection(faces, facecolors=paints, edgecolors=edges, linewidths=widths))
     axes.set(xlim=(-reach, reach), ylim=(-reach, reach), xticks=[], yticks=[], aspect="equal")
     axes.spines[:].set_visible(False)
-    axes.grid(visible=False)
 
 
 def _face(cell: Float[np.ndarray, " 3"], axis: int, side: float) -> Float[np.ndarray, "4 3"]:

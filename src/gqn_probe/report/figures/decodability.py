@@ -12,7 +12,6 @@ from gqn_probe.report.figure_registry import study_figure
 from gqn_probe.report.glossary import target_label
 from gqn_probe.report.study_results import DECODABILITY, Series, Study
 
-COLUMNS = 4
 APART = 1.3  # ratio of labelled numbers of training objects, below which labels would touch
 # One look a source in every figure of what r knows; what is none of these takes the looks that are left.
 LINE_STYLES = {"r": 0, "untrained": 1, "pixels": 2, "nonlinear": 3, "cameras": 4}
@@ -56,23 +55,16 @@ def _panels(study: Study, panels: dict[str, list[Series]], below: str) -> Figure
     panels = {target: _main_series(study, lines) for target, lines in panels.items() if lines}
     if not panels:
         return None
-    columns = min(COLUMNS, len(panels))
-    figure = style.new_figure(5.2 if columns == 1 else 10.3, 0.7 + 2.5 * -(-len(panels) // columns))
-    grid = list(figure.subplots(-(-len(panels) // columns), columns, squeeze=False).flat)
+    figure, grid = style.panel_grid(len(panels), most=4, height=2.5, rest=0.7)
     previous = ""
-    for axes, (target, lines) in zip(grid, panels.items(), strict=False):
+    for axes, (target, lines) in zip(grid, panels.items(), strict=True):
         draw_panel(study, axes, lines)
         axes.set_title(target_label(target))
         axes.set_xlabel(below)
         if axes.get_subplotspec().colspan.start:  # pyright: ignore[reportOptionalMemberAccess]
             axes.set_ylabel("" if lines[0].metric == previous else axes.get_ylabel())
         previous = lines[0].metric
-    for axes in grid[len(panels) :]:
-        axes.remove()
-    handles = {
-        text: handle for axes in figure.axes for handle, text in zip(*axes.get_legend_handles_labels(), strict=True)
-    }
-    figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=min(5, len(handles)))
+    style.legend_below(figure, 5)
     return figure
 
 
@@ -98,9 +90,9 @@ def draw_panel(study: Study, axes: Axes, lines: list[Series]) -> None:
     metric, case = lines[0].metric, lines[0].rows[0]
     guess = study.series("chance", target=case.target, probe=case.probe)
     if metric == "r2":
-        axes.axhline(0, color=style.MUTED, **style.GUESS)
+        axes.axhline(0, **style.GUESS)
     elif guess:
-        axes.axhline(float(np.mean([r.value for r in guess])), color=style.MUTED, **style.GUESS)
+        axes.axhline(float(np.mean([r.value for r in guess])), **style.GUESS)
     axes.set_ylabel(DECODABILITY[metric])
     values = [r.value for line in lines for r in line.rows]
     axes.set_ylim(min(0.0, *values) - 0.03, max(1.0, *values) + 0.03)

@@ -35,7 +35,7 @@ def hidden_sides(study: Study) -> Figure | None:
     least, most = data["counts"][0], data["counts"][-1]
     kinds = [("truth", None), ("mean", least), ("spread", least)]
     columns = [(side, *kind) for side in ("near view", "side view") for kind in kinds] + [("side view", "mean", most)]
-    figure = style.new_figure(10.3, 0.5 + 1.4 * data["objects"])
+    figure = style.new_figure(0.5 + 1.4 * data["objects"], wide=True)
     grid = figure.subplots(data["objects"], 1 + len(columns), squeeze=False)
     for thing, row in enumerate(grid):
         show_image(row[0], _tile(folder, data, f"{thing}-context", 0, max(data["counts"])))

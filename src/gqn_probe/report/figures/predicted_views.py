@@ -44,7 +44,7 @@ def reconstructions(study: Study, scenes: int = 3) -> Figure | None:
     shared = one_query(study)
     kinds = list(KINDS)[shared:]
     shown = range(len(study.pictures[f"truth_{counts[0]}"][:scenes]))
-    figure = style.new_figure(5.2, 0.5 + 0.98 * len(shown) * len(kinds))
+    figure = style.new_figure(0.5 + 0.98 * len(shown) * len(kinds))
     grid = figure.subplots(len(shown) * len(kinds), shared + len(counts), squeeze=False)
     for row, (scene, kind) in zip(grid, product(shown, kinds), strict=True):
         if shared:
@@ -75,7 +75,7 @@ def draw_by_count(study: Study, names: dict[str, str], unit: str) -> Figure | No
     lines = {name: rows for metric, name in names.items() if (rows := study.reconstruction_series(metric))}
     if not lines:
         return None
-    figure = style.new_figure(5.2, 3.5)
+    figure = style.new_figure(3.5)
     axes = figure.add_subplot()
     for i, (name, rows) in enumerate(lines.items()):
         style.plot_series(axes, rows, name, i)
@@ -121,8 +121,6 @@ def rmse(drawn: UInt8[np.ndarray, "h w c"], true: UInt8[np.ndarray, "h w c"]) ->
 def show_image(axes: Axes, image: UInt8[np.ndarray, "h w c"], below: str = "") -> None:
     """Show a picture pixel for pixel, without ticks or frame, with a line of text below."""
     axes.imshow(image, interpolation="none")
-    axes.set_xticks([])
-    axes.set_yticks([])
+    axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
-    axes.grid(visible=False)
     axes.set_xlabel(below, fontsize=8, labelpad=2)

@@ -31,7 +31,7 @@ def embedding(study: Study) -> Figure | None:
         ("sum", "r, by count", schemes["count"]),
         *(("mean", f"r / count, by {n}", k) for n, k in schemes.items()),
     ]
-    figure = style.new_figure(10.3, 3.0)
+    figure = style.new_figure(3.0, wide=True)
     grid = figure.subplots(1, len(planes), squeeze=False)[0]
     for axes, (name, title, scheme) in zip(grid, planes, strict=True):
         first, second = (percent(float(share), 0) for share in data[f"{name}_share"][:2])
@@ -58,7 +58,7 @@ def neighbourhoods(study: Study) -> Figure | None:
     if data is None or "neighbours" not in data:
         return None
     schemes = _color_schemes(data, data["neighbours_counts"])
-    figure = style.new_figure(10.3, 3.6)
+    figure = style.new_figure(3.6, wide=True)
     grid = figure.subplots(1, len(schemes), squeeze=False)[0]
     for axes, (name, scheme) in zip(grid, schemes.items(), strict=True):
         points = _scatter(axes, data["neighbours"], scheme)
@@ -98,10 +98,8 @@ def _scatter(axes: Axes, points: Float[np.ndarray, "s k axis"], scheme: dict[str
     flat = points.reshape(-1, points.shape[-1])
     drawn = axes.scatter(flat[:, 0], flat[:, 1], s=6, linewidths=0, alpha=0.75, rasterized=True, **scheme)
     axes.set(xticks=[], yticks=[])
-    axes.grid(visible=False)
     return drawn
 
 
 def _count_colorbar(figure: Figure, axes: Axes, points: Any, study: Study) -> None:
-    bar = figure.colorbar(points, ax=axes, label=study.count_axis, shrink=0.85)
-    bar.outline.set_visible(False)
+    figure.colorbar(points, ax=axes, label=study.count_axis, shrink=0.85).outline.set_visible(False)

@@ -1,4 +1,4 @@
-"""Figures of mental rotation: prediction, same or mirror image, and codes by angle, under every control."""
+"""Figures of mental rotation: prediction, same or mirror image, codes and people by angle, under every control."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from gqn_probe.report import style
 from gqn_probe.report.figure_registry import study_figure
+from gqn_probe.report.figures.predicted_views import show_image
 from gqn_probe.report.study_results import Study
 from gqn_probe.results import Result
 
@@ -31,6 +32,7 @@ CONTROL_STYLES: dict[str, tuple[str, str, str, str]] = {  # label, colour, marke
 }
 TURNED = "angle from the first view (degrees)"
 BANDS = "Bands: 95 % interval over mirror classes."
+CONTEXT_SHOWN = 3  # context views in the picture of the stimuli
 
 
 def _prediction_caption(study: Study) -> str:
@@ -42,39 +44,24 @@ def _prediction_caption(study: Study) -> str:
 
 @study_figure("rotation", _prediction_caption, first=True)
 def prediction_by_angle(study: Study) -> Figure | None:
-    """Draw the error of the prediction by angle to the nearest context view, for the first axis."""
-    return _prediction(study, 0)
-
-
-@study_figure("rotation", _prediction_caption)
-def prediction_by_angle_second(study: Study) -> Figure | None:
-    """Draw the same for the second axis."""
-    return _prediction(study, 1)
-
-
-def _prediction(study: Study, which: int) -> Figure | None:
-    axis = _axis(study, which)
-    counts = study.summary.get("counts", [])
-    if axis is None:
+    """Draw the error of the prediction by angle to the nearest context view, with a panel for each axis."""
+    if not (wanted := _axes_of(study)):
         return None
-    figure = style.new_figure(5.2, 4.4)
-    axes = figure.add_subplot()
-    for place, count in enumerate(counts):
-        rows = rows_by_angle(study, axis, "rmse", "error", "none", count)
-        near = rows_by_angle(study, axis, "nearest", "error", "none", count)
-        marker, dash = style.SERIES[place % len(style.SERIES)][1:]
-        alone: dict[str, Any] = {"label": f"prediction, k = {count}", "marker": marker, "linestyle": dash}
-        plot_by_angle(axes, rows, "none", places=[r.value for r in near], **alone)
-    for control in [*CONTROL_STYLES][1:]:
-        near = rows_by_angle(study, axis, "nearest", "error", control, max(counts))
-        rows = rows_by_angle(study, axis, "rmse", "error", control, max(counts))
-        plot_by_angle(axes, rows, control, places=[r.value for r in near])
-    axes.set_title(AXES[axis])
-    axes.set_xticks(range(0, 181, 30))
-    axes.set_xlabel("angle to the nearest context view (degrees)")
-    axes.set_ylabel("RMSE (grey levels, 0 to 255)")
-    axes.set_ylim(bottom=0)
-    figure.legend(loc="outside lower center", ncols=2)
+    figure, grid = style.panel_grid(len(wanted), most=2, height=3.6, rest=0.8, sharey=True)
+    counts = study.summary["counts"]
+    for axes, axis in zip(grid, wanted, strict=True):
+        lines: list[tuple[str, int, dict[str, Any]]] = []
+        for place, count in enumerate(counts):
+            look = style.series_style(place) | {"color": style.BLUE, "label": f"prediction, k = {count}"}
+            lines.append(("none", count, look))
+        lines += [(control, max(counts), {}) for control in [*CONTROL_STYLES][1:]]
+        for control, count, look in lines:
+            near = rows_by_angle(study, axis, "nearest", "error", control, count)
+            rows = rows_by_angle(study, axis, "rmse", "error", control, count)
+            plot_by_angle(axes, rows, control, x=[r.value for r in near], **look)
+        axes.set(title=AXES[axis], xlabel="angle to the nearest context view (degrees)", xticks=range(0, 181, 30))
+    grid[0].set(ylabel="RMSE (grey levels, 0–255)", ylim=(0, None))
+    style.legend_below(figure, 4 if len(wanted) > 1 else 2)
     return figure
 
 
@@ -88,27 +75,21 @@ def _prediction(study: Study, which: int) -> Figure | None:
 )
 def same_or_mirror(study: Study) -> Figure | None:
     """Draw accuracy by angle: a row for each axis, a column for each read-out, a line for each control."""
-    wanted = [axis for axis in (_axis(study, 0), _axis(study, 1)) if axis is not None]
-    if not wanted:
+    if not (wanted := _axes_of(study)):
         return None
     probes = {name: title for name, title in PROBES.items() if any(r.probe == name for r in study.results)}
-    figure = style.new_figure(2.5 * max(len(probes), 3) + 1.4, 2.9 * len(wanted) + 0.8)
+    figure = style.new_figure(2.7 * len(wanted) + 0.8, wide=True)
     grid = figure.subplots(len(wanted), len(probes), squeeze=False, sharex=True, sharey=True)
     for line, axis in zip(grid, wanted, strict=True):
         for axes, (probe, title) in zip(line, probes.items(), strict=True):
             for control in CONTROL_STYLES:
-                plot_by_angle(
-                    axes, rows_by_angle(study, axis, "accuracy", probe, control, largest_count(study)), control
-                )
-            axes.axhline(0.5, color=style.MUTED, **style.GUESS)
-            axes.set_ylim(-0.02, 1.04)
-            if axis == wanted[0]:
-                axes.set_title(title)
+                plot_by_angle(axes, rows_by_angle(study, axis, "accuracy", probe, control), control)
+            axes.axhline(0.5, **style.GUESS)
+            axes.set(title=title if axis == wanted[0] else "", ylim=(-0.02, 1.04))
         line[0].set_ylabel(f"accuracy, {AXES[axis]}")
     for axes in grid[-1]:
-        axes.set_xlabel(TURNED)
-        axes.set_xticks(study.summary["angles"])
-    legend_below(figure)
+        axes.set(xlabel=TURNED, xticks=study.summary["angles"])
+    style.legend_below(figure, 3)
     return figure
 
 
@@ -120,11 +101,12 @@ def same_or_mirror(study: Study) -> Figure | None:
 )
 def likelihood_by_angle(study: Study) -> Figure | None:
     """Draw nats above a perfect prediction by angle, with a panel for each axis."""
-    wanted = [axis for axis in (_axis(study, 0), _axis(study, 1)) if axis is not None]
     if not any(r.probe == "likelihood" for r in study.results):
         return None
-    figure = _panels(study, wanted, "likelihood", "nats_above_floor", "nats above a perfect prediction")
-    for axes in figure.axes:  # a picture without doubt costs a hundred times as much where it is wrong
+    figure = _panels(study, "likelihood", "nats_above_floor", "nats above a perfect prediction")
+    for axes in (
+        figure.axes if figure else ()
+    ):  # a picture without doubt costs a hundred times as much where it is wrong
         axes.set_yscale("symlog", linthresh=100)
     return figure
 
@@ -136,31 +118,23 @@ def likelihood_by_angle(study: Study) -> Figure | None:
 )
 def code_distance_by_angle(study: Study) -> Figure | None:
     """Draw the distance of codes by angle, with a panel for each axis."""
-    wanted = [axis for axis in (_axis(study, 0), _axis(study, 1)) if axis is not None]
-    if not wanted:
-        return None
-    return _panels(study, wanted, "distance", "distance", "distance of codes (1 - correlation)")
+    return _panels(study, "distance", "distance", "distance of codes (1 - correlation)")
 
 
-def _panels(study: Study, wanted: Sequence[str], probe: str, metric: str, label: str) -> Figure:
+def _panels(study: Study, probe: str, metric: str, label: str) -> Figure | None:
     """Draw a metric by angle, with a panel for each axis: every control, and the mirror image's view."""
-    figure = style.new_figure(max(5.2, 4.6 * len(wanted)), 4.2)
-    for axes, axis in zip(figure.subplots(1, len(wanted), squeeze=False, sharey=True)[0], wanted, strict=True):
+    if not (wanted := _axes_of(study)):
+        return None
+    figure, grid = style.panel_grid(len(wanted), most=2, height=3.4, rest=0.8, sharey=True)
+    ink: dict[str, Any] = {"color": style.INK, "marker": "x", "linestyle": "--"}
+    for axes, axis in zip(grid, wanted, strict=True):
         for control in CONTROL_STYLES:
-            plot_by_angle(axes, rows_by_angle(study, axis, metric, probe, control, largest_count(study)), control)
-        mirror = rows_by_angle(study, axis, f"mirror_{metric}", probe, "none", largest_count(study))
-        options: dict[str, Any] = {
-            "label": "its mirror image, true images and cameras",
-            "marker": "x",
-            "linestyle": "--",
-        }
-        plot_by_angle(axes, mirror, "none", color=style.INK, **options)
-        axes.set_title(AXES[axis])
-        axes.set_xlabel(TURNED)
-        axes.set_xticks(study.summary["angles"])
-    figure.axes[0].set_ylabel(label)
-    figure.axes[0].set_ylim(bottom=0)
-    legend_below(figure)
+            plot_by_angle(axes, rows_by_angle(study, axis, metric, probe, control), control)
+        mirror = rows_by_angle(study, axis, f"mirror_{metric}", probe, "none")
+        plot_by_angle(axes, mirror, "none", label="its mirror image, true images and cameras", **ink)
+        axes.set(title=AXES[axis], xlabel=TURNED, xticks=study.summary["angles"])
+    grid[0].set(ylabel=label, ylim=(0, None))
+    style.legend_below(figure, 3)
     return figure
 
 
@@ -172,70 +146,111 @@ def _panels(study: Study, wanted: Sequence[str], probe: str, metric: str, label:
 )
 def rotation_by_layer(study: Study) -> Figure | None:
     """Draw correlation with the angle, and accuracy, by layer, for the first axis."""
-    axis = _axis(study, 0)
-    rows = [r for r in study.results if r.target == axis and r.count == largest_count(study) and r.probe == "distance"]
-    layers = ["pixels", *dict.fromkeys(r.input for r in rows)]
-    if axis is None or len(layers) < 3:
+    rows = [r for r in study.results if [r.target] == _axes_of(study)[:1] and r.count == max(study.summary["counts"])]
+    coded = [r for r in rows if r.probe == "distance"]
+    layers = ["pixels", *dict.fromkeys(r.input for r in coded)]
+    if len(layers) < 3:
         return None
-    figure = style.new_figure(9.9, 4.2)
+    figure = style.new_figure(4.3, wide=True)
     left, right = figure.subplots(1, 2)
     shift = {"none": -0.25, "held": -0.15, "shuffled": -0.05, "blank": 0.05, "untrained": 0.15, "pixels": 0}
     for control, by in shift.items():
         label, color, marker, _ = CONTROL_STYLES[control]
-        for metric, fill in (("correlation", "full"), ("partial_correlation", "none")):
-            own = _by_layer(rows, control, metric)
-            _plot_by_layer(left, own, layers, by, color, marker, fill, label if fill == "full" else "")
-        _plot_by_layer(right, _by_layer(rows, control, "far_accuracy"), layers, by, color, marker, "full", "")
-    probed = [r for r in study.results if r.target == axis and r.probe == "linear"]
-    linear = _by_layer(probed, "pixels", "far_accuracy") | _by_layer(probed, "none", "far_accuracy")
-    _plot_by_layer(right, linear, layers, 0.3, style.INK, "x", "full", "linear probe of the same")
+        own = [r for r in coded if r.control == control]
+        for axes, metric, look in (
+            (left, "correlation", {"label": label}),
+            (left, "partial_correlation", {"fillstyle": "none"}),
+            (right, "far_accuracy", {}),
+        ):
+            _plot_by_layer(axes, own, metric, layers, by, color=color, fmt=marker, **look)
+    linear = [r for r in rows if r.probe == "linear" and r.control in ("none", "pixels")]
+    _plot_by_layer(
+        right, linear, "far_accuracy", layers, 0.3, color=style.INK, fmt="x", label="linear probe of the same"
+    )
     for axes in (left, right):
         names = ["r" if name == "whole" else name.removeprefix("layer.") for name in layers]
         axes.set_xticks(range(len(layers)), names, rotation=30)
         axes.grid(axis="x", visible=False)
-    left.axhline(0, color=style.MUTED, **style.GUESS)
-    right.axhline(0.5, color=style.MUTED, **style.GUESS)
+    left.axhline(0, **style.GUESS)
+    right.axhline(0.5, **style.GUESS)
     left.set_ylabel("correlation with the angle")
-    right.set_ylabel("accuracy from 60 degrees on")
-    right.set_ylim(-0.02, 1.04)
-    legend_below(figure)
+    right.set(ylabel="accuracy from 60 degrees on", ylim=(-0.02, 1.04))
+    style.legend_below(figure, 4)
     return figure
 
 
+def _plot_by_layer(
+    axes: Axes, rows: Sequence[Result], metric: str, layers: list[str], shift: float, *, color: str, **options: Any
+) -> None:
+    """Plot a mark with its interval for each layer; images take the place of codes in a layer of their own."""
+    own = {"pixels" if r.control == "pixels" else r.input: r for r in rows if r.metric == metric}
+    found = [(place + shift, own[name]) for place, name in enumerate(layers) if name in own]
+    if found:
+        x, shown = zip(*found, strict=True)
+        bounds = [[r.value - (r.low or 0) for r in shown], [(r.high or 0) - r.value for r in shown]]
+        errors = np.clip(bounds, 0, None)  # of rounding below 0
+        axes.errorbar(x, [r.value for r in shown], errors, color=color, ecolor=(color, 0.4), elinewidth=1.6, **options)
+
+
 @study_figure(
-    "rotation", "Stimuli of some objects: context views, turned views by angle, and those of the mirror image."
+    "rotation",
+    "Stimuli: for each of some objects, context views and turned views by angle; below, the same views of its mirror "
+    "image.",
 )
 def rotation_stimuli(study: Study) -> Figure | None:
-    """Draw a row for each of some objects: context, turned views, and its mirror image's views."""
+    """Draw two rows for each of some objects: context and turned views, and the mirror image's views."""
     path = study.folder / "rotation.npz"
     if study.analysis != NAME or not path.is_file():
         return None
     with np.load(path, allow_pickle=False) as arrays:
-        parts = {name: arrays[name] for name in ("context", "same", "mirror")}
-    angles = study.summary["angles"]
-    titles = [f"context {i + 1}" for i in range(parts["context"].shape[1])][:3]
-    parts["context"] = parts["context"][:, :3]
-    titles += [f"{angle:g}°" for angle in angles] + [f"mirror {angle:g}°" for angle in angles]
-    images = np.concatenate(list(parts.values()), axis=1)
-    figure = style.new_figure(11.5, 0.35 + 0.75 * len(images))
-    grid = figure.subplots(len(images), images.shape[1], squeeze=False)
-    for row, line in enumerate(grid):
-        for column, axes in enumerate(line):
-            axes.imshow(images[row, column], interpolation="nearest")
-            axes.set_axis_off()
-            if row == 0:
-                axes.set_title(titles[column], fontsize=7)
+        context, same, mirror = (arrays[name] for name in ("context", "same", "mirror"))
+    context = context[:, :CONTEXT_SHOWN]
+    given, turned = context.shape[1], same.shape[1]
+    titles = [*(f"context {i + 1}" for i in range(given)), *(f"{angle:g}°" for angle in study.summary["angles"])]
+    figure = style.new_figure(0.3 + 0.98 * 2 * len(same), wide=True)
+    grid = figure.subplots(2 * len(same), given + turned, squeeze=False)
+    for thing in range(len(same)):
+        above, below = grid[2 * thing], grid[2 * thing + 1]
+        for axes, image in zip((*above, *below[given:]), (*context[thing], *same[thing], *mirror[thing]), strict=True):
+            show_image(axes, image)
+        for axes in below[:given]:
+            axes.remove()
+        below[given].set_ylabel("mirror image", fontsize=8.5)
+    for axes, title in zip(grid[0], titles, strict=True):
+        axes.set_title(title, fontsize=9)
     return figure
 
 
-def _axis(study: Study, which: int) -> str | None:
-    wanted = study.summary.get("axes", []) if study.analysis == NAME else []
-    return wanted[which] if which < len(wanted) else None
+@study_figure(
+    "rotation",
+    "People beside the network. Left: accuracy by angle. Right: people's response time, of right answers to the same "
+    "object. Bands: 95 % interval over people, and over mirror classes.",
+)
+def people_by_angle(study: Study) -> Figure | None:
+    """Draw accuracy of people and of each read-out by angle, and people's response time."""
+    accuracy, times = (
+        [r for r in study.results if (r.target, r.metric) == ("people", metric)] for metric in ("accuracy", "rt")
+    )
+    if not accuracy or not times:
+        return None
+    figure = style.new_figure(3.9, wide=True)
+    left, right = figure.subplots(1, 2)
+    ink: dict[str, Any] = {"color": style.INK, "marker": "x", "linestyle": "-"}
+    plot_by_angle(left, accuracy, "none", label="people", **ink)
+    for place, (probe, title) in enumerate(PROBES.items()):
+        rows = rows_by_angle(study, "depth", "accuracy", probe, "none")
+        plot_by_angle(left, rows, "none", label=f"network, {title}", **style.series_style(place))
+    left.axhline(0.5, **style.GUESS)
+    left.set(xlabel=TURNED, ylabel="accuracy", ylim=(-0.02, 1.04))
+    plot_by_angle(right, times, "none", label="", **ink)
+    right.set(xlabel=TURNED, ylabel="response time (ms)")
+    style.legend_below(figure, 3)
+    return figure
 
 
-def largest_count(study: Study) -> int:
-    """Return the largest number of context views."""
-    return max(study.summary["counts"])
+def _axes_of(study: Study) -> list[str]:
+    """Return the axes that objects were turned about; empty for other analyses."""
+    return study.summary.get("axes", []) if study.analysis == NAME else []
 
 
 def result_key(r: Result) -> tuple[str, str, str, str, int | None]:
@@ -243,52 +258,18 @@ def result_key(r: Result) -> tuple[str, str, str, str, int | None]:
     return r.target, r.input, r.control, r.probe, r.count
 
 
-def rows_by_angle(study: Study, axis: str, metric: str, probe: str, control: str, count: int) -> list[Result]:
-    """Return a metric of a probe's main input by angle, ascending."""
-    wanted = axis, INPUTS[probe], control, probe, count
-    return sorted(
-        (r for r in study.results if result_key(r) == wanted and r.metric == metric and r.angle is not None),
-        key=lambda r: r.angle or 0.0,
-    )
+def rows_by_angle(
+    study: Study, axis: str, metric: str, probe: str, control: str, count: int | None = None
+) -> list[Result]:
+    """Return a metric of a probe's main input by angle, ascending; at the largest count unless one is given."""
+    wanted = axis, INPUTS[probe], control, probe, count or max(study.summary["counts"])
+    found = (r for r in study.results if result_key(r) == wanted and r.metric == metric and r.angle is not None)
+    return sorted(found, key=lambda r: r.angle or 0.0)
 
 
-def plot_by_angle(
-    axes: Axes, rows: Sequence[Result], control: str, *, places: Sequence[float] = (), **options: Any
-) -> None:
-    """Plot rows by angle, or at ``places``, with their band, in the control's style unless ``options`` overrides it."""
-    if not rows:
-        return
+def plot_by_angle(axes: Axes, rows: Sequence[Result], control: str, *, x: Sequence[float] = (), **options: Any) -> None:
+    """Plot rows by angle, or at ``x``, with their band, in the control's style unless ``options`` overrides it."""
     label, color, marker, dash = CONTROL_STYLES[control]
     above = 3 - [*CONTROL_STYLES].index(control) / 10  # the first are drawn last
-    options = {"label": label, "color": color, "marker": marker, "linestyle": dash, "zorder": above} | options
-    x = np.array(places or [r.angle for r in rows], dtype=float)
-    axes.plot(x, [r.value for r in rows], **options)
-    low, high = (np.array([getattr(r, bound) for r in rows], dtype=float) for bound in ("low", "high"))
-    axes.fill_between(x, low, high, color=options["color"], alpha=style.BAND, linewidth=0)
-
-
-def _by_layer(rows: Sequence[Result], control: str, metric: str) -> dict[str, Result]:
-    """Return a metric under a control by layer; images take the place of codes in a layer of their own."""
-    found = [r for r in rows if (r.control, r.metric) == (control, metric)]
-    return {"pixels" if control == "pixels" else r.input: r for r in found}
-
-
-def _plot_by_layer(  # noqa: PLR0917
-    axes: Axes, own: dict[str, Result], layers: list[str], shift: float, color: str, marker: str, fill: Any, label: str
-) -> None:
-    """Plot a mark with its interval for each layer."""
-    rows = [(place + shift, own[name]) for place, name in enumerate(layers) if name in own]
-    for place, r in rows:
-        if r.low is not None and r.high is not None:
-            axes.plot([place, place], [r.low, r.high], color=color, linewidth=1.6, alpha=0.4)
-    if rows:
-        axes.plot([p for p, _ in rows], [r.value for _, r in rows], marker, color=color, fillstyle=fill,
-                  linestyle="none", label=label or None)  # fmt: skip
-
-
-def legend_below(figure: Figure) -> None:
-    """Put one legend of all axes below the figure."""
-    handles = {
-        text: handle for axes in figure.axes for handle, text in zip(*axes.get_legend_handles_labels(), strict=True)
-    }
-    figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=min(3, len(handles)))
+    look = {"label": label, "color": color, "marker": marker, "linestyle": dash, "zorder": above} | options
+    style.plot_rows(axes, x or [r.angle or 0.0 for r in rows], rows, **look)

@@ -1,5 +1,7 @@
 """Figures of representational similarity analysis: RDMs, their correlations with models, and subjects."""
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
@@ -17,6 +19,7 @@ ALIKE, PARTIAL = "rdm_correlation", "rdm_partial_correlation"
 NUISANCES = ("camera", "pixels", "blank")
 SUBJECTS = "subjects"
 SHOWN = 12  # bars of candidates
+UNTRAINED: dict[str, Any] = {"dashes": (2, 2), "linewidth": 1}
 
 
 @study_section(
@@ -58,7 +61,7 @@ def rsa_models(study: Study) -> Figure | None:
     if not rows:
         return None
     models = list(dict.fromkeys(r.target for r in rows))
-    figure = style.new_figure(10.4, 3.9)
+    figure = style.new_figure(3.9, wide=True)
     left, right = figure.subplots(1, 2, sharey=True)
     seen = [*NUISANCES, "angle"]
     for axes, metric, names in (
@@ -66,23 +69,21 @@ def rsa_models(study: Study) -> Figure | None:
         (right, PARTIAL, [name for name in models if name not in seen]),
     ):
         for i, name in enumerate(names):
-            own = [r for r in rows if (r.target, r.metric, r.control) == (name, metric, "none")]
+            own, other = (
+                [r for r in rows if (r.target, r.metric, r.control) == (name, metric, control)]
+                for control in ("none", "untrained")
+            )
             style.plot_series(axes, own, _label(study, name), i)
-            if metric == PARTIAL:
-                other = [r for r in rows if (r.target, r.metric, r.control) == (name, metric, "untrained")]
-                color = style.SERIES[i % len(style.SERIES)][0]
-                axes.plot(
-                    [r.count or 0 for r in other], [r.value for r in other], color=color, dashes=(2, 2), linewidth=1
-                )
+            if metric == PARTIAL and other:
+                color = style.series_style(i)["color"]
+                axes.plot([r.count or 0 for r in other], [r.value for r in other], color=color, **UNTRAINED)
         if metric == PARTIAL and any(r.control == "untrained" for r in rows):
-            axes.plot([], [], color=style.MUTED, dashes=(2, 2), linewidth=1, label="untrained networks")
-        axes.axhline(0, color=style.MUTED, **style.GUESS)
+            axes.plot([], [], color=style.MUTED, label="untrained networks", **UNTRAINED)
+        axes.axhline(0, **style.GUESS)
         style.count_axis(axes, sorted({r.count for r in rows if r.count is not None}), study.count_axis)
         axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.2)
-    left.set_title("nuisances")
-    right.set_title("properties of the object")
-    left.set_ylabel("correlation of RDMs")
-    right.set_ylabel("partial correlation of RDMs")
+    left.set(title="nuisances", ylabel="correlation of RDMs")
+    right.set(title="properties of the object", ylabel="partial correlation of RDMs")
     return figure
 
 
@@ -98,23 +99,18 @@ def rsa_matrices(study: Study) -> Figure | None:
     if not rdms:
         return None
     counts = study.summary["counts"]
-    chosen = {f"r of {k}": f"{R} k={k}" for k in dict.fromkeys((counts[0], counts[-1]))}
+    chosen = {f"r, k = {k}": f"{R} k={k}" for k in dict.fromkeys((counts[0], counts[-1]))}
     models = dict.fromkeys(r.target for r in _rows(study) if r.target not in (*NUISANCES, "shape"))
     chosen |= {_label(study, name): f"{name} k={counts[-1]}" for name in [*models][: 6 - len(NUISANCES)]}
     chosen |= {_label(study, name): f"{name} k={counts[-1]}" for name in NUISANCES}
     chosen = {title: name for title, name in chosen.items() if name in rdms}
     order = _first_coordinate(rdms[f"{R} k={counts[-1]}"]).argsort()
-    figure = style.new_figure(8.6, 0.3 + 2.25 * -(-len(chosen) // 4))
-    grid = list(figure.subplots(-(-len(chosen) // 4), 4, squeeze=False).flat)
-    for axes, (title, name) in zip(grid, chosen.items(), strict=False):
+    figure, grid = style.panel_grid(len(chosen), most=4, height=2.65, rest=0.3)
+    for axes, (title, name) in zip(grid, chosen.items(), strict=True):
         matrix = rdms[name][np.ix_(order, order)]
         ranks = np.searchsorted(np.sort(matrix[np.triu_indices(len(matrix), 1)]), matrix)
         axes.imshow(ranks, cmap="cividis", interpolation="nearest")
-        axes.set_title(title, fontsize=9)
-        axes.set(xticks=[], yticks=[])
-        axes.grid(visible=False)
-    for axes in grid[len(chosen) :]:
-        axes.remove()
+        axes.set(title=title, xticks=[], yticks=[])
     return figure
 
 
@@ -138,19 +134,16 @@ def rsa_read_outs(study: Study) -> Figure | None:
     for r in rows:
         if (r.input, r.control) in lines:
             table[lines.index((r.input, r.control)), models.index(r.target)] = r.value
-    figure = style.new_figure(max(5.2, 0.62 * len(models) + 2.4), 1.6 + 0.32 * len(lines))
+    figure = style.new_figure(1.7 + 0.32 * len(lines))
     axes = figure.add_subplot()
     reach = max(float(np.nanmax(np.abs(table))), 0.1)
     axes.imshow(table, cmap="PuOr_r", vmin=-reach, vmax=reach, aspect="auto")
-    names = {R: "r", **{name: name.removeprefix("layer.") for name in inputs}}
-    axes.set_yticks(range(len(lines)), [names[i] if c == "none" else "r, untrained" for i, c in lines])
+    axes.set_yticks(range(len(lines)), [_read_out(name) if c == "none" else "r, untrained" for name, c in lines])
     axes.set_xticks(range(len(models)), [_label(study, name) for name in models], rotation=35, ha="right")
     axes.grid(visible=False)
     for (row, column), value in np.ndenumerate(table):
         if np.isfinite(value):
-            dark = abs(value) > 0.6 * reach
-            text = f"{round(value, 2) + 0.0:.2f}".replace("0.", ".", 1)  # no -0.00
-            axes.text(column, row, text, ha="center", va="center", fontsize=7.5, color="#fefefe" if dark else "#111111")
+            style.write_cell(axes, row, column, value, dark=bool(abs(value) > 0.6 * reach))
     return figure
 
 
@@ -164,8 +157,8 @@ def rsa_second_order(study: Study) -> Figure | None:
     if not rdms:
         return None
     counts = study.summary["counts"]
-    chosen = {f"{R} k={k}": f"r of {k}" for k in counts}
-    chosen[f"untrained 1 {R} k={counts[-1]}"] = f"untrained, {counts[-1]}"
+    chosen = {f"{R} k={k}": f"r, k = {k}" for k in counts}
+    chosen[f"untrained 1 {R} k={counts[-1]}"] = "untrained network"
     chosen |= {f"{name} k={counts[-1]}": _label(study, name) for name in ("pixels", "blank", "camera", "occupancy")}
     chosen = {name: title for name, title in chosen.items() if name in rdms}
     upper = np.triu_indices(len(next(iter(rdms.values()))), 1)
@@ -194,17 +187,14 @@ def rsa_subjects(study: Study) -> Figure | None:
         best[r.input, r.control] = r
     chosen = sorted(best.values(), key=lambda r: -r.value)[:SHOWN]
     times = sorted({r.seed for r in rows if r.seed is not None})
-    figure = style.new_figure(5.2, 4.0 if times else 1.2 + 0.3 * len(chosen))
+    figure = style.new_figure(4.0 if times else 1.2 + 0.3 * len(chosen))
     axes = figure.add_subplot()
     low, high = ({r.seed: r.value for r in rows if r.metric == f"ceiling_{end}"} for end in ("low", "high"))
     if times:
         for i, case in enumerate(chosen[:5]):
             own = [r for r in alike if (r.input, r.control, r.count) == (case.input, case.control, case.count)]
-            color, _, dash = style.SERIES[i]
-            axes.plot(times, [r.value for r in own], color=color, linestyle=dash, label=_candidate(study, case))
-            axes.fill_between(
-                times, [r.low or 0 for r in own], [r.high or 0 for r in own], color=color, alpha=style.BAND
-            )
+            look = style.series_style(i) | {"marker": ""}
+            style.plot_rows(axes, times, own, label=_candidate(study, case), **look)
         if low:
             axes.fill_between(times, [low[t] for t in times], [high[t] for t in times], color=style.RULE, linewidth=0)
         axes.set(xlabel="time", ylabel="correlation with subjects")
@@ -226,9 +216,13 @@ def rsa_subjects(study: Study) -> Figure | None:
 
 
 def _candidate(study: Study, row: Result) -> str:
-    name = "r" if row.input == R else _label(study, row.input).removeprefix("layer.")
-    network = "untrained " if row.control == "untrained" else ""
-    return f"{network}{name}, k = {row.count}"
+    name = _label(study, row.input) if row.control == "model" else _read_out(row.input)
+    return f"{'untrained ' if row.control == 'untrained' else ''}{name}, k = {row.count}"
+
+
+def _read_out(name: str) -> str:
+    """Return a read-out in words: r, or the name of a layer."""
+    return "r" if name == R else name.removeprefix("layer.")
 
 
 def _label(study: Study, name: str) -> str:

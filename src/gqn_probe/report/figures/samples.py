@@ -32,7 +32,7 @@ def samples(study: Study, scenes: int = 4) -> Figure | None:
         return None
     least, most = counts[0], counts[-1]
     shown = range(len(study.pictures[f"truth_{least}"][:scenes]))
-    figure = style.new_figure(10.3, 0.45 + 1.17 * len(shown))
+    figure = style.new_figure(0.45 + 1.17 * len(shown), wide=True)
     grid = figure.subplots(len(shown), 1 + 2 * (DRAWN + 1), squeeze=False)
     for row, scene in zip(grid, shown, strict=True):
         show_image(row[0], study.pictures[f"truth_{least}"][scene])
@@ -70,18 +70,17 @@ def calibration(study: Study) -> Figure | None:
     counts = shown_counts(study)
     if not counts or f"samples_{counts[0]}" not in study.pictures:
         return None
-    figure = style.new_figure(5.2, 3.5)
+    figure = style.new_figure(3.5)
     axes = figure.add_subplot()
-    axes.plot(GROUPS[[0, -1]], GROUPS[[0, -1]], color=style.MUTED, **style.GUESS)
+    axes.plot(GROUPS[[0, -1]], GROUPS[[0, -1]], **style.GUESS)
     for i, count in enumerate(dict.fromkeys((counts[0], counts[-1]))):
         deviation, error = pixel_errors(study.pictures[f"samples_{count}"], study.pictures[f"truth_{count}"])
         points = group_by_spread(deviation, error)
         if not points:
             continue
         rank = np.corrcoef(rankdata(deviation), rankdata(error))[0, 1]
-        color, marker, dash = style.SERIES[i]
         label = f"{count} image{'s' * (count > 1)} (ρ = {rank:.2f})"
-        axes.plot(*zip(*points, strict=True), color=color, marker=marker, linestyle=dash, label=label)
+        axes.plot(*zip(*points, strict=True), label=label, **style.series_style(i))
     if len(axes.lines) == 1:  # all samples of a view are alike
         return None
     axes.set(xscale="log", yscale="log", xlabel="spread of samples (grey levels)", ylabel="error of their mean")
@@ -97,7 +96,6 @@ def calibration(study: Study) -> Figure | None:
     "predictions",
     "Information that the view itself would add to the context (KL from posterior to prior), and how much less likely "
     "the view is than under a perfect prediction, by importance sampling. Bands: 95 % interval over objects.",
-    folded=True,
 )
 def likelihood(study: Study) -> Figure | None:
     """Draw KL and log-likelihood in nats by count."""
