@@ -159,6 +159,7 @@ def test_a_transfer_that_stays_broken_is_named(
         (["source=shepard_metzler", "out=x", "parts=two"], "parts=two is not a number"),
         (["source=shepard_metzler", "out=x", "split_by=color"], "split_by=color is not known: use shape or scene"),
         (["source=shepard_metzler", "out=x", "frames=raw"], "frames=raw is not a setting of source=shepard_metzler"),
+        (["source=none", "out=x"], r"source=none holds no cameras\.csv"),
         (["source=.", "out=x", "train=2"], r"source=\. holds no cameras.csv"),
         (["source=shepard_metzler", "out=x", "fraction=0"], r"fraction=0 is not in 0\.\.1"),
         (["source=shepard_metzler", "out=x", "on_error=go"], "on_error=go is not known: use stop or skip"),
@@ -187,8 +188,7 @@ def test_defaults_are_those_of_training() -> None:
     config = read_config("shepard_metzler") | read_config("shepard_metzler_4_to_8")
     assert fraction == 1
     assert isinstance(source, RenderedScenes)
-    assert isinstance(source.parts, tuple)
-    assert list(source.parts) == config["parts"] == [4, 5, 6, 7, 8]
+    assert source.parts == config["parts"] == [4, 5, 6, 7, 8]
     assert (source.size, source.train, source.val) == (config["size"], config["train"], 3)
     assert source.lens == DEFAULT_LENS._replace(scale=0.5)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 CONF = Path(__file__).parents[3] / "conf/data"
 COMMAND_OPTIONS = {"source": None, "out": None, "on_error": "stop", "workers": None}  # of this command alone
-TRAINING_SETTINGS = ("_target_", "root", "kind", "cache", "batch_size", "num_workers", "camera_order")
+TRAINING_SETTINGS = ("_target_", "source", "root", "kind", "cache", "batch_size", "num_workers", "camera_order")
 HELP = """\
 usage: python -m gqn_probe.data.prepare source=SOURCE out=STORE [KEY=VALUE ...]
        python -m gqn_probe.data.prepare --verify out=STORE
@@ -87,7 +87,7 @@ def read_config(name: str) -> dict[str, Any]:
     path = CONF / f"{name}.yaml"
     if not path.exists():
         raise ValueError(f"{path} is not there: install gqn-probe from its repository, with pip install -e .")
-    own = yaml.safe_load(path.read_text())
+    own = yaml.safe_load(path.read_text()) or {}
     base: dict[str, Any] = {}
     for parent in own.pop("defaults", []):
         if parent != "_self_":
@@ -101,20 +101,20 @@ def choose_source(source: str | None, settings: Mapping[str, Any]) -> "tuple[Sou
     Raises:
         ValueError: nothing readable is found, or a setting does not belong to that source.
     """
-    from gqn_probe.data import factories
+    from gqn_probe.data.factory import from_source
 
     if not source:
         given = "".join(nearest("source", [name]) and f"instead of {name}=? " for name in settings)
         raise ValueError(f"source= is missing: {given}give shepard_metzler, a folder or a URL")
     where: dict[str, Any] = {}
-    if (CONF / f"{source}.yaml").exists() and {"train", "source"} & read_config(source).keys():
+    if (CONF / f"{source}.yaml").exists() and "root" not in (known := read_config(source)) and "source" in known:
         kind = source
     else:
         kind, where = _detect_kind(source, settings.get("name"))
     config = read_config(kind)
     given = _apply_settings(config | where, settings, source)
-    factory = getattr(factories, given.pop("_target_").rpartition(".")[2])
-    module = factory(**given)
+    del given["_target_"]
+    module = from_source(**given)
     return module.source, module.fraction
 
 

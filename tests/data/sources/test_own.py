@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from data_modules import own
 from PIL import Image
 
-from gqn_probe.data import own
 from gqn_probe.data.sources.own import OwnScenes
 from gqn_probe.types import Lens
 
@@ -37,21 +37,8 @@ TABLE = HEAD + "".join(
 
 
 def test_images_and_cameras_arrive(tmp_path: Path) -> None:
-    data = own(
-        root=str(folder(tmp_path / "mine", TABLE)),
-        size=None,
-        angles="radians",
-        up="z",
-        crop="center",
-        background=None,
-        lens={"kind": "perspective", "scale": 0.5, "centre": [1, 0, 0], "radius": 2, "box": None},
-        seed=0,
-        batch_size=2,
-        num_workers=0,
-        camera_order="cos_sin",
-        fraction=1.0,
-        cache=str(tmp_path / "cache"),
-    )
+    lens = {"kind": "perspective", "scale": 0.5, "centre": [1, 0, 0], "radius": 2, "box": None}
+    data = own(folder(tmp_path / "mine", TABLE), tmp_path / "cache", lens=lens)
     assert {split: len(data.scenes(split)) for split in ("train", "val", "test")} == {"train": 3, "val": 1, "test": 1}
     assert data.lens == Lens("perspective", 0.5, (1, 0, 0), 2)
     assert data.background[0] * 255 == pytest.approx(20 * len("cup0.png"))

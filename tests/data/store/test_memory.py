@@ -14,10 +14,10 @@ from gqn_probe.data.store.store_index import Index
 
 READ = """
 import sys
-from gqn_probe.data import prepared
-settings = {"size": None, "lens": None, "seed": 0, "batch_size": 36, "num_workers": 0}
-settings |= {"cache": "", "kept_gb": 1, "window": 1}
-data = prepared(root=sys.argv[1], camera_order="cos_sin", fraction=1.0, **settings)
+from gqn_probe.data import from_source
+settings = {"size": None, "lens": None, "seed": 0, "batch_size": 36, "num_workers": 0, "camera_order": "cos_sin"}
+settings |= {"source": "gqn_probe.data.store.prepared_store.PreparedStore", "fraction": 1.0}
+data = from_source(root=sys.argv[1], cache="", kept_gb=1, window=1, **settings)
 scenes = sum(len(batch.frames) for batch in data.train_dataloader())
 peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
 print(scenes, int(peak.split()[1]) * 1024)

@@ -58,11 +58,6 @@ PUBLISHED_SPLITS = ("train", "test")
 SUFFIXES: dict[Kind, tuple[str, ...]] = {"deepmind": (".tfrecord",), "converted": ports.SUFFIXES}
 
 
-def kept_frames(kind: Kind, size: int | None) -> str:
-    """Return the default encoding of frames in a store: JPEGs as they are, everything else raw."""
-    return "jpeg" if kind == "deepmind" and size is None else "raw"
-
-
 @dataclass(frozen=True)
 class PublishedScenes:
     """A published dataset in a folder or behind a URL.
@@ -74,24 +69,29 @@ class PublishedScenes:
     root: str
     name: str
     size: int | None  # resize frames to it
-    frames: str  # encoding in the store: "raw", or "jpeg" for the bytes of the source
+    frames: str | None = None  # encoding in the store: raw, jpeg for the bytes of the source, or None for the default
     lens: Lens | None = None  # None for that of the dataset
 
     def __post_init__(self) -> None:
         check_size(self.size)
-        check_choice("data.frames", self.frames, ("raw", "jpeg"))
-        if self.frames == "jpeg" and self.kind == "converted":
+        check_choice("data.frames", self.encoding, ("raw", "jpeg"))
+        if self.encoding == "jpeg" and self.kind == "converted":
             raise ValueError("data.frames=jpeg: converted files hold no JPEG, use data.frames=raw")
-        if self.frames == "jpeg" and self.size is not None:
+        if self.encoding == "jpeg" and self.size is not None:
             raise ValueError(
                 f"data.frames=jpeg keeps the frames as they are: use data.frames=raw with data.size={self.size}"
             )
 
+    @property
+    def encoding(self) -> str:
+        """Encoding of frames in a store; by default, JPEGs of TFRecords are kept unless they are resized."""
+        return self.frames or ("jpeg" if self.kind == "deepmind" and self.size is None else "raw")
+
     def identity(self) -> dict:
         listing = sorted((piece.split, piece.name, file.size) for piece, file in self._files.items())
-        settings = {"kind": self.kind, "root": self._folder} | {n: getattr(self, n) for n in ("name", "size", "frames")}
-        resize = {} if self.size is None else {"resize": RESIZE_VERSION}
-        return settings | {"files": json_digest(listing)} | resize
+        settings = {"kind": self.kind, "root": self._folder, "name": self.name, "size": self.size}
+        settings |= {"frames": self.encoding, "files": json_digest(listing)}
+        return settings if self.size is None else settings | {"resize": RESIZE_VERSION}
 
     def find_lens(self) -> Lens:
         return self.lens or self._published.lens
@@ -139,6 +139,6 @@ class PublishedScenes:
             views, frame, _ = self._published
             encoded = read_encoded(path, views=views, frame=frame, on_error=on_error)
             scenes, encoded = decode_scenes(encoded, on_error)
-            if self.frames == "jpeg":
+            if self.encoding == "jpeg":
                 return encoded
         return scenes if self.size is None else replace(scenes, frames=resize_frames(scenes.frames, self.size))

@@ -1,7 +1,7 @@
 """Rendered Shepard-Metzler objects as a source of scenes."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -23,7 +23,7 @@ RENDERER_VERSION = 2  # raise it when the same settings give other images, so th
 class RenderedScenes:
     """Scenes rendered on demand, of which "train", "val" and "test" have as many as set."""
 
-    parts: int | tuple[int, ...]  # number of cubes, or several equally likely numbers
+    parts: int | Sequence[int]  # number of cubes, or several equally likely numbers
     size: int
     views: int
     train: int
@@ -45,10 +45,11 @@ class RenderedScenes:
             raise ValueError("data.lens.scale=null cannot render: give half the width of the image")
 
     def identity(self) -> dict:
-        names = ("parts", "size", "views", "seed", "background", "split_by")
+        names = ("size", "views", "seed", "background", "split_by")
         settings = {name: getattr(self, name) for name in names}
-        settings |= {"parts": self.parts if isinstance(self.parts, int) else [*self.parts]}
-        return {"kind": "shepard_metzler", "renderer": RENDERER_VERSION} | settings | {"lens": lens_settings(self.lens)}
+        parts = check_parts(self.parts)
+        settings |= {"parts": parts[0] if len(parts) == 1 else [*parts], "lens": lens_settings(self.lens)}
+        return {"kind": "shepard_metzler", "renderer": RENDERER_VERSION} | settings
 
     def find_lens(self) -> Lens:
         return self.lens
