@@ -17,7 +17,17 @@ if TYPE_CHECKING:
 
 CONF = Path(__file__).parents[3] / "conf/data"
 COMMAND_OPTIONS = {"source": None, "out": None, "on_error": "stop", "workers": None}  # of this command alone
-TRAINING_SETTINGS = ("_target_", "source", "root", "kind", "cache", "batch_size", "num_workers", "camera_order")
+TRAINING_SETTINGS = (
+    "_target_",
+    "source",
+    "root",
+    "kind",
+    "cache",
+    "batch_size",
+    "num_workers",
+    "camera_order",
+    "online",
+)
 HELP = """\
 usage: python -m gqn_probe.data.prepare source=SOURCE out=STORE [KEY=VALUE ...]
        python -m gqn_probe.data.prepare --verify out=STORE
@@ -27,7 +37,7 @@ To train on the result: python train.py data=prepared data.root=STORE
 
   python -m gqn_probe.data.prepare source=gs://gqn-dataset/shepard_metzler_5_parts out=/data/cubes
   python -m gqn_probe.data.prepare source=/downloads/jaco out=/data/jaco frames=raw on_error=skip
-  python -m gqn_probe.data.prepare source=shepard_metzler parts=[4,5,6] train=100000 out=/data/many
+  python -m gqn_probe.data.prepare source=shepard_metzler 'parts=[4,5,6]' train=100000 out=/data/many
   python -m gqn_probe.data.prepare --verify out=/data/cubes
 
 source    shepard_metzler (rendered by us), or a folder or URL of TFRecords, of the PyTorch port's .pt.gz files, or of
@@ -37,8 +47,7 @@ on_error  stop at the first unreadable record, or skip: leave it out and list it
 workers   number of processes; 0 uses this one only (default: torch's number of threads)
 --verify  check every shard against its checksum
 
-Settings by kind of source (conf/data):
-"""
+Settings by kind of source (conf/data):"""
 
 
 class Options(NamedTuple):

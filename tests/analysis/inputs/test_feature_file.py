@@ -114,6 +114,7 @@ def test_other_files_and_other_scenes_are_refused(tmp_path: Path):
         "x.npz": "cannot be read",
         "y.npz": "does not exist",
         "x.pkl": "has an unknown format",
+        "pretrained": "null studies a GQN",
     }.items():
         with pytest.raises(ValueError, match=told):
             read_features(tmp_path / name)

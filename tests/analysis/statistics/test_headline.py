@@ -149,4 +149,4 @@ def test_what_training_adds_is_above_untrained_networks() -> None:
     assert (
         "not shown to be better for any target than from untrained" in training_answer("pooled", 15, CHANGES[1:2]).text
     )
-    assert "was not run" in training_answer("whole", 15, []).text
+    assert "takes the control 'untrained'" in training_answer("whole", 15, []).text

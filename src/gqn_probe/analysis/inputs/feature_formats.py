@@ -40,7 +40,7 @@ def open_features(path: Path) -> Iterator[OpenFile]:
         ".safetensors": _safetensors,
     }
     if path.suffix not in openers:
-        raise ValueError(f"features={path} has an unknown format: use {', '.join(openers)}")
+        raise ValueError(f"features={path} has an unknown format: use {', '.join(openers)}; null studies a GQN")
     if not path.is_file():
         raise ValueError(f"features={path} does not exist: name a file of features")
     try:

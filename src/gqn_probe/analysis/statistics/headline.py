@@ -130,7 +130,8 @@ def images_answer(input: str, counts: Sequence[int], changes: Sequence[TargetCha
 def training_answer(input: str, count: int, changes: Sequence[TargetChange]) -> Answer:
     """Return which targets differ from those decoded from untrained networks of the same width."""
     if not changes:
-        return Answer(TRAINING, "Not asked: the control of untrained networks was not run.")
+        text = "Not asked: it takes the control 'untrained', or the same study of an untrained network's features."
+        return Answer(TRAINING, text)
     better, worse, rest = _split_by_sign(changes)
     first = (better or worse or list(changes))[0]
     text = f"At {count} images, decoding from {NAMES.get(input, input)} is "
