@@ -1,8 +1,12 @@
 """Checks of what a study is of, before it starts."""
 
+from pathlib import Path
+
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
+from scripts import ROOT
 
 from gqn_probe.pipeline import open_inputs
 from gqn_probe.run import job
@@ -49,3 +53,15 @@ def test_note_warns_of_scenes_that_training_may_have_seen(caplog):
         (note,) = open_inputs.split_notes(split)
         assert note.startswith(f"split={split} has objects that the network may have been trained on")
         assert f"note: {note}" in caplog.messages
+
+
+def test_frames_of_another_size_than_in_training_are_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    caplog.set_level("INFO")
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        small = ["data.train=0", "data.val=0", "data.test=2", "data.views=2", f"data.cache={tmp_path}"]
+        cfg = compose("probe", [*small, "data.size=32"])
+    open_inputs._note_size.cache_clear()  # of other tests in this process
+    for _ in range(2):
+        open_inputs.open_study_inputs(cfg, 2)
+    told = [message for message in caplog.messages if "trained on frames" in message]
+    assert told == ["the weights were trained on frames of 64 pixels, these have 32: data.size=64 is as trained"]

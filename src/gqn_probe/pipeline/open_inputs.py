@@ -5,6 +5,7 @@ import json
 import logging
 import re
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -47,6 +48,8 @@ def _open_gqn(cfg: DictConfig, objects: int) -> StudyInputs:
     scenes = split.select(slice(objects))
     height, width = scenes[:1].frames.shape[-2:]
     gqn.check(InputSpec((height, width), data.camera_order, data.lens))
+    if gqn.input_spec.size and gqn.input_spec.size != (height, width):
+        _note_size(gqn.input_spec.size[0], height)
     return StudyInputs(
         network=gqn,
         scenes=scenes,
@@ -57,6 +60,17 @@ def _open_gqn(cfg: DictConfig, objects: int) -> StudyInputs:
         usable_views=min(scenes.views, max(scenes.views - 1, LARGEST_COUNT)),
         device=device,
         render=find_renderer(data),
+    )
+
+
+@cache
+def _note_size(trained: int, given: int) -> None:
+    """Log once, for all jobs of a process, that a network which takes any size was trained on another."""
+    log.info(
+        "the weights were trained on frames of %d pixels, these have %d: data.size=%d is as trained",
+        trained,
+        given,
+        trained,
     )
 
 
