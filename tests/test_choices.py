@@ -6,7 +6,13 @@ from gqn_probe.choices import check_choice, check_names, nearest
 
 
 @pytest.mark.parametrize(
-    ("word", "hint"), [("nrom", "did you mean norm? "), ("tran", "did you mean transfer? "), ("xyz", "")]
+    ("word", "hint"),
+    [
+        ("nrom", "did you mean norm? "),
+        ("tran", "did you mean transfer? "),
+        ("NORM", "did you mean norm? "),
+        ("xyz", ""),
+    ],
 )
 def test_the_choice_that_begins_or_is_spelled_alike_is_named(word, hint):
     assert nearest(word, ["none", "norm", "transfer"]) == hint

@@ -6,10 +6,10 @@ from difflib import get_close_matches
 
 def nearest(word: object, choices: Iterable[str]) -> str:
     """Return ``did you mean X? `` for the choice that begins with ``word`` or is spelled most alike, else ``""``."""
-    choices = list(choices)
-    longer = [choice for choice in choices if str(word) and choice.startswith(str(word))]
-    found = longer or get_close_matches(str(word), choices, n=1, cutoff=0.7)
-    return f"did you mean {found[0]}? " if found else ""
+    text, by_lower = str(word).lower(), {choice.lower(): choice for choice in choices}
+    longer = [choice for choice in by_lower if text and choice.startswith(text)]
+    found = longer or get_close_matches(text, by_lower, n=1, cutoff=0.7)
+    return f"did you mean {by_lower[found[0]]}? " if found else ""
 
 
 def check_choice(setting: str, value: object, choices: Iterable[str]) -> None:

@@ -37,9 +37,6 @@ class Stripes:
     def relative_size(self, piece: Piece) -> int:
         return self.scenes
 
-    def scene_limit(self, split: str) -> None:
-        return None
-
     def read(self, piece: Piece, on_error=None) -> Scenes:
         level = torch.arange(self.scenes, dtype=torch.uint8) + 100 * int(piece.name)
         frames = level[:, None, None, None, None].expand(-1, 5, 3, self.size, self.size).contiguous()

@@ -15,7 +15,7 @@ from PIL import Image
 
 from gqn_probe.data import read_tfrecord
 from gqn_probe.data.formats import remote as files
-from gqn_probe.data.prepare import choose_source, main, read_config
+from gqn_probe.data.prepare import choose_source, main, parse, read_config
 from gqn_probe.data.sources.rendered import RenderedScenes
 from gqn_probe.data.stimuli.scene_renderer import DEFAULT_LENS
 from gqn_probe.data.store.store_index import read_index
@@ -173,6 +173,10 @@ def test_wrong_arguments_are_named(
     with pytest.raises(ValueError, match=reason):
         main(arguments)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_colour_is_no_comment() -> None:
+    assert parse(["background=#102030", "size=8"])[1] == {"background": "#102030", "size": 8}
 
 
 def test_help_tells_every_setting(capsys: pytest.CaptureFixture[str]) -> None:

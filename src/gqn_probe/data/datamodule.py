@@ -130,8 +130,7 @@ class SceneDataModule(LightningDataModule):
 
     def _scenes_to_use(self, split: Split, stored: int) -> int:
         """Return how many of the ``stored`` scenes of a split to use."""
-        limit = self.source.scene_limit(split)
-        usable = stored if limit is None else min(limit, stored)
+        usable = min(stored, self.source.scene_limit(split)) if isinstance(self.source, RenderedScenes) else stored
         if split != "train" or self.fraction == 1 or not usable:
             return usable
         number = max(1, math.ceil(self._fraction.kept * usable - 1e-6))

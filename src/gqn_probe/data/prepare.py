@@ -6,7 +6,7 @@ Settings and their defaults are those of ``conf/data/*.yaml``.
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -50,41 +50,26 @@ workers   number of processes; 0 uses this one only (default: torch's number of 
 Settings by kind of source (conf/data):"""
 
 
-class Options(NamedTuple):
-    """Options of the command line."""
-
-    command: dict[str, Any]  # by the names of COMMAND_OPTIONS
-    settings: dict[str, Any]  # of the source, as in conf/data; a dot leads into a group
-
-
-def parse(arguments: Sequence[str]) -> Options:
-    """Parse ``key=value`` arguments, whose values are YAML.
+def parse(arguments: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Parse ``key=value`` arguments, whose values are YAML: options of this command, and settings of the source.
 
     Raises:
         ValueError: names the argument and what is expected.
     """
     command, settings = dict(COMMAND_OPTIONS), {}
     for word in arguments:
-        key, equals, value = word.partition("=")
+        key, equals, text = word.partition("=")
         if not equals or not key:
             raise ValueError(f"{word!r} is not understood: expected KEY=VALUE, or -h for help")
-        if key in ("source", "out"):
-            command[key] = value
-        elif key in COMMAND_OPTIONS:
-            command[key] = _value(word, value)
-        else:
-            settings[key] = _value(word, value)
+        try:
+            value = text if key in ("source", "out") or text.startswith("#") else yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise ValueError(f"{word}: {text!r} is not YAML") from None
+        (command if key in COMMAND_OPTIONS else settings)[key] = value
     check_choice("on_error", command["on_error"], ("stop", "skip"))
     if command["workers"] is not None and not (isinstance(command["workers"], int) and command["workers"] >= 0):
         raise ValueError(f"workers={command['workers']} is not a number of processes")
-    return Options(command, settings)
-
-
-def _value(word: str, text: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise ValueError(f"{word}: {text!r} is not YAML") from None
+    return command, settings
 
 
 def read_config(name: str) -> dict[str, Any]:
@@ -97,11 +82,10 @@ def read_config(name: str) -> dict[str, Any]:
     if not path.exists():
         raise ValueError(f"{path} is not there: install gqn-probe from its repository, with pip install -e .")
     own = yaml.safe_load(path.read_text()) or {}
-    base: dict[str, Any] = {}
-    for parent in own.pop("defaults", []):
-        if parent != "_self_":
-            base |= read_config(parent)
-    return base | own
+    config: dict[str, Any] = {}
+    for parent in own.pop("defaults", ["_self_"]):
+        config |= own if parent == "_self_" else read_config(parent)
+    return config
 
 
 def choose_source(source: str | None, settings: Mapping[str, Any]) -> "tuple[Source, float]":
@@ -115,34 +99,31 @@ def choose_source(source: str | None, settings: Mapping[str, Any]) -> "tuple[Sou
     if not source:
         given = "".join(nearest("source", [name]) and f"instead of {name}=? " for name in settings)
         raise ValueError(f"source= is missing: {given}give shepard_metzler, a folder or a URL")
-    where: dict[str, Any] = {}
-    if (CONF / f"{source}.yaml").exists() and "root" not in (known := read_config(source)) and "source" in known:
-        kind = source
-    else:
-        kind, where = _detect_kind(source, settings.get("name"))
-    config = read_config(kind)
-    given = _apply_settings(config | where, settings, source)
+    config = read_config(source) if (CONF / f"{source}.yaml").exists() else {}
+    if "source" not in config or "root" in config:  # no name of a source that needs no folder
+        config = _config_of_folder(source, settings.get("name"))
+    given = _apply_settings(config, settings, source)
     del given["_target_"]
     module = from_source(**given)
     return module.source, module.fraction
 
 
-def _detect_kind(source: str, name: str | None) -> tuple[str, dict[str, str]]:
-    """Return the name of the file in conf/data for a folder or URL, and the settings that locate it."""
+def _config_of_folder(source: str, name: str | None) -> dict[str, Any]:
+    """Return the configuration of the scenes in a folder or behind a URL."""
     from gqn_probe.data.formats.remote import file_sizes, file_versions, resolve_root
     from gqn_probe.data.sources.own import COLMAP, TABLE, TRANSFORMS
-    from gqn_probe.data.sources.published import SUFFIXES
+    from gqn_probe.data.sources.published import PUBLISHED_SPLITS, SUFFIXES
 
     root = resolve_root(source)
     name = name or Path(root).name
     for folder in (root, f"{root}/{name}"):
         for kind, suffixes in SUFFIXES.items():
-            if any(file_sizes(f"{folder}/{split}", suffixes) for split in ("train", "test")):
-                return kind, {"root": root, "name": name}
+            if any(file_sizes(f"{folder}/{split}", suffixes) for split in PUBLISHED_SPLITS):
+                return read_config(kind) | {"root": root, "name": name}
     if "://" in root or Path(root).is_dir():
         files = {PurePosixPath(path).name for path in file_versions(root)}
         if files & {TABLE, TRANSFORMS, COLMAP}:
-            return "own", {"root": root}
+            return read_config("own") | {"root": root}
     raise ValueError(f"source={source} holds no {TABLE}, {TRANSFORMS}, train/*.tfrecord or train/*.pt.gz")
 
 

@@ -111,7 +111,7 @@ def test_wrong_images_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"scene pen: .*pen1\.png is no readable image"):
         source.read(source.pieces()[0])
     (root / "pen1.png").rename(root / "Pen1.PNG")
-    with pytest.raises(ValueError, match=r"scene pen: there is no image pen1\.png; there is Pen1\.PNG"):
+    with pytest.raises(ValueError, match=r"scene pen: there is no image pen1\.png; did you mean Pen1\.PNG\? add"):
         OwnScenes(str(root), None, LENS).pieces()
     folder(root, TABLE)
     for view in range(3):

@@ -8,9 +8,8 @@ import hashlib
 import json
 import math
 import posixpath
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cached_property
 from pathlib import PurePosixPath
 
@@ -18,7 +17,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from gqn_probe.choices import check_choice
+from gqn_probe.choices import check_choice, nearest
 from gqn_probe.data.formats.camera_matrices import UPS, PosedViews, joint_scale, read_colmap, read_transforms
 from gqn_probe.data.formats.camera_table import ANGLES, CameraScene, View, read_camera_table
 from gqn_probe.data.formats.images import CROPS, check_color, read_image
@@ -30,12 +29,6 @@ from gqn_probe.types import SPLITS, Lens, Scenes
 
 TABLE, TRANSFORMS, COLMAP = "cameras.csv", "transforms.json", "images.txt"
 IMAGES_VERSION = 1  # raise it when the same files give other frames, so that stores of older versions are not reused
-
-
-def hint_nearest(options: Mapping[str, str], wanted: str) -> str:
-    """Return the end of an error message that offers the option nearest to ``wanted``; empty if none is near."""
-    found = get_close_matches(wanted, options, n=1, cutoff=0.8)
-    return f"; there is {options[found[0]]}" if found else ""
 
 
 def _above_model(folder: str) -> str:
@@ -114,43 +107,39 @@ class OwnScenes:
     @cached_property
     def _scenes(self) -> list[CameraScene]:
         """All scenes after a check, with paths of images relative to the folder."""
-        if not self._posed and TABLE not in self._files:
-            raise ValueError(f"data.root={self.root} {self._reason_for_no_scenes()}")
-        if self._posed:
-            scenes = [self._scene(folder, posed) for folder, posed in self._posed.items()]
-        else:
-            label = f"{self.root}/{TABLE}"
-            table = read_camera_table(fetch(f"{self._root}/{TABLE}"), label, angles=self.angles)
-            scenes = [
-                scene._replace(views=[View(self._inside(view.image, label), view.camera) for view in scene.views])
-                for scene in table
-            ]
-        seen: dict[str, str] = {}
+        scenes = [self._scene(folder, posed) for folder, posed in self._posed.items()] or self._scenes_of_table()
+        scene_of: dict[str, str] = {}
         for scene in scenes:
             for view in scene.views:
-                if seen.setdefault(view.image, scene.name) != scene.name:
-                    both = f"scenes {seen[view.image]} and {scene.name}"
+                if scene_of.setdefault(view.image, scene.name) != scene.name:
+                    both = f"scenes {scene_of[view.image]} and {scene.name}"
                     raise ValueError(f"{self.root}: {view.image} is in {both}: leave it in one")
                 if view.image not in self._files:
-                    hint = hint_nearest({path.lower(): path for path in self._files}, view.image.lower())
-                    raise ValueError(f"{self.root}, scene {scene.name}: there is no image {view.image}{hint}")
+                    hint = nearest(view.image, self._files)
+                    raise ValueError(f"{self.root}, scene {scene.name}: there is no image {view.image}; {hint}add it")
         counts = {len(scene.views): scene.name for scene in scenes}
         if len(counts) != 1:
             numbers = ", ".join(f"{name} has {count}" for count, name in sorted(counts.items()))
-            kinds = {posixpath.splitext(image)[1] for image in seen}
-            unused = [path for path in sorted(self._files) if path not in seen and posixpath.splitext(path)[1] in kinds]
+            kinds = {posixpath.splitext(image)[1] for image in scene_of}
+            unused = sorted(path for path in self._files.keys() - scene_of if posixpath.splitext(path)[1] in kinds)
             hint = f" ({unused[0]} is not listed)" if unused else ""
             raise ValueError(
                 f"{self.root}: all scenes must have equally many images, but scene {numbers}{hint}: add or remove some"
             )
         return scenes
 
-    def _reason_for_no_scenes(self) -> str:
-        """Say why there are no scenes, to end an error message."""
-        if not self._files:
-            return "is no folder, or an empty one"
-        hint = hint_nearest({path.lower(): path for path in self._files if "/" not in path}, TABLE)
-        return f"has no {TABLE}, {TRANSFORMS} or COLMAP model ({COLMAP} and cameras.txt){hint}"
+    def _scenes_of_table(self) -> list[CameraScene]:
+        if TABLE not in self._files:
+            found = f"has no {TABLE}, {TRANSFORMS} or COLMAP model ({COLMAP} and cameras.txt)"
+            hint = nearest(TABLE, [path for path in self._files if "/" not in path])
+            raise ValueError(
+                f"data.root={self.root} {found if self._files else 'is no folder, or an empty one'}; {hint}".strip("; ")
+            )
+        label = f"{self.root}/{TABLE}"
+        return [
+            scene._replace(views=[View(self._inside(view.image, label), view.camera) for view in scene.views])
+            for scene in read_camera_table(fetch(f"{self._root}/{TABLE}"), label, angles=self.angles)
+        ]
 
     def _scene(self, folder: str, posed: PosedViews) -> CameraScene:
         """Return the scene whose cameras lie in ``folder``."""
@@ -169,8 +158,7 @@ class OwnScenes:
             inside = self._inside(path, f"{self.root}/{folder}")
             if inside in self._files:
                 return inside
-        hint = hint_nearest({path.lower(): path for path in self._files}, tried[0].lower())
-        raise ValueError(f"{self.root}/{folder}: there is no image {image}{hint}")
+        raise ValueError(f"{self.root}/{folder}: there is no image {image}; {nearest(tried[0], self._files)}add it")
 
     def _inside(self, path: str, label: str) -> str:
         """Normalise a path within the folder.
@@ -195,9 +183,6 @@ class OwnScenes:
 
     def relative_size(self, piece: Piece) -> int:
         return len(self._scenes_of(piece))
-
-    def scene_limit(self, split: str) -> None:
-        return None
 
     def read(self, piece: Piece, on_error: Callable[[ValueError], None] = raise_error) -> Scenes:
         frames, cameras, names = [], [], []

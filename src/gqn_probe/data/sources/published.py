@@ -128,9 +128,6 @@ class PublishedScenes:
     def relative_size(self, piece: Piece) -> int:
         return self._files[piece].size
 
-    def scene_limit(self, split: str) -> None:
-        return None
-
     def read(self, piece: Piece, on_error: Callable[[ValueError], None] = raise_error) -> Scenes | EncodedScenes:
         path = self._files[piece].path
         if self.kind == "converted":

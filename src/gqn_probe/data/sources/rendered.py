@@ -14,7 +14,7 @@ from gqn_probe.data.sources.source import SCENES_A_PIECE, Piece
 from gqn_probe.data.stimuli.cameras import check_lens, lens_settings
 from gqn_probe.data.stimuli.ray_caster import BACKGROUNDS
 from gqn_probe.data.stimuli.scene_renderer import check_parts, render_batch
-from gqn_probe.types import Lens, Scenes
+from gqn_probe.types import SPLITS, Lens, Scenes
 
 RENDERER_VERSION = 2  # raise it when the same settings give other images, so that older caches are not reused
 
@@ -57,7 +57,7 @@ class RenderedScenes:
     def pieces(self) -> list[Piece]:
         return [
             Piece(split, f"{number:05d}")
-            for split in ("train", "val", "test")
+            for split in SPLITS
             for number in range(math.ceil(self.scene_limit(split) / SCENES_A_PIECE))
         ]
 
@@ -65,6 +65,7 @@ class RenderedScenes:
         return min(SCENES_A_PIECE, self.scene_limit(piece.split) - int(piece.name) * SCENES_A_PIECE)
 
     def scene_limit(self, split: str) -> int:
+        """Return the number of scenes of a split; its last piece may hold more."""
         return {"train": self.train, "val": self.val, "test": self.test}[split]
 
     def read(self, piece: Piece, on_error: Callable[[ValueError], None] = raise_error) -> Scenes:

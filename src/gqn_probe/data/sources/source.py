@@ -44,10 +44,6 @@ class Source(Protocol):
         """Return the size of a piece: its number of scenes if known without reading it, else its bytes."""
         ...
 
-    def scene_limit(self, split: str) -> int | None:
-        """Return the number of scenes of a split to use; None for all."""
-        ...
-
     def read(self, piece: Piece, on_error: Callable[[ValueError], None] = raise_error) -> Scenes | EncodedScenes:
         """Read the scenes of a piece.
 

@@ -145,8 +145,5 @@ class PreparedStore:
     def _scenes(self) -> dict[Piece, int]:
         return {Piece(shard.split, shard.piece): shard.scenes for shard in self.index.shards}
 
-    def scene_limit(self, split: str) -> None:
-        return None
-
     def read(self, piece: Piece, on_error: Callable[[ValueError], None] = raise_error) -> Scenes:
         raise ValueError(f"the store {self.root} has no shard {piece.split}-{piece.name}")
