@@ -114,7 +114,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         encoded = jpeg_scenes()
-        scenes = decode_scenes(encoded).scenes
+        scenes = decode_scenes(encoded)[0]
         port_file(scenes, folder / "scenes.pt.gz")
         paths = [folder / f"{number}.tfrecord" for number in range(FILES)]
         for path in paths:

@@ -197,11 +197,7 @@ class SceneDataModule(LightningDataModule):
         return self._loader("val")
 
     def batch_on_each(self, devices: int) -> int:
-        """Return the batch size of each of ``devices``.
-
-        Raises:
-            ValueError: ``batch_size`` is no multiple of their number.
-        """
+        """Return the batch size of each of ``devices``, which must divide ``batch_size``."""
         if self.batch_size % devices:
             less, more = self.batch_size // devices * devices, -(-self.batch_size // devices) * devices
             raise ValueError(
@@ -219,7 +215,7 @@ class SceneDataModule(LightningDataModule):
         train = split == "train" and kind is SceneBatchSampler
         order: dict[str, Any] = {"seed": self.seed, "rank": rank, "world": world}
         if self._store.streamed and train:
-            order |= {"shards": torch.from_numpy(self.split(split).places.shards), "window": self._store.streamed}
+            order |= {"shards": self.split(split).shard_numbers, "window": self._store.streamed}
         sampler = kind(len(scenes), self.batch_on_each(world), train=train, fresh=fresh and train, **order)
         return SceneLoader(
             scenes,

@@ -93,15 +93,19 @@ class SceneBatchSampler(DistributedSampler):
             self.start = 0
         super().set_epoch(epoch)
 
-    def _epoch_order(self) -> Int[Tensor, " s"]:
+    def _epoch_order(self) -> Int[Tensor, " a"]:
+        """Return this rank's rows."""
+        if self.shards is not None:
+            return self._streamed_order(self.shards)
+        order = torch.arange(self.scenes)
         if self.fresh:
-            return torch.arange(self.scenes) + self.epoch * self.scenes
-        if not self.train:
-            return torch.arange(self.scenes)
-        return torch.randperm(self.scenes, generator=self._generator("order"))
+            order += self.epoch * self.scenes
+        elif self.train:
+            order = torch.randperm(self.scenes, generator=self._generator("order"))
+        return order[(torch.arange(self.num_samples) * self.num_replicas + self.rank) % self.scenes]
 
     def _streamed_order(self, shards: Int[Tensor, " s"]) -> Int[Tensor, " a"]:
-        """Return this rank's scenes, shard after shard, each delayed by a random part of the window."""
+        """Return this rank's rows, shard after shard, each delayed by a random part of the window."""
         names, own = shards.unique(return_inverse=True)
         turns = torch.randperm(len(names), generator=self._generator("shards"))[own]
         part = turns.argsort(stable=True)[self.rank * self.num_samples :][: self.num_samples]
@@ -114,12 +118,7 @@ class SceneBatchSampler(DistributedSampler):
 
     def __iter__(self) -> Iterator[Int[Tensor, " b"]]:
         start, self.start = self.start, 0
-        if self.shards is not None:
-            share = self._streamed_order(self.shards)
-        else:
-            share = self._epoch_order()[(torch.arange(self.num_samples) * self.num_replicas + self.rank) % self.scenes]
-        for batch in range(start, len(self)):
-            yield share[batch * self.batch_size : (batch + 1) * self.batch_size]
+        yield from self._epoch_order().split(self.batch_size)[start : len(self)]
 
 
 class FixedOrderSampler(SceneBatchSampler, SequentialSampler):

@@ -73,11 +73,7 @@ def parse(arguments: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def read_config(name: str) -> dict[str, Any]:
-    """Read ``conf/data/NAME.yaml``, with the files in its defaults list.
-
-    Raises:
-        ValueError: the file does not exist.
-    """
+    """Read ``conf/data/NAME.yaml``, with the files in its defaults list."""
     path = CONF / f"{name}.yaml"
     if not path.exists():
         raise ValueError(f"{path} is not there: install gqn-probe from its repository, with pip install -e .")

@@ -3,17 +3,10 @@
 import multiprocessing
 import os
 import sys
-from typing import TypedDict
+from typing import Any
 
 
-class WorkerSettings(TypedDict):
-    """Keyword arguments of a DataLoader."""
-
-    num_workers: int
-    multiprocessing_context: str | None
-
-
-def worker_settings(workers: int) -> WorkerSettings:
+def worker_settings(workers: int) -> dict[str, Any]:
     """Return the DataLoader arguments for ``workers`` processes, at most one for each core that this process may use.
 
     0, or a process that may not start others (a worker of a ``multiprocessing.Pool``), loads in the process itself.

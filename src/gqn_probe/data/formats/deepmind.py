@@ -53,19 +53,8 @@ class EncodedScenes(NamedTuple):
         return tuple(scene.name for scene in self.scenes)
 
 
-class DecodedScenes(NamedTuple):
-    """Scenes all of whose frames can be decoded, decoded and as JPEGs."""
-
-    scenes: Scenes
-    encoded: EncodedScenes
-
-
 def parse_scene(record: Record) -> EncodedScene:
-    """Parse the scene in a record.
-
-    Raises:
-        ValueError: it is no Example, a feature is missing, or camera values have the wrong number or are not finite.
-    """
+    """Parse the scene in a record; a ValueError says what is missing or no finite number."""
     try:
         features = example_features(record.payload)
     except (IndexError, KeyError, UnicodeDecodeError) as error:
@@ -122,8 +111,10 @@ def read_encoded(
     return encoded
 
 
-def decode_scenes(encoded: EncodedScenes, on_error: Callable[[ValueError], None] = raise_error) -> DecodedScenes:
-    """Decode every frame.
+def decode_scenes(
+    encoded: EncodedScenes, on_error: Callable[[ValueError], None] = raise_error
+) -> tuple[Scenes, EncodedScenes]:
+    """Decode every frame, and return the scenes all of whose frames can be decoded, decoded and as JPEGs.
 
     Args:
         on_error: called with a ValueError for each scene that is then left out; the default raises it.
@@ -144,7 +135,7 @@ def decode_scenes(encoded: EncodedScenes, on_error: Callable[[ValueError], None]
         if not kept:
             raise ValueError(f"{scenes[0].label} and all after it: no readable scene")
         encoded, pixels = EncodedScenes([scenes[scene] for scene in kept], encoded.size), pixels[kept]
-    return DecodedScenes(Scenes(pixels, encoded.cameras, names=encoded.names), encoded)
+    return Scenes(pixels, encoded.cameras, names=encoded.names), encoded
 
 
 def read_tfrecord(
@@ -160,5 +151,5 @@ def read_tfrecord(
     Raises:
         ValueError: names file, record, offset and reason.
     """
-    scenes = decode_scenes(read_encoded(path, on_error=on_error), on_error).scenes
+    scenes, _ = decode_scenes(read_encoded(path, on_error=on_error), on_error)
     return scenes if size is None else replace(scenes, frames=resize_frames(scenes.frames, size))

@@ -56,11 +56,7 @@ def read_image(
 
 
 def check_color(background: str | None) -> None:
-    """Check that Pillow can parse a colour.
-
-    Raises:
-        ValueError: it cannot.
-    """
+    """Raise ValueError for what Pillow cannot parse as a colour."""
     try:
         if background is not None:
             ImageColor.getrgb(background)

@@ -17,11 +17,7 @@ IMAGES_A_THREAD = 120  # decoded by a thread before it takes the next
 
 
 def jpeg_size(image: bytes) -> tuple[int, int]:
-    """Return height and width.
-
-    Raises:
-        ValueError: the bytes are not a JPEG.
-    """
+    """Return height and width; ValueError if the bytes are not a JPEG."""
     if image[:2] != b"\xff\xd8":
         raise ValueError("not a JPEG")
     height, width, _, _ = simplejpeg.decode_jpeg_header(image)
@@ -40,11 +36,7 @@ def check_unpacked(size: int, packed: int) -> None:
 
 
 def check_memory(height: int, width: int, images: int, encoded: int) -> None:
-    """Check that images do not decode to far more memory than their ``encoded`` bytes can hold.
-
-    Raises:
-        ValueError: they would; the message gives both.
-    """
+    """Raise ValueError where images would decode to far more memory than their ``encoded`` bytes can hold."""
     pixels = 3 * height * width * images
     if pixels > max_decoded_bytes(encoded):
         raise ValueError(

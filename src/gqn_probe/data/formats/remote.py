@@ -28,11 +28,7 @@ def _open(path: str) -> tuple[AbstractFileSystem, str]:
 
 
 def fetch(path: str | Path) -> bytes:
-    """Read a file; of a remote one, nothing is kept on disk.
-
-    Raises:
-        ValueError: it does not exist, or every attempt to read it failed.
-    """
+    """Read a file; of a remote one, nothing is kept on disk. A ValueError says why every attempt failed."""
     system, place = _open(str(path))
     for attempt in range(ATTEMPTS):
         try:

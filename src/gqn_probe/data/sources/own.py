@@ -161,11 +161,7 @@ class OwnScenes:
         raise ValueError(f"{self.root}/{folder}: there is no image {image}; {nearest(tried[0], self._files)}add it")
 
     def _inside(self, path: str, label: str) -> str:
-        """Normalise a path within the folder.
-
-        Raises:
-            ValueError: it leads out of the folder.
-        """
+        """Normalise a path within the folder; ValueError if it leads out of it."""
         normal = posixpath.normpath(path.replace("\\", "/"))
         if posixpath.isabs(normal) and normal.startswith(f"{self._root}/"):
             normal = normal.removeprefix(f"{self._root}/")

@@ -100,25 +100,21 @@ class PublishedScenes:
     def _published(self) -> DatasetFacts:
         return DATASETS.get(Path(self._folder).name, DATASETS.get(self.name, DatasetFacts(None, None, OBJECT)))
 
-    @property
-    def _suffixes(self) -> tuple[str, ...]:
-        return SUFFIXES[self.kind]
-
     @cached_property
     def _folder(self) -> str:
-        root = resolve_root(self.root)
+        root, suffixes = resolve_root(self.root), SUFFIXES[self.kind]
         for folder in (root, f"{root}/{self.name}"):
-            if any(file_sizes(f"{folder}/{split}", self._suffixes) for split in PUBLISHED_SPLITS):
+            if any(file_sizes(f"{folder}/{split}", suffixes) for split in PUBLISHED_SPLITS):
                 return folder
-        wanted = " or ".join(f"{self.name}/{split}/*{self._suffixes[0]}" for split in PUBLISHED_SPLITS)
+        wanted = " or ".join(f"{self.name}/{split}/*{suffixes[0]}" for split in PUBLISHED_SPLITS)
         raise ValueError(f"data.root={self.root} has no {wanted}: give the folder of the dataset or the one above")
 
     @cached_property
     def _files(self) -> dict[Piece, File]:
-        files = {}
+        files, suffixes = {}, SUFFIXES[self.kind]
         for split in PUBLISHED_SPLITS:
-            for name, size in file_sizes(f"{self._folder}/{split}", self._suffixes).items():
-                suffix = next(suffix for suffix in self._suffixes if name.endswith(suffix))
+            for name, size in file_sizes(f"{self._folder}/{split}", suffixes).items():
+                suffix = next(suffix for suffix in suffixes if name.endswith(suffix))
                 files[Piece(split, name.removesuffix(suffix))] = File(f"{self._folder}/{split}/{name}", size)
         return files
 

@@ -94,10 +94,6 @@ def json_digest(content: object) -> str:
 
 
 def check_size(size: int | None) -> None:
-    """Check a frame size.
-
-    Raises:
-        ValueError: it is below 1.
-    """
+    """Raise ValueError for a frame size below 1."""
     if size is not None and size < 1:
         raise ValueError(f"data.size={size} is no number of pixels: give at least 1, or null for the source's own")

@@ -77,11 +77,7 @@ def orbit_path(
 
 
 def check_cameras(path: Float[Tensor, "v 5"], known: Float[Tensor, "n 5"], centre: Float[Tensor, "3"]) -> None:
-    """Check that the cameras of ``path`` are like the ``known`` ones, on which a network was trained.
-
-    Raises:
-        ValueError: names the first camera that is too near, far, high or low, or looks elsewhere.
-    """
+    """Raise ValueError for the first camera of ``path`` that is too near, far, high or low, or looks elsewhere."""
     asked, given = _viewing_geometry(path, centre), _viewing_geometry(known, centre)
     for name, values in asked.items():
         unit = "" if name == "distance" else "°"

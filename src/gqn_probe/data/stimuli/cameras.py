@@ -74,11 +74,7 @@ def camera_basis(raw: Float[Tensor, "*n 5"]) -> Basis:
 
 
 def check_lens(lens: Lens) -> Lens:
-    """Return the lens after a check of its values.
-
-    Raises:
-        ValueError: its kind is unknown, its centre no position, or a length is not positive.
-    """
+    """Return the lens, or raise ValueError for a kind, position or length that none can have."""
     check_choice("lens.kind", lens.kind, LENSES)
     lengths = {"radius": [lens.radius], "box": lens.box or (), "scale": [] if lens.scale is None else [lens.scale]}
     for name, values in lengths.items():
@@ -90,11 +86,7 @@ def check_lens(lens: Lens) -> Lens:
 
 
 def make_lens(settings: Mapping[str, Any]) -> Lens:
-    """Build a lens from settings by the names of its fields.
-
-    Raises:
-        ValueError: a field does not exist, or its value is invalid.
-    """
+    """Build a lens from settings by the names of its fields; ValueError for those that cannot be."""
     check_names("setting of a lens", sorted(settings), Lens._fields)
     values: dict[str, Any] = {"kind": None, "scale": None} | dict(settings)
     for name in {"centre", "box"} & values.keys():

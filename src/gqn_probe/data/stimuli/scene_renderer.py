@@ -25,11 +25,7 @@ DEFAULT_LENS = Lens("orthographic", scale=0.8, radius=0.8)  # cubes of one size,
 
 
 def check_parts(parts: int | Sequence[int]) -> tuple[int, ...]:
-    """Return the numbers of cubes that ``parts`` allows, as a tuple.
-
-    Raises:
-        ValueError: one is not positive or given twice, or there is none.
-    """
+    """Return the numbers of cubes that ``parts`` allows; ValueError unless they are positive and different."""
     numbers = (parts,) if isinstance(parts, int) else tuple(parts)
     whole = all(isinstance(number, int) and number >= 1 for number in numbers)
     if not numbers or not whole or len({*numbers}) < len(numbers):

@@ -34,21 +34,13 @@ class RemoteShards:
     max_bytes: int
 
     def index(self) -> Index:
-        """Download and read the index.
-
-        Raises:
-            ValueError: the URL, which the message names, cannot be read or holds no index.
-        """
+        """Download and read the index; ValueError names the URL if that fails."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self._write("index.json")
         return read_index(self.folder)
 
     def fetch(self, shard: Shard) -> None:
-        """Download a shard unless an undamaged copy exists; the oldest other shards are deleted to make room.
-
-        Raises:
-            ValueError: every attempt to read the URL, which the message names, failed.
-        """
+        """Download a shard unless an undamaged copy exists; the oldest other shards are deleted to make room."""
         with FileLock(self.folder / f"fetch-{zlib.crc32(shard.file.encode()) % LOCKS:02d}.lock"):
             if damage_of(self.folder, shard) is None:
                 return

@@ -31,11 +31,7 @@ JPEG_COLUMNS = ("jpeg", "ends", "size")
 
 
 def write_shard(folder: Path, split: str, piece: str, scenes: Scenes | EncodedScenes) -> Shard:
-    """Write one shard atomically, and return its index entry.
-
-    Raises:
-        ValueError: the file cannot be written, for example because the disk is full.
-    """
+    """Write one shard atomically, and return its index entry; ValueError if the disk is full."""
     size = scenes.size if isinstance(scenes, EncodedScenes) else scenes.frames.shape[-2:]
     shard = Shard(split, piece, len(scenes.cameras), 0, "", shape=(scenes.cameras.shape[1], *size))
     path = folder / shard.file

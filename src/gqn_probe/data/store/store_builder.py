@@ -125,11 +125,7 @@ class CachedStore:
         return build_store(self.source, self.folder, pieces, cache=True)
 
     def remake(self, shard: Shard) -> None:
-        """Rebuild a damaged shard, unless another process has done so meanwhile.
-
-        Raises:
-            ValueError: the source now gives other scenes; the message names the file.
-        """
+        """Rebuild a damaged shard, unless another process has; ValueError if the source now gives other scenes."""
         path, pieces = self.folder / shard.file, [Piece(shard.split, shard.piece)]
         with FileLock(self.folder / "lock"):
             if damage_of(self.folder, shard) is None:
@@ -202,11 +198,7 @@ def write_shards(writing: ShardWriter, workers: int | None) -> Iterator[Shard | 
 
 
 def damaged_shards(folder: Path) -> list[str]:
-    """Compare every shard with the size and checksum in the index, and return a message for each damaged one.
-
-    Raises:
-        ValueError: the folder is not a store.
-    """
+    """Compare every shard with the size and checksum in the index, and return a message for each damaged one."""
     shards, messages = read_index(folder).shards, []
     with progress("checking shards", len(shards), "shards") as advance:
         for shard in shards:

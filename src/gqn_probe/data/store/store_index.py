@@ -49,11 +49,7 @@ class Index:
         return [*self.failed, *(line for shard in self.shards for line in shard.unreadable)]
 
     def write(self, folder: Path) -> None:
-        """Write ``index.json`` atomically.
-
-        Raises:
-            ValueError: the file cannot be written, for example because the disk is full.
-        """
+        """Write ``index.json`` atomically; ValueError if the disk is full."""
         try:
             write_text(folder / "index.json", json.dumps(asdict(self), indent=1))
         except OSError as error:

@@ -27,13 +27,6 @@ OPEN_SHARDS = 256  # each takes a file descriptor, of which a process often may 
 RemakeShard = Callable[[Shard], None]
 
 
-class ShardPlaces(NamedTuple):
-    """Place of each row in the store: the number of its shard, and its row in that shard."""
-
-    shards: Int[np.ndarray, " s"]
-    rows: Int[np.ndarray, " s"]
-
-
 class ShardRows(NamedTuple):
     """Requested rows that lie in one shard: their positions in the request, and their rows in the shard."""
 
@@ -133,11 +126,7 @@ class StoredScenes:
         return cls(first.folder, shards, size=first.size, rows=rows, remake=first._opened.remake)
 
     def __getitem__(self, index: slice | Tensor) -> Scenes:
-        """Read the chosen scenes into memory; JPEGs are decoded.
-
-        Raises:
-            ValueError: a shard is not the file that the index describes, or a frame cannot be decoded.
-        """
+        """Read the chosen scenes into memory; JPEGs are decoded. A ValueError names a damaged shard."""
         rows = self.rows[index]
         columns = self._gather(rows)
         frames = columns["frames"] if "frames" in columns else self._decode(rows)
@@ -164,23 +153,24 @@ class StoredScenes:
     @property
     def views(self) -> int:
         """Number of views of each scene; 0 if there is no scene."""
-        return self._opened[int(self.places.shards[0])].columns["cameras"].shape[1] if len(self) else 0
+        return self._opened[int(self.shard_numbers[0])].columns["cameras"].shape[1] if len(self) else 0
 
     @property
-    def places(self) -> ShardPlaces:
-        """Place of each row in the store."""
-        return self._places(self.rows)
+    def shard_numbers(self) -> Int[Tensor, " s"]:
+        """Number of the shard that each scene lies in."""
+        return torch.from_numpy(self._places(self.rows)[0])
 
     @property
     def stable_ids(self) -> Int[Tensor, " s"]:
         """An id for each scene that depends on its piece and its row in it alone, not on what else is read."""
-        shards, rows = self.places
+        shards, rows = self._places(self.rows)
         pieces = np.array([zlib.crc32(f"{shard.split}-{shard.piece}".encode()) for shard in self.shards])
         return torch.from_numpy((pieces[shards] << 24) + rows)
 
-    def _places(self, rows: Int[Tensor, " s"]) -> ShardPlaces:
+    def _places(self, rows: Int[Tensor, " s"]) -> tuple[Int[np.ndarray, " s"], Int[np.ndarray, " s"]]:
+        """Return the number of each row's shard, and its row in that shard."""
         shards = np.searchsorted(self._starts, rows.numpy(), side="right") - 1
-        return ShardPlaces(shards, rows.numpy() - self._starts[shards])
+        return shards, rows.numpy() - self._starts[shards]
 
     def _by_shard(self, rows: Int[Tensor, " s"]) -> Iterator[ShardRows]:
         """Group rows by shard, and yield one shard after the other, so that few need to be open."""
