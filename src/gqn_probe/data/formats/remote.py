@@ -3,7 +3,6 @@
 import os
 import posixpath
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +50,9 @@ def resolve_root(root: str) -> str:
 
 
 def file_versions(folder: str) -> dict[str, str]:
-    """Return the version of each file below a folder, by its path in it; links are followed.
+    """Return the version of each file below a folder, a string that changes when it does, by its path in the folder.
 
-    A version is a string that changes when the file does.
+    Links are followed; broken ones are left out.
 
     Raises:
         ValueError: the folder cannot be listed.
@@ -61,7 +60,7 @@ def file_versions(folder: str) -> dict[str, str]:
     system, path = _open(folder)
     try:
         if isinstance(system, LocalFileSystem):
-            return {name.removeprefix(path).lstrip("/"): local_version(name) or "" for name in _walk(path)}
+            return _local_versions(path)
         found: Any = system.find(path, detail=True)
     except Exception as error:
         raise ValueError(f"{folder} cannot be listed: {error}") from None
@@ -71,23 +70,18 @@ def file_versions(folder: str) -> dict[str, str]:
     }
 
 
-def _walk(folder: str) -> Iterator[str]:
-    """Yield all files below a local folder; links are followed, but not into a folder that contains them."""
+def _local_versions(folder: str) -> dict[str, str]:
+    versions: dict[str, str] = {}
     above: dict[str, set[str]] = {folder: {os.path.realpath(folder)}}
     for parent, folders, names in os.walk(folder, followlinks=True):
-        yield from (posixpath.join(parent, name) for name in names)
+        for path in (Path(parent, name) for name in names):
+            if path.exists():
+                facts = path.stat()
+                versions[path.relative_to(folder).as_posix()] = f"{facts.st_size} {facts.st_mtime_ns}"
         real = {name: os.path.realpath(posixpath.join(parent, name)) for name in folders}
-        folders[:] = [name for name in folders if real[name] not in above[parent]]
+        folders[:] = [name for name in folders if real[name] not in above[parent]]  # not into one that contains it
         above |= {posixpath.join(parent, name): above[parent] | {real[name]} for name in folders}
-
-
-def local_version(path: str) -> str | None:
-    """Return the version of a local file, see ``file_versions``; None if there is no file."""
-    try:
-        facts = Path(path).stat()
-    except OSError:
-        return None
-    return f"{facts.st_size} {facts.st_mtime_ns}"
+    return versions
 
 
 def file_sizes(folder: str, suffixes: str | tuple[str, ...]) -> dict[str, int]:

@@ -21,7 +21,7 @@ from gqn_probe.choices import check_choice, nearest
 from gqn_probe.data.formats.camera_matrices import UPS, PosedViews, joint_scale, read_colmap, read_transforms
 from gqn_probe.data.formats.camera_table import ANGLES, CameraScene, View, read_camera_table
 from gqn_probe.data.formats.images import CROPS, check_color, read_image
-from gqn_probe.data.formats.remote import fetch, file_versions, local_version, resolve_root
+from gqn_probe.data.formats.remote import fetch, file_versions, resolve_root
 from gqn_probe.data.formats.resize import RESIZE_VERSION
 from gqn_probe.data.formats.tfrecord import raise_error
 from gqn_probe.data.sources.source import SCENES_A_PIECE, Piece, check_size
@@ -57,7 +57,8 @@ class OwnScenes:
 
     def identity(self) -> dict:
         digest = hashlib.sha256(json.dumps([[*scene] for scene in self._scenes]).encode())
-        digest.update(json.dumps(self._image_versions).encode())
+        images = sorted({view.image for scene in self._scenes for view in scene.views})
+        digest.update(json.dumps([f"{image} {self._files[image]}" for image in images]).encode())
         settings = {"size": self.size, "crop": self.crop, "background": self.background}
         versions = {"images": [IMAGES_VERSION, RESIZE_VERSION], "content": digest.hexdigest()[:16]}
         return {"kind": "own", "root": self._root} | settings | versions
@@ -79,14 +80,6 @@ class OwnScenes:
     def _files(self) -> dict[str, str]:
         """Version of each file, by its path in the folder; listed once."""
         return file_versions(self._root)
-
-    @cached_property
-    def _image_versions(self) -> list[str]:
-        """Versions of all images; links are followed."""
-        images = sorted({view.image for scene in self._scenes for view in scene.views})
-        if "://" in self._root:
-            return [f"{image} {self._files.get(image)}" for image in images]
-        return [f"{image} {local_version(f'{self._root}/{image}')}" for image in images]
 
     @cached_property
     def _posed(self) -> dict[str, PosedViews]:
