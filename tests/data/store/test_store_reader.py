@@ -121,10 +121,12 @@ def test_a_flipped_byte_is_noticed_before_anything_is_used(tmp_path: Path) -> No
         ({"frames": torch.zeros(1, 2, 3, 8, 8, dtype=torch.float16)}, "column frames is of type F16"),
         (
             {"frames": torch.zeros(2, 2, 3, 8, 8, dtype=torch.uint8)},
-            "column frames has 2 scenes where the index",
+            r"frames is uint8 \[2, 2, .*, not uint8 \[1, 2, 3, N",
         ),
-        ({"cameras": torch.zeros(1, 2, 7)}, "cameras have 7 numbers, not 5"),
-        ({"cameras": torch.zeros(1, 1, 5)}, "for 1 cameras"),
+        ({"cameras": torch.zeros(1, 2, 7)}, r"cameras is float32 \[1, 2, 7\], not float32 \[1, None, 5\]"),
+        ({"cameras": torch.zeros(1, 1, 5)}, r"frames is uint8 \[1, 2, .*, not uint8 \[1, 1, "),
+        ({"factors.shape": torch.zeros(1, dtype=torch.int64)}, "its factors are not one for each of 1 scenes"),
+        ({"cameras": torch.tensor(1.0)}, r"cameras is float32 \[\], not"),
         ({"frames": None}, "it has no column jpeg"),
         ({"frames": None, "jpeg": torch.zeros(9, dtype=torch.uint8), "ends": torch.tensor([[5, 10]])}, "end to end"),
         ({"frames": None, "size": torch.tensor([60_000, 60_000])}, "would take 21,600,000,000 bytes"),
@@ -161,15 +163,18 @@ def test_a_header_of_garbage_is_refused(tmp_path: Path) -> None:
 def test_names_travel_with_their_scenes(fixtures: Path, tmp_path: Path) -> None:
     path = fixtures / "tfrecords/shepard_metzler_5_parts/train/001-of-900.tfrecord"
     shards = [
-        write_shard(tmp_path, "train", "0", read_encoded(path)),
-        write_shard(tmp_path, "train", "1", read_tfrecord(path)),
-        write_shard(tmp_path, "train", "2", replace(read_tfrecord(path), names=None)),
+        write_shard(tmp_path, "train", "0", read_tfrecord(path)),
+        write_shard(tmp_path, "train", "1", replace(read_tfrecord(path), names=None)),
     ]
     stored = StoredScenes(tmp_path, shards)
-    rows = torch.tensor([9, 1, 6])
-    expected = ("train-2:1", "001-of-900.tfrecord:1", "001-of-900.tfrecord:2")
+    rows = torch.tensor([5, 1, 2])
+    expected = ("train-1:1", "001-of-900.tfrecord:1", "001-of-900.tfrecord:2")
     assert stored[rows].names == stored.select(rows).names == expected
     assert stored[rows][1:].names == stored.select(rows).select(slice(1, None))[:].names == expected[1:]
+    encoded = write_shard(tmp_path, "train", "2", read_encoded(path))
+    assert StoredScenes(tmp_path, [encoded])[rows[1:]].names == expected[1:]
+    with pytest.raises(ValueError, match="mixes shards with"):
+        StoredScenes(tmp_path, [*shards, encoded])[:]
 
 
 @pytest.mark.parametrize("failure", [OSError(28, "No space left on device"), KeyboardInterrupt()])

@@ -25,9 +25,8 @@ from gqn_probe.types import Factors, Scenes
 
 DTYPES = {"U8": np.uint8, "F32": np.float32, "I64": np.int64}
 LONGEST_HEADER = 100 << 20  # as safetensors itself allows
-# Type and number of axes of each column.
-COLUMN_TYPES = {"frames": ("U8", 5), "cameras": ("F32", 3), "jpeg": ("U8", 1), "ends": ("I64", 2), "size": ("I64", 1)}
 JPEG_COLUMNS = ("jpeg", "ends", "size")
+FACTORS = tuple(f"factors.{field.name}" for field in fields(Factors))
 
 
 def write_shard(folder: Path, split: str, piece: str, scenes: Scenes | EncodedScenes) -> Shard:
@@ -54,7 +53,7 @@ def _columns_of(scenes: Scenes | EncodedScenes) -> dict[str, Tensor]:
         }
     columns = {"frames": scenes.frames, "cameras": scenes.cameras}
     if scenes.factors is not None:
-        columns |= {f"factors.{f.name}": getattr(scenes.factors, f.name) for f in fields(Factors)}
+        columns |= dict(zip(FACTORS, vars(scenes.factors).values(), strict=True))
     return {name: column.contiguous() for name, column in columns.items()}
 
 
@@ -105,7 +104,7 @@ def map_shard(folder: Path, shard: Shard, *, check: bool) -> MappedShard:
         with path.open("rb") as file:
             memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         columns, metadata = _columns(memory)
-        _check_columns(columns, shard)
+        _check_columns(columns, shard.scenes)
         unnamed = [f"{shard.split}-{shard.piece}:{row}" for row in range(shard.scenes)]
         names = json.loads(metadata["names"]) if "names" in metadata else unnamed
         if len(names) != shard.scenes or not all(isinstance(name, str) for name in names):
@@ -135,29 +134,31 @@ def _columns(memory: mmap.mmap) -> tuple[dict[str, np.ndarray], dict]:
     return columns, metadata
 
 
-def _check_columns(columns: dict[str, np.ndarray], shard: Shard) -> None:
-    """Raise ValueError unless the columns have the types and shapes that the index entry says."""
-    needed = ("cameras", "frames") if "frames" in columns else ("cameras", *JPEG_COLUMNS)
-    for name in needed:
-        dtype, axes = COLUMN_TYPES[name]
+def _check_columns(columns: dict[str, np.ndarray], scenes: int) -> None:
+    """Raise ValueError unless the columns are those of so many scenes."""
+
+    def check(name: str, dtype: type, *shape: int | None) -> np.ndarray:
         if name not in columns:
             raise ValueError(f"it has no column {name}")
         column = columns[name]
-        if column.dtype != DTYPES[dtype] or column.ndim != axes:
-            raise ValueError(f"column {name} is {column.dtype} {list(column.shape)}")
-        if name not in ("jpeg", "size") and len(column) != shard.scenes:
-            raise ValueError(f"column {name} has {len(column)} scenes where the index says {shard.scenes}")
-    views = columns["cameras"].shape[1]
-    if columns["cameras"].shape[2] != 5:
-        raise ValueError(f"cameras have {columns['cameras'].shape[2]} numbers, not 5")
+        expected = tuple(
+            length if wanted is None else wanted for wanted, length in zip(shape, column.shape, strict=False)
+        )
+        if column.dtype != dtype or column.shape != expected or len(shape) != column.ndim:
+            raise ValueError(
+                f"column {name} is {column.dtype} {list(column.shape)}, not {dtype.__name__} {list(shape)}"
+            )
+        return column
+
+    views = check("cameras", np.float32, scenes, None, 5).shape[1]
     if "frames" in columns:
-        if columns["frames"].shape[1:3] != (views, 3):
-            raise ValueError(f"frames are {list(columns['frames'].shape)} for {views} cameras")
-        return
-    ends, jpeg, size = (columns[name] for name in ("ends", "jpeg", "size"))
-    if ends.shape[1] != views or len(size) != 2 or min(size) < 1:
-        raise ValueError(f"its JPEGs are {list(ends.shape)} of {size.tolist()} pixels for {views} cameras")
-    steps = np.diff(ends.flatten(), prepend=0)
-    if steps.size and (steps.min() < 0 or ends[-1, -1] > len(jpeg)):
-        raise ValueError("its JPEGs do not lie end to end")
-    check_memory(int(size[0]), int(size[1]), ends.size, len(jpeg))
+        check("frames", np.uint8, scenes, views, 3, None, None)
+    else:
+        jpeg, ends = check("jpeg", np.uint8, None), check("ends", np.int64, scenes, views)
+        height, width = check("size", np.int64, 2).tolist()
+        if min(height, width) < 1 or np.diff(ends.flatten(), prepend=0, append=len(jpeg)).min() < 0:
+            raise ValueError(f"its JPEGs, of {height}x{width} pixels, do not lie end to end")
+        check_memory(height, width, ends.size, len(jpeg))
+    factors = {name for name in columns if name.startswith("factors.")}
+    if factors and (factors != {*FACTORS} or any(len(columns[name]) != scenes for name in factors)):
+        raise ValueError(f"its factors are not one for each of {scenes} scenes")

@@ -3,7 +3,6 @@
 import mmap
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import fields
 from functools import cached_property
 from itertools import chain, pairwise
 from pathlib import Path
@@ -17,7 +16,7 @@ from torch import Tensor
 
 from gqn_probe.data.formats.jpeg import decode_jpegs
 from gqn_probe.data.formats.resize import resize_frames
-from gqn_probe.data.store.shard_file import JPEG_COLUMNS, MappedShard, map_shard
+from gqn_probe.data.store.shard_file import FACTORS, JPEG_COLUMNS, MappedShard, map_shard
 from gqn_probe.data.store.store_index import Shard
 from gqn_probe.types import Factors, Scenes
 
@@ -191,10 +190,12 @@ class StoredScenes:
         """Read the columns whose names begin with ``prefix``, without those of JPEGs."""
         gathered: dict[str, np.ndarray] = {}
         for shard, places, in_shard in self._by_shard(rows):
-            for name, column in shard.columns.items():
-                if name.startswith(prefix) and name not in JPEG_COLUMNS:
-                    found = gathered.setdefault(name, np.empty((len(rows), *column.shape[1:]), column.dtype))
-                    found[places] = column[in_shard]
+            columns = {n: c for n, c in shard.columns.items() if n.startswith(prefix) and n not in JPEG_COLUMNS}
+            gathered = gathered or {n: np.empty((len(rows), *c.shape[1:]), c.dtype) for n, c in columns.items()}
+            if columns.keys() != gathered.keys():
+                raise ValueError(f"{self.folder} mixes shards with {sorted(columns)} and with {sorted(gathered)}")
+            for name, column in columns.items():
+                gathered[name][places] = column[in_shard]
         return {name: torch.from_numpy(column) for name, column in gathered.items()}
 
     def _decode(self, rows: Int[Tensor, " s"]) -> UInt8[Tensor, "s v c h w"]:
@@ -219,6 +220,4 @@ def scene_names(scenes: SceneSource) -> tuple[str, ...]:
 
 
 def _factors(columns: Mapping[str, Tensor]) -> Factors | None:
-    if "factors.shape" not in columns:
-        return None
-    return Factors(*(columns[f"factors.{f.name}"] for f in fields(Factors)))
+    return Factors(*(columns[name] for name in FACTORS)) if FACTORS[0] in columns else None
