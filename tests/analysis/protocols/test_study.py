@@ -16,8 +16,11 @@ from gqn_probe.analysis.probes.linear import Linear
 from gqn_probe.analysis.probes.perceptron import Perceptron
 from gqn_probe.analysis.protocols import jobs as jobs_module
 from gqn_probe.analysis.protocols.jobs import is_done, job_metadata
+from gqn_probe.analysis.questions.controls import Control
 from gqn_probe.data.store.store_reader import scene_names
 from gqn_probe.types import to_unit
+
+MIXED = Control("views of different objects", source="incoherent")
 
 
 def _table(path: Path) -> list[dict[str, str]]:
@@ -73,6 +76,16 @@ def test_every_control_and_split_is_reported(study_inputs: StudyInputs, quick: S
     errors = [row for row in rows if row["target"] == "reconstruction" and row["metric"] == "rmse"]
     assert [row["count"] for row in errors] == ["2", "3", "4"]
     assert all(0 < float(row["value"]) < 255 for row in errors)
+
+
+def test_few_scenes_are_studied_without_the_controls_that_take_more(
+    study_inputs: StudyInputs, quick: StudySettings, tmp_path: Path
+) -> None:
+    few = replace(study_inputs, scenes=study_inputs.scenes[:6])
+    some = replace(quick, controls=("incoherent",), control={**quick.control, "incoherent": MIXED}, targets=("count",))
+    study = _study(few, some, tmp_path, [2, 3])
+    assert {row["control"] for row in _table(study / "results.csv") if row["target"] == "count"} == {"none", "norm"}
+    assert "Control incoherent was left out: " in (study / "summary.json").read_text()
 
 
 def test_a_failed_job_is_named_and_left_out(study_inputs: StudyInputs, quick: StudySettings, tmp_path: Path) -> None:

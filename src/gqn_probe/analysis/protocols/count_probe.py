@@ -174,9 +174,8 @@ class CountProbe:
 
     def _tally_rows(self) -> Iterator[Result]:
         """Yield the results of the label-free tally on every input that is a sum."""
-        wanted = [
-            (given, name) for name in TALLY_CONTROLS if name in self.settings.chosen for given in self.settings.inputs
-        ]
+        probed = {(case.input, case.control) for case in self.predictions}  # without controls that were left out
+        wanted = [(given, name) for name in TALLY_CONTROLS for given in self.settings.inputs if (given, name) in probed]
         for given, name in wanted:
             if not (is_sum(self.inputs.study_inputs.network, given) and self.inputs.is_view_readout(given)):
                 continue
