@@ -20,13 +20,6 @@ from gqn_probe.data.sources.source import Piece, check_size, json_digest
 from gqn_probe.types import Lens, Scenes
 
 
-class File(NamedTuple):
-    """Path and size of one file."""
-
-    path: str
-    size: int  # bytes
-
-
 class DatasetFacts(NamedTuple):
     """Frame size, number of views and lens of a published dataset."""
 
@@ -88,7 +81,7 @@ class PublishedScenes:
         return self.frames or ("jpeg" if self.kind == "deepmind" and self.size is None else "raw")
 
     def identity(self) -> dict:
-        listing = sorted((piece.split, piece.name, file.size) for piece, file in self._files.items())
+        listing = sorted((*piece, size) for piece, (_, size) in self._files.items())
         settings = {"kind": self.kind, "root": self._folder, "name": self.name, "size": self.size}
         settings |= {"frames": self.encoding, "files": json_digest(listing)}
         return settings if self.size is None else settings | {"resize": RESIZE_VERSION}
@@ -110,22 +103,23 @@ class PublishedScenes:
         raise ValueError(f"data.root={self.root} has no {wanted}: give the folder of the dataset or the one above")
 
     @cached_property
-    def _files(self) -> dict[Piece, File]:
+    def _files(self) -> dict[Piece, tuple[str, int]]:
+        """Path and size (bytes) of each piece."""
         files, suffixes = {}, SUFFIXES[self.kind]
         for split in PUBLISHED_SPLITS:
             for name, size in file_sizes(f"{self._folder}/{split}", suffixes).items():
                 suffix = next(suffix for suffix in suffixes if name.endswith(suffix))
-                files[Piece(split, name.removesuffix(suffix))] = File(f"{self._folder}/{split}/{name}", size)
+                files[Piece(split, name.removesuffix(suffix))] = f"{self._folder}/{split}/{name}", size
         return files
 
     def pieces(self) -> list[Piece]:
         return list(self._files)
 
     def relative_size(self, piece: Piece) -> int:
-        return self._files[piece].size
+        return self._files[piece][1]
 
     def read(self, piece: Piece, on_error: Callable[[ValueError], None] = raise_error) -> Scenes | EncodedScenes:
-        path = self._files[piece].path
+        path, _ = self._files[piece]
         if self.kind == "converted":
             scenes = read_converted(path)
         else:

@@ -63,8 +63,8 @@ def orbit_path(
     Raises:
         ValueError: the kind is unknown.
     """
-    distance = (given[:, :3] - centre).norm(dim=1)
-    height = _elevation(given, centre)
+    geometry = _viewing_geometry(given, centre)
+    height = geometry["elevation"]
     low, high = max(float(height.min()), -MAX_ELEVATION), min(float(height.max()), MAX_ELEVATION)
     level = min(max(DEFAULT_ELEVATION, low), high) if elevation is None else elevation
     orbits = {
@@ -73,7 +73,7 @@ def orbit_path(
         "great_circle": lambda: great_circle(positions, azimuth=azimuth, inclination=inclination),
     }
     check_choice("orbit", kind, orbits)
-    return cameras_facing(orbits[kind](), float(distance.mean()), centre.tolist())
+    return cameras_facing(orbits[kind](), float(geometry["distance"].mean()), centre.tolist())
 
 
 def check_cameras(path: Float[Tensor, "v 5"], known: Float[Tensor, "n 5"], centre: Float[Tensor, "3"]) -> None:
@@ -95,15 +95,9 @@ def _viewing_geometry(raw: Float[Tensor, "n 5"], centre: Float[Tensor, "3"]) -> 
     """Return distance from the centre, elevation above it, and angle between gaze and centre; degrees."""
     offset = raw[:, :3] - centre
     distance = offset.norm(dim=1)
+    elevation = (offset[:, 2] / distance).clamp(-1, 1).asin().rad2deg()
     facing = -(camera_basis(raw).forward * offset).sum(dim=1) / distance
-    angle = facing.clamp(-1, 1).acos().rad2deg()
-    return {"distance": distance, "elevation": _elevation(raw, centre), "angle off the middle": angle}
-
-
-def _elevation(raw: Float[Tensor, "n 5"], centre: Float[Tensor, "3"]) -> Float[Tensor, " n"]:
-    """Return the elevation above the centre in degrees."""
-    offset = raw[:, :3] - centre
-    return (offset[:, 2] / offset.norm(dim=1)).clamp(-1, 1).asin().rad2deg()
+    return {"distance": distance, "elevation": elevation, "angle off the middle": facing.clamp(-1, 1).acos().rad2deg()}
 
 
 def cameras_facing(

@@ -86,13 +86,12 @@ def render_scenes(
     *,
     stream: str = "",
     split: str | None = None,
-    first: int = 0,
     background: str = "plain",
     lens: Lens | None = None,
 ) -> Scenes:
     """Render ``n`` scenes of one random object each, seen by ``views`` cameras in images of ``size`` pixels.
 
-    Scene i depends on (seed, stream, split, first + i) alone.
+    Scene i depends on (seed, stream, split, i) alone.
 
     Args:
         parts: number of cubes, or several equally likely numbers; ``factors.parts`` says which was drawn.
@@ -107,9 +106,8 @@ def render_scenes(
     for name, value in {"views": views, "size": size}.items():
         if value < 1:
             raise ValueError(f"cannot render scenes with {name}={value}: expected at least 1")
-    scenes = torch.arange(first, first + n, device=device)
     rendered = render_batch(
-        scenes,
+        torch.arange(n, device=device),
         views=views,
         parts=parts,
         size=size,

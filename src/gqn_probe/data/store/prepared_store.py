@@ -23,51 +23,12 @@ LOCKS = 64  # lock files, so that processes which download different shards rare
 
 
 @dataclass(frozen=True)
-class RemoteShards:
-    """Download cache of the store at the URL ``root``: ``folder`` holds at most ``max_bytes`` of its shards.
-
-    Any number of processes may share the folder; a deleted shard stays readable in processes that have mapped it.
-    """
-
-    root: str
-    folder: Path
-    max_bytes: int
-
-    def index(self) -> Index:
-        """Download and read the index; ValueError names the URL if that fails."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._write("index.json")
-        return read_index(self.folder)
-
-    def fetch(self, shard: Shard) -> None:
-        """Download a shard unless an undamaged copy exists; the oldest other shards are deleted to make room."""
-        with FileLock(self.folder / f"fetch-{zlib.crc32(shard.file.encode()) % LOCKS:02d}.lock"):
-            if damage_of(self.folder, shard) is None:
-                return
-            for oldest in self._oldest_beyond(self.max_bytes - shard.bytes):
-                oldest.unlink(missing_ok=True)
-            self._write(shard.file)
-
-    def _write(self, name: str) -> None:
-        with atomic_write(self.folder / name) as draft:
-            draft.write_bytes(fetch(f"{self.root}/{name}"))
-
-    def _oldest_beyond(self, room: int) -> Iterator[Path]:
-        """Yield the oldest shards, those to delete so that the others fit into ``room`` bytes."""
-        found = []
-        for path in self.folder.glob("*.safetensors"):
-            with suppress(FileNotFoundError):  # which another process has just removed
-                stat = path.stat()
-                found.append((stat.st_mtime_ns, stat.st_size, path))
-        for _, size, path in sorted(found, reverse=True):
-            room -= size
-            if room < 0:
-                yield path
-
-
-@dataclass(frozen=True)
 class PreparedStore:
-    """Store that ``python -m gqn_probe.data.prepare`` made; it is only read."""
+    """Store that ``python -m gqn_probe.data.prepare`` made; it is only read.
+
+    Shards behind a URL are kept in a folder that any number of processes may share; a deleted shard stays readable in
+    processes that have mapped it.
+    """
 
     root: str  # a folder, or a URL that fsspec opens
     size: int | None  # resize frames to it as they are read
@@ -82,33 +43,54 @@ class PreparedStore:
             if getattr(self, name) <= 0:
                 raise ValueError(f"data.{name}={getattr(self, name)} must be above 0")
 
-    @cached_property
-    def remote(self) -> RemoteShards | None:
-        """Download cache of a store behind a URL; None for a folder."""
-        if "://" not in self.root:
-            return None
-        root = resolve_root(self.root)
-        name = hashlib.sha256(root.encode()).hexdigest()[:16]
-        return RemoteShards(root, Path(self.cache) / f"fetched-{name}", round(self.kept_gb * 1e9))
-
     @property
     def streamed(self) -> int | None:
         """Length of the shuffle buffer of a store behind a URL; None for a folder, all of which is shuffled."""
-        return self.window if self.remote else None
+        return self.window if "://" in self.root else None
+
+    @cached_property
+    def folder(self) -> Path:
+        """Local folder that shards are read from."""
+        if not self.streamed:
+            return Path(self.root).expanduser()
+        return Path(self.cache) / f"fetched-{hashlib.sha256(resolve_root(self.root).encode()).hexdigest()[:16]}"
+
+    @cached_property
+    def index(self) -> Index:
+        if self.streamed:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._download("index.json")
+        return read_index(self.folder)
 
     @property
     def remake(self) -> Callable[[Shard], None] | None:
         """Function that replaces a missing or damaged shard; None for a folder."""
-        return self.remote and self.remote.fetch
+        return self._fetch if self.streamed else None
 
-    @property
-    def folder(self) -> Path:
-        """Local folder that shards are read from."""
-        return Path(self.root).expanduser() if self.remote is None else self.remote.folder
+    def _fetch(self, shard: Shard) -> None:
+        """Download a shard unless an undamaged copy exists; the oldest other shards are deleted to make room."""
+        with FileLock(self.folder / f"fetch-{zlib.crc32(shard.file.encode()) % LOCKS:02d}.lock"):
+            if damage_of(self.folder, shard) is None:
+                return
+            for oldest in self._oldest_beyond(round(self.kept_gb * 1e9) - shard.bytes):
+                oldest.unlink(missing_ok=True)
+            self._download(shard.file)
 
-    @cached_property
-    def index(self) -> Index:
-        return read_index(self.folder) if self.remote is None else self.remote.index()
+    def _download(self, name: str) -> None:
+        with atomic_write(self.folder / name) as draft:
+            draft.write_bytes(fetch(f"{resolve_root(self.root)}/{name}"))
+
+    def _oldest_beyond(self, room: int) -> Iterator[Path]:
+        """Yield the oldest shards, those to delete so that the others fit into ``room`` bytes."""
+        found = []
+        for path in self.folder.glob("*.safetensors"):
+            with suppress(FileNotFoundError):  # which another process has just removed
+                stat = path.stat()
+                found.append((stat.st_mtime_ns, stat.st_size, path))
+        for _, size, path in sorted(found, reverse=True):
+            room -= size
+            if room < 0:
+                yield path
 
     def index_with(self, pieces: Sequence[Piece]) -> Index:
         """Return the index, which holds all pieces."""
