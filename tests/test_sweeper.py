@@ -197,6 +197,15 @@ def test_a_job_that_is_killed_ends_the_sweep_with_a_remedy(app):
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("told", "shown"), [("", "the same command with hydra.sweep.dir="), ("job", "job")]
+)
+def test_an_interruption_between_two_jobs_tells_how_to_continue(sweeper, told, shown):
+    sweeper.launcher = Mock(launch=Mock(side_effect=KeyboardInterrupt(told)))
+    with pytest.raises(KeyboardInterrupt, match=shown):
+        sweeper.sweep(["context=2,4"])
+
+
 def test_a_mistake_that_the_launcher_finds_is_shown_as_it_is(sweeper):
     sweeper.launcher = Mock(launch=Mock(side_effect=HydraException("a mistake")))
     with pytest.raises(HydraException, match=r"^a mistake$"):

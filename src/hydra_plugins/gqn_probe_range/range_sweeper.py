@@ -71,6 +71,8 @@ class RangeSweeper(Sweeper):
             results = self.launcher.launch(jobs, initial_job_idx=0)
         except HydraException:
             raise
+        except KeyboardInterrupt as interrupt:  # between two jobs; within one, the job tells how to continue
+            raise interrupt if str(interrupt) else type(interrupt)(f"interrupted; {again} what is missing") from None
         except Exception as error:  # raised when a process was killed; results of the others are lost with it
             reason = " ".join(str(error).splitlines()[:2]).strip() or type(error).__name__
             print(f"the launcher gave up: {reason}", file=sys.stderr)
