@@ -197,9 +197,7 @@ def test_a_job_that_is_killed_ends_the_sweep_with_a_remedy(app):
     assert "Traceback" not in result.stderr
 
 
-@pytest.mark.parametrize(
-    ("told", "shown"), [("", "the same command with hydra.sweep.dir="), ("job", "job")]
-)
+@pytest.mark.parametrize(("told", "shown"), [("", "the same command with hydra.sweep.dir="), ("job", "job")])
 def test_an_interruption_between_two_jobs_tells_how_to_continue(sweeper, told, shown):
     sweeper.launcher = Mock(launch=Mock(side_effect=KeyboardInterrupt(told)))
     with pytest.raises(KeyboardInterrupt, match=shown):
