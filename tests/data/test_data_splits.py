@@ -138,3 +138,10 @@ def test_shapes_that_are_known_are_held_out_whole(tmp_path: Path) -> None:
     shapes = [set(part["shapes"]) for part in data.provenance()["splits"].values()]
     assert len(shapes) == 3
     assert sum(map(len, shapes)) == len(set.union(*shapes)) == 8
+
+
+def test_a_source_without_a_scene_has_no_split(tmp_path: Path) -> None:
+    data = rendered(tmp_path, train=0, val=0, test=0)
+    for split in ("test", "all"):
+        with pytest.raises(ValueError, match=f"the split '{split}' has no scenes"):
+            data.split(split)

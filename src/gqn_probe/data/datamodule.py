@@ -168,15 +168,14 @@ class SceneDataModule(LightningDataModule):
         Raises:
             ValueError: the split is empty.
         """
-        if split == "all":
-            self._open(SPLITS)
-            return StoredScenes.joined([scenes for scenes in self._splits.values() if len(scenes)])
-        self._open([split])
-        if not len(self._splits[split]):
+        asked: Sequence[Split] = SPLITS if split == "all" else [split]
+        self._open(asked)
+        found = [self._splits[each] for each in asked if len(self._splits[each])]
+        if not found:
             known = ", ".join(dict.fromkeys(piece.split for piece in self.source.pieces()))
             root = getattr(self.source, "root", "what is rendered")
             raise ValueError(f"the split {split!r} has no scenes; {root} has those of {known}")
-        return self._splits[split]
+        return StoredScenes.joined(found) if split == "all" else found[0]
 
     def scenes(self, split: Split, limit: int | None = None) -> Scenes:
         """Read the first ``limit`` scenes of a split into memory; all for None."""

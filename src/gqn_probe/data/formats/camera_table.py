@@ -35,14 +35,10 @@ class CameraScene(NamedTuple):
 
 
 def read_camera_table(content: bytes, label: str, *, angles: str) -> list[CameraScene]:
-    """Read the scenes of a table, in its order.
+    """Read the scenes of a table, in its order; a ValueError names ``label``, line, value and remedy.
 
     Args:
-        label: name of the table in messages.
         angles: unit of yaw and pitch: radians or degrees.
-
-    Raises:
-        ValueError: names line, value and remedy.
     """
     scenes: dict[str, CameraScene] = {}
     line_of: dict[str, int] = {}  # by image

@@ -8,7 +8,7 @@ import gzip
 import pickle
 import zipfile
 from io import BytesIO
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -49,11 +49,9 @@ class Array:
         self.array = array.reshape(shape, order="F" if fortran else "C")
 
 
-class Scene(tuple):
-    """Stand-in for the named tuple (frames, cameras) of torch-gqn, whatever module defined it."""
-
-    def __new__(cls, frames: object, cameras: object) -> "Scene":
-        return super().__new__(cls, (frames, cameras))
+def _scene(frames: object, cameras: object) -> tuple[object, object]:
+    """Stand-in for the named tuple of torch-gqn, whatever module defined it."""
+    return frames, cameras
 
 
 def _reconstruct(*_: object) -> Array:
@@ -79,7 +77,7 @@ STAND_INS: dict[tuple[str, str], Any] = {
 
 def _stand_in(module: str, name: str) -> Any:
     if name == "Scene":
-        return Scene
+        return _scene
     if module.partition(".")[0] == "torch":
         raise ValueError(f"it holds torch tensors ({module}.{name}) where NumPy arrays are expected")
     if (module, name) not in STAND_INS:
@@ -87,14 +85,10 @@ def _stand_in(module: str, name: str) -> Any:
     return STAND_INS[module, name]
 
 
-def _no_storage(pid: object) -> NoReturn:
-    raise ValueError("it holds torch tensors where NumPy arrays are expected")
-
-
 def read_saved(content: bytes) -> Any:
     """Read the object in a file of ``torch.save``, gzip'd or not, in the zip format or the older one.
 
-    It may hold lists, tuples, numbers, strings, ``Array`` and ``Scene``.
+    It may hold lists, tuples, numbers, strings and ``Array``.
 
     Raises:
         ValueError, or one of ``DAMAGE``: it holds something else, is damaged, or asks for too much memory.
@@ -123,4 +117,4 @@ def read_saved(content: bytes) -> Any:
 
 
 def _load(file: BytesIO) -> Any:
-    return load_inert(file, len(file.getbuffer()), _stand_in, _no_storage)
+    return load_inert(file, len(file.getbuffer()), _stand_in, lambda _: _stand_in("torch", "storage"))
