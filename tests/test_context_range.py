@@ -23,7 +23,9 @@ def test_reads_every_notation(value, counts):
     assert parse_counts(value) == counts
 
 
-@pytest.mark.parametrize("value", ["abc", "15..2", "2..9..0", "0", "-3", "", "[]", "[2,2]", "2.5", "range(5,5)", 0])
+@pytest.mark.parametrize(
+    "value", ["abc", "15..2", "2..9..0", "0", "-3", "", "[]", "[2,2]", "2.5", "range(5,5)", "range(2,9,0)", 0, "²"]
+)
 def test_refuses_with_value_and_remedy(value):
     with pytest.raises(ValueError, match=r"inclusive range such as 2\.\.15") as caught:
         parse_counts(value)

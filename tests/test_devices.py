@@ -57,6 +57,15 @@ def test_a_loss_that_is_not_finite_stops_all_devices_with_one_line(tmp_path):
     assert len({int(scene) for scene in named}) == 8  # four of each device
 
 
+def test_an_error_on_a_further_device_is_printed_once(tmp_path):
+    values = {"_target_": "interruptions.ErrorAt", "step": 4, "rank": 1}
+    bad = [f"+callbacks.bad.{key}={value}" for key, value in values.items()]
+    result = train(tmp_path, *TINY, *bad, "trainer.devices=2", "hydra.run.dir=run")
+    assert result.returncode == 1
+    assert result.stderr == "error: rank 1 broke\n"
+    assert "error: rank 1 broke" in (tmp_path / "run" / "train.log").read_text().splitlines()
+
+
 def test_a_process_that_is_killed_ends_the_others_in_one_line(tmp_path):
     values = {"_target_": "interruptions.SignalAt", "step": 4, "signal": 9, "rank": 1, "marker": tmp_path / "killed"}
     kill = [f"+callbacks.kill.{key}={value}" for key, value in values.items()]

@@ -33,7 +33,7 @@ def parse_counts(value: int | str | Sequence[int | str]) -> list[int]:
 
 
 def _parse_text(text: str) -> list[int]:
-    if text.isdigit():
+    if text.isdecimal():
         return [int(text)]
     if span := SPAN.fullmatch(text):
         first, last, step = int(span[1]), int(span[2]), int(span[3] or 1)
@@ -41,9 +41,10 @@ def _parse_text(text: str) -> list[int]:
             return list(range(first, last + 1, step))
         raise ValueError(f"{text!r} runs backwards or stands still; {REMEDY}")
     if span := RANGE.fullmatch(text):
-        return list(range(int(span[1] or 0), int(span[2]), int(span[3] or 1)))
+        first, stop, step = int(span[1] or 0), int(span[2]), int(span[3] or 1)
+        return list(range(first, stop, step)) if step else []
     if items := text.removeprefix("[").removesuffix("]").strip():
         parts = [item.strip() for item in items.split(",")]
-        if all(part.isdigit() or SPAN.fullmatch(part) for part in parts):
+        if all(part.isdecimal() or SPAN.fullmatch(part) for part in parts):
             return [count for part in parts for count in _parse_text(part)]
     raise ValueError(f"{text!r} is not a context count; {REMEDY}")

@@ -202,7 +202,7 @@ def read_rows(path: Path, kind: type[Row]) -> tuple[Row, ...]:
     A missing file has no rows.
 
     Raises:
-        ValueError: a column without a default is missing, or a row is truncated.
+        ValueError: a column without a default is missing, a row is truncated, or a cell is not a number.
     """
     if not path.is_file():
         return ()
@@ -218,7 +218,10 @@ def read_rows(path: Path, kind: type[Row]) -> tuple[Row, ...]:
         for row in reader:
             if None in row.values():
                 raise ValueError(f"{path} line {reader.line_num} is truncated: run probe.py again")
-            cells = {name: _cell(row[name], types[name]) for name in present}
+            try:
+                cells = {name: _cell(row[name], types[name]) for name in present}
+            except ValueError as error:
+                raise ValueError(f"{path} line {reader.line_num}: {error}") from None
             if not math.isnan(cells.get("value") or 0.0):
                 rows.append(kind(**cells))
         return tuple(rows)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gqn_probe.report.study_results import read_study
-from gqn_probe.results import Answer, Interval, Outcome, Result, read_rows, write_rows, write_study
+from gqn_probe.results import Answer, Interval, Outcome, Result, Similarity, read_rows, write_rows, write_study
 
 
 def test_series_holds_out_and_ascends(study_folder: Path):
@@ -83,6 +83,12 @@ def test_a_row_cut_short_is_named(tmp_path: Path):
         file.write("count,pooled,none")
     with pytest.raises(ValueError, match=r"rows\.csv line 2 is truncated"):
         read_rows(tmp_path / "rows.csv", Result)
+
+
+def test_a_cell_that_is_not_a_number_is_named(tmp_path: Path):
+    write_rows(tmp_path / "rows.csv", Similarity, [("cosine", 2, 3, "high")])
+    with pytest.raises(ValueError, match=r"rows\.csv line 2: could not convert string to float: 'high'"):
+        read_rows(tmp_path / "rows.csv", Similarity)
 
 
 def test_sentences_are_read_as_they_were_written(tmp_path: Path):

@@ -34,16 +34,48 @@ def mistaken(cfg: DictConfig) -> None:
         raise InstantiationException("Error in call to target\nfull_key: probe") from error
 
 
+@pytest.fixture
+def run_log(monkeypatch, tmp_path) -> Path:
+    """The log of a single run."""
+    monkeypatch.setattr(cli, "in_sweep", lambda: False)
+    monkeypatch.setattr(cli, "output_folder", lambda: tmp_path)
+    monkeypatch.setattr(cli.sys, "argv", ["train.py"])
+    log = tmp_path / "train.log"
+    log.write_text("error: of an earlier start of the run\n")
+    return log
+
+
+@pytest.mark.usefixtures("run_log")
 def test_a_mistake_in_a_job_of_a_sweep_is_raised_in_one_line(monkeypatch):
     monkeypatch.setattr(cli, "in_sweep", lambda: True)
     with pytest.raises(ValueError, match=r"^probe.seeds must be at least 1$"):
         cli.report_user_errors(mistaken, DictConfig({}))
 
 
-def test_a_mistake_in_a_single_run_ends_it_with_one_line(monkeypatch):
-    monkeypatch.setattr(cli, "in_sweep", lambda: False)
+def test_a_mistake_in_a_single_run_ends_it_with_one_line(run_log):
     with pytest.raises(SystemExit, match=r"^error: probe.seeds must be at least 1$"):
         cli.report_user_errors(mistaken, DictConfig({}))
+    assert run_log.read_text().splitlines()[1:] == ["error: probe.seeds must be at least 1"]
+
+
+@pytest.mark.parametrize(("rank", "code"), [("0", 1), ("1", 0)])
+def test_one_of_several_processes_reports_an_error(rank, code, run_log, monkeypatch):
+    def after_another(cfg: DictConfig) -> None:
+        with pytest.raises(SystemExit, match=r"^error: probe.seeds must"):
+            cli.report_user_errors(mistaken, cfg)
+        monkeypatch.setenv("LOCAL_RANK", rank)
+        raise RuntimeError("out of memory")
+
+    with pytest.raises(SystemExit) as ended:
+        cli.report_user_errors(after_another, DictConfig({}))
+    assert ended.value.code == code
+    assert "memory" not in run_log.read_text()
+
+
+def test_an_error_is_reported_where_the_log_cannot_be_written(run_log):
+    run_log.unlink()
+    with pytest.raises(RuntimeError, match="out of memory"):
+        cli.report_user_errors(Mock(side_effect=RuntimeError("out of memory")), DictConfig({}))
 
 
 def interrupted_as_lightning_does() -> None:
@@ -79,6 +111,7 @@ def test_an_exit_keeps_its_status(monkeypatch):
         cli.launch(Mock(side_effect=SystemExit(7)))
 
 
+@pytest.mark.usefixtures("run_log")
 @pytest.mark.parametrize("interrupt", [KeyboardInterrupt, cli.Terminated])
 @pytest.mark.parametrize(("sweep", "option"), [(True, "hydra.sweep.dir=sweep"), (False, "hydra.run.dir=run")])
 def test_an_interrupted_study_says_how_to_continue(sweep, option, interrupt, monkeypatch):

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from scripts import call
 from tiny import TINY, rows, train
 
-from gqn_probe.run.resume import FROM_START, expand_resume, find_resume_point, finished_before, optimized_value
+from gqn_probe.run.resume import ResumePoint, expand_resume, find_resume_point, finished_before, optimized_value
 
 AVERAGE = [
     "+callbacks.average._target_=pytorch_lightning.callbacks.EMAWeightAveraging",
@@ -113,12 +113,12 @@ def test_a_misspelt_optimized_metric_is_not_a_number_and_told(caplog):
 
 def test_a_run_is_not_overwritten_by_a_new_one(stored, monkeypatch):
     monkeypatch.setattr("gqn_probe.run.resume.in_sweep", lambda: False)
-    assert find_resume_point(stored, None) == FROM_START
+    assert find_resume_point(stored, None) == ResumePoint()
     (stored / "weights.safetensors").touch()
     with pytest.raises(ValueError, match=f"^{stored} holds a run: continue it with resume={stored}"):
         find_resume_point(stored, None)
     monkeypatch.setenv("LOCAL_RANK", "1")  # a further device of a run that has begun
-    assert find_resume_point(stored, None) == FROM_START
+    assert find_resume_point(stored, None) == ResumePoint()
 
 
 def test_a_sweep_that_is_started_again_leaves_finished_jobs(stored, monkeypatch):
@@ -130,7 +130,7 @@ def test_a_sweep_that_is_started_again_leaves_finished_jobs(stored, monkeypatch)
     assert finished_before(stored, cfg) is None
     monkeypatch.setattr("gqn_probe.run.resume.in_sweep", lambda: True)
     assert finished_before(stored, cfg) == 3.0
-    assert find_resume_point(stored, None) == FROM_START
+    assert find_resume_point(stored, None) == ResumePoint()
     with pytest.raises(ValueError, match="holds a run of other settings"):
         finished_before(stored, OmegaConf.create({**cfg, "seed": 2}))
 
@@ -151,8 +151,8 @@ def test_what_cannot_be_continued_is_said(stored, arguments, message):
 
 
 def test_a_resume_that_came_by_another_way_does_not_start_afresh(stored):
-    assert find_resume_point(stored, "last") == FROM_START  # it did not come as far as a checkpoint
-    assert find_resume_point(stored.parent / "new", None) == FROM_START
+    assert find_resume_point(stored, "last") == ResumePoint()  # it did not come as far as a checkpoint
+    assert find_resume_point(stored.parent / "new", None) == ResumePoint()
     with pytest.raises(ValueError, match=r"resume=last continues in that folder, not in .*new: give it on the command"):
         find_resume_point(stored.parent / "new", "last")
 

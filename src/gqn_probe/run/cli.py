@@ -13,9 +13,10 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from gqn_probe.run.cli_errors import USER_ERRORS, check_value_types, one_line
-from gqn_probe.run.job import in_sweep
+from gqn_probe.run.devices import ErrorLog
+from gqn_probe.run.job import in_sweep, is_first_process, output_folder
 
-# Processes of further devices inherit the variable that `launch` sets; only the first process reports errors.
+# Processes of further devices inherit the variable that `launch` sets.
 TRACEBACK_WANTED = os.environ.get("HYDRA_FULL_ERROR") == "1" and "LOCAL_RANK" not in os.environ
 PATHS = (
     "checkpoint",
@@ -83,8 +84,10 @@ def _terminate(number: int, frame: object) -> None:
 def report_user_errors(recipe: Callable[[DictConfig], Any], cfg: DictConfig) -> Any:
     """Run a recipe as a Hydra job, and exit with one line on a user's error.
 
-    In a sweep the error is raised, in one line, for the sweeper to report the job and continue with the others.
+    In a sweep the error is raised, in one line, for the sweeper to report the job and continue with the others. Of the
+    processes of several devices, the first that fails reports the error.
     """
+    errors = ErrorLog(output_folder() / f"{Path(sys.argv[0]).stem}.log")  # Hydra's, of the first process
     try:
         check_value_types(cfg)
         return recipe(cfg)
@@ -94,12 +97,17 @@ def report_user_errors(recipe: Callable[[DictConfig], Any], cfg: DictConfig) -> 
             raise
         folder = f"hydra.sweep.dir={hydra.sweep.dir}" if in_sweep() else f"hydra.run.dir={hydra.run.dir}"
         raise type(interrupt)(f"interrupted; to continue: the same command with {folder}") from None
-    except USER_ERRORS as error:
-        if TRACEBACK_WANTED:
-            raise
-        if in_sweep():
-            raise ValueError(one_line(error)) from error
-        sys.exit(f"error: {one_line(error)}")
+    except Exception as error:
+        line, users = one_line(error), isinstance(error, USER_ERRORS) and not TRACEBACK_WANTED
+        if in_sweep() and users:
+            raise ValueError(line) from error
+        if not in_sweep() and not errors.add(line):
+            sys.exit(
+                1 if is_first_process() else 0
+            )  # after another's 1, Lightning kills a first process that is slower
+        if users:
+            sys.exit(f"error: {line}")
+        raise
 
 
 def hydra_arguments(arguments: Sequence[str]) -> list[str]:
@@ -112,13 +120,11 @@ def hydra_arguments(arguments: Sequence[str]) -> list[str]:
     sweep = bool(MULTIRUN & set(arguments))
     rewritten = ["-m"] if sweep else []
     for argument in arguments:
-        if argument in MULTIRUN:
-            continue
         key, equals, value = argument.partition("=")
         name = key.lstrip("+")
-        if argument.startswith("-") or not equals or argument == "experiment=null":
-            rewritten += [] if argument == "experiment=null" else [argument]
-        elif name in PATHS:
+        if argument in MULTIRUN or argument == "experiment=null":
+            continue
+        if name in PATHS and equals:
             rewritten.append(f"{key}={_quoted_paths(value, sweep)}")
         elif name == "context" and LISTED_COUNTS.match(value) and not sweep:
             rewritten.append(f"{key}='{value}'")

@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
@@ -16,12 +17,9 @@ from yaml import YAMLError
 from gqn_probe.choices import nearest
 
 USER_ERRORS = (HydraException, OmegaConfBaseException, YAMLError, ValueError, OSError, FloatingPointError)
-PLUGINS = {  # choices of Hydra's plugins, and the extra that installs each
-    "hydra/sweeper=optuna": "optuna",
-    **dict.fromkeys(
-        (f"hydra/launcher={name}" for name in ("joblib", "ray", "submitit_local", "submitit_slurm")), "scale"
-    ),
-}
+# Choices of Hydra's plugins, and the extra that installs each.
+PLUGINS = {f"hydra/launcher={name}": "scale" for name in ("joblib", "ray", "submitit_local", "submitit_slurm")}
+PLUGINS["hydra/sweeper=optuna"] = "optuna"
 WORDS_OR_NUMBERS = ("context", "scene", "seed", "trainer.devices")  # such as 1..15, a name, auto
 UNKNOWN_KEY = re.compile(r"Could not override '([^']*)'")
 UNKNOWN_CHOICE = re.compile(r"Could not (?:find|load) '([^']*)/([^'/]*)'(?:.*Available options in '[^']*': (.*))?")
@@ -54,18 +52,19 @@ def check_value_types(cfg: DictConfig) -> None:
     """
     if not (HydraConfig.initialized() and GlobalHydra.instance().is_initialized()):  # in another process of a sweep
         return
-    job, choices = HydraConfig.get(), HydraConfig.get().runtime.choices
+    job = HydraConfig.get()
     given = {item: item.lstrip("+").partition("=")[0] for item in job.overrides.task}
-    values = [key for key in given.values() if key.partition("@")[0] not in choices and key not in WORDS_OR_NUMBERS]
-    if not values:
+    groups = {*job.runtime.choices, *WORDS_OR_NUMBERS}
+    words = {key: OmegaConf.select(cfg, key) for key in given.values() if key.partition("@")[0] not in groups}
+    words = {key: value for key, value in words.items() if isinstance(value, str)}
+    if not words:  # composing takes a tenth of a second
         return
-    defaults = compose(job.job.config_name, [item for item, key in given.items() if key not in values])
-    for key in values:
-        default, value = OmegaConf.select(defaults, key), OmegaConf.select(cfg, key)
-        if isinstance(default, bool) and isinstance(value, str):
-            raise ValueError(f"{key}={value} must be true or false")
-        if isinstance(default, int | float) and isinstance(value, str):
-            raise ValueError(f"{key}={value} must be a number, such as {default}")
+    defaults = compose(job.job.config_name, [item for item, key in given.items() if key not in words])
+    for key, word in words.items():
+        default = OmegaConf.select(defaults, key)
+        if isinstance(default, int | float):
+            wanted = "true or false" if isinstance(default, bool) else f"a number, such as {default}"
+            raise ValueError(f"{key}={word} must be {wanted}")
 
 
 def _unknown_key(key: str) -> str:
@@ -74,53 +73,49 @@ def _unknown_key(key: str) -> str:
     if experiment and not any(given.lstrip("+").startswith(key) for given in sys.argv[1:]):
         other = "probe.py" if script.name == "train.py" else "train.py"
         return f"{experiment} sets {key!r}, which {script.name} does not have: it is for {other}"
-    known = _known_keys(script)
-    parent = key.rpartition(".")[0]
-    beside = [each for each in known if each.rpartition(".")[0] == parent]
-    hint = nearest(key.removeprefix(f"{parent}."), [each.removeprefix(f"{parent}.") for each in beside])
-    hint = hint.replace("mean ", f"mean {parent}.") if hint and parent else hint or nearest(key, known)
-    return f"there is no setting {key!r}; {hint}`{_command(script)} --help` tells more"
+    known = _known_keys()
+    prefix = key[: -len(key.rpartition(".")[2])]  # of the same node, such as `model.`
+    beside = [each.removeprefix(prefix) for each in known if each.startswith(prefix)]
+    hint = nearest(key.removeprefix(prefix), [name for name in beside if "." not in name])
+    hint = hint.replace("mean ", f"mean {prefix}") or nearest(key, known)
+    return f"there is no setting {key!r}; {hint}`{_command()} --help` tells more"
 
 
 def _unknown_choice(group: str, choice: str, available: str | None) -> str:
-    files = _conf(Path(sys.argv[0])).joinpath(group).glob("*.yaml")
-    options = available.split() if available else sorted(path.stem for path in files)
+    options = available.split() if available else sorted(path.stem for path in (_conf() / group).glob("*.yaml"))
     if extra := PLUGINS.get(f"{group}={choice}"):
         return f"{group}={choice} needs another package: pip install -e '.[{extra}]'"
     if not options:
-        return f"there is no group {group!r}; `{_command(Path(sys.argv[0]))} --help` lists them all"
+        return f"there is no group {group!r}; `{_command()} --help` lists them all"
     return f"there is no {group}={choice}; {nearest(choice, options)}use {', '.join(options)}"
 
 
-def _command(script: Path) -> str:
-    """Return the command that runs a script; scripts without a file of their own are modules of the package."""
+def _command() -> str:
+    """Return the command that runs this script; scripts without a file of their own are modules of the package."""
+    script = Path(sys.argv[0])
     return f"python {script.name}" if script.exists() else f"python -m gqn_probe.{script.stem}"
 
 
-def _conf(script: Path) -> Path:
-    return script.resolve().parent / "conf"
+def _conf() -> Path:
+    return Path(sys.argv[0]).resolve().parent / "conf"
 
 
-def _known_keys(script: Path) -> list[str]:
+def _known_keys() -> list[str]:
     """Return all groups and all keys of the configuration, with the choices of the command line."""
-    conf = _conf(script)
-    if not conf.is_dir():
+    if not (conf := _conf()).is_dir():
         return []
     groups = [path.relative_to(conf).as_posix() for path in sorted(conf.rglob("*")) if path.is_dir()]
     chosen = [given for given in sys.argv[1:] if given.partition("=")[0] in groups]
     with initialize_config_dir(str(conf), version_base="1.3"):
         for overrides in (chosen, []):
-            try:
-                cfg = compose(script.stem, overrides)
-            except (HydraException, OmegaConfBaseException):  # a choice may be what is wrong
-                continue
-            return [*(group for group in groups if group.partition("/")[0] in {*cfg, "experiment"}), *_keys(cfg)]
+            with suppress(HydraException, OmegaConfBaseException):  # a choice may be what is wrong
+                cfg = compose(Path(sys.argv[0]).stem, overrides)
+                keys = _keys(OmegaConf.to_container(cfg))
+                return [*(group for group in groups if group.partition("/")[0] in {*cfg, "experiment"}), *keys]
     return groups
 
 
-def _keys(node: DictConfig, prefix: str = "") -> Iterator[str]:
-    for name in node:
+def _keys(node: object, prefix: str = "") -> Iterator[str]:
+    for name, child in node.items() if isinstance(node, dict) else ():
         yield f"{prefix}{name}"
-        child = node._get_node(name)
-        if isinstance(child, DictConfig) and not (child._is_none() or child._is_interpolation()):
-            yield from _keys(child, f"{prefix}{name}.")
+        yield from _keys(child, f"{prefix}{name}.")

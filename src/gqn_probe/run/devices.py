@@ -1,6 +1,7 @@
-"""Processes of several devices: the number that torchrun starts, and the command line that Lightning starts."""
+"""Processes of several devices: their number, the command line that Lightning starts, and one report of an error."""
 
 import contextlib
+import fcntl
 import os
 import re
 import sys
@@ -42,19 +43,23 @@ def as_single_run() -> Iterator[None]:
 
     Lightning starts them with the parent's command line, which under ``-m`` is the whole sweep. In this context they
     get the composed configuration and the folder of the present job. The environment is restored afterwards, so that
-    the next job of a sweep starts processes of its own.
+    the next job of a sweep starts processes of its own. A further process that fails keeps its connections, by whose
+    end the others notice, until it has reported the error.
     """
     config: Any = HydraConfig.get()
     folder = config.runtime.output_dir
     argv, run_folder, environment = sys.argv, config.run.dir, dict(os.environ)
-    composed = Path(folder) / ".hydra"
+    composed, first, finished = Path(folder) / ".hydra", is_first_process(), False
     with read_write(config), open_dict(config):
         config.run.dir = folder
     sys.argv = [argv[0], "--config-path", str(composed), "--config-name", "config"]
     try:
         yield
+        finished = True
     except RuntimeError as error:
         if OTHER_ENDED.search(str(error)):
+            if not first:
+                sys.exit(0)  # the first process reports it
             raise ValueError("the process of another device ended; it says why itself, unless it was killed") from error
         raise
     finally:
@@ -63,7 +68,25 @@ def as_single_run() -> Iterator[None]:
         os.environ.update(environment)
         import torch
 
-        if torch.distributed.is_initialized():
+        if torch.distributed.is_initialized() and (first or finished):
             torch.distributed.destroy_process_group()
         with read_write(config), open_dict(config):
             config.run.dir = run_folder
+
+
+class ErrorLog:
+    """Log file of a run, to which the first of its processes that fails adds the error."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.begin = path, path.stat().st_size if path.exists() else 0
+
+    def add(self, message: str) -> bool:
+        """Append an error, unless another process of this run did; return True if this process is to report it."""
+        with contextlib.suppress(OSError), self.path.open("r+", encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.seek(self.begin)
+            if any(line.startswith("error: ") for line in file):
+                return False
+            file.seek(0, os.SEEK_END)
+            file.write(f"error: {message}\n")
+        return True

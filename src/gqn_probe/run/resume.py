@@ -26,11 +26,8 @@ PARTS = {  # entries of a checkpoint that Lightning reads without checking
 class ResumePoint(NamedTuple):
     """Last checkpoint of a run, None before the first, and the number of steps until it."""
 
-    checkpoint: Path | None
-    step: int
-
-
-FROM_START = ResumePoint(None, 0)
+    checkpoint: Path | None = None
+    step: int = 0
 
 
 def expand_resume(arguments: Sequence[str]) -> list[str]:
@@ -99,7 +96,7 @@ def optimized_value(metrics: Mapping[str, float], name: str) -> float:
 
 
 def find_resume_point(folder: Path, resume: str | None) -> ResumePoint:
-    """Return the last checkpoint of the run in ``folder``, or ``FROM_START`` for a new run or one without a checkpoint.
+    """Return the last checkpoint of the run in ``folder``; none for a new run or one that has none yet.
 
     Raises:
         ValueError: ``resume`` names another folder, the checkpoint is damaged, or a new run would overwrite a run.
@@ -108,13 +105,13 @@ def find_resume_point(folder: Path, resume: str | None) -> ResumePoint:
         begun = any((folder / name).exists() for name in ("weights.safetensors", "checkpoints/last.ckpt"))
         if begun and is_first_process() and not in_sweep():
             raise ValueError(f"{folder} holds a run: continue it with resume={folder}, or name another folder")
-        return FROM_START
+        return ResumePoint()
     if run_folder(resume) != folder.resolve():
         raise ValueError(f"resume={resume} continues in that folder, not in {folder}: give it on the command line")
     checkpoint = folder / "checkpoints" / "last.ckpt"
     if not checkpoint.exists():
         log.info("%s has no checkpoint yet: training starts from step 0", folder)
-        return FROM_START
+        return ResumePoint()
     from gqn_probe.model import load_gqn  # torch takes seconds to import
     from gqn_probe.model.saved_tensors import read_plain
 

@@ -29,16 +29,17 @@ class TrainingOutcome(NamedTuple):
 
 def export_best_weights(trainer: L.Trainer, module: GQNModule, data: SceneDataModule, folder: Path) -> TrainingOutcome:
     """Write the weights of the best checkpoint, or without one the current ones, to ``weights.safetensors``."""
-    last = validation_metrics(trainer)
-    last_step = trainer.global_step
+    last, last_step = validation_metrics(trainer), trainer.global_step
     outcome = TrainingOutcome(last_step, {}, last)
     if trainer.is_global_zero:
-        best, gqn = best_checkpoint(trainer), module.gqn
-        if best is not None:
+        gqn, monitored = module.gqn, monitoring_callback(trainer)
+        if monitored is not None and (best := monitored.best_model_path):  # may be from before the run was resumed
             gqn = load_gqn(best)
             kept = torch.load(best, map_location="cpu", weights_only=True, mmap=True)
             outcome = TrainingOutcome(kept["global_step"], kept.get("validation", {}), last)
-        metadata = {"steps": str(outcome.steps), "data": data.fingerprint("train"), **monitored_score(trainer, outcome)}
+        metadata = {"steps": str(outcome.steps), "data": data.fingerprint("train")}
+        if monitored is not None and monitored.monitor in outcome.metrics:
+            metadata[monitored.monitor] = f"{outcome.metrics[monitored.monitor]:.6g}"
         save_weights(gqn, folder / "weights.safetensors", metadata)
         log.info("weights: %s (step %d, the best of %d)", folder / "weights.safetensors", outcome.steps, last_step)
         if isinstance(data.source, RenderedScenes):  # only these have a truth from any camera
@@ -48,18 +49,10 @@ def export_best_weights(trainer: L.Trainer, module: GQNModule, data: SceneDataMo
     return outcome
 
 
-def best_checkpoint(trainer: L.Trainer) -> Path | None:
-    """Return the best checkpoint of this run, which may be from before it was resumed, or None."""
-    for callback in trainer.checkpoint_callbacks:
-        if isinstance(callback, ModelCheckpoint) and callback.monitor and callback.best_model_path:
-            return Path(callback.best_model_path)
-    return None
-
-
-def monitored_score(trainer: L.Trainer, outcome: TrainingOutcome) -> dict[str, str]:
-    """Return the monitored metric of the exported weights, by its name."""
-    monitored = [each.monitor for each in trainer.checkpoint_callbacks if isinstance(each, ModelCheckpoint)]
-    return {name: f"{outcome.metrics[name]:.6g}" for name in monitored if name in outcome.metrics}
+def monitoring_callback(trainer: L.Trainer) -> ModelCheckpoint | None:
+    """Return the callback that keeps the checkpoint with the best value of a metric, if there is one."""
+    kept = (each for each in trainer.checkpoint_callbacks if isinstance(each, ModelCheckpoint) and each.monitor)
+    return next(kept, None)
 
 
 def log_if_out_of_time(trainer: L.Trainer, folder: Path) -> None:

@@ -23,6 +23,15 @@ from gqn_probe.training.metrics import held_out_episode
 from gqn_probe.types import Batch
 
 log = logging.getLogger(__name__)
+WIDTH = 128  # pixels of an enlarged image
+VALIDATED = {  # metrics in the line of a validation
+    "nats above floor": "val/nats_above_floor",
+    "KL": "val/kl",
+    "sample RMSE": "val/sample/rmse",
+    "RMSE from another scene": "val/shuffled/rmse",
+    "colour cosine": "val/sample/color_cosine",
+    "colour cosine from another scene": "val/shuffled/color_cosine",
+}
 
 
 class ImageGrid(L.Callback):
@@ -36,22 +45,15 @@ class ImageGrid(L.Callback):
         self.scenes = scenes
 
     def on_validation_batch_end(  # pyright: ignore[reportIncompatibleMethodOverride]
-        self,
-        trainer: L.Trainer,
-        pl_module: GQNModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        self, trainer: L.Trainer, pl_module: GQNModule, outputs: Any, batch: Batch, batch_idx: int, *args: Any
     ) -> None:
         if batch_idx or not trainer.is_global_zero:
             return
         with trainer.precision_plugin.val_step_context():  # Lightning calls hooks outside this context
-            columns = prediction_grid(pl_module, type(batch)(*(field[: self.scenes] for field in batch)))
+            columns = prediction_grid(pl_module, Batch(*(field[: self.scenes] for field in batch)))
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / f"{trainer.global_step:07d}.png"
         image = labelled_columns(columns)
-        image.save(path)
+        image.save(self.folder / f"{trainer.global_step:07d}.png")
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
                 caption = ", ".join(columns)
@@ -79,25 +81,21 @@ def prediction_grid(module: GQNModule, batch: Batch) -> dict[str, Float[Tensor, 
     return {name: images.float().clamp(0, 1) for name, images in columns.items()}
 
 
-def labelled_columns(columns: Mapping[str, Float[Tensor, "b c h w"]], width: int = 128) -> Image.Image:
-    """Return a picture of the columns side by side under their titles, each image at least ``width`` pixels wide."""
+def labelled_columns(columns: Mapping[str, Float[Tensor, "b c h w"]]) -> Image.Image:
+    """Return a picture of the columns side by side under their titles, each image about ``WIDTH`` pixels wide."""
     pixels = {name: rearrange(images, "row c h w -> (row h) w c") for name, images in columns.items()}
     shown = {name: (255 * each).round().byte().cpu().numpy() for name, each in pixels.items()}
-    times = max(1, width // next(iter(shown.values())).shape[1])
+    times = max(1, WIDTH // next(iter(shown.values())).shape[1])
     return Image.fromarray(labelled({name: enlarged(each, times) for name, each in shown.items()}))
 
 
 class Throughput(L.Callback):
     """Logs ``train/scenes_per_second`` and ``train/query_images_per_second`` of all devices, without validation."""
 
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._restart()
-
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._restart()
-
-    def _restart(self) -> None:
+    def on_train_start(self, *args: Any, **kwargs: Any) -> None:
         self.started, self.scenes = time.monotonic(), 0
+
+    on_validation_end = on_train_start
 
     def on_train_batch_end(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, trainer: L.Trainer, pl_module: GQNModule, outputs: Any, batch: Batch, batch_idx: int
@@ -108,21 +106,18 @@ class Throughput(L.Callback):
             rate = self.scenes / (time.monotonic() - self.started)
             pl_module.log("train/scenes_per_second", rate)
             pl_module.log("train/query_images_per_second", rate * pl_module.queries_now)
-            self._restart()
+            self.on_train_start()
 
 
 class TrainingProgress(L.Callback):
-    """Shows a progress bar with loss, KL and the last held-out error (a line each minute off a terminal).
-
-    Logs a line at each validation.
-    """
+    """Shows a progress bar with loss, KL and held-out error (off a terminal a line each minute); logs validations."""
 
     def __init__(self) -> None:
         self.started = time.monotonic()
         self.open = ExitStack()
         self.held_out = ""
 
-    def on_train_start(self, trainer: L.Trainer, pl_module: GQNModule) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def on_train_start(self, trainer: L.Trainer, *args: Any, **kwargs: Any) -> None:
         if trainer.is_global_zero:
             total = trainer.max_steps if trainer.max_steps > 0 else None
             self.bar = self.open.enter_context(progress("training", total, "steps", done=trainer.global_step))
@@ -135,29 +130,19 @@ class TrainingProgress(L.Callback):
             return
         if time.monotonic() > self.shown + 1:  # reading a value from a GPU waits for it
             self.shown = time.monotonic()
-            values = ((name, pl_module.logged.get(key)) for name, key in (("loss", "loss"), ("KL", "kl")))
-            shown = [f"{name} {float(value):.4g}" for name, value in values if value is not None]
+            shown = [f"{name} {float(pl_module.logged[key]):.4g}" for name, key in (("loss", "loss"), ("KL", "kl"))]
             self.bar.note = ", ".join(filter(None, [self.held_out, *shown]))
         self.bar(trainer.global_step - self.bar.done)
 
-    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def on_train_end(self, *args: Any, **kwargs: Any) -> None:
         self.open.close()
 
-    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        self.open.close()
+    on_exception = on_train_end
 
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def on_validation_end(self, trainer: L.Trainer, *args: Any, **kwargs: Any) -> None:
         if trainer.is_global_zero and not trainer.sanity_checking:
             values = trainer.callback_metrics
-            shown = {
-                "nats above floor": "val/nats_above_floor",
-                "KL": "val/kl",
-                "sample RMSE": "val/sample/rmse",
-                "RMSE from another scene": "val/shuffled/rmse",
-                "colour cosine": "val/sample/color_cosine",
-                "colour cosine from another scene": "val/shuffled/color_cosine",
-            }
-            numbers = ", ".join(f"{label} {values[key]:.3g}" for label, key in shown.items() if key in values)
+            numbers = ", ".join(f"{label} {values[key]:.3g}" for label, key in VALIDATED.items() if key in values)
             log.info("step %d, %.0f s: %s", trainer.global_step, time.monotonic() - self.started, numbers)
             if "val/sample/rmse" in values:
                 self.held_out = f"held-out RMSE {values['val/sample/rmse']:.3g}"

@@ -48,7 +48,7 @@ class LastCheckpoint(Checkpoint):
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         # trainer.max_time limits one run: drop the time that earlier ones took.
-        states: Mapping[str, Any] = checkpoint["callbacks"]
+        states: dict[str, Any] = checkpoint["callbacks"]
         if states.get(self.state_key, {}).get("early"):
             # Otherwise Lightning does not count the step before it and logs the next one under its number.
             checkpoint["loops"]["fit_loop"]["epoch_loop.state_dict"]["_batches_that_stepped"] += 1
@@ -58,13 +58,13 @@ class LastCheckpoint(Checkpoint):
                 kept[callback.state_key] = _moved(kept[callback.state_key], Path(callback.dirpath))
         checkpoint["callbacks"] = kept
 
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def on_train_start(self, *args: Any, **kwargs: Any) -> None:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
                 if signal.getsignal(number) != signal.SIG_IGN:  # Ctrl-C is not for the background jobs of a script
                     signal.signal(number, self._note)
 
-    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+    def teardown(self, *args: Any, **kwargs: Any) -> None:
         self._restore_interrupts()  # Lightning restores the other handlers
 
     def _note(self, number: int, frame: Any) -> None:
@@ -75,22 +75,18 @@ class LastCheckpoint(Checkpoint):
         if signal.getsignal(signal.SIGINT) == self._note:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, *args: Any, **kwargs: Any) -> None:
         self.stop = self._told_to_stop(trainer)
         if trainer.global_step == trainer.max_steps:
             trainer.should_stop = True  # makes Lightning validate the last weights before it stops
         if self.stop or trainer.should_stop:
             trainer.save_checkpoint(self.path)
 
-    def on_train_batch_start(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_start(self, trainer: L.Trainer, *args: Any, **kwargs: Any) -> None:
         if self.stop:  # only now are the logs of the last step on disk
             self._end(trainer)
 
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def on_validation_end(self, trainer: L.Trainer, *args: Any, **kwargs: Any) -> None:
         if trainer.sanity_checking:
             return
         due = (trainer.fit_loop.total_batch_idx + 1) % (trainer.val_check_batch or 1) == 0

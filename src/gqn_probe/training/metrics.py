@@ -78,36 +78,31 @@ class PredictionMetrics:
             images = gqn.sample_from(representation, camera, size=size, samples=samples)
             return rearrange(images.float(), "(b s) c h w -> b s c h w", s=samples)
 
+        at_reference, others = count == self.reference_count, len(truth) > 1  # one scene would be its own control
         samples = draw(representation, camera, SAMPLES)
+        self._add(f"context_{count}/kl", gqn.predict(representation, truth, camera).kl)
+        scores = {"sample/variance": reduce(samples.var(dim=1), "b c h w -> b", "mean")}
         predictions = {
             "sample": samples[:, 0],
             "mean_of_samples": samples.mean(dim=1),
             "nearest_view": nearest_view(episode),
         }
-        known = {
-            "sample/variance": reduce(samples.var(dim=1), "b c h w -> b", "mean"),
-            "kl": gqn.predict(representation, truth, camera).kl,
-        }
-        for name, value in known.items():
-            self._add(f"context_{count}/{name}", value)
-            if count == self.reference_count and name != "kl":
-                self._add(name, value)
-        others = len(truth) > 1  # a single scene would be its own control
-        shuffled = samples
         if others:
-            shuffled = draw(representation.roll(1, dims=0), camera, SAMPLES if count == self.reference_count else 1)
+            shuffled = draw(representation.roll(1, dims=0), camera, SAMPLES if at_reference else 1)
             predictions["shuffled"] = shuffled[:, 0]
-        if count == self.reference_count:
+            if at_reference:
+                predictions["other_camera"] = draw(representation, camera.roll(1, dims=0))[:, 0]
+                for source, drawn in (("sample", samples), ("shuffled", shuffled)):
+                    self._add(f"{source}/color_cosine", color_cosine(drawn.mean(dim=1), truth))
+        if at_reference:
             predictions["mean_image"] = mean_image.expand_as(truth)
-        if count == self.reference_count and others:
-            predictions["other_camera"] = draw(representation, camera.roll(1, dims=0))[:, 0]
-            for source, drawn in (("sample", samples), ("shuffled", shuffled)):
-                self._add(f"{source}/color_cosine", color_cosine(drawn.mean(dim=1), truth))
         for source, prediction in predictions.items():
-            for metric, value in image_scores(prediction.float().clamp(0, 1), truth).items():
-                self._add(f"context_{count}/{source}/{metric}", value)
-                if count == self.reference_count:
-                    self._add(f"{source}/{metric}", value)
+            of_source = image_scores(prediction.float().clamp(0, 1), truth)
+            scores |= {f"{source}/{metric}": value for metric, value in of_source.items()}
+        for name, value in scores.items():
+            self._add(f"context_{count}/{name}", value)
+            if at_reference:
+                self._add(name, value)
 
     def _add(self, name: str, value: Float[Tensor, " b"]) -> None:
         if name not in self.means:
@@ -119,13 +114,12 @@ class PredictionMetrics:
         values = {name: metric.compute() for name, metric in self.means.items()}
         for metric in self.means.values():
             metric.reset()
-        squares = {name.removesuffix("mse"): value for name, value in values.items() if name.endswith("mse")}
-        roots = {f"{name}rmse": 255 * value.sqrt() for name, value in squares.items()}
-        spreads = {
-            name.removesuffix("variance") + "spread": 255 * values.pop(name).sqrt()
-            for name in [name for name in values if name.endswith("variance")]
-        }
-        return values | roots | spreads
+        for name in list(values):
+            if name.endswith("mse"):
+                values[f"{name.removesuffix('mse')}rmse"] = 255 * values[name].sqrt()
+            elif name.endswith("variance"):
+                values[f"{name.removesuffix('variance')}spread"] = 255 * values.pop(name).sqrt()
+        return values
 
 
 def image_scores(

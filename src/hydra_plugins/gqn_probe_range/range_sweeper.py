@@ -83,7 +83,8 @@ class RangeSweeper(Sweeper):
         jobs_by_cause: dict[str, list[str]] = defaultdict(list)
         for result in failed:
             own = [override for override in result.overrides or [] if override not in self.task.shared]
-            jobs_by_cause[str(failure(result))].append(" ".join(own))
+            cause = str(result._return_value)  # the exception, which ``return_value`` would raise
+            jobs_by_cause[cause].append(" ".join(own))
         if len(failed) == len(results) and len(jobs_by_cause) == 1:
             raise CompactHydraException(*jobs_by_cause)
         for cause, names in jobs_by_cause.items():
@@ -149,11 +150,6 @@ def counts_of(key: str, values: Sequence[str]) -> list[int]:
         return parse_counts([count for value in values for count in parse_counts(value)])
     except ValueError as error:
         raise CompactHydraException(f"{key}={','.join(values)}: {error}") from None
-
-
-def failure(result: JobReturn) -> Any:
-    """Return the exception of a failed job; ``return_value`` would raise it."""
-    return result._return_value
 
 
 ConfigStore.instance().store(group="hydra/sweeper", name="range", node=RangeSweeperConfig, provider="gqn-probe")
