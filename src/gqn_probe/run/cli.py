@@ -102,9 +102,8 @@ def report_user_errors(recipe: Callable[[DictConfig], Any], cfg: DictConfig) -> 
         if in_sweep() and users:
             raise ValueError(line) from error
         if not in_sweep() and not errors.add(line):
-            sys.exit(
-                1 if is_first_process() else 0
-            )  # after another's 1, Lightning kills a first process that is slower
+            # After an error's status in another process, Lightning kills a first one that still ends its W&B run.
+            sys.exit(1 if is_first_process() else 0)
         if users:
             sys.exit(f"error: {line}")
         raise
