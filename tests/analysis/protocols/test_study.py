@@ -88,6 +88,15 @@ def test_few_scenes_are_studied_without_the_controls_that_take_more(
     assert "Control incoherent was left out: " in (study / "summary.json").read_text()
 
 
+def test_nothing_is_concluded_from_one_unseen_object(
+    study_inputs: StudyInputs, quick: StudySettings, tmp_path: Path
+) -> None:
+    few = replace(study_inputs, scenes=study_inputs.scenes[:3])
+    study = _study(few, replace(quick, seeds=1, controls=(), targets=("count", "color")), tmp_path, [2, 3])
+    assert not [row for row in _table(study / "results.csv") if row["target"] == "color"]
+    assert "No property of the objects was decoded" in (study / "summary.json").read_text()
+
+
 def test_a_failed_job_is_named_and_left_out(study_inputs: StudyInputs, quick: StudySettings, tmp_path: Path) -> None:
     jobs = [run_count(study_inputs, count, quick, tmp_path / str(count)) for count in (2, 3)]
     (tmp_path / "count-09").mkdir()

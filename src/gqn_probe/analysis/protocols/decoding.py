@@ -140,7 +140,7 @@ class TargetDecoder:
                     table[:, test] += score_predictions(truth, predicted, block, train, test)
                 times[test] += 1
                 encoders[test] = -1 if encoder is None else encoder
-            if not times.any():
+            if times.count_nonzero() < 2:  # one object alone has no interval
                 continue
             own = encoders if source.control == "untrained" else None
             for table, truth in zip(tables, group, strict=True):
@@ -154,7 +154,8 @@ class TargetDecoder:
             self._decode(source, LINEAR, len(self.counts) - 1, truths, kernels, size)
         for truth in (truth for truth in truths if held_out_groups(truth) is None):
             whole = Case(truth.name, source, LINEAR, last)
-            self.scores[whole._replace(train_objects=most)] = self.scores[whole]
+            if whole in self.scores:
+                self.scores[whole._replace(train_objects=most)] = self.scores[whole]
 
     def _results(self) -> Iterator[Result]:
         for case, score in self.scores.items():
