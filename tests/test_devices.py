@@ -16,7 +16,7 @@ def gradients(place: Path, devices: int) -> list[torch.Tensor]:
     """The gradient of the same eight scenes, as each of the devices has it."""
     script = ROOT / "tests" / "gradients.py"
     path = place / f"gradient-{devices}"
-    subprocess.run([sys.executable, script, str(devices), path], cwd=place, env=ENVIRONMENT, check=True, timeout=300)
+    subprocess.run([sys.executable, script, str(devices), path], cwd=place, env=ENVIRONMENT, check=True, timeout=900)
     return [torch.load(f"{path}.{rank}") for rank in range(devices)]
 
 

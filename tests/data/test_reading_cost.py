@@ -164,7 +164,7 @@ def costs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[Path, list
     done = subprocess.run(
         [sys.executable, ROOT / "tests" / "reading_cost.py"],
         input=json.dumps(cases, default=str),
-        env=ENVIRONMENT | {"OMP_NUM_THREADS": "1"},
+        env=ENVIRONMENT,
         capture_output=True,
         text=True,
         check=True,
@@ -176,6 +176,7 @@ def costs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[Path, list
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read from /proc")
 @pytest.mark.parametrize(
     "suffix", [".pt", ".pt.gz", ".npz", ".h5", ".tfrecord", ".png", ".shard", ".ckpt", ".safetensors", ".csv"]

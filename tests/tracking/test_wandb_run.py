@@ -116,7 +116,7 @@ def test_two_offline_sittings_of_a_run_are_uploaded_as_one(tmp_path, monkeypatch
         key = {"WANDB_BASE_URL": server.address, "WANDB_API_KEY": "local-" + "a" * 40}
         environment = {name: value for name, value in os.environ.items() if name != "WANDB_MODE"} | key
         command = f"{sys.executable} -m {command}"
-        subprocess.run(command, shell=True, env=environment, check=True, capture_output=True, timeout=300)
+        subprocess.run(command, shell=True, env=environment, check=True, capture_output=True, timeout=900)
         assert [row["loss"] for row in server.history] == [0, 10, 20, 30, 40, 50]
         assert [row["_step"] for row in server.history] == list(range(6))
 

@@ -15,7 +15,7 @@ from fake_wandb import fake_wandb
 from gqn_probe.tracking import wandb_server
 
 NOBODY = "http://127.0.0.1:9"
-SHORT_OF_EVER = 300  # seconds: a job that waits for a server never ends, and one on a busy machine takes minutes
+SHORT_OF_EVER = 900  # seconds: a job that waits for a server never ends, and one on a busy machine takes minutes
 JOB = """
 import json, os, signal, sys, urllib.request
 from pathlib import Path

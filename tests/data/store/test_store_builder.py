@@ -214,19 +214,22 @@ SMALLER = ["size=32", "views=8", "split_by=scene"]
 @pytest.mark.slow
 def test_a_kill_at_any_moment_leaves_whole_shards(tmp_path: Path) -> None:
     command = [*COMMAND, *SMALLER, f"out={tmp_path}", "workers=2"]
+    killed = []
     for seconds, kill in ((0.0, os.kill), (0.1, os.killpg), (0.2, os.kill)):  # without and with the workers
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
+        killed.append(process.pid)
         shards = len(list(tmp_path.glob("*.safetensors")))
-        while len(list(tmp_path.glob("*.safetensors"))) < shards + 4:
-            assert process.poll() is None
+        while len(list(tmp_path.glob("*.safetensors"))) < shards + 4 and process.poll() is None:
             time.sleep(0.05)
         time.sleep(seconds)
-        kill(process.pid, signal.SIGKILL)
-        process.wait()
+        with contextlib.suppress(ProcessLookupError):
+            kill(process.pid, signal.SIGKILL)
+        assert process.wait() in (-signal.SIGKILL, 0)  # a fast machine may have come to the end
         if (tmp_path / "index.json").exists():
             assert damaged_shards(tmp_path) == []
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)  # workers that outlive the last may still write
+    for group in killed:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(group, signal.SIGKILL)  # workers that outlive their parent may still write
     (tmp_path / ".train-00001.1.draft.safetensors").touch()
     subprocess.run(command, check=True, capture_output=True)
     assert sum(shard.scenes for shard in read_index(tmp_path).shards) == 4032
