@@ -29,12 +29,26 @@ class FakeWandb(ThreadingHTTPServer):
         self.mode = mode
         self.asked = 0
         self.history: list[dict[str, Any]] = []  # of the one run, a dict a step
+        self.views: list[dict[str, Any]] = []  # pages that were saved
 
     @property
     def address(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
 
-    def data(self, query: str) -> dict[str, Any]:
+    def data(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
+        if "upsertView" in query:
+            self.views.append(variables)
+            project = {"id": "1", "name": variables["projectName"], "entityName": variables["entityName"]}
+            kept = {key: variables[key] for key in ("name", "type", "displayName", "description", "spec")}
+            view = {"id": "dmlldw==", "project": project, "updatedAt": "2025-01-01T00:00:00", **kept}
+            return {"upsertView": {"view": view, "inserted": True}}
+        if "ProjectInternalId" in query:
+            return {"project": {"id": "1", "internalId": "UHJvamVjdDox"}}
+        if "GetProjects" in query:
+            node = {"__typename": "Project", "id": "1", "name": "counts", "entityName": "team", "user": None}
+            node |= {"createdAt": "2025-01-01T00:00:00", "isBenchmark": False}
+            pages = {"__typename": "PageInfo", "endCursor": None, "hasNextPage": False}
+            return {"models": {"edges": [{"node": node}], "pageInfo": pages}}
         if "upsertBucket" in query:
             return {"upsertBucket": {"bucket": BUCKET, "inserted": True}}
         if "createRunFiles" in query:
@@ -58,7 +72,7 @@ class FakeWandb(ThreadingHTTPServer):
 def fake_wandb(mode: str = "works") -> Iterator[FakeWandb]:
     """The server, in a thread of its own."""
     server = FakeWandb(mode)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
         yield server
@@ -88,7 +102,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.take(json.loads(text).get("files", {}))
             self._reply(200, "{}")
         elif self.path == "/graphql":
-            self._reply(200, json.dumps({"data": self.server.data(json.loads(body)["query"])}))
+            asked = json.loads(body)
+            data = self.server.data(asked["query"], asked.get("variables") or {})
+            self._reply(200, json.dumps({"data": data}))
         else:
             self._reply(200, "{}")
 

@@ -1,5 +1,6 @@
 """Run the two scripts in this process, as a user would from the repository, and catch what they print."""
 
+import csv
 import io
 import os
 import runpy
@@ -39,6 +40,12 @@ def call(script: str, *arguments: str) -> Finished:
             if isinstance(ended.code, str):
                 print(ended.code, file=error)
     return Finished(code, output.getvalue(), error.getvalue())
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file."""
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def only_run(script: str) -> Path:

@@ -34,6 +34,7 @@ def random_batch(scenes: int, views: int, size: int) -> Batch:
     return Batch(frames, torch.rand(scenes, views, 7), torch.arange(scenes))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OF_TRAINING)
 def test_training_experiment_takes_a_step(name):
     cfg = composed("train", f"experiment={name}", "model.generator.steps=2")
@@ -70,6 +71,7 @@ def test_analysis_is_what_the_script_runs(name):
     assert composed("probe", f"analysis={analysis.name}").analysis is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", ["deepmind", "converted", "own", "prepared"])
 @pytest.mark.parametrize("name", OF_TRAINING)
 def test_every_training_experiment_takes_every_source(name, data):
@@ -77,6 +79,7 @@ def test_every_training_experiment_takes_every_source(name, data):
     assert data.source.root == "nowhere"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", ["train", "probe"])
 @pytest.mark.parametrize("data", STEMS["data"])
 def test_data_composes(script, data):
@@ -92,6 +95,7 @@ def test_resolved_configuration_is_plain(script):
     assert isinstance(job.plain_config(cfg)["data"], dict)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", STEMS["model"])
 @pytest.mark.parametrize("encoder", STEMS["model/encoder"])
 def test_every_model_takes_every_encoder(model, encoder):

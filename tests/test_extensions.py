@@ -1,13 +1,12 @@
 """An encoder, a core, a target, a control and a figure from outside the package, through both scripts to the page."""
 
-import csv
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import own_parts
 import pytest
-from scripts import ROOT, call, only_run
+from scripts import ROOT, call, only_run, read_table
 from tiny import TINY
 
 from gqn_probe import load_gqn
@@ -68,8 +67,7 @@ def test_parts_of_ones_own_are_trained_saved_loaded_studied_and_shown(checkout: 
     studied = call(str(checkout / "probe.py"), *STUDY, f"checkpoint={weights}", "logger.wandb=false")
     assert studied.code == 0, studied.error
     study = only_run("probe") / "study"
-    with (study / "results.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_table(study / "results.csv")
     assert {"none", "rounded"} <= {row["control"] for row in rows if row["target"] == "count"}
     assert {row["count"] for row in rows if row["target"] == "redness"} >= {"1", "2", "3"}
     assert (study / "figures" / "own-figure.png").is_file()

@@ -38,6 +38,7 @@ def test_the_pretended_gpu_refuses_what_a_real_one_does():
     assert not torch.cuda.is_available()
 
 
+@pytest.mark.slow
 def test_the_network_computes_what_it_computes_on_the_cpu():
     scenes, gqn = render_scenes(2, views=4, size=16), tiny_module().gqn
     frames, cameras = scenes.frames / 255, encode_cameras(scenes.cameras)

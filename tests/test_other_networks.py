@@ -1,13 +1,12 @@
 """Features of another network through the scripts: the study and RSA on our scenes, and without any scenes."""
 
-import csv
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
-from scripts import ROOT, call
+from scripts import ROOT, call, read_table
 
 from gqn_probe.run import job
 
@@ -18,8 +17,7 @@ STUDY = [*PROBES, CONTROLS, "context=[2,6]", "probe.seeds=2", "probe.permutation
 
 
 def rows(folder: str) -> list[dict[str, str]]:
-    with (Path(folder) / "study" / "results.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
+    return read_table(Path(folder) / "study" / "results.csv")
 
 
 @pytest.mark.slow

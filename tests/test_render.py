@@ -1,13 +1,12 @@
 """The command that draws a scene from any camera: its pictures, and what it refuses."""
 
-import csv
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from scripts import call
+from scripts import call, read_table
 from tiny import SIZE, tiny_module
 
 from gqn_probe.data import encode_cameras, render_scenes
@@ -39,10 +38,9 @@ def test_pictures_are_those_of_the_scene_the_cameras_and_the_images(weights: str
     columns = ["truth", "from_1_image", "from_1_image_spread", "from_3_images", "from_3_images_spread"]
     assert sorted(path.name for path in run.iterdir() if path.is_dir()) == sorted([".hydra", *columns])
     assert {len(list((run / name).iterdir())) for name in columns} == {4}
-    with (run / "cameras.csv").open() as file:
-        path = torch.tensor(
-            [[float(row[name]) for name in ("x", "y", "z", "yaw", "pitch")] for row in csv.DictReader(file)]
-        )
+    path = torch.tensor(
+        [[float(row[name]) for name in ("x", "y", "z", "yaw", "pitch")] for row in read_table(run / "cameras.csv")]
+    )
     scenes = render_scenes(4, views=5, size=16, stream="test", split="test")
     gqn = load_gqn("weights.safetensors")
     with torch.no_grad():

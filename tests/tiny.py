@@ -1,15 +1,17 @@
 """The smallest network, data and training run that exercise everything, and a process to run it in."""
 
-import csv
+import functools
 import subprocess
 import sys
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
-from scripts import ENVIRONMENT, ROOT
+from omegaconf import DictConfig
+from scripts import ENVIRONMENT, ROOT, read_table
+from small_networks import small_generator
 
 from gqn_probe.data import SceneDataModule
-from gqn_probe.model import GQN, Generator, Tower
+from gqn_probe.model import GQN, Tower
 from gqn_probe.run import job
 from gqn_probe.training.gqn_module import GQNModule
 from gqn_probe.training.schedules import Schedule
@@ -30,19 +32,26 @@ TINY = [
 def train(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """``python train.py ARGUMENTS`` in the folder ``place``."""
     command = [sys.executable, str(ROOT / "train.py"), *arguments]
-    return subprocess.run(command, cwd=place, env=ENVIRONMENT, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(command, cwd=place, env=ENVIRONMENT, capture_output=True, text=True, timeout=900, check=False)
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
     """The logged metrics of a run, but for how fast it was."""
-    with (folder / "metrics.csv").open(newline="") as file:
-        return [{k: v for k, v in row.items() if "per_second" not in k} for row in csv.DictReader(file)]
+    return [{k: v for k, v in row.items() if "per_second" not in k} for row in read_table(folder / "metrics.csv")]
 
 
 def tiny_data(cache: Path, *overrides: str) -> SceneDataModule:
-    """The data of the run."""
+    """The data of the run, read in the process itself."""
+    settings = composed("data.num_workers=0", *overrides).data.copy()
+    settings.cache = str(cache)
+    return job.instantiate(settings)
+
+
+@functools.cache
+def composed(*overrides: str) -> DictConfig:
+    """The configuration of the run."""
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return job.instantiate(compose("train", [*TINY, f"data.cache={cache}", *overrides]).data)
+        return compose("train", [*TINY, *overrides])
 
 
 def constant(value: float) -> Schedule:
@@ -52,22 +61,7 @@ def constant(value: float) -> Schedule:
 def tiny_module(**changes) -> GQNModule:
     gqn = GQN(
         encoder=Tower(width=8, channels=8, pooled=False),
-        generator=Generator(
-            steps=2,
-            representation_channels=8,
-            pooled=False,
-            size=SIZE,
-            hidden_channels=8,
-            canvas_channels=8,
-            latent_channels=2,
-            kernel=3,
-            shared=True,
-            canvas_input=False,
-            core="project",
-            deviation="softplus",
-            output="linear",
-            normalise=False,
-        ),
+        generator=small_generator(),
         aggregation="sum",
     )
     settings = {

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from small_networks import small_generator
 from torch import Tensor
 
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
@@ -13,7 +14,7 @@ from gqn_probe.analysis.probes.ridge import Ridge
 from gqn_probe.analysis.protocols.study_settings import StudySettings
 from gqn_probe.analysis.questions.controls import Control
 from gqn_probe.data import encode_cameras, render_scenes
-from gqn_probe.model import GQN, Generator, Tower
+from gqn_probe.model import GQN, Tower
 from gqn_probe.types import Scenes
 
 Planted = Callable[[Tensor], StudyInputs]
@@ -22,11 +23,8 @@ Planted = Callable[[Tensor], StudyInputs]
 @pytest.fixture
 def tiny_gqn() -> GQN:
     encoder = Tower(width=4, channels=6, pooled=False)
-    generator = Generator(
-        steps=2, representation_channels=6, pooled=False, size=16, hidden_channels=4, canvas_channels=4,
-        latent_channels=2, kernel=3, shared=True, canvas_input=False, core="project", deviation="softplus",
-        output="linear", normalise=True,
-    )  # fmt: skip
+    channels = {"representation_channels": 6, "hidden_channels": 4, "canvas_channels": 4}
+    generator = small_generator(**channels, normalise=True)
     return GQN(encoder=encoder, generator=generator, aggregation="sum").eval()
 
 
@@ -58,7 +56,7 @@ def planted(tiny_gqn: GQN, tmp_path: Path) -> Planted:
     return make
 
 
-LINEAR = Linear(epochs=60, l2=(1e-5, 1e-3, 1e-1))
+LINEAR = Linear(epochs=20, l2=(1e-5, 1e-3, 1e-1))
 CONTROLS = {
     "none": Control("r"),
     "norm": Control("length", transform="norm"),

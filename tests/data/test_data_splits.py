@@ -131,6 +131,7 @@ def test_a_prepared_store_keeps_its_own_validation_split(tmp_path: Path) -> None
     }
 
 
+@pytest.mark.slow
 def test_shapes_that_are_known_are_held_out_whole(tmp_path: Path) -> None:
     source = rendered(tmp_path / "cache", train=512, val=0, test=0).source
     build_store(source, tmp_path / "store", source.pieces())

@@ -30,6 +30,7 @@ def test_numbers_that_cannot_be_meant_are_refused(tmp_path: Path, change: dict[s
         rendered(tmp_path, **change)
 
 
+@pytest.mark.slow
 def test_fingerprints_follow_the_content(shared: Path, tmp_path: Path) -> None:
     first = rendered(shared)
     assert first.fingerprint("train") == rendered(tmp_path).fingerprint("train")

@@ -6,13 +6,12 @@ is told.
 
 import contextlib
 import zlib
-from pathlib import Path
-from typing import Any
 
 import pytest
-from damaged_files import edited, targets
+from damaged_files import Target, edited, targets
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from made_files import Make
 
 EDITS = st.binary(max_size=60)  # one draw, which takes a third of the time of a list of tuples
 OF_PORTS = ("pt", "pt zip", "pt.gz", "port's first layout", "torch-gqn", "hdf5", "npz")
@@ -22,9 +21,14 @@ OF_WEIGHTS = ("ckpt", "older ckpt", "pickle", "weights", "settings")
 OF_SETTINGS = ("values of index", "values of transforms", "values of Tower", "values of Pyramid", "values of Points")
 
 
+@pytest.fixture(scope="module")
+def known(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Target]:
+    return targets(tmp_path_factory.mktemp("damaged"), Make())
+
+
 @pytest.mark.parametrize("name", [*OF_SCENES, *OF_PORTS, *OF_CAMERAS, *OF_WEIGHTS, *OF_SETTINGS])
-def test_only_value_errors_leave_a_reader(name: str, make: Any, tmp_path: Path) -> None:
-    content, read, damaged = targets(tmp_path, make)[name]
+def test_only_value_errors_leave_a_reader(name: str, known: dict[str, Target]) -> None:
+    content, read, damaged = known[name]
     read(content)
 
     @settings(max_examples=20, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -39,8 +43,8 @@ def test_only_value_errors_leave_a_reader(name: str, make: Any, tmp_path: Path) 
 @pytest.mark.parametrize(
     "content", [b"", b"\x00" * 64, b"\xff" * 64, zlib.compress(b"a" * 999), b"[" * 200_000], ids=range(5)
 )
-def test_files_of_something_else_are_refused(content: bytes, make: Any, tmp_path: Path) -> None:
-    for _, read, damaged in targets(tmp_path, make).values():
+def test_files_of_something_else_are_refused(content: bytes, known: dict[str, Target]) -> None:
+    for _, read, damaged in known.values():
         if damaged is edited:  # the others take JSON
             with pytest.raises(ValueError, match=r"\w"):
                 read(content)

@@ -1,11 +1,13 @@
 """Small models and scenes for the tests of the model."""
 
+import functools
 from pathlib import Path
 
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
+from omegaconf import DictConfig
 from torch import Tensor
 
 from gqn_probe.model import GQN
@@ -16,8 +18,13 @@ CONF = Path(__file__).parents[2] / "conf"
 @pytest.fixture
 def points_gqn() -> GQN:
     """``model=points`` as its YAML has it, newly initialised, in evaluation mode."""
+    return instantiate(_composed().model, _convert_="all").eval()
+
+
+@functools.cache
+def _composed() -> DictConfig:
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return instantiate(compose("train", ["model=points"]).model, _convert_="all").eval()
+        return compose("train", ["model=points"])
 
 
 @pytest.fixture

@@ -118,6 +118,7 @@ def test_a_model_bound_to_a_size_says_so(points_gqn: GQN, scenes: Scenes) -> Non
         bound.encode(*scenes[:2])
 
 
+@pytest.mark.slow
 def test_importance_weighted_likelihood_lies_between_elbo_and_truth(points_gqn: GQN, scenes: Scenes) -> None:
     frames, cameras, query, camera = scenes
     with torch.no_grad():

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 import torch
+from small_networks import small_generator
 
-from gqn_probe.model import GQN, Generator, Tower, load_gqn, save_weights
+from gqn_probe.model import GQN, Tower, load_gqn, save_weights
 from gqn_probe.model.saved_tensors import read_plain
 
 POINTS = {"class": "Points", "points": 9, "channels": 4, "width": 8, "heads": 2, "blocks": 1, "looks": 1}
@@ -24,11 +25,8 @@ for _ in range(40):
 
 def gqn() -> GQN:
     encoder = Tower(width=8, channels=8, pooled=False)
-    sizes = {"size": 16, "hidden_channels": 4, "canvas_channels": 4, "latent_channels": 2, "kernel": 3}
-    kinds = {"core": "project", "deviation": "exp", "output": "linear", "normalise": False}
-    generator = Generator(
-        steps=2, representation_channels=8, pooled=False, shared=False, canvas_input=True, **sizes, **kinds
-    )
+    changes = {"hidden_channels": 4, "canvas_channels": 4, "shared": False, "canvas_input": True, "deviation": "exp"}
+    generator = small_generator(**changes)
     return GQN(encoder=encoder, generator=generator, aggregation="sum")
 
 

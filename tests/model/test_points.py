@@ -8,9 +8,10 @@ import math
 import pytest
 import torch
 from plain_points import PlainPoints
+from small_networks import small_generator
 
 from gqn_probe.data.stimuli.cameras import encode_cameras, facing_origin
-from gqn_probe.model import GQN, Generator, InputSpec, Points, load_gqn, save_weights
+from gqn_probe.model import GQN, InputSpec, Points, load_gqn, save_weights
 from gqn_probe.model.attention import RayAttention, log_spread
 from gqn_probe.model.points import evenly_in_ball, evenly_in_cube
 from gqn_probe.model.rays import Rays, ray_features
@@ -28,22 +29,7 @@ def make_points(lens: Lens = LENS, **changed) -> Points:
 
 
 def make_gqn(**changed) -> GQN:
-    generator = Generator(
-        steps=2,
-        representation_channels=16,
-        pooled=False,
-        size=16,
-        hidden_channels=6,
-        canvas_channels=6,
-        latent_channels=2,
-        kernel=3,
-        shared=True,
-        canvas_input=False,
-        core="project",
-        deviation="softplus",
-        output="linear",
-        normalise=False,
-    )
+    generator = small_generator(representation_channels=16, hidden_channels=6, canvas_channels=6)
     return GQN(encoder=make_points(**changed), generator=generator, aggregation="sum").eval()
 
 
@@ -54,17 +40,13 @@ def some_views(views: int = 4, size: int = 16) -> tuple[torch.Tensor, torch.Tens
     return torch.rand(2, views, 3, size, size, generator=generator), encode_cameras(raw)
 
 
-def test_codes_are_non_negative_and_their_sum_has_no_order():
+def test_codes_are_non_negative():
     gqn = make_gqn()
     frames, cameras = some_views()
     phi = gqn.encode(frames, cameras)
     assert phi.shape == (2, 4, 5, 60, 1)
     assert (phi >= 0).all()
     assert (phi > 0).any()
-    order = torch.tensor([2, 0, 3, 1])
-    torch.testing.assert_close(gqn.aggregate(phi), gqn.aggregate(gqn.encode(frames[:, order], cameras[:, order])))
-    kept = torch.tensor([[True, False, True, True]]).expand(2, 4)
-    torch.testing.assert_close(gqn.aggregate(phi, kept), gqn.aggregate(phi[:, [0, 2, 3]]))
 
 
 @pytest.mark.parametrize("lens", [LENS, Lens("perspective", 0.6)], ids=lambda lens: lens.kind)

@@ -16,8 +16,13 @@ PRESETS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
 
 @pytest.mark.parametrize(
     "overrides",
-    [*([f"model={name}"] for name in PRESETS), *(["model=paper", f"model/encoder={e}"] for e in ("tower", "pyramid"))],
-    ids=" ".join,
+    [
+        *(pytest.param([f"model={n}"], marks=[pytest.mark.slow] if n == "paper" else [], id=n) for n in PRESETS),
+        *(
+            pytest.param(["model=paper", f"model/encoder={name}"], marks=pytest.mark.slow, id=f"paper {name}")
+            for name in ("tower", "pyramid")
+        ),
+    ],
 )
 def test_preset(overrides: list[str]) -> None:
     with initialize_config_dir(str(CONF), version_base="1.3"):

@@ -3,12 +3,12 @@
 # pyright: reportArgumentType=false, reportIndexIssue=false, reportOptionalMemberAccess=false
 # matplotlib types what it draws as anything array-like
 
-import csv
 import json
 import shutil
 from pathlib import Path
 
 import pytest
+from scripts import read_table
 
 from gqn_probe.report.compare import compare_settings, draw_comparison
 from gqn_probe.report.sweep_settings import collect_measures, paired_differences, pairs_by_group, read_settings
@@ -75,10 +75,10 @@ def test_differences_over_objects_stand_beside_those_over_seeds(sweep: Path, tmp
 
 def test_every_row_of_every_study_is_in_one_table(sweep: Path):
     compare_settings(sweep)
-    with (sweep / "results.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
     overall = [
-        r for r in rows if (r["metric"], r["count"], r["control"], r["probe"]) == ("accuracy", "", "none", "linear")
+        r
+        for r in read_table(sweep / "results.csv")
+        if (r["metric"], r["count"], r["control"], r["probe"]) == ("accuracy", "", "none", "linear")
     ]
     told = {r["setting"]: float(r["value"]) for r in overall if r["split"] == "test" and r["target"] == "count"}
     assert told == {

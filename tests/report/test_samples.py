@@ -36,6 +36,7 @@ def test_a_study_without_samples_has_no_such_figures(study: Study):
     assert samples.calibration(study) is None
 
 
+@pytest.mark.slow
 def test_samples_of_the_fewest_and_of_the_most_images(study: Study):
     noise = np.random.default_rng(0)
     pictures = dict(study.pictures)

@@ -52,6 +52,7 @@ def start(tmp_path: Path):
     return begin
 
 
+@pytest.mark.slow
 def test_runs_of_one_moment_have_folders_of_their_own(start, tmp_path):
     runs = [start("x=1"), start("x=2"), start("-m", "x=3,4")]
     errors = [run.communicate()[1] for run in runs]
@@ -62,6 +63,7 @@ def test_runs_of_one_moment_have_folders_of_their_own(start, tmp_path):
     assert found["3"] == found["4"]
 
 
+@pytest.mark.slow
 def test_a_named_folder_that_is_in_use_is_refused_in_one_line(start, tmp_path):
     (tmp_path / "mine").mkdir()
     lock_folder(tmp_path / "mine")

@@ -1,15 +1,12 @@
-"""The W&B dashboard without W&B: what it asks for, written down by a recorder on the loopback."""
+"""The W&B dashboard without W&B: what it asks for of a stand-in on the loopback."""
 
 import json
 import os
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 import pytest
+from fake_wandb import fake_wandb
 
 pytest.importorskip("wandb_workspaces")
 
@@ -17,67 +14,6 @@ from gqn_probe.report.figure_registry import find_figures
 from gqn_probe.tracking import dashboard, panels
 
 KEY = "0" * 40
-
-
-class Recorder(ThreadingHTTPServer):
-    """Answers W&B's GraphQL as far as saving a view needs it, and keeps what was asked."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.views: list[dict[str, Any]] = []
-
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-    def answer(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
-        if "upsertView" in query:
-            self.views.append(variables)
-            project = {"id": "1", "name": variables["projectName"], "entityName": variables["entityName"]}
-            kept = {key: variables[key] for key in ("name", "type", "displayName", "description", "spec")}
-            view = {"id": "dmlldw==", "project": project, "updatedAt": "2025-01-01T00:00:00", **kept}
-            return {"upsertView": {"view": view, "inserted": True}}
-        if "ProjectInternalId" in query:
-            return {"project": {"id": "1", "internalId": "UHJvamVjdDox"}}
-        if "GetProjects" in query:
-            node = {"__typename": "Project", "id": "1", "name": "counts", "entityName": "team", "user": None}
-            node |= {"createdAt": "2025-01-01T00:00:00", "isBenchmark": False}
-            pages = {"__typename": "PageInfo", "endCursor": None, "hasNextPage": False}
-            return {"models": {"edges": [{"node": node}], "pageInfo": pages}}
-        return {"viewer": {"id": "1", "entity": "team", "username": "me", "flags": "{}", "teams": {"edges": []}}}
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Recorder  # pyright: ignore[reportIncompatibleVariableOverride]
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        data = b"{}"
-        if self.path == "/graphql":
-            asked = json.loads(body)
-            data = json.dumps({"data": self.server.answer(asked["query"], asked.get("variables") or {})}).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def do_GET(self) -> None:
-        self.send_error(404)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
-
-
-@pytest.fixture
-def recorder() -> Iterator[Recorder]:
-    server = Recorder()
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 def test_the_workspace_plots_against_the_count():
@@ -109,16 +45,17 @@ def test_help_is_given(capsys: pytest.CaptureFixture[str]):
 
 
 @pytest.mark.slow
-def test_both_pages_are_saved(recorder: Recorder):
-    done = _command(recorder.address, "entity=team", "project=counts")
+def test_both_pages_are_saved():
+    with fake_wandb() as server:
+        done = _command(server.address, "entity=team", "project=counts")
     assert done.returncode == 0, done.stderr
-    assert f"{recorder.address}/team/counts" in done.stdout
-    assert [(v["type"], v["entityName"], v["projectName"]) for v in recorder.views] == [
+    assert f"{server.address}/team/counts" in done.stdout
+    assert [(v["type"], v["entityName"], v["projectName"]) for v in server.views] == [
         ("project-view", "team", "counts"),
         ("runs", "team", "counts"),
     ]
-    assert '"jobType"' in recorder.views[1]["spec"]
-    assert "accuracy/norm" in recorder.views[1]["spec"]
+    assert '"jobType"' in server.views[1]["spec"]
+    assert "accuracy/norm" in server.views[1]["spec"]
 
 
 @pytest.mark.slow
@@ -147,7 +84,7 @@ def _command(address: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     settings = {"WANDB_BASE_URL": address, "WANDB_API_KEY": KEY, "WANDB_HTTP_TIMEOUT": "60", "WANDB_SILENT": "true"}
     command = [sys.executable, "-W", "error", "-m", "gqn_probe.tracking.dashboard", *arguments]
     return subprocess.run(
-        command, env=_environment() | settings, capture_output=True, text=True, timeout=300, check=False
+        command, env=_environment() | settings, capture_output=True, text=True, timeout=900, check=False
     )
 
 

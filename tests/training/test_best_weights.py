@@ -1,6 +1,5 @@
 """The exported weights are the best ones, and what stands beside them is theirs; what stopped a run is said."""
 
-import csv
 import json
 import re
 import shutil
@@ -11,7 +10,7 @@ import torch
 from fitting import fit
 from safetensors import safe_open
 from safetensors.torch import load_file
-from scripts import call
+from scripts import call, read_table
 from tiny import TINY, tiny_module
 
 from gqn_probe.training.best_weights import log_if_out_of_time
@@ -49,8 +48,8 @@ def metadata(folder: Path) -> dict[str, str]:
 
 
 def test_the_best_checkpoint_is_exported_with_its_own_step_and_score(run):
-    with (run / "metrics.csv").open(newline="") as file:
-        errors = {int(row["step"]) + 1: float(row["val/sample/rmse"]) for row in csv.DictReader(file) if row["val/kl"]}
+    validations = [row for row in read_table(run / "metrics.csv") if row["val/kl"]]
+    errors = {int(row["step"]) + 1: float(row["val/sample/rmse"]) for row in validations}
     assert [*errors] == [3, 6]
     assert errors[3] > errors[6]
     record = json.loads((run / "provenance.json").read_text())
@@ -61,6 +60,7 @@ def test_the_best_checkpoint_is_exported_with_its_own_step_and_score(run):
     assert float(metadata(run)[BEST]) == pytest.approx(record["metrics"][BEST], rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -76,6 +76,7 @@ def test_the_study_of_other_data_is_refused(run, place, monkeypatch, override, m
     assert re.fullmatch(message, result.error), result.error
 
 
+@pytest.mark.slow
 def test_what_is_switched_off_is_left_out(place):
     off = ["callbacks.images=null", "callbacks.best=null", "trainer.log_every_n_steps=0", "trainer.max_steps=4"]
     run = trained(place, "off", *off)

@@ -1,6 +1,5 @@
 """Features of another network: files that say the same are read alike, bad ones refused; planted answers are found."""
 
-import csv
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import save_file
+from scripts import read_table
 
 from gqn_probe.analysis import StudyInputs, StudySettings, run_count, run_study
 from gqn_probe.analysis.inputs import feature_file, feature_formats
@@ -138,8 +138,7 @@ def studied(features: torch.Tensor, settings: StudySettings, folder: Path) -> di
     study = run_study(inputs, settings, jobs, folder / "study")
     (note,) = [n for n in json.loads((study / "summary.json").read_text())["notes"] if n.startswith("Controls")]
     assert note == "Controls untrained, pixels were left out: a file of features does not give them."
-    with (study / "results.csv").open(newline="") as file:
-        rows = [r for r in csv.DictReader(file) if not r["seed"]]
+    rows = [r for r in read_table(study / "results.csv") if not r["seed"]]
     rows = [r for r in rows if r["count"] == ("" if r["target"] == "count" else str(COUNTS[-1]))]
     return {(r["target"], r["control"], r["probe"], r["metric"]): float(r["value"]) for r in rows}
 

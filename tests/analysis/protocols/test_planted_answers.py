@@ -61,6 +61,7 @@ def test_count_in_the_direction_alone(planted: Planted, settings: StudySettings,
     assert "not shown" not in outcome.answers[0].licence
 
 
+@pytest.mark.slow
 def test_direction_and_length_both_tell_the_count(planted: Planted, settings: StudySettings, tmp_path: Path) -> None:
     """Their probes do not differ, which must not be taken for "no more than its length"."""
     r = torch.nn.functional.one_hot(torch.arange(4), 12) * torch.tensor(COUNTS)[:, None] + 0.05 * torch.rand(100, 4, 12)
@@ -85,6 +86,7 @@ def test_a_channel_apart_from_the_length(planted: Planted, settings: StudySettin
     assert "any sum" not in told
 
 
+@pytest.mark.slow
 def test_views_that_share_a_gain(planted: Planted, settings: StudySettings, tmp_path: Path) -> None:
     """No length tells the count, but the direction does, and so do ratios of norms, which no gain changes."""
     views = torch.nn.functional.one_hot(torch.arange(5), 12) + 0.02 * torch.rand(OBJECTS, 5, 12)

@@ -1,10 +1,10 @@
 """The study on the bundled network and on one that was never trained."""
 
-import csv
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from scripts import read_table
 
 from gqn_probe.analysis import StudyInputs, StudySettings, run_count, run_study
 from gqn_probe.data import encode_cameras, render_scenes
@@ -21,8 +21,7 @@ def test_a_trained_network_predicts_what_an_untrained_one_cannot(settings: Study
     found = {}
     for name, study_inputs in (("trained", trained), ("untrained", trained.untrained(0))):
         jobs = [run_count(study_inputs, count, settings, tmp_path / name / str(count)) for count in (2, 5, 9)]
-        with (run_study(study_inputs, settings, jobs, tmp_path / name / "study") / "results.csv").open() as file:
-            found[name] = list(csv.DictReader(file))
+        found[name] = read_table(run_study(study_inputs, settings, jobs, tmp_path / name / "study") / "results.csv")
 
     def value(name: str, **wanted: str) -> float:
         rows = [r for r in found[name] if all(r[column] == wish for column, wish in wanted.items())]

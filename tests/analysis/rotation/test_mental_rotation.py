@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
-from scripts import call
+from scripts import call, read_table
 from tiny import ROOT
 
 from gqn_probe.analysis.rotation.arms import four_arm_objects
@@ -16,8 +16,8 @@ TINY = ["analysis.counts=[1,2]", "analysis.likelihood=1", "analysis.pairs=4"]
 
 def values(folder: str, **wanted: str) -> list[float]:
     """Values of ``results.csv`` where columns have the wanted cells."""
-    with (Path(folder) / "study" / "results.csv").open(newline="") as file:
-        return [float(r["value"]) for r in csv.DictReader(file) if wanted.items() <= r.items()]
+    rows = read_table(Path(folder) / "study" / "results.csv")
+    return [float(row["value"]) for row in rows if wanted.items() <= row.items()]
 
 
 @pytest.mark.parametrize("experiment", ["mental_rotation", "classic_rotation", "rsa", "connections"])

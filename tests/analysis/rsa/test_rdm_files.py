@@ -31,6 +31,7 @@ def test_what_is_written_is_read_back(tmp_path: Path):
     assert other.conditions == IDS
 
 
+@pytest.mark.slow
 def test_rsatoolbox_reads_what_is_written(tmp_path: Path):
     rdm = pytest.importorskip("rsatoolbox.rdm")
     found = rdm.load_rdm(str(write_rdms(Rdms(VECTORS, ("a", "b", "ö"), IDS), tmp_path / "rdms")))

@@ -85,6 +85,7 @@ def test_a_lens_that_cannot_be_meant_is_refused() -> None:
         render_scenes(1, lens=Lens("perspective", None))
 
 
+@pytest.mark.slow
 def test_each_number_of_cubes_is_as_likely_and_alone_the_same() -> None:
     mixed = render_scenes(150, views=1, parts=[4, 8, 6], size=8, seed=3, split="test")
     assert mixed.factors is not None

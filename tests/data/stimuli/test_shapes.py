@@ -62,6 +62,7 @@ def test_each_free_neighbour_is_as_likely() -> None:
     assert (counts.double() / 1000 - 1).abs().max() < 0.15  # 5 standard deviations are 0.158
 
 
+@pytest.mark.slow
 def test_every_shape_is_in_one_split_and_drawn_only_there() -> None:
     classes = all_ids(5).mirror_class.unique()
     members = {split: classes[in_split(classes, split)] for split in ("train", "val", "test")}
