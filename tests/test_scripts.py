@@ -234,7 +234,7 @@ MORE_MISTAKES = [
 )
 def test_a_users_mistake_is_one_line(arguments, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    result = call("probe.py", *arguments, *STUDY)
+    result = call("probe.py", *STUDY, *arguments)
     assert result.code == 1
     assert result.error.startswith(f"error: {message}")
     assert result.error.count("\n") == 1

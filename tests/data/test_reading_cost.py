@@ -147,7 +147,7 @@ def of_weights() -> dict[str, Files]:
 
 def of_tables() -> dict[str, Files]:
     head = b"scene,image,x,y,z,yaw,pitch\n"
-    scenes = b"".join(b"%d,%d,0,0,1,0,0\n" % (n, n) for n in range(40_000)) + b"no camera\n"
+    scenes = b"".join(b"%d,%d,0,0,1,0,0\n" % (n, n) for n in range(20_000)) + b"no camera\n"
     return {".csv": {"lines": head + b"a\n" * 4_500_000, "quotes": head + b'"' * 4_500_001, "scenes": head + scenes}}
 
 

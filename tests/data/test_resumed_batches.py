@@ -58,7 +58,6 @@ def fit(
     return module.shown
 
 
-@pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers")
 @pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
 @pytest.mark.parametrize("online", [False, True])
 @pytest.mark.parametrize(("stop", "workers"), [(3, 0), (8, 0), pytest.param(10, 2, marks=pytest.mark.slow)])

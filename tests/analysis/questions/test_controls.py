@@ -57,6 +57,8 @@ def test_a_control_and_a_target_of_ones_own_run_to_the_end(
             settings,
             targets=("redness",),
             controls=("rounded",),
+            probes={"ridge": settings.probes["ridge"]},
+            seeds=1,
             control={**settings.control, "rounded": Control("r rounded", transform="rounded")},
         )
         r = torch.rand(24, 3, 6).cumsum(dim=1)

@@ -161,4 +161,4 @@ def test_a_message_without_end_takes_no_time(make: Any, tmp_path: Path, payload:
     began = time.process_time()
     with pytest.raises(ValueError, match=r"a.tfrecord, record 0 at byte 0: not a tf.train.Example"):
         read_tfrecord(path)
-    assert time.process_time() - began < 2
+    assert time.process_time() - began < 10  # with time in the square of its length, a minute
