@@ -45,19 +45,8 @@ def collect(folder: Path) -> dict[str, np.ndarray]:
     return {"counts": np.array(counts), **joined}
 
 
-def write_npy(arrays: Arrays, stem: Path) -> list[Path]:
-    """Write ``STEM_NAME.npy`` for each array, for NumPy and the readers of R, Julia and MATLAB."""
-    written = []
-    for name, array in arrays.items():
-        path = stem.with_name(f"{stem.name}_{name}.npy")
-        with atomic_write(path) as draft:
-            np.save(draft, array)
-        written.append(path)
-    return written
-
-
-def write_mat(arrays: Arrays, stem: Path) -> list[Path]:
-    """Write ``STEM.mat``, version 5, for MATLAB and Octave; dots in names become underscores.
+def write_mat(arrays: Arrays, path: Path) -> None:
+    """Write a ``.mat`` of version 5, for MATLAB and Octave; dots in names become underscores.
 
     Raises:
         ValueError: an array is too large for the format.
@@ -69,25 +58,20 @@ def write_mat(arrays: Arrays, stem: Path) -> list[Path]:
             raise ValueError(
                 f"{name} takes {array.nbytes / 1e9:.1f} GB, more than a .mat of version 5 holds: use --to h5"
             )
-    path = stem.with_suffix(".mat")
-    with atomic_write(path) as draft:
-        savemat(draft, {name.replace(".", "_"): array for name, array in arrays.items()}, do_compression=True)
-    return [path]
+    savemat(path, {name.replace(".", "_"): array for name, array in arrays.items()}, do_compression=True)
 
 
-def write_h5(arrays: Arrays, stem: Path) -> list[Path]:
-    """Write ``STEM.h5``, one data set for each array; MATLAB's ``h5read`` returns axes in the opposite order."""
+def write_h5(arrays: Arrays, path: Path) -> None:
+    """Write one data set for each array; MATLAB's ``h5read`` returns axes in the opposite order."""
     import h5py
 
-    path = stem.with_suffix(".h5")
-    with atomic_write(path) as draft, h5py.File(draft, "w") as file:
+    with h5py.File(path, "w") as file:
         for name, array in arrays.items():
             file.create_dataset(name, data=array)
-    return [path]
 
 
-def write_parquet(arrays: Arrays, stem: Path) -> list[Path]:
-    """Write ``STEM.parquet``, one row for each scene and count or view, for pandas, R and Hugging Face ``datasets``."""
+def write_parquet(arrays: Arrays, path: Path) -> None:
+    """Write one row for each scene and count or view, for pandas, R and Hugging Face ``datasets``."""
     import pyarrow  # pyright: ignore[reportMissingImports]  (of an extra)
     from pyarrow import parquet  # pyright: ignore[reportMissingImports]
 
@@ -102,18 +86,11 @@ def write_parquet(arrays: Arrays, stem: Path) -> list[Path]:
     for name, array in wide.items():
         rows = np.ascontiguousarray(array).reshape(scenes * inner, -1)
         columns[name] = pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(rows.reshape(-1)), rows.shape[1])
-    path = stem.with_suffix(".parquet")
-    with atomic_write(path) as draft:
-        parquet.write_table(pyarrow.table(columns), draft)
-    return [path]
+    parquet.write_table(pyarrow.table(columns), path)
 
 
-FORMATS: dict[str, Callable[[Arrays, Path], list[Path]]] = {
-    "npy": write_npy,
-    "mat": write_mat,
-    "h5": write_h5,
-    "parquet": write_parquet,
-}
+WRITERS: dict[str, Callable[[Arrays, Path], None]] = {"mat": write_mat, "h5": write_h5, "parquet": write_parquet}
+FORMATS = ("npy", *WRITERS)  # .npy, for NumPy and the readers of R, Julia and MATLAB, is a file for each array
 EXTRAS = {"h5py": "hdf5", "pyarrow": "parquet"}  # in pip install gqn-probe[...]
 
 
@@ -128,12 +105,20 @@ def export(folder: Path, formats: Sequence[str], out: Path | None = None) -> lis
     out.mkdir(parents=True, exist_ok=True)
     stem = out / ("representation" if "counts" in arrays else "features")
     written = []
-    for name in dict.fromkeys(formats):
+    for kind in dict.fromkeys(formats):
         try:
-            written += FORMATS[name](arrays, stem)
+            if kind == "npy":
+                for name, array in arrays.items():
+                    written.append(stem.with_name(f"{stem.name}_{name}.npy"))
+                    with atomic_write(written[-1]) as draft:
+                        np.save(draft, array)
+            else:
+                written.append(stem.with_suffix(f".{kind}"))
+                with atomic_write(written[-1]) as draft:
+                    WRITERS[kind](arrays, draft)
         except ModuleNotFoundError as error:
             extra = EXTRAS.get(error.name or "", "")
-            raise ValueError(f'--to {name} needs {error.name}: pip install "gqn-probe[{extra}]"') from error
+            raise ValueError(f'--to {kind} needs {error.name}: pip install "gqn-probe[{extra}]"') from error
     return written
 
 
@@ -143,7 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         prog="python -m gqn_probe.export", description="Write representations or features for other programs."
     )
     parser.add_argument("folder", type=Path, help="what probe.py wrote, or outputs/cache/features/KEY")
-    parser.add_argument("--to", nargs="+", choices=[*FORMATS], required=True, help="formats to write")
+    parser.add_argument("--to", nargs="+", choices=FORMATS, required=True, help="formats to write")
     parser.add_argument("--out", type=Path, help="where to write them (default: FOLDER/export)")
     given = parser.parse_args(arguments)
     try:

@@ -1,5 +1,6 @@
 """HTML elements of the report pages; every text is escaped here."""
 
+import base64
 import html
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -115,6 +116,11 @@ def figure(svg: str, caption: str) -> str:
     elif height > 1.05 * width:
         mark = ' class="tall"'
     return f"<figure{mark}>{svg}<figcaption>{escape(caption)}</figcaption></figure>"
+
+
+def data_url(data: bytes, kind: str) -> str:
+    """Return the address that holds the data of a MIME type itself."""
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def figures(*found: str) -> str:

@@ -1,6 +1,5 @@
 """Sections of the report page, in reading order; each is left out where the study has no data for it."""
 
-import base64
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from gqn_probe.report.html_elements import (
     Cell,
     Section,
     collapsible,
+    data_url,
     escape,
     figures,
     interval,
@@ -232,7 +232,11 @@ def method_paragraphs(study: Study) -> list[str]:
 
 
 @study_section("more", "More figures", closing=True)
-@study_section("training", "How was the classifier trained?", "Each seed's classifier is trained on other objects.")
+@study_section(
+    "training",
+    "How was the classifier trained?",
+    "With each seed, a classifier is trained on a different part of the objects.",
+)
 @study_section(  # decorators are applied from the last
     "similarity",
     "How does r change with the count?",
@@ -257,7 +261,7 @@ def _reproduce(study: Study) -> str:
     rest = {k: v for k, v in study.provenance.items() if k not in ("config", "command")}
     if rest:
         parts.append(settings(rest))
-    data = base64.b64encode((study.folder / "results.csv").read_bytes()).decode()
-    link = f'<a download="results.csv" href="data:text/csv;base64,{data}">'
+    data = data_url((study.folder / "results.csv").read_bytes(), "text/csv")
+    link = f'<a download="results.csv" href="{data}">'
     parts.append(f"<p>{link}Download every number of this page (results.csv)</a></p>")
     return "\n".join(parts)

@@ -98,6 +98,10 @@ class Study:
             found[case] = Series(words if by == probe else f"{words}, {self.label(by)}", target, metric, held)
         return sorted(found.values(), key=lambda line: line.label != self.given)  # stable: r comes first
 
+    def arrays(self, name: str) -> dict[str, np.ndarray]:
+        """The arrays of an optional file ``NAME.npz`` of the study; empty where there is none."""
+        return read_arrays(self.folder / f"{name}.npz")
+
     def control_rows(self) -> list[Result]:
         """Held-out accuracy over all counts, a row a control, input and probe; best first."""
         keys = dict.fromkeys(
@@ -178,8 +182,6 @@ def read_study(folder: str | Path) -> Study:
     home = next((f for f in (folder / "study", folder) if (f / "results.csv").is_file()), None)
     if home is None:
         raise ValueError(f"no study/results.csv in {folder}: give the folder that probe.py wrote")
-    pictures = home / "reconstructions.npz"
-    arrays = dict(np.load(pictures, allow_pickle=False)) if pictures.is_file() else {}
     return Study(
         folder=home,
         results=read_rows(home / "results.csv", Result),
@@ -188,8 +190,16 @@ def read_study(folder: str | Path) -> Study:
         similarity=read_rows(home / "similarity.csv", Similarity),
         summary=_summary(home / "summary.json"),
         provenance=_json(home / "provenance.json") or _json(home.parent / "provenance.json"),
-        pictures=arrays,
+        pictures=read_arrays(home / "reconstructions.npz"),
     )
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Return the arrays of a ``.npz``; empty where there is none."""
+    if not path.is_file():
+        return {}
+    with np.load(path, allow_pickle=False) as file:
+        return dict(file)
 
 
 def _summary(path: Path) -> dict[str, Any]:

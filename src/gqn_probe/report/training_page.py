@@ -4,7 +4,6 @@
 """
 
 import argparse
-import base64
 import io
 import json
 import re
@@ -18,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from gqn_probe.atomic_io import write_text
-from gqn_probe.report.html_elements import Section, collapsible, document, escape, figures, settings, table
+from gqn_probe.report.html_elements import Section, collapsible, data_url, document, escape, figures, settings, table
 from gqn_probe.report.terminal import say
 from gqn_probe.report.training_curves import ERRORS, Metrics, curve_figures, probe_figure, read_metrics
 
@@ -138,16 +137,12 @@ def _picture(path: Path, caption: str) -> str:
     with Image.open(path) as image:
         buffer = io.BytesIO()
         image.save(buffer, format="webp", quality=85)
-    still = _address(buffer.getvalue(), "webp")
+    still = data_url(buffer.getvalue(), "image/webp")
     film = path.suffix == ".gif"
-    address = _address(path.read_bytes(), "gif") if film else still
+    address = data_url(path.read_bytes(), "image/gif") if film else still
     calm = f'<source media="(prefers-reduced-motion: reduce)" srcset="{still}">' if film else ""
     shown = f'<picture>{calm}<img alt="{escape(caption)}" src="{address}"></picture>'
     return f"<figure>{shown}<figcaption>{escape(caption)}</figcaption></figure>"
-
-
-def _address(data: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def _commands(folder: Path) -> str:

@@ -1,6 +1,5 @@
 """Interactive viewer of the page: choose an object, the number of images and a camera, and see the prediction."""
 
-import base64
 import json
 from importlib.resources import files
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from gqn_probe.report.figures.cubes import FAINTEST, cubes_found, wrong_cells
-from gqn_probe.report.html_elements import Section, document
+from gqn_probe.report.html_elements import Section, data_url, document
+from gqn_probe.report.study_results import read_arrays
 
 
 def viewer(folder: Path) -> str:
@@ -52,10 +52,7 @@ def _cubes(path: Path, chosen: list[int]) -> dict[str, Any] | None:
 
     Each is its place (3), how sure the read-out is of it, its colour (3) from 0 to 255, and whether it is wrong.
     """
-    if not path.is_file():
-        return None
-    with np.load(path, allow_pickle=False) as file:
-        found = dict(file)
+    found = read_arrays(path)
     if not chosen or found.get("objects", np.array([])).tolist() != chosen:
         return None
     cells, true = found["cells"].tolist(), found["true"]
@@ -78,7 +75,6 @@ def _cubes(path: Path, chosen: list[int]) -> dict[str, Any] | None:
 
 
 def _address(path: Path) -> str:
-    """Return the picture as a data URL."""
     if not path.is_file():
         raise ValueError(f"{path} is missing: run probe.py again")
-    return f"data:image/webp;base64,{base64.b64encode(path.read_bytes()).decode()}"
+    return data_url(path.read_bytes(), "image/webp")

@@ -87,7 +87,7 @@ def log_study(loggers: Sequence[Logger], study: Study, drawings: Sequence[Drawin
         attempt(wandb_run.log, {"viewer": wandb.Html(page, inject=False)})
     if cubes := _cubes(study):
         attempt(wandb_run.log, cubes)
-    attempt(wandb_run.log, {f"figures/{d.name}": wandb.Image(str(d.png), caption=d.caption) for d in drawings})
+    attempt(wandb_run.log, _figures(drawings))
 
 
 def log_analysis(loggers: Sequence[Logger], study: Study, drawings: Sequence[Drawing] = ()) -> None:
@@ -98,7 +98,11 @@ def log_analysis(loggers: Sequence[Logger], study: Study, drawings: Sequence[Dra
     attempt(wandb_run.summary.update, _answers(study))
     table = wandb.Table(columns=list(Result._fields), data=[list(row) for row in study.results])
     attempt(wandb_run.log, {"results": table})
-    attempt(wandb_run.log, {f"figures/{d.name}": wandb.Image(str(d.png), caption=d.caption) for d in drawings})
+    attempt(wandb_run.log, _figures(drawings))
+
+
+def _figures(drawings: Sequence[Drawing]) -> dict[str, wandb.Image]:
+    return {f"figures/{d.name}": wandb.Image(str(d.png), caption=d.caption) for d in drawings}
 
 
 def log_comparison(
@@ -166,11 +170,9 @@ def _answers(study: Study) -> dict[str, object]:
 
 def _embedding(study: Study) -> wandb.Table | None:
     """Return r / count along its principal axes, a row for each object and count, for W&B's projector."""
-    path = study.folder / "embedding.npz"
-    if not path.is_file():
+    if not (told := study.arrays("embedding")):
         return None
-    with np.load(path, allow_pickle=False) as told:
-        points, counts, shape = told["mean"], told["counts"], told.get("shape")
+    points, counts, shape = told["mean"], told["counts"], told.get("shape")
     columns: list[Any] = ["object", "count", "shape", *(f"axis_{i + 1}" for i in range(points.shape[-1]))]
     rows: list[Any] = [
         [thing, int(count), None if shape is None else int(shape[thing]), *map(float, points[thing, column])]
@@ -182,11 +184,8 @@ def _embedding(study: Study) -> wandb.Table | None:
 
 def _cubes(study: Study) -> dict[str, list[wandb.Object3D]]:
     """Return the decoded cubes of each object as 3-D objects: a box for each cell, labelled with its probability."""
-    path = study.folder / "voxels.npz"
-    if not path.is_file():
+    if not (told := study.arrays("voxels")):
         return {}
-    with np.load(path, allow_pickle=False) as file:
-        told = dict(file)
     columns = {"true": ("true", "true_color")}
     columns |= {f"from {k}": (f"trained_{k}", f"trained_color_{k}") for k in told["counts"].tolist()}
     return {

@@ -1,12 +1,13 @@
 """Analysis ``connections``: what drives the generator's gates, what ablation of r costs, and which views matter."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from einops import rearrange
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from gqn_probe.analysis.connections.ablation import (
@@ -34,7 +35,7 @@ from gqn_probe.choices import check_choice, check_names
 from gqn_probe.context_range import parse_counts
 from gqn_probe.data.store.store_reader import SceneSource, StoredScenes
 from gqn_probe.progress import progress
-from gqn_probe.results import Answer, Findings, Result
+from gqn_probe.results import Answer, Findings, Result, percent
 from gqn_probe.types import to_unit
 
 ABLATED = 1000  # scenes at most: products of all with each other, at every count, are in memory
@@ -55,6 +56,7 @@ CONVENTION = (
 class Connections:
     """Settings of the analysis; their defaults are in ``conf/analysis/connections.yaml``."""
 
+    name: ClassVar[str] = "connections"
     objects: int  # scenes that probes are trained and tested on
     context: int | str | Sequence[int | str]  # counts; the largest is ablated, a middle one occluded
     predicted: int  # scenes whose query is predicted
@@ -63,7 +65,6 @@ class Connections:
     shares: Sequence[float]  # of the units that are taken away
     strengths: Sequence[float]  # of ridge
     seed: int
-    name: str = field(default="connections", init=False)
 
     def __post_init__(self) -> None:
         for name, least in {"objects": 10, "predicted": 3}.items():
@@ -82,14 +83,13 @@ class Connections:
         scenes = study_inputs.scenes
         predicted = min(self.predicted, len(scenes))
         notes: list[str] = []
+        tasks = {count: nested_task(len(scenes), scenes.views, count, self.seed) for count in counts}
         rows: list[Result] = []
-        for count in counts:
-            task = nested_task(len(scenes), scenes.views, count, self.seed)
+        for count, task in tasks.items():
             rows += gate_rows(study_inputs, task, count=count, scenes=predicted, seed=self.seed)
-        rows += self._ablate(study_inputs, counts, notes)
-        for count in counts:
+        rows += self._ablate(study_inputs, counts, tasks[counts[-1]].query, notes)
+        for count, task in tasks.items():
             if count > 1:
-                task = nested_task(len(scenes), scenes.views, count, self.seed)
                 found = occlude(study_inputs, task, predicted, shown=SHOWN)
                 rows += occlusion_rows(found, count)
                 if count == _middle_count(counts):
@@ -99,7 +99,9 @@ class Connections:
         facts = {"objects": len(scenes), "counts": counts, "occluded": _middle_count(counts), "unit": self.unit}
         return Findings(QUESTION, rows, [*self._answers(rows, counts)], CONVENTION, notes, facts)
 
-    def _ablate(self, study_inputs: StudyInputs, counts: Sequence[int], notes: list[str]) -> Iterator[Result]:
+    def _ablate(
+        self, study_inputs: StudyInputs, counts: Sequence[int], query: Int[Tensor, " s"], notes: list[str]
+    ) -> Iterator[Result]:
         scenes, gqn = study_inputs.scenes, study_inputs.gqn
         maps = study_inputs.features(("representation",))["representation"]
         if len(scenes) > ABLATED:
@@ -123,26 +125,24 @@ class Connections:
             yield Result(name, self.unit, "none", "share 0", None, "test", None, "chance", chance)
         everything = [Ablation("", "none", 0.0, torch.arange(0))]
         everything += ablations(rankings, unit_variance(rows), self.shares, self.seed)
-        task = nested_task(len(scenes), scenes.views, counts[-1], self.seed)
         before: ClusterSums | None = None
         with progress("ablating", len(everything), "ablations") as advance:
             for each in everything:
-                control = f"{each.ranking} {each.kind}".strip()
-                common = {"probe": f"share {each.share:g}", "n": len(each.units)}
+                case = (self.unit, f"{each.ranking} {each.kind}".strip(), f"share {each.share:g}")
+                n = len(each.units)
                 if len(counts) > 1:
                     kernel = linear_kernel(ablate(rows, each.units).flatten(start_dim=1))
                     value = decode_counts(kernel, len(scenes), counts, self.strengths, self.seed)
-                    yield _row("count", self.unit, control, "accuracy", value, common)
+                    yield Result.pooled(("count", *case), "accuracy", value, n=n)
                 left = ablate(rows[largest], each.units)
                 kernel = linear_kernel(left.flatten(start_dim=1))
                 for name, truth in found.items():
                     metric, value = decode_target(kernel, truth, self.strengths, self.seed)
-                    yield _row(name, self.unit, control, metric, value, common)
-                r = _as_maps(left, self.unit, shape)
-                errors = self._errors(study_inputs, r, task.query)
+                    yield Result.pooled((name, *case), metric, value, n=n)
+                errors = self._errors(study_inputs, _as_maps(left, self.unit, shape), query)
                 before = before or errors
                 change = linear_combination((errors, before), (1, -1))
-                yield _row("prediction", self.unit, control, RMSE, change, common, count=counts[-1])
+                yield Result.pooled(("prediction", *case), RMSE, change, n=n, count=counts[-1])
                 advance(1)
 
     def _target_values(self, scenes: SceneSource, count: int, notes: list[str]) -> dict[str, Classes | Values]:
@@ -175,9 +175,10 @@ class Connections:
         shares = [r for r in shares if (r.control, r.target) == (last, "candidate")]
         if shares:
             best = sorted(shares, key=lambda r: -r.value)
-            parts = ", ".join(f"{r.input} {r.value:.0%} ({r.low:.0%} to {r.high:.0%})" for r in best)
+            parts = ", ".join(f"{r.input} {_percent(r, 0)}" for r in best)
             text = f"At {last}, from {counts[-1]} images, the update of the generator's state varies with {parts}."
-            yield Answer("What drives the generator?", text, *best[0][8:11], "share of variance of the candidate gate")
+            licence = "share of variance of the candidate gate"
+            yield Answer("What drives the generator?", text, best[0].value, best[0].low, best[0].high, licence)
         yield from self._answers_of_ablation(rows)
         ranked = [r for r in rows if r.metric == RANKED and r.count == _middle_count(counts)]
         near = [r for r in rows if r.metric == CHANGE and r.count == _middle_count(counts)]
@@ -200,16 +201,16 @@ class Connections:
             return
         text = (
             f"Without the {cut.n} {self.unit}s of r that a linear probe of the count uses most, the count is decoded "
-            f"with an accuracy of {cut.value:.1%} ({cut.low:.1%} to {cut.high:.1%}), with all of r {intact.value:.1%}; "
-            f"without random ones of the same variance, {sum(r.value for r in matched) / len(matched):.1%}."
+            f"with an accuracy of {_percent(cut, 1)}, with all of r {percent(intact.value)}; without random ones of "
+            f"the same variance, {percent(sum(r.value for r in matched) / len(matched))}."
         )
         yield Answer("Where in r is the count?", text, cut.value, cut.low, cut.high, "ablation, probes trained anew")
 
 
-def _row(
-    target: str, unit: str, control: str, metric: str, value: tuple, common: dict, count: int | None = None
-) -> Result:
-    return Result(target, unit, control, common["probe"], None, "test", count, metric, *value, n=common["n"])
+def _percent(row: Result, digits: int) -> str:
+    """Format a share as in ``59 % (58 to 60)``."""
+    low, high = (f"{round(100 * (bound or 0), digits) + 0.0:.{digits}f}" for bound in (row.low, row.high))
+    return f"{percent(row.value, digits)} ({low} to {high})"
 
 
 def _chance_levels(counts: Sequence[int], found: Mapping[str, Classes | Values]) -> Iterator[tuple[str, float]]:

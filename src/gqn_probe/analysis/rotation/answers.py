@@ -1,73 +1,53 @@
 """Answers of mental rotation in plain sentences, each with its estimate, its interval and the control it rests on."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 
 from gqn_probe.results import Answer, Result
 
 SAME_OR_MIRROR = "Is it told apart from its mirror image?"
 WORDS = {"depth": "in depth", "plane": "in the picture plane"}
-
-
-class _Rows:
-    """Result rows of one count, looked up by axis, metric, input, probe, control and angle."""
-
-    def __init__(self, results: Iterable[Result], count: int) -> None:
-        self.rows = [row for row in results if row.count == count]
-
-    def find(
-        self, axis: str, metric: str, input: str, probe: str, control: str = "none", angle: float | None = None
-    ) -> Result | None:
-        wanted = (axis, metric, input, probe, control, angle)
-        keys = ((r, (r.target, r.metric, r.input, r.probe, r.control, r.angle)) for r in self.rows)
-        return next((row for row, key in keys if key == wanted), None)
+OTHERS = {"shuffled": "from another object's views", "pixels": "the nearest context view itself has"}
+Rows = Mapping[tuple, Result]  # by axis, metric, input, probe, control and angle
 
 
 def rotation_answers(results: Sequence[Result], axes: Sequence[str], count: int, cone: float) -> list[Answer]:
     """Return the answers: prediction first, unless same or mirror image is told better than by pixels."""
-    rows = _Rows(results, count)
+    rows = {(r.target, r.metric, r.input, r.probe, r.control, r.angle): r for r in results if r.count == count}
     found = [_prediction_error(rows, axes[0], count, cone), _same_or_mirror(rows, axes), _code_distance(rows, axes[0])]
     answers = [answer for answer in found if answer is not None]
-    if _beats_pixels(rows, axes[0]):
+    own, gain = _far(rows, axes[0])
+    if own is not None and gain is not None and (own.low or 0) > 0.5 and (gain.low or 0) > 0:
         answers.sort(key=lambda answer: answer.question != SAME_OR_MIRROR)
     return answers
 
 
-def _beats_pixels(rows: _Rows, axis: str) -> bool:
-    """Return True if the lower bounds of accuracy and of its gain over pixels are above guessing and above 0."""
-    gain = rows.find(axis, "far_accuracy_above_pixels", "prediction", "error")
-    own = rows.find(axis, "far_accuracy", "prediction", "error")
-    return all(row is not None and row.low is not None and row.low > least for row, least in ((gain, 0), (own, 0.5)))
+def _far(rows: Rows, axis: str) -> list[Result | None]:
+    """Return the accuracy of predictions from 60 degrees on, and its gain over pixels."""
+    metrics = ("far_accuracy", "far_accuracy_above_pixels")
+    return [rows.get((axis, metric, "prediction", "error", "none", None)) for metric in metrics]
 
 
-def _prediction_error(rows: _Rows, axis: str, count: int, cone: float) -> Answer | None:
-    angles = sorted({row.angle for row in rows.rows if row.angle is not None})
-    by_angle = [rows.find(axis, "rmse", "prediction", "error", angle=angle) for angle in angles]
-    last = by_angle[-1] if by_angle else None
-    first = by_angle[0] if by_angle else None
-    if first is None or last is None:
+def _prediction_error(rows: Rows, axis: str, count: int, cone: float) -> Answer | None:
+    by_angle = {key[-1]: row for key, row in rows.items() if key[:-1] == (axis, "rmse", "prediction", "error", "none")}
+    if not by_angle:
         return None
-    views = f"{count} view{'s' * (count > 1)} within {cone:g}°"
+    first, last = by_angle[min(by_angle)], by_angle[max(by_angle)]
     text = (
-        f"From {views}, a view turned {WORDS[axis]} by {last.angle:g}° is predicted with an RMSE of "
-        f"{_with_interval(last, 1)} of 255 grey levels, one at {first.angle:g}° with {_with_interval(first, 1)}"
+        f"From {count} view{'s' * (count > 1)} within {cone:g}°, a view turned {WORDS[axis]} by {last.angle:g}° is "
+        f"predicted with an RMSE of {_with_interval(last, 1)} of 255 grey levels, one at {first.angle:g}° with "
+        f"{_with_interval(first, 1)}"
     )
-    others = {
-        "shuffled": "from another object's views",
-        "pixels": "the nearest context view itself has",
-    }
-    for control, words in others.items():
-        other = rows.find(axis, "rmse", "prediction", "error", control, last.angle)
-        if other is not None:
-            text += f"; {words} {_with_interval(other, 1)}"
+    for control, words in OTHERS.items():
+        other = rows.get((axis, "rmse", "prediction", "error", control, last.angle))
+        text += f"; {words} {_with_interval(other, 1)}" if other is not None else ""
     licence = "another object's context, and the nearest context view in place of a prediction"
     return Answer("Is a turned view predicted?", f"{text}.", last.value, last.low, last.high, licence)
 
 
-def _same_or_mirror(rows: _Rows, axes: Sequence[str]) -> Answer | None:
+def _same_or_mirror(rows: Rows, axes: Sequence[str]) -> Answer | None:
     texts, main = [], None
     for axis in axes:
-        own = rows.find(axis, "far_accuracy", "prediction", "error")
-        gain = rows.find(axis, "far_accuracy_above_pixels", "prediction", "error")
+        own, gain = _far(rows, axis)
         if own is None or gain is None or gain.low is None or gain.high is None:
             continue
         main = main or gain
@@ -91,15 +71,9 @@ def _same_or_mirror(rows: _Rows, axes: Sequence[str]) -> Answer | None:
     )
 
 
-def _code_distance(rows: _Rows, axis: str) -> Answer | None:
-    own, blank, left = (
-        rows.find(axis, metric, "whole", "distance", control)
-        for metric, control in (
-            ("correlation", "none"),
-            ("correlation", "blank"),
-            ("partial_correlation", "none"),
-        )
-    )
+def _code_distance(rows: Rows, axis: str) -> Answer | None:
+    wanted = (("correlation", "none"), ("correlation", "blank"), ("partial_correlation", "none"))
+    own, blank, left = (rows.get((axis, metric, "whole", "distance", control, None)) for metric, control in wanted)
     if own is None or blank is None:
         return None
     text = (
@@ -107,15 +81,12 @@ def _code_distance(rows: _Rows, axis: str) -> Answer | None:
         f"{_with_interval(own, 2)}; with blank images and the true cameras, by {_with_interval(blank, 2)}"
     )
     if left is not None:
-        sign = "no clear correlation" if _holds_zero(left) else f"a {'positive' if left.value > 0 else 'negative'} one"
+        clear = left.low is not None and left.high is not None and not left.low <= 0 <= left.high
+        sign = f"a {'positive' if left.value > 0 else 'negative'} one" if clear else "no clear correlation"
         text += f". With pixels and blank images partialled out, {sign} remains: {_with_interval(left, 2)}"
     shown = left or own
     licence = "blank images with the true cameras, whose codes depend on the camera alone"
     return Answer("Does the code change with the angle?", f"{text}.", shown.value, shown.low, shown.high, licence)
-
-
-def _holds_zero(row: Result) -> bool:
-    return row.low is None or row.high is None or row.low <= 0 <= row.high
 
 
 def _with_interval(row: Result, digits: int) -> str:

@@ -37,16 +37,10 @@ def encode_condition(study_inputs: StudyInputs, views: RotationViews, condition:
     if condition == "blank":
         blank = median_background(context)
         context, same, mirror = (blank.expand_as(each) for each in (context, same, mirror))
-    encoded_parts = {}
-    for name, frames, cameras in (
-        ("context", context, context_cameras),
-        ("same", same, probe_cameras),
-        ("mirror", mirror, probe_cameras),
-    ):
-        if not (name == "mirror" and condition == "blank"):
-            encoded_parts[name] = _encode(study_inputs, frames, cameras)
-    codes, maps = encoded_parts["context"]
-    return EncodedViews(codes, encoded_parts["same"][0], encoded_parts.get("mirror", encoded_parts["same"])[0], maps)
+    codes, maps = _encode(study_inputs, context, context_cameras)
+    own, _ = _encode(study_inputs, same, probe_cameras)
+    other = own if condition == "blank" else _encode(study_inputs, mirror, probe_cameras)[0]
+    return EncodedViews(codes, own, other, maps)
 
 
 def pixel_codes(views: RotationViews) -> EncodedViews:

@@ -62,13 +62,7 @@ def pixel_trials(views: RotationViews, counts: Sequence[int]) -> Trials:
 def prediction_trials(
     study_inputs: StudyInputs, views: RotationViews, encoded: EncodedViews, control: str, counts: Sequence[int]
 ) -> Trials:
-    """Score views by their RMSE (0 to 255) to the predicted view, every latent at its prior's mean.
-
-    With the control ``shuffled`` the context is another object's.
-    """
-    assert encoded.maps is not None
-    gqn, device = study_inputs.gqn.to(study_inputs.device), study_inputs.device
-    maps = encoded.maps.roll(1, dims=0) if control == "shuffled" else encoded.maps
+    """Score views by their RMSE (0 to 255) to the predicted view, every latent at its prior's mean."""
     asked = study_inputs.encode_cameras(given_cameras(views, control)[1])
     if control == "held":
         asked = asked[:, :1]  # all are one
@@ -76,10 +70,9 @@ def prediction_trials(
     found = {}
     for count in counts:
         drawn = []
-        for rows in torch.arange(len(maps)).split(BATCH):
-            r = gqn.aggregate(maps[rows, :count].to(device))
-            cameras = asked[rows].flatten(0, 1).to(device)
-            image = gqn.sample_from(r, cameras, deterministic=True, size=size).float().cpu()
+        for rows, r in _contexts(study_inputs, encoded, control, count):
+            cameras = asked[rows].flatten(0, 1).to(study_inputs.device)
+            image = study_inputs.gqn.sample_from(r, cameras, deterministic=True, size=size).float().cpu()
             drawn.append(image.unflatten(0, (len(rows), -1)))
         predicted = torch.cat(drawn).expand(-1, len(views.angles), -1, -1, -1)
         found[Case(views.axis, "prediction", control, "error", count)] = _errors(predicted, views)
@@ -100,22 +93,30 @@ def likelihood_trials(
 
     Unlike the error, it weighs what the network is sure of more than what it is in doubt about.
     """
-    assert encoded.maps is not None
-    gqn, device = study_inputs.gqn.to(study_inputs.device), study_inputs.device
-    maps = encoded.maps.roll(1, dims=0) if control == "shuffled" else encoded.maps
+    device = study_inputs.device
     asked = study_inputs.encode_cameras(given_cameras(views, control)[1])
     found: dict[str, list[Tensor]] = {"same": [], "mirror": []}
     with torch.random.fork_rng(devices=[] if device == "cpu" else [torch.device(device)]):
         torch.manual_seed(seed)
-        for rows in torch.arange(len(maps)).split(BATCH):
-            r = gqn.aggregate(maps[rows, :count].to(device))
+        for rows, r in _contexts(study_inputs, encoded, control, count):
             cameras = asked[rows].flatten(0, 1).to(device)
             for name, frames in (("same", views.same_frames), ("mirror", views.mirror_frames)):
                 truth = to_unit(frames[rows].flatten(0, 1)).to(device)
-                nats = likelihood_scores(gqn, r, cameras, truth, samples=samples)["nats_above_floor"]
+                nats = likelihood_scores(study_inputs.gqn, r, cameras, truth, samples=samples)["nats_above_floor"]
                 found[name].append(nats.double().cpu().unflatten(0, (len(rows), -1)))
     scores = Scores(torch.cat(found["same"]), torch.cat(found["mirror"]))
     return {Case(views.axis, "prediction", control, "likelihood", count): scores}
+
+
+def _contexts(
+    study_inputs: StudyInputs, encoded: EncodedViews, control: str, count: int
+) -> Iterator[tuple[Int[Tensor, " b"], Float[Tensor, "b d y x"]]]:
+    """Yield some objects at a time and r of their contexts; under the control ``shuffled``, of another object's."""
+    assert encoded.maps is not None
+    gqn, device = study_inputs.gqn.to(study_inputs.device), study_inputs.device
+    maps = encoded.maps.roll(1, dims=0) if control == "shuffled" else encoded.maps
+    for rows in torch.arange(len(maps)).split(BATCH):
+        yield rows, gqn.aggregate(maps[rows, :count].to(device))
 
 
 def gaussian_nats(errors: Scores, sigma: float, numbers: int) -> Scores:

@@ -41,18 +41,18 @@ class SubjectRdms(NamedTuple):
         return SubjectRdms(vectors, self.subjects, tuple(self.conditions[i] for i in conditions))
 
 
-def compute_rdm(rows: Float[np.ndarray, "n f"], distance: str) -> Float[np.ndarray, " pair"]:
+def compute_rdm(rows: Float[np.ndarray, "n f"], distance: str, where: str) -> Float[np.ndarray, " pair"]:
     """Return the distances between all pairs of rows: 1 - Pearson's correlation (0 to 2), or Euclidean.
 
     Raises:
-        ValueError: a row does not vary, so that it correlates with nothing; or the distance is unknown.
+        ValueError: naming ``where``, for a row that does not vary, so that it correlates with nothing.
     """
-    if distance not in DISTANCES:
-        raise ValueError(f"distance {distance!r} is not known: use {' or '.join(DISTANCES)}")
     rows = np.asarray(rows, dtype=np.float64)
     if distance == "correlation" and (rows.shape[1] < 2 or np.ptp(rows, axis=1).min() <= 0):
-        raise ValueError("a row is constant, so that its correlation is undefined: use analysis.distance=euclidean")
-    return pdist(rows, distance)
+        raise ValueError(
+            f"{where}: a row is constant, so that its correlation is undefined: use analysis.distance=euclidean"
+        )
+    return pdist(rows, "correlation" if distance == "correlation" else "euclidean")
 
 
 def count_conditions(pairs: int) -> int:

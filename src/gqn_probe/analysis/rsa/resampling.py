@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.stats import t as student
 
+from gqn_probe.analysis.rsa.rdm import count_conditions
 from gqn_probe.results import Interval
 
 BLOCK = 64  # bootstrap samples at a time
@@ -92,28 +93,17 @@ def infer_correlations(
     *,
     draws: int,
     rng: np.random.Generator,
-    nuisances: Float[np.ndarray, "nuisance pair"] | None = None,
 ) -> Inference:
     """Return each candidate's mean correlation with the subjects' RDMs, its interval over both, and the noise ceiling.
 
     One subject has no ceiling, and an interval over stimuli alone.
-
-    Args:
-        nuisances: what is regressed out of candidates and subjects first.
     """
-    stimuli = round((1 + (1 + 8 * candidates.shape[1]) ** 0.5) / 2)
-    extra = np.empty((0, candidates.shape[1])) if nuisances is None else nuisances
-    stacked = np.concatenate([candidates, subjects, extra])
-    c, o = len(candidates), len(subjects)
-    drop = range(c + o, len(stacked))
-    whole = partial(correlations(stacked, np.ones((1, candidates.shape[1]))), drop)[0]
-    own, between = whole[:c, c : c + o], whole[c : c + o, c : c + o]
-    of_stimuli = np.concatenate(
-        [
-            partial(correlations(stacked, pair_weights(times)), drop)[:, :c, c : c + o]
-            for times in np.array_split(draw_bootstrap(stimuli, draws, rng), max(1, draws // BLOCK))
-        ]
-    )
+    stimuli, c, o = count_conditions(candidates.shape[1]), len(candidates), len(subjects)
+    stacked = np.concatenate([candidates, subjects])
+    whole = correlations(stacked, np.ones((1, candidates.shape[1])))[0]
+    own, between = whole[:c, c:], whole[c:, c:]
+    drawn = np.array_split(draw_bootstrap(stimuli, draws, rng), max(1, draws // BLOCK))
+    of_stimuli = np.concatenate([correlations(stacked, pair_weights(times))[:, :c, c:] for times in drawn])
     value = own.mean(axis=1)
     by_stimuli = np.nanvar(of_stimuli.mean(axis=2), axis=0, ddof=1)
     if o == 1:
@@ -147,7 +137,6 @@ def _ceiling(between: Float[np.ndarray, "subject subject"]) -> tuple[float, floa
     Nili et al. 2014, "A toolbox for representational similarity analysis": the least and the most that the best model
     of these subjects reaches.
     """
-    o = len(between)
     total, own = between.sum(), between.sum(axis=1)
     others = (own - 1) / np.sqrt(total - 2 * own + 1)
-    return float(others.mean()), float((own / np.sqrt(total)).mean()) if o > 1 else 1.0
+    return float(others.mean()), float((own / np.sqrt(total)).mean())

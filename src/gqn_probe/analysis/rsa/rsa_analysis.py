@@ -2,9 +2,10 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -61,6 +62,7 @@ CONVENTION = (
 class RepresentationalSimilarity:
     """RSA of the study's scenes; the defaults are in ``conf/analysis/rsa.yaml``."""
 
+    name: ClassVar[str] = "rsa"
     objects: int  # scenes, which are the conditions
     context: int | str | Sequence[int | str]  # counts
     inputs: str | Sequence[str]  # read-outs; "all": r and every layer of the encoder
@@ -73,7 +75,6 @@ class RepresentationalSimilarity:
     seed: int
     rdms: str | None  # a file of RDMs of people or brains, see rdm_files.py
     key: str | None  # which variable of it
-    name: str = field(default="rsa", init=False)
 
     def __post_init__(self) -> None:
         for name, least in {"objects": 4, "bootstrap": 10, "untrained": 0}.items():
@@ -152,21 +153,20 @@ class RepresentationalSimilarity:
                 views = nested(len(scenes), scenes.views, count, self.seed)
                 known |= {(name, count): vector for name, vector in self._known(scenes, views, left_out).items()}
                 if "pixels" in readout_names(study_inputs.network):
-                    known["pixels", count] = compute_rdm(
-                        context_rows(study_inputs, "pixels", views).numpy(), self.distance
-                    )
+                    pixels = context_rows(study_inputs, "pixels", views).numpy()
+                    known["pixels", count] = compute_rdm(pixels, self.distance, "pixels")
                 if blank is not None:
                     aggregation = aggregation_of(study_inputs.network, R)
-                    blanks = sum_views(blank, views, aggregation=aggregation).flatten(start_dim=1)
-                    known[BLANK, count] = compute_rdm(blanks.numpy(), "euclidean")  # an encoder may ignore the camera
-                for name, rows in self._rows(study_inputs, self._inputs(study_inputs), views, count):
-                    cells[Cell(name, "none", count)] = self._rdm(name, rows)
+                    blanks = sum_views(blank, views, aggregation=aggregation).flatten(start_dim=1).numpy()
+                    known[BLANK, count] = compute_rdm(blanks, "euclidean", BLANK)  # an encoder may ignore the camera
+                for name, rows in self._rows(study_inputs, views, count):
+                    cells[Cell(name, "none", count)] = compute_rdm(rows.numpy(), self.distance, name)
                 advance(1)
         for copy in range(self.untrained if study_inputs.predicts_images else 0):
             network = study_inputs.untrained(self.seed * self.untrained + copy)
             for count in counts:
                 rows = context_rows(network, R, nested(len(scenes), scenes.views, count, self.seed))
-                cells[Cell(R, "untrained", count, copy)] = self._rdm(R, rows)
+                cells[Cell(R, "untrained", count, copy)] = compute_rdm(rows.numpy(), self.distance, "untrained network")
         return cells, known
 
     def _targets(self) -> Mapping[str, Target]:
@@ -177,12 +177,6 @@ class RepresentationalSimilarity:
             return [R, *layer_names(study_inputs.network)]
         check_inputs(study_inputs.network, self.inputs)
         return list(dict.fromkeys((R, *self.inputs)))
-
-    def _rdm(self, name: str, rows: Float[Tensor, "s f"]) -> Float[np.ndarray, " pair"]:
-        try:
-            return compute_rdm(rows.numpy(), self.distance)
-        except ValueError as error:
-            raise ValueError(f"{name}: {error}") from error
 
     def _known(
         self, scenes: SceneSource, views: Selection, left_out: dict[str, list[str]]
@@ -197,10 +191,10 @@ class RepresentationalSimilarity:
         return found
 
     def _rows(
-        self, study_inputs: StudyInputs, inputs: Sequence[str], views: Selection, count: int
+        self, study_inputs: StudyInputs, views: Selection, count: int
     ) -> Iterator[tuple[str, Float[Tensor, "s f"]]]:
         """Yield each read-out's rows at a count; those of the generator need the query, and are traced together."""
-        scenes = study_inputs.scenes
+        scenes, inputs = study_inputs.scenes, self._inputs(study_inputs)
         traced = [name for name in inputs if name in generator_names(study_inputs.network)]
         if traced:
             task = nested_task(len(scenes), scenes.views, count, self.seed)

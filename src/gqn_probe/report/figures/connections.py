@@ -141,11 +141,8 @@ def connections_occlusion(study: Study) -> Figure | None:
 )
 def connections_views(study: Study) -> Figure | None:
     """Draw some contexts, with the error that leaving out each view adds."""
-    path = study.folder / "occlusion.npz"
-    if not path.is_file():
+    if not (found := study.arrays("occlusion")):
         return None
-    with np.load(path, allow_pickle=False) as file:
-        found = dict(file)
     scenes, views = found["change"].shape
     figure = style.new_figure(1.35 * scenes, wide=True)
     grid = figure.subplots(scenes, views + 2, squeeze=False)

@@ -28,11 +28,8 @@ FAINTEST = 0.12  # occupancy below which nothing is drawn
 )
 def cubes(study: Study) -> Figure | None:
     """Draw a row for each object: true cubes, cubes decoded at each count, and those of an untrained network."""
-    path = study.folder / "voxels.npz"
-    if not path.is_file():
+    if not (data := study.arrays("voxels")):
         return None
-    with np.load(path, allow_pickle=False) as file:
-        data = dict(file)
     counts = [int(count) for count in data["counts"]]
     cells, true, colors = data["cells"].astype(float), data["true"], data["true_color"]
     columns = [("true cubes", true, colors)]

@@ -89,9 +89,8 @@ def draw_by_count(study: Study, names: dict[str, str], unit: str) -> Figure | No
 
 def shown_counts(study: Study) -> list[int]:
     """Return 2, 4, 8 and 15 where the study has pictures of three of them, else four of its own counts at most."""
-    if "counts" not in study.pictures:
+    if not (counts := _counts(study)):
         return []
-    counts = [int(k) for k in np.atleast_1d(study.pictures["counts"])]
     usual = [k for k in SHOWN if k in counts]
     spread = [counts[i] for i in np.unique(np.linspace(0, len(counts) - 1, 4).round().astype(int))]
     return usual if len(usual) >= 3 else spread
@@ -99,18 +98,20 @@ def shown_counts(study: Study) -> list[int]:
 
 def one_query(study: Study) -> bool:
     """Return True if all counts share one query per scene; the original study draws another for each."""
-    first, *rest = (study.pictures[f"truth_{count}"] for count in np.atleast_1d(study.pictures["counts"]))
+    first, *rest = (study.pictures[f"truth_{count}"] for count in _counts(study))
     return all(np.array_equal(first, other) for other in rest)
 
 
 def count_title(study: Study, count: int) -> str:
     """Return the count in words, starred where the query was among the context."""
     seen = study.pictures.get("query_seen")
-    words = f"{count} image{'s' * (count > 1)}"
-    if seen is None:
-        return words
-    column = [int(k) for k in np.atleast_1d(study.pictures["counts"])].index(count)
-    return words + ("*" if np.any(seen[..., column]) else "")
+    star = seen is not None and np.any(seen[..., _counts(study).index(count)])
+    return f"{count} image{'s' * (count > 1)}{'*' * bool(star)}"
+
+
+def _counts(study: Study) -> list[int]:
+    """Return the counts that the study has pictures of."""
+    return np.atleast_1d(study.pictures.get("counts", [])).astype(int).tolist()
 
 
 def rmse(drawn: UInt8[np.ndarray, "h w c"], true: UInt8[np.ndarray, "h w c"]) -> float:

@@ -23,8 +23,7 @@ SHAPES = (style.BLUE, style.VERMILION, style.GREEN, style.PURPLE, style.ORANGE) 
 )
 def embedding(study: Study) -> Figure | None:
     """Draw r by count, and r / count by count, shape and mean colour, along two principal axes."""
-    data = _read(study)
-    if data is None:
+    if not (data := study.arrays("embedding")):
         return None
     schemes = _color_schemes(data, data["counts"])
     planes = [
@@ -43,8 +42,7 @@ def embedding(study: Study) -> Figure | None:
 
 
 def _neighbourhoods_caption(study: Study) -> str:
-    data = _read(study) or {}
-    method = data.get("neighbours_method", "UMAP")
+    method = study.arrays("embedding").get("neighbours_method", "UMAP")
     return (
         f"The same in a map that keeps near neighbours together ({method} of r divided by the count): neighbours share "
         "what r mostly represents. Distances between far groups mean nothing."
@@ -54,8 +52,8 @@ def _neighbourhoods_caption(study: Study) -> str:
 @study_figure("similarity", _neighbourhoods_caption, folded=True)
 def neighbourhoods(study: Study) -> Figure | None:
     """Draw a map of neighbourhoods by count, shape and colour, where a library for it was installed."""
-    data = _read(study)
-    if data is None or "neighbours" not in data:
+    data = study.arrays("embedding")
+    if "neighbours" not in data:
         return None
     schemes = _color_schemes(data, data["neighbours_counts"])
     figure = style.new_figure(3.6, wide=True)
@@ -66,14 +64,6 @@ def neighbourhoods(study: Study) -> Figure | None:
         if name == "count":
             _count_colorbar(figure, axes, points, study)
     return figure
-
-
-def _read(study: Study) -> dict[str, np.ndarray] | None:
-    path = study.folder / "embedding.npz"
-    if not path.is_file():
-        return None
-    with np.load(path, allow_pickle=False) as file:
-        return dict(file)
 
 
 def _color_schemes(data: dict[str, np.ndarray], counts: Int[np.ndarray, " k"]) -> dict[str, dict[str, Any]]:

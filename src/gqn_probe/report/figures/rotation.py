@@ -199,11 +199,9 @@ def _plot_by_layer(
 )
 def rotation_stimuli(study: Study) -> Figure | None:
     """Draw two rows for each of some objects: context and turned views, and the mirror image's views."""
-    path = study.folder / "rotation.npz"
-    if study.analysis != NAME or not path.is_file():
+    if study.analysis != NAME or not (shown := study.arrays("rotation")):
         return None
-    with np.load(path, allow_pickle=False) as arrays:
-        context, same, mirror = (arrays[name] for name in ("context", "same", "mirror"))
+    context, same, mirror = (shown[name] for name in ("context", "same", "mirror"))
     context = context[:, :CONTEXT_SHOWN]
     given, turned = context.shape[1], same.shape[1]
     titles = [*(f"context {i + 1}" for i in range(given)), *(f"{angle:g}°" for angle in study.summary["angles"])]

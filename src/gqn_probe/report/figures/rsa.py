@@ -235,11 +235,8 @@ def _rows(study: Study) -> list[Result]:
 
 
 def _rdms(study: Study) -> dict[str, Float[np.ndarray, "n n"]]:
-    path = study.folder / "rdms.npz"
-    if not path.is_file() or not _rows(study):
-        return {}
-    with np.load(path, allow_pickle=False) as file:
-        return dict(zip(file["names"].tolist(), file["rdms"], strict=True))
+    found = study.arrays("rdms") if _rows(study) else {}
+    return dict(zip(found["names"].tolist(), found["rdms"], strict=True)) if found else {}
 
 
 def _first_coordinate(matrix: Float[np.ndarray, "n n"]) -> Float[np.ndarray, " n"]:

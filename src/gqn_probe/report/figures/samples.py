@@ -27,8 +27,7 @@ BRIGHTEST = 64.0  # grey levels of spread that are drawn white
 )
 def samples(study: Study, scenes: int = 4) -> Figure | None:
     """Draw a row for each scene: truth, a few samples and their spread at the smallest and largest count."""
-    counts = shown_counts(study)
-    if not counts or f"samples_{counts[0]}" not in study.pictures:
+    if not (counts := _sampled_counts(study)):
         return None
     least, most = counts[0], counts[-1]
     shown = range(len(study.pictures[f"truth_{least}"][:scenes]))
@@ -67,8 +66,7 @@ def uncertainty(study: Study) -> Figure | None:
 )
 def calibration(study: Study) -> Figure | None:
     """Draw error against spread on logarithmic axes at the smallest and largest count."""
-    counts = shown_counts(study)
-    if not counts or f"samples_{counts[0]}" not in study.pictures:
+    if not (counts := _sampled_counts(study)):
         return None
     figure = style.new_figure(3.5)
     axes = figure.add_subplot()
@@ -101,6 +99,11 @@ def likelihood(study: Study) -> Figure | None:
     """Draw KL and log-likelihood in nats by count."""
     names = {"nats_above_floor": "negative log-likelihood above a perfect prediction's", "kl": "KL"}
     return draw_by_count(study, names, "nats")
+
+
+def _sampled_counts(study: Study) -> list[int]:
+    """Return the shown counts that the study has several samples at."""
+    return [count for count in shown_counts(study) if f"samples_{count}" in study.pictures]
 
 
 def pixel_errors(
