@@ -30,11 +30,10 @@ from gqn_probe.analysis.probes.dataset import to_principal_axes
 from gqn_probe.analysis.probes.linear import Linear
 from gqn_probe.analysis.protocols.count_probe import CountProbe
 from gqn_probe.analysis.protocols.decoding import LINEAR, KernelCache, Source, TargetDecoder
-from gqn_probe.analysis.protocols.encoded_targets import EncodedTarget
 from gqn_probe.analysis.protocols.probe_inputs import ProbeInputs
 from gqn_probe.analysis.protocols.study_settings import StudySettings
 from gqn_probe.analysis.questions.splits import split_groups
-from gqn_probe.analysis.questions.targets import Classes
+from gqn_probe.analysis.questions.targets import Classes, Values
 from gqn_probe.data import encode_cameras, render_scenes
 from gqn_probe.model import GQN
 from gqn_probe.run import job
@@ -87,7 +86,7 @@ def ratios(inputs: ProbeInputs, settings: StudySettings) -> None:
     dataset, probe = inputs.dataset("whole", "none", 0), settings.active_probes["linear"]
     assert isinstance(probe, Linear)
     decoder = TargetDecoder(inputs, settings)
-    targets = [each for each in decoder._truths([])[last] if each.name != "chirality"]
+    targets = {name: found for name, found in decoder._truths([])[last].items() if name != "chirality"}
 
     def linear() -> None:
         to_principal_axes.cache_clear()
@@ -109,7 +108,7 @@ def ratios(inputs: ProbeInputs, settings: StudySettings) -> None:
         for seed in settings.probe_seeds():
             split = split_groups(inputs.objects, seed)
             train = torch.cat([split.train, split.validation]).numpy()
-            for target in targets:
+            for target in targets.values():
                 plain_target(target, rows, train, settings.strengths).predict(rows[split.test.numpy()])
 
     pairs: dict[str, tuple[Callable[[], None], Callable[[], None]]] = {
@@ -122,14 +121,14 @@ def ratios(inputs: ProbeInputs, settings: StudySettings) -> None:
 
 
 def plain_target(
-    target: EncodedTarget, rows: np.ndarray, train: np.ndarray, strengths: Sequence[float]
+    target: Classes | Values, rows: np.ndarray, train: np.ndarray, strengths: Sequence[float]
 ) -> RidgeCV | RidgeClassifierCV:
     """Fit scikit-learn's ridge regression of one target, with its leave-one-out cross-validation."""
     scale = rows[train].var(axis=0).sum()  # strengths are in units of the mean square of a row
     alphas = [strength * scale for strength in strengths]
-    if isinstance(target.found, Classes):
-        return RidgeClassifierCV(alphas=alphas).fit(rows[train], target.found.labels[train].numpy())
-    return RidgeCV(alphas=alphas).fit(rows[train], target.found.values[train].numpy())
+    if isinstance(target, Classes):
+        return RidgeClassifierCV(alphas=alphas).fit(rows[train], target.labels[train].numpy())
+    return RidgeCV(alphas=alphas).fit(rows[train], target.values[train].numpy())
 
 
 def seconds(run: Callable[[], None]) -> float:

@@ -13,10 +13,9 @@ import torch
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional
 
 from gqn_probe.analysis.inputs.view_selection import nested, sum_views
-from gqn_probe.analysis.probes.ridge import Block, KernelRidge, linear_kernel
+from gqn_probe.analysis.probes.ridge import KernelRidge, linear_kernel
 from gqn_probe.analysis.questions.targets import TARGETS, Classes, Values
 from gqn_probe.data.datamodule import SceneDataModule
 from gqn_probe.model import GQN
@@ -110,25 +109,17 @@ def probe_scores(
     return known
 
 
-def _columns(truth: Classes | Values) -> Float[Tensor, "s j"]:
-    if isinstance(truth, Values):
-        return truth.values
-    return functional.one_hot(truth.labels.clamp(min=0), truth.kinds).float()
-
-
 def _linear(
     products: Float[Tensor, "s s"], truth: Classes | Values, strengths: Sequence[float]
 ) -> Float[Tensor, "s j"]:
-    wanted = _columns(truth)
     ridge = KernelRidge(products, torch.arange(len(products)), strengths)
-    block = Block(0, wanted.shape[1], classes=isinstance(truth, Classes))
-    return ridge.predict(wanted, [block]).left_out.float()
+    return ridge.predict([truth])[0].left_out.float()
 
 
 def _nearest(products: Float[Tensor, "s s"], truth: Classes | Values) -> Float[Tensor, "s j"]:
     squares = products.diagonal()
     distances = (squares[:, None] + squares - 2 * products).fill_diagonal_(torch.inf)
-    return _columns(truth)[distances.argmin(dim=1)]
+    return truth.columns[distances.argmin(dim=1)]
 
 
 def _score(read: Float[Tensor, "s j"], truth: Classes | Values) -> float:
@@ -148,7 +139,7 @@ def _count_scores(rows: Float[Tensor, "k s f"], strengths: Sequence[float]) -> d
     labels = torch.arange(kinds).repeat_interleave(objects)
     products = linear_kernel(rearrange(rows, "k s f -> (k s) f"))
     ridge = KernelRidge(products, train, strengths)
-    value = ridge.predict(labels[:, None].float(), [Block(0, 1)]).values[test, 0]
+    value = ridge.predict([Values(labels[:, None].float())])[0].values[test, 0]
     squares = products.diagonal()
     distances = squares[test, None] + squares[train] - 2 * products[test][:, train]
     read = {"linear": value.round().clamp(0, kinds - 1).long(), "nearest": labels[train][distances.argmin(dim=1)]}

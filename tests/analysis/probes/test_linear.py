@@ -19,7 +19,6 @@ from gqn_probe.analysis.probes.evaluation import ProbeResult, select_strength
 from gqn_probe.analysis.probes.knn import NearestMean, NearestNeighbours
 from gqn_probe.analysis.probes.linear import Linear, LinearFit, code_lengths
 from gqn_probe.analysis.probes.ridge import (
-    Block,
     KernelRidge,
     PrimalRidge,
     Ridge,
@@ -31,6 +30,7 @@ from gqn_probe.analysis.probes.ridge import (
 )
 from gqn_probe.analysis.probes.standardization import column_moments
 from gqn_probe.analysis.questions.splits import Split, rows_of, split_groups
+from gqn_probe.analysis.questions.targets import Classes, Values
 
 CONF = Path(__file__).parents[3] / "conf"
 VALUES = torch.tensor([2.0, 3.0, 5.0, 9.0])
@@ -151,15 +151,14 @@ def test_kernel_ridge_leaves_out_rows_exactly_and_keeps_targets_apart() -> None:
     values = torch.stack([rows[:, 0] + rows[:, 1], torch.randn(30, dtype=torch.float64)], dim=1)
     train = torch.arange(20)
     fit = KernelRidge(linear_kernel(rows), train, (0.1,))
-    found = fit.predict(values, [Block(0, 1), Block(1, 2)])
+    told, noise = fit.predict([Values(values[:, :1]), Values(values[:, 1:])])
     alpha = 0.1 * fit.scale  # in the units of the kernel
     others = train[train != 3]
     # centring on 19 rows rather than on 20 is part of leaving a row out
     again = TheirRidge(alpha=alpha).fit(rows[others], values[others, 0])
-    assert float(found.left_out[3, 0]) == pytest.approx(float(again.predict(rows[3:4])[0]), abs=1e-6)
-    torch.testing.assert_close(
-        found.values[20:, 1], values[:20, 1].mean().expand(10)
-    )  # noise: the mean is all there is
+    assert float(told.left_out[3, 0]) == pytest.approx(float(again.predict(rows[3:4])[0]), abs=1e-6)
+    mean = values[:20, 1:].mean()  # of noise the mean is all there is
+    torch.testing.assert_close(noise.values[20:], mean.expand(10, 1))
 
 
 def test_ridge_of_features_is_that_of_rows_and_streamed_probes_are_those_in_memory(
@@ -167,15 +166,14 @@ def test_ridge_of_features_is_that_of_rows_and_streamed_probes_are_those_in_memo
 ) -> None:
     rows = torch.randn(90, 12) @ torch.randn(12, 12) + 3
     kinds = (rows[:, 2] > 3).long() + (rows[:, 3] > 3).long()
-    values = torch.cat([rows[:, :2] + torch.randn(90, 2), torch.randn(90, 1), one_hot(kinds, 3).float()], dim=1)
-    asked = values, [Block(0, 2), Block(2, 3), Block(3, 6, classes=True)]
+    asked = Values(rows[:, :2] + torch.randn(90, 2)), Values(torch.randn(90, 1)), Classes(kinds, 3)
     train, strengths = torch.randperm(90)[:60], (1e-3, 1e-1, 10.0)
-    whole = KernelRidge(linear_kernel(rows.double()), train, strengths).predict(*asked)
+    whole = KernelRidge(linear_kernel(rows.double()), train, strengths).predict(asked)
     monkeypatch.setattr(ridge, "NUMBERS", 7 * 12)
     for module in (ridge, standardization, dataset_module, linear):
         monkeypatch.setattr(module, "CHUNK", 7)
-    for ours, theirs in zip(PrimalRidge(rows, train, strengths).predict(*asked), whole, strict=True):
-        torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-6)
+    for ours, theirs in zip(PrimalRidge(rows, train, strengths).predict(asked), whole, strict=True):
+        torch.testing.assert_close(tuple(ours), tuple(theirs), atol=1e-6, rtol=1e-6)
     monkeypatch.undo()
     case = _case(noise=2.0)
     case = case._replace(test_features=case.features)
@@ -195,9 +193,8 @@ def test_of_classes_the_strength_that_misreads_fewest_is_kept() -> None:
     """Three classes of unequal size that are told by a weak direction: the mean would name the largest alone."""
     labels = torch.tensor([0] * 60 + [1] * 30 + [2] * 30)
     rows = one_hot(labels, 3) + 0.5 * torch.randn(120, 3)
-    columns = one_hot(labels, 3).float()
     train = torch.randperm(120)[:90]
-    fit = KernelRidge(linear_kernel(rows), train, (1e-3, 1e4)).predict(columns, [Block(0, 3, classes=True)])
+    (fit,) = KernelRidge(linear_kernel(rows), train, (1e-3, 1e4)).predict([Classes(labels, 3)])
     assert float((fit.values.argmax(dim=1) == labels).float().mean()) > 0.7
 
 
@@ -206,7 +203,7 @@ def test_gaussian_kernels_read_what_no_line_tells() -> None:
     values = (rows[:, :1] * rows[:, 1:]).sign()
     products = linear_kernel(rows)
     straight, curved = (
-        KernelRidge(kernel, torch.arange(150), (1e-4, 1e-2, 1.0)).predict(values, [Block(0, 1)]).values[150:]
+        KernelRidge(kernel, torch.arange(150), (1e-4, 1e-2, 1.0)).predict([Values(values)])[0].values[150:]
         for kernel in (products, gaussian_kernel(products, 0.5))
     )
     assert float(((straight - values[150:]) ** 2).mean()) > 0.9

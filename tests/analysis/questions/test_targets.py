@@ -10,7 +10,7 @@ from gqn_probe.analysis.inputs.context_readouts import check_inputs, context_row
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.inputs.view_selection import Selection, nested, nested_task
 from gqn_probe.analysis.protocols.decoding import TargetDecoder
-from gqn_probe.analysis.protocols.encoded_targets import calibrated
+from gqn_probe.analysis.protocols.decoding_scores import calibrated
 from gqn_probe.analysis.protocols.probe_inputs import ProbeInputs
 from gqn_probe.analysis.protocols.study_settings import StudySettings
 from gqn_probe.analysis.questions.targets import TARGETS, Classes, Values, handedness, target

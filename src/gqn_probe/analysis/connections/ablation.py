@@ -14,8 +14,7 @@ from einops import rearrange, reduce
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gqn_probe.analysis.probes.ridge import Block, KernelRidge
-from gqn_probe.analysis.protocols.encoded_targets import target_columns
+from gqn_probe.analysis.probes.ridge import KernelRidge
 from gqn_probe.analysis.questions.splits import folds_of, rows_of, split_groups
 from gqn_probe.analysis.questions.targets import Classes, Values
 from gqn_probe.analysis.statistics.intervals import cluster_sums, proportion_interval, r2_interval
@@ -103,7 +102,7 @@ def decode_counts(
         split = split_groups(torch.arange(objects), seed * len(turns) + fold)
         train, test = (rows_of(part, len(counts)) for part in (torch.cat([split.train, split.validation]), split.test))
         ridge = KernelRidge(kernel, train, strengths)
-        read = ridge.predict(known[labels][:, None], [Block(0, 1)]).values[test]
+        read = ridge.predict([Values(known[labels][:, None])])[0].values[test]
         right[test] = ((read - known).abs().argmin(dim=1) == labels[test]).float()
     return proportion_interval(cluster_sums(right, torch.arange(objects).repeat_interleave(len(counts)), objects))
 
@@ -114,17 +113,15 @@ def decode_target(
     """Return the cross-validated accuracy or R² of a target by ridge regression."""
     objects = torch.arange(len(kernel))
     classes = isinstance(found, Classes)
-    columns = target_columns(found)
+    columns = found.columns
     asked = (found.labels >= 0).nonzero()[:, 0] if classes else objects
-    groups = found.groups if classes and found.groups is not None else objects
+    groups = objects if found.groups is None else found.groups
     missed, whole = torch.zeros(len(objects)), torch.zeros(len(objects))
     turns = range(folds_of(groups[asked]))
     for fold in turns:
         split = split_groups(groups[asked], seed * len(turns) + fold)
         train, test = asked[torch.cat([split.train, split.validation])], asked[split.test]
-        read = (
-            KernelRidge(kernel, train, strengths).predict(columns, [Block(0, columns.shape[1], classes)]).values[test]
-        )
+        read = KernelRidge(kernel, train, strengths).predict([found])[0].values[test]
         if classes:
             missed[test], whole[test] = (read.argmax(dim=1) == found.labels[test]).float(), 1.0
         else:

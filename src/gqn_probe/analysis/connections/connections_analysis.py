@@ -27,7 +27,6 @@ from gqn_probe.analysis.connections.occlusion import BATCH, CHANGE, RANKED, occl
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.inputs.view_selection import nested, nested_task, sum_views
 from gqn_probe.analysis.probes.ridge import linear_kernel
-from gqn_probe.analysis.protocols.encoded_targets import target_columns
 from gqn_probe.analysis.questions.targets import TARGETS, Classes, Values
 from gqn_probe.analysis.statistics.intervals import ClusterSums, linear_combination
 from gqn_probe.atomic_io import write_arrays
@@ -117,7 +116,7 @@ class Connections:
         found = self._target_values(scenes, counts[-1], notes)
         labels = torch.tensor(counts).float().repeat(len(scenes))[:, None]
         rankings = {"count": unit_usage(rows, labels)} if len(counts) > 1 else {}
-        rankings |= {name: unit_usage(rows[largest], target_columns(each)) for name, each in [*found.items()][:1]}
+        rankings |= {name: unit_usage(rows[largest], each.columns) for name, each in [*found.items()][:1]}
         if not rankings:
             notes.append("Nothing was ablated: give two counts, or targets that the scenes have.")
             return

@@ -16,9 +16,9 @@ from torch import Tensor
 from gqn_probe.analysis.inputs.context_readouts import context_rows
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.inputs.view_selection import nested
-from gqn_probe.analysis.probes.ridge import Block, KernelRidge, linear_kernel
+from gqn_probe.analysis.probes.ridge import KernelRidge, linear_kernel
 from gqn_probe.analysis.questions.splits import split_groups
-from gqn_probe.analysis.questions.targets import OFTEN, cell_indices
+from gqn_probe.analysis.questions.targets import OFTEN, Values, cell_indices
 from gqn_probe.atomic_io import write_arrays
 from gqn_probe.data.store.store_reader import StoredScenes
 from gqn_probe.types import Factors
@@ -82,14 +82,13 @@ def decode_voxels(
     train, test = torch.cat([split.train, split.validation]), split.test
     found = {"objects": test.numpy(), "cells": cells.numpy().astype(np.int8)}
     found |= {"true": filled[test].numpy(), "true_color": colors[test].numpy()}
-    values = torch.cat([filled, rearrange(filled[..., None] * colors, "s g c -> s (g c)")], dim=1)
-    blocks = [Block(0, len(cells)), Block(len(cells), values.shape[1])]
+    targets = Values(filled), Values(rearrange(filled[..., None] * colors, "s g c -> s (g c)"))
     for name, network in networks.items():
         for count in counts:
             views = nested(number, network.scenes.views, count, seed)
             kernel = linear_kernel(context_rows(network, INPUT, views))
-            decoded = KernelRidge(kernel, train, strengths).predict(values, blocks).values[test].float()
-            occupied, mass = decoded.split([len(cells), 3 * len(cells)], dim=1)
+            decoded = KernelRidge(kernel, train, strengths).predict(targets)
+            occupied, mass = (each.values[test].float() for each in decoded)
             mass = rearrange(mass, "o (g c) -> o g c", c=3)
             found[f"{name}_{count}"] = occupied.numpy()
             found[f"{name}_color_{count}"] = (mass / occupied.clamp(min=0.05)[..., None]).clamp(0, 1).numpy()

@@ -35,6 +35,7 @@ class ProbeDataset(NamedTuple):
     groups: Int[Tensor, " n"]  # the object of each row; no object is on both sides of a split
     split: Split  # of rows
     test_features: Float[Tensor, "n f"]  # of test rows; differs from ``features`` for the control ``transfer`` alone
+    encoder: int = 0  # the untrained encoder that rows are of; 0 for the trained one
     scaling: Scaling = "common"  # how columns are scaled, see ``standardization.py``
     squares: Float[Tensor, " f"] | None = None  # mean squares along principal axes; None: not rotated to them
     scratch: Path | None = None  # folder for copies of rows that exceed memory; None: copies are held in memory

@@ -65,7 +65,8 @@ def evaluate_splits(
     """Score a fitted probe on every part of the split, in chunks; keep the predictions of test rows."""
 
     def predictions(features: Float[Tensor, "n f"], rows: Int[Tensor, " a"]) -> Predictions:
-        return Predictions.from_logits(dataset.groups[rows], dataset.labels[rows], logits(features[rows]))
+        found = logits(features[rows])
+        return Predictions.from_logits(dataset.groups[rows], dataset.labels[rows], found, dataset.encoder)
 
     def scores(rows: Int[Tensor, " a"]) -> Float[Tensor, " metric"]:
         parts = [row_scores(predictions(dataset.features, part), values).sum(dim=0) for part in rows.split(CHUNK)]

@@ -11,22 +11,24 @@ from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 
 class Predictions(NamedTuple):
-    """Held-out predictions: group ids, labels, predicted classes and log-probabilities."""
+    """Held-out predictions of rows, of one seed or several."""
 
     groups: Int[Tensor, " n"]
     labels: Int[Tensor, " n"]
     predicted: Int[Tensor, " n"]
     log_probability: Float[Tensor, "n k"]  # nats
     margin: Float[Tensor, " n"]  # log-odds of the label against the likeliest other class, nats
+    encoders: Int[Tensor, " n"]  # the untrained encoder that the row is of; 0 for the trained one
 
     @classmethod
     def from_logits(
-        cls, groups: Int[Tensor, " n"], labels: Int[Tensor, " n"], logits: Float[Tensor, "n k"]
+        cls, groups: Int[Tensor, " n"], labels: Int[Tensor, " n"], logits: Float[Tensor, "n k"], encoder: int = 0
     ) -> "Predictions":
         log_probability = logits.log_softmax(dim=-1)
         own = log_probability.gather(1, labels[:, None])
         others = log_probability.scatter(1, labels[:, None], -torch.inf).amax(dim=1)
-        return cls(groups, labels, log_probability.argmax(dim=-1), log_probability, own[:, 0] - others)
+        predicted = log_probability.argmax(dim=-1)
+        return cls(groups, labels, predicted, log_probability, own[:, 0] - others, torch.full_like(groups, encoder))
 
     def without_probability(self) -> "Predictions":
         """Return a copy without log-probabilities, which take most memory."""

@@ -13,6 +13,7 @@ to weigh as much as any.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 import torch
@@ -22,6 +23,7 @@ from torch import Tensor
 from gqn_probe.analysis.probes.dataset import ProbeDataset, to_principal_axes
 from gqn_probe.analysis.probes.evaluation import ProbeResult, evaluate_splits
 from gqn_probe.analysis.probes.standardization import CHUNK
+from gqn_probe.analysis.questions.targets import Classes, Values
 
 LEAST = 1e-12  # least strength, for singular equations
 TALLY_STRENGTHS = (1e-8, 1e-6, 1e-4, 1e-2, 1.0)  # in units of the sum of squares of all views
@@ -78,20 +80,12 @@ def fit_ridge(dataset: ProbeDataset, values: Float[Tensor, "n j"], strengths: Se
     return min(fits, key=lambda fit: fit.spread)
 
 
-class Block(NamedTuple):
-    """Columns of one target among the values that are fitted together."""
-
-    start: int
-    stop: int
-    classes: bool = False  # one-hot columns, predicted by the largest; strengths are selected by misclassification
-
-
 class Predicted(NamedTuple):
-    """Predictions of ridge regression for all rows."""
+    """Predictions of one target by ridge regression, for all rows."""
 
     values: Float[Tensor, "n j"]
     left_out: Float[Tensor, "a j"]  # leave-one-out predictions of training rows
-    errors: Float[Tensor, " block"]  # leave-one-out error of each block: squared, or misclassified rows
+    error: float  # leave-one-out error: squared, or misclassified rows
 
 
 class KernelRidge:
@@ -115,30 +109,29 @@ class KernelRidge:
         self.variances = self.variances.clamp(min=0)
         self.scale = float(self.variances.mean())
 
-    def predict(self, values: Float[Tensor, "n j"], blocks: Sequence[Block]) -> Predicted:
-        """Predict all rows; ``values`` are read at training rows alone.
+    def predict(self, targets: Sequence[Classes | Values]) -> list[Predicted]:
+        """Predict every target for all rows; its values are read at training rows alone.
 
         A target for which no strength improves on the mean by one standard error is predicted by the mean, which keeps
         noise from being fitted. For classes, whose mean names one class alone, the best strength is used in any case.
         """
-        wanted = values[self.train].double()
+        wanted, spans = _columns(targets, self.train)
         offset = wanted.mean(dim=0)
         along = self.axes.T @ (wanted - offset)
         alone = (wanted - offset) * (len(self.train) / (len(self.train) - 1))  # leave-one-out residuals of the mean
         residuals = [self._left_out(along, strength) for strength in self.strengths]
-        predicted, left_out, errors = offset.repeat(len(self.rows), 1), wanted - alone, []
-        for block in blocks:
-            own = slice(block.start, block.stop)
-            of_rows = torch.stack([_errors(wanted[:, own], each[:, own], block.classes) for each in residuals])
-            of_mean = _errors(wanted[:, own], alone[:, own], block.classes)
-            best = _strength(of_rows, of_mean, block.classes)
+        found = []
+        for target, own in zip(targets, spans, strict=True):
+            classes = isinstance(target, Classes)
+            errors = torch.stack([_errors(wanted[:, own], each[:, own], classes) for each in (*residuals, alone)])
+            best = _strength(errors, classes)
+            predicted, left = offset[own].repeat(len(self.rows), 1), alone if best is None else residuals[best]
             if best is not None:
                 weights = self.axes @ (along[:, own] / self._damped(self.strengths[best])[:, None])
-                predicted[:, own] += self.rows @ weights
-                left_out[:, own] = (wanted - residuals[best])[:, own]
-                of_mean = of_rows[best]
-            errors.append(of_mean.sum())
-        return Predicted(predicted, left_out, torch.stack(errors))
+                predicted += self.rows @ weights
+            error = errors[-1 if best is None else best].sum()
+            found.append(Predicted(predicted, (wanted - left)[:, own], float(error)))
+        return found
 
     def _damped(self, strength: float) -> Float[Tensor, " a"]:
         return self.variances + max(strength, LEAST) * max(self.scale, LEAST)
@@ -174,39 +167,40 @@ class PrimalRidge:
         self.variances = self.variances.clamp(min=0)
         self.scale = float(self.variances.sum()) / len(train)
 
-    def predict(self, values: Float[Tensor, "n j"], blocks: Sequence[Block]) -> Predicted:
+    def predict(self, targets: Sequence[Classes | Values]) -> list[Predicted]:
         """Predict as ``KernelRidge.predict``, equal up to rounding."""
-        chunk, number = self._chunk(values.shape[1]), len(self.train)
-        offset = values[self.train].mean(dim=0, dtype=torch.float64)
+        wanted, spans = _columns(targets, self.train)
+        chunk, number = self._chunk(wanted.shape[1]), len(self.train)
+        offset = wanted.mean(dim=0)
         along = torch.zeros(())
-        for part in self.train.split(chunk):
-            along = along + self._along(part).T @ (values[part].double() - offset)
-        weights = [along / self._damped(strength)[:, None] for strength in self.strengths]
-        errors = torch.zeros(len(weights) + 1, len(blocks), number, dtype=torch.float64)  # the last are the mean's
         for places in torch.arange(number).split(chunk):
-            rows, wanted = self._along(self.train[places]), values[self.train[places]].double()
-            residuals = [self._left_out(rows, wanted - offset, m, weights[m]) for m in range(len(weights))]
-            residuals.append((wanted - offset) * (number / (number - 1)))
-            for b, block in enumerate(blocks):
-                own = slice(block.start, block.stop)
-                of_each = [_errors(wanted[:, own], each[:, own], block.classes) for each in residuals]
-                errors[:, b, places] = torch.stack(of_each)
-        chosen = [_strength(errors[:-1, b], errors[-1, b], block.classes) for b, block in enumerate(blocks)]
-        predicted = offset.repeat(len(self.rows), 1)
-        left_out = offset - (values[self.train].double() - offset) / (number - 1)  # the mean of the others
-        for best, block in zip(chosen, blocks, strict=True):
-            if best is None:
-                continue
-            own = slice(block.start, block.stop)
-            for part in torch.arange(len(self.rows)).split(chunk):
-                predicted[part, own] += self._along(part) @ weights[best][:, own]
-            for places in torch.arange(number).split(chunk):
-                part = self.train[places]
-                wanted = values[part, own].double()
-                residual = self._left_out(self._along(part), wanted - offset[own], best, weights[best][:, own])
-                left_out[places, own] = wanted - residual
-        found = [errors[-1 if best is None else best, b].sum() for b, best in enumerate(chosen)]
-        return Predicted(predicted, left_out, torch.stack(found))
+            along = along + self._along(self.train[places]).T @ (wanted[places] - offset)
+        weights = [along / self._damped(strength)[:, None] for strength in self.strengths]
+        errors = torch.zeros(len(targets), len(weights) + 1, number, dtype=torch.float64)  # the last are the mean's
+        for places in torch.arange(number).split(chunk):
+            rows, centred = self._along(self.train[places]), wanted[places] - offset
+            residuals = [self._left_out(rows, centred, m, weights[m]) for m in range(len(weights))]
+            residuals.append(centred * (number / (number - 1)))
+            for target, own, of_target in zip(targets, spans, errors, strict=True):
+                of_each = [
+                    _errors(wanted[places, own], each[:, own], isinstance(target, Classes)) for each in residuals
+                ]
+                of_target[:, places] = torch.stack(of_each)
+        found = []
+        for target, own, of_target in zip(targets, spans, errors, strict=True):
+            best = _strength(of_target, isinstance(target, Classes))
+            predicted = offset[own].repeat(len(self.rows), 1)
+            left_out = offset[own] - (wanted[:, own] - offset[own]) / (number - 1)  # the mean of the others
+            if best is not None:
+                fitted = weights[best][:, own]
+                for part in torch.arange(len(self.rows)).split(chunk):
+                    predicted[part] += self._along(part) @ fitted
+                for places in torch.arange(number).split(chunk):
+                    rows, centred = self._along(self.train[places]), wanted[places, own] - offset[own]
+                    left_out[places] = wanted[places, own] - self._left_out(rows, centred, best, fitted)
+            error = of_target[-1 if best is None else best].sum()
+            found.append(Predicted(predicted, left_out, float(error)))
+        return found
 
     def _chunk(self, columns: int) -> int:
         return max(1, NUMBERS // max(self.rows.shape[1], columns))
@@ -229,10 +223,21 @@ class PrimalRidge:
         return (wanted - along @ weights) / (1 - leverage).clamp(min=1e-6)[:, None]
 
 
-def _strength(of_rows: Float[Tensor, "m a"], of_mean: Float[Tensor, " a"], classes: bool) -> int | None:
-    """Return the strength of least leave-one-out error; None if its gain over the mean is below a standard error."""
-    best = int(of_rows.sum(dim=1).argmin())
-    gain = of_mean - of_rows[best]
+def _columns(targets: Sequence[Classes | Values], rows: Int[Tensor, " a"]) -> tuple[Float[Tensor, "a j"], list[slice]]:
+    """Return the columns of all targets at some rows, and the span of each target."""
+    columns = [target.columns for target in targets]
+    ends = pairwise(accumulate((each.shape[1] for each in columns), initial=0))
+    return torch.cat(columns, dim=1)[rows].double(), [slice(*span) for span in ends]
+
+
+def _strength(errors: Float[Tensor, "m a"], classes: bool) -> int | None:
+    """Return the strength of least leave-one-out error; None if its gain over the mean is below a standard error.
+
+    Args:
+        errors: of each strength, and last of the mean.
+    """
+    best = int(errors[:-1].sum(dim=1).argmin())
+    gain = errors[-1] - errors[best]
     return best if classes or gain.mean() > gain.std() / len(gain) ** 0.5 else None
 
 

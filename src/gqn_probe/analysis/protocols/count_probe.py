@@ -153,16 +153,10 @@ class CountProbe:
     def _units(self, control: str) -> Int[Tensor, " s"]:
         return self.inputs.units(self.settings.control[control])
 
-    def _encoder(self, control: str, seed: int, rows: int) -> Int[Tensor, " n"] | None:
-        encoder = self.inputs.encoder(self.settings.control[control], seed)
-        return None if encoder is None else torch.full((rows,), encoder)
-
     def _add(self, outcome: Outcome, name: CaseName, members: Sequence[ProbeResult]) -> None:
         """Add the result rows of one case, all seeds."""
         tested = Predictions.concatenate([member.test for member in members])
-        encoders = [self._encoder(name.control, each.dataset.seed, len(each.test.labels)) for each in members]
-        encoder = None if encoders[0] is None else torch.cat([each for each in encoders if each is not None])
-        rows = [*pooled_rows(name, tested, self.counts, self._units(name.control), self.permutations, encoder)]
+        rows = [*pooled_rows(name, tested, self.counts, self._units(name.control), self.permutations)]
         rows += [row for member in members for row in seed_rows(name, member, self.counts)]
         if self._has_object_labels(name.control):
             rows = [row for row in rows if row.count is None and row.metric not in COUNT_METRICS]
@@ -174,29 +168,26 @@ class CountProbe:
 
     def _tally_rows(self) -> Iterator[Result]:
         """Yield the results of the label-free tally on every input that is a sum."""
+        sums = [given for given in self.settings.inputs if is_sum(self.inputs.study_inputs.network, given)]
         probed = {(case.input, case.control) for case in self.predictions}  # without controls that were left out
-        wanted = [(given, name) for name in TALLY_CONTROLS for given in self.settings.inputs if (given, name) in probed]
-        for given, name in wanted:
-            if not (is_sum(self.inputs.study_inputs.network, given) and self.inputs.is_view_readout(given)):
-                continue
-            parts, encoders = [], []
-            for seed in self.inputs.seeds(name):
-                dataset, units = self.inputs.dataset(given, name, seed), self._units(name)
-                split = split_groups(units, seed)
-                views = self.inputs.views(given, self.inputs.encoder(self.settings.control[name], seed))
-                known, held = (views[part].flatten(0, 1) for part in split[:2])
-                direction = tally_direction(known, held)
-                rows = dataset.split.test
-                logits = tally(dataset.test_features[rows], direction, self.counts.float())
-                parts.append(Predictions.from_logits(dataset.groups[rows], dataset.labels[rows], logits))
-                encoders.append(self._encoder(name, seed, len(rows)))
-            case = CaseName("count", given, name, TALLY)
-            tested = Predictions.concatenate(parts)
-            encoder = None if encoders[0] is None else torch.cat([each for each in encoders if each is not None])
-            for row in pooled_rows(case, tested, self.counts, self._units(name), self.permutations, encoder):
-                if row.metric not in ("loss", "adjacent_auc"):  # its logits are no probabilities
-                    yield row
-            self.predictions[case] = tested.without_probability()
+        for name in TALLY_CONTROLS:
+            for given in (given for given in sums if (given, name) in probed):
+                control, units = self.settings.control[name], self._units(name)
+                parts = []
+                for seed in self.inputs.seeds(name):
+                    dataset, split = self.inputs.dataset(given, name, seed), split_groups(units, seed)
+                    views = self.inputs.views(given, self.inputs.encoder(control, seed))
+                    known, held = (views[part].flatten(0, 1) for part in split[:2])
+                    direction = tally_direction(known, held)
+                    rows = dataset.split.test
+                    logits = tally(dataset.test_features[rows], direction, self.counts.float())
+                    groups, labels = dataset.groups[rows], dataset.labels[rows]
+                    parts.append(Predictions.from_logits(groups, labels, logits, dataset.encoder))
+                case, tested = CaseName("count", given, name, TALLY), Predictions.concatenate(parts)
+                for row in pooled_rows(case, tested, self.counts, units, self.permutations):
+                    if row.metric not in ("loss", "adjacent_auc"):  # its logits are no probabilities
+                        yield row
+                self.predictions[case] = tested.without_probability()
 
     def _description_lengths(
         self, probe_name: str, probe: Linear, datasets: Sequence[ProbeDataset]

@@ -9,13 +9,12 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
 from gqn_probe.analysis.inputs.view_selection import nested
 from gqn_probe.analysis.probes.dataset import CaseName
 from gqn_probe.analysis.probes.ridge import (
-    Block,
     KernelRidge,
     Predicted,
     PrimalRidge,
@@ -23,23 +22,26 @@ from gqn_probe.analysis.probes.ridge import (
     gaussian_kernel,
     linear_kernel,
 )
-from gqn_probe.analysis.protocols.decoding_scores import BASELINES, LINEAR, NONLINEAR, Case, Score, Scores, Source
-from gqn_probe.analysis.protocols.encoded_targets import (
-    EncodedTarget,
-    applicable_objects,
-    column_blocks,
-    has_variance,
-    held_out_groups,
-    score_predictions,
-    target_columns,
+from gqn_probe.analysis.protocols.decoding_scores import (
+    BASELINES,
+    LINEAR,
+    NONLINEAR,
+    Case,
+    Score,
+    Scores,
+    Source,
+    score_rows,
 )
 from gqn_probe.analysis.protocols.probe_inputs import ProbeInputs
 from gqn_probe.analysis.protocols.study_settings import StudySettings
 from gqn_probe.analysis.questions.splits import FOLDS, folds_of, split_groups
-from gqn_probe.analysis.questions.targets import Classes
+from gqn_probe.analysis.questions.targets import Classes, Values
 from gqn_probe.analysis.statistics.headline import TargetChange, images_answer, training_answer
+from gqn_probe.analysis.statistics.intervals import ClusterSums
 from gqn_probe.progress import progress
 from gqn_probe.results import Answer, Result
+
+Truths = dict[str, Classes | Values]  # targets at one count, by name
 
 
 class TargetDecoder:
@@ -92,68 +94,66 @@ class TargetDecoder:
         nonlinear = self.settings.widths and not self._streams and source.control in ("none", "pixels")
         return (LINEAR, NONLINEAR) if nonlinear else (LINEAR,)
 
-    def _truths(self, notes: list[str]) -> list[list[EncodedTarget]]:
+    def _truths(self, notes: list[str]) -> list[Truths]:
         """Return the targets of each count, without those that are constant."""
         scenes, known, left_out = self.inputs.study_inputs.scenes, self.settings.known_targets, {}
-        truths: list[list[EncodedTarget]] = []
-        for count in self.counts:
+        truths: list[Truths] = [{} for _ in self.counts]
+        for count, of_count in zip(self.counts, truths, strict=True):
             views = nested(len(scenes), scenes.views, count, self.settings.seed)
-            truths.append([])
             for name in (name for name in self.settings.targets if name != "count"):
                 try:
                     found = known[name](scenes, views)
                 except ValueError as error:
                     left_out.setdefault(str(error), {})[name] = None
                     continue
-                truth = EncodedTarget(name, found, target_columns(found))
-                if isinstance(found, Classes) or has_variance(found):
-                    truths[-1].append(truth)  # coverage of one view is constant
+                if isinstance(found, Classes) or found.varies:  # coverage of one view is constant
+                    of_count[name] = found
         notes += [f"Targets left out: {', '.join(names)} ({why})." for why, names in left_out.items()]
         return truths
 
     def _decode(
-        self,
-        source: Source,
-        probe: str,
-        column: int,
-        truths: Sequence[EncodedTarget],
-        kernels: "KernelCache",
-        train_objects: int | None = None,
+        self, source: Source, probe: str, column: int, truths: Truths, kernels: "KernelCache", size: int | None = None
     ) -> None:
-        """Decode the targets of one count on the objects that each seed holds out."""
-        together = [t for t in truths if held_out_groups(t) is None]
-        apart = [[t] for t in truths if held_out_groups(t) is not None]
+        """Decode the targets of one count on the objects that each seed holds out.
+
+        Args:
+            size: number of training objects, the first; None is all.
+        """
+        together = {name: found for name, found in truths.items() if found.groups is None}
+        apart = [{name: found} for name, found in truths.items() if found.groups is not None]
         for group in filter(None, [together, *apart]):
-            asked, units = applicable_objects(group[0], self.objects)
-            values, blocks = torch.cat([t.columns for t in group], dim=1), column_blocks(group)
-            times, encoders = torch.zeros(len(self.objects)), torch.zeros(len(self.objects), dtype=torch.int64)
-            tables = [torch.zeros(2, len(self.objects), dtype=torch.float64) for _ in group]
+            targets = list(group.values())
+            asked, units = _applicable_objects(targets[0], self.objects)
+            tested, encoders = torch.zeros(2, len(self.objects), dtype=torch.int64)
+            tables = torch.zeros(len(targets), 2, len(self.objects), dtype=torch.float64)
             for seed in self.settings.probe_seeds(folds_of(units[asked])):
                 split = split_groups(units[asked], seed)
                 train, test = asked[torch.cat([split.train, split.validation])], asked[split.test]
-                if train_objects is not None and len(train) < train_objects:
+                if size is not None and len(train) < size:
                     break  # chirality is defined for some objects alone
-                train = train[:train_objects]
-                encoder = kernels.encoder(seed)
-                predicted = kernels.predict(probe, train, values, blocks, encoder)
-                for table, truth, block in zip(tables, group, blocks, strict=True):
-                    table[:, test] += score_predictions(truth, predicted, block, train, test)
-                times[test] += 1
-                encoders[test] = -1 if encoder is None else encoder
-            if times.count_nonzero() < 2:  # one object alone has no interval
+                encoder = self.inputs.encoder(self.settings.control[source.control], seed)
+                predicted = kernels.predict(probe, train[:size], targets, encoder)
+                for table, target, found in zip(tables, targets, predicted, strict=True):
+                    table[:, test] += score_rows(target, found, train[:size], test)
+                tested[test], encoders[test] = 1, encoder or 0
+            if tested.sum() < 2:  # one object alone has no interval
                 continue
-            own = encoders if source.control == "untrained" else None
-            for table, truth in zip(tables, group, strict=True):
-                case = Case(truth.name, source, probe, self.counts[column], train_objects)
-                self.scores[case] = Score.of(truth.found, table, times > 0, own)
+            for table, (name, target) in zip(tables, group.items(), strict=True):
+                sums = ClusterSums(table[0], table[1], encoders if source.control == "untrained" else None)
+                case = Case(name, source, probe, self.counts[column], size)
+                if isinstance(target, Classes):
+                    labels = target.labels[tested > 0]
+                    self.scores[case] = Score("accuracy", sums, float(labels.bincount().max()) / len(labels))
+                else:
+                    self.scores[case] = Score("r2", sums)
 
-    def _learning_curve(self, source: Source, truths: Sequence[EncodedTarget], kernels: "KernelCache") -> None:
+    def _learning_curve(self, source: Source, truths: Truths, kernels: "KernelCache") -> None:
         """Decode at the largest count from fewer training objects; all of them have been decoded already."""
         most, last = round((1 - 1 / FOLDS) * len(self.objects)), self.counts[-1]
         for size in (size for size in self.settings.train_objects if size < most):
             self._decode(source, LINEAR, len(self.counts) - 1, truths, kernels, size)
-        for truth in (truth for truth in truths if held_out_groups(truth) is None):
-            whole = Case(truth.name, source, LINEAR, last)
+        for name in (name for name, found in truths.items() if found.groups is None):
+            whole = Case(name, source, LINEAR, last)
             if whole in self.scores:
                 self.scores[whole._replace(train_objects=most)] = self.scores[whole]
 
@@ -196,6 +196,15 @@ class TargetDecoder:
         yield training_answer(given, last, gains)
 
 
+def _applicable_objects(
+    target: Classes | Values, objects: Int[Tensor, " s"]
+) -> tuple[Int[Tensor, " a"], Int[Tensor, " s"]]:
+    """Return the objects for which the target is defined, and the group of every object."""
+    if isinstance(target, Classes) and target.groups is not None:
+        return (target.labels >= 0).nonzero()[:, 0], target.groups
+    return objects, objects
+
+
 class KernelCache:
     """Gram matrices of a source at one count, one an encoder; the rows themselves if they are streamed."""
 
@@ -204,34 +213,19 @@ class KernelCache:
         self.linear: dict[int | None, Tensor] = {}
         self.gaussian: dict[int | None, list[Tensor]] = {}
 
-    def encoder(self, seed: int) -> int | None:
-        """Return the untrained encoder of a seed; None for the trained network."""
-        return seed % self.inputs.settings.untrained if self.source.control == "untrained" else None
-
     def predict(
-        self,
-        probe: str,
-        train: Int[Tensor, " a"],
-        values: Float[Tensor, "n j"],
-        blocks: Sequence[Block],
-        encoder: int | None,
-    ) -> Predicted:
-        """Predict all objects from the training objects' values, with the best kernel for each target."""
+        self, probe: str, train: Int[Tensor, " a"], targets: Sequence[Classes | Values], encoder: int | None
+    ) -> list[Predicted]:
+        """Predict the targets of all objects from those of training objects, each with the best kernel for it."""
         settings = self.inputs.settings
         if encoder not in self.linear:
             rows = self.inputs.unreduced_rows(self.source.input, self.column, encoder)
             self.linear[encoder] = rows if self.streams else linear_kernel(rows)
         linear = self.linear[encoder]
         if self.streams:
-            return PrimalRidge(linear, train, settings.strengths).predict(values, blocks)
+            return PrimalRidge(linear, train, settings.strengths).predict(targets)
         if probe != LINEAR and encoder not in self.gaussian:
             self.gaussian[encoder] = [gaussian_kernel(linear, width) for width in settings.widths]
         kernels = [linear] if probe == LINEAR else self.gaussian[encoder]
-        fits = [KernelRidge(kernel, train, settings.strengths).predict(values, blocks) for kernel in kernels]
-        best = torch.stack([fit.errors for fit in fits]).argmin(dim=0).tolist()
-        spans = [slice(block.start, block.stop) for block in blocks]
-        return Predicted(
-            torch.cat([fits[own].values[:, span] for own, span in zip(best, spans, strict=True)], dim=1),
-            torch.cat([fits[own].left_out[:, span] for own, span in zip(best, spans, strict=True)], dim=1),
-            torch.stack([fits[own].errors[i] for i, own in enumerate(best)]),
-        )
+        fits = [KernelRidge(kernel, train, settings.strengths).predict(targets) for kernel in kernels]
+        return [min(of_target, key=lambda fit: fit.error) for of_target in zip(*fits, strict=True)]

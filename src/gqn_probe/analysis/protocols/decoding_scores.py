@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from jaxtyping import Bool, Float
+import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from gqn_probe.analysis.probes.ridge import Predicted
 from gqn_probe.analysis.questions.targets import Classes, Values
 from gqn_probe.analysis.statistics.intervals import (
     ClusterSums,
@@ -37,21 +39,6 @@ class Score(NamedTuple):
     @property
     def interval(self) -> Interval:
         return proportion_interval(self.sums) if self.metric == "accuracy" else r2_interval(self.sums)
-
-    @classmethod
-    def of(
-        cls,
-        found: Classes | Values,
-        table: Float[Tensor, "2 s"],
-        tested: Bool[Tensor, " s"],
-        encoders: Tensor | None,
-    ) -> "Score":
-        """Return the score of predictions from the sums of each object's rows, see ``sums``."""
-        sums = ClusterSums(table[0], table[1], encoders)
-        if isinstance(found, Classes):
-            labels = found.labels[tested]
-            return cls("accuracy", sums, float(labels.bincount().max()) / len(labels))
-        return cls("r2", sums)
 
     def above(self, other: "Score") -> Interval:
         """Return the difference to another score on the same objects, with its paired interval."""
@@ -91,3 +78,37 @@ class Scores(dict[Case, Score]):
     def counts(self, case: Case) -> list[int]:
         """Return the counts at which the target was decoded in the same way."""
         return [count for count in self._counts if case._replace(count=count) in self]
+
+
+def score_rows(
+    target: Classes | Values, predicted: Predicted, train: Int[Tensor, " a"], test: Int[Tensor, " test"]
+) -> Float[Tensor, "2 test"]:
+    """Return numerator and denominator of the score by test row.
+
+    Of classes whether it is correct, and 1; of values its squared error, and that of the training mean.
+    """
+    values, left_out = predicted.values[test], predicted.left_out
+    if isinstance(target, Classes):
+        return torch.stack([values.argmax(dim=1) == target.labels[test], torch.ones(len(test))]).double()
+    known, wanted = (target.values[rows].double() for rows in (train, test))
+    if target.derive is not None:
+        known, wanted, values, left_out = map(target.derive, (known, wanted, values, left_out))
+        values = calibrated(left_out, known, values)
+    return torch.stack([(values - wanted).square().sum(dim=1), (known.mean(dim=0) - wanted).square().sum(dim=1)])
+
+
+def calibrated(
+    left_out: Float[Tensor, "a scored"], known: Float[Tensor, "a scored"], values: Float[Tensor, "test scored"]
+) -> Float[Tensor, "test scored"]:
+    """Correct derived predictions, which shrinkage biases, by a line fitted to leave-one-out predictions.
+
+    As for targets that are not derived, the mean is predicted where the gain over it is below one standard error.
+    """
+    middle, mean = left_out.mean(dim=0), known.mean(dim=0)
+    slope = ((left_out - middle) * known).sum() / (left_out - middle).square().sum().clamp(min=1e-12)
+    slope = slope.clamp(0, 1)
+    errors = (mean + slope * (left_out - middle) - known).square().sum(dim=1)
+    gain = (mean - known).square().sum(dim=1) - errors
+    if gain.mean() <= gain.std() / len(gain) ** 0.5:
+        return mean.expand_as(values)
+    return mean + slope * (values - middle)

@@ -82,6 +82,7 @@ class ProbeInputs:
             groups=self.objects.repeat_interleave(counts),
             split=split,
             test_features=features if tested_on == trained_on else self._rows(input, control, tested_on, seed),
+            encoder=self.encoder(control, seed) or 0,
             scaling="column" if control.transform == "norm" else "common",
             scratch=None if self.settings.fits_memory(COPIES * features.nbytes) else self.scratch,
         )

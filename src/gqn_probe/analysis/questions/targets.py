@@ -32,12 +32,33 @@ class Classes(NamedTuple):
     kinds: int
     groups: Int[Tensor, " s"] | None = None  # units of the split; None: objects
 
+    @property
+    def columns(self) -> Float[Tensor, "s k"]:
+        """The columns that regression fits: one-hot classes."""
+        return functional.one_hot(self.labels.clamp(min=0), self.kinds).float()
+
 
 class Values(NamedTuple):
     """A regression target, several values a scene."""
 
     values: Float[Tensor, "s j"]
     derive: Callable[[Float[Tensor, "s j"]], Float[Tensor, "s scored"]] | None = None  # maps values to what is scored
+
+    @property
+    def columns(self) -> Float[Tensor, "s j"]:
+        """The columns that regression fits."""
+        return self.values
+
+    @property
+    def groups(self) -> None:
+        """Units of the split: objects."""
+        return None
+
+    @property
+    def varies(self) -> bool:
+        """True if what is scored differs between objects."""
+        scored = self.values if self.derive is None else self.derive(self.values)
+        return float(scored.std(dim=0).max()) > ALIKE
 
 
 Target = Callable[[SceneSource, Selection], Classes | Values]

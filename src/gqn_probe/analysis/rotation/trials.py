@@ -14,8 +14,9 @@ from torch import Tensor
 
 from gqn_probe.analysis.inputs.study_inputs import StudyInputs
 from gqn_probe.analysis.pictures.uncertainty import likelihood_scores
-from gqn_probe.analysis.probes.ridge import Block, KernelRidge, linear_kernel
+from gqn_probe.analysis.probes.ridge import KernelRidge, linear_kernel
 from gqn_probe.analysis.questions.splits import folds_of, split_groups
+from gqn_probe.analysis.questions.targets import Values
 from gqn_probe.analysis.rotation.encoding import EncodedViews, given_cameras
 from gqn_probe.analysis.rotation.stimuli import RotationViews
 from gqn_probe.types import to_unit
@@ -168,7 +169,7 @@ def linear_trials(
         split = split_groups(groups, fold)
         train = torch.isin(owners, torch.cat([split.train, split.validation])).nonzero()[:, 0]
         test = torch.isin(owners, split.test)
-        fit = KernelRidge(kernel, train, strengths).predict(labels, [Block(0, 1)])
+        (fit,) = KernelRidge(kernel, train, strengths).predict([Values(labels)])
         evidence[test] = fit.values[test, 0].float()
     same, mirror = rearrange(evidence, "(s two a) -> two s a", two=2, a=angles).double()
     return {Case(axis, name, control, "linear", count): Scores(same, mirror)}

@@ -53,27 +53,25 @@ def pooled_rows(
     counts: Int[Tensor, " k"],
     units: Int[Tensor, " s"],
     permutations: WithinObjectPermutations,
-    encoder: Int[Tensor, " n"] | None = None,
 ) -> Iterator[Result]:
     """Yield scores of all seeds' test rows with clustered intervals, over all counts and by count.
 
     Args:
         units: the cluster of each object: itself, its mixing group, or its shape.
-        encoder: the untrained encoder of each row.
     """
     scores, rows = row_scores(predictions, counts), len(predictions.labels)
     for column, metric in enumerate(ROW_METRICS):
         if metric in SHARES:
-            found = proportion_interval(_share_sums(scores[:, column], predictions, units, encoder))
+            found = proportion_interval(_share_sums(scores[:, column], predictions, units))
         else:
-            found = mean_interval(_sums(scores[:, column], predictions, units, encoder))
+            found = mean_interval(_sums(scores[:, column], predictions, units))
         yield Result.pooled(name, metric, found, n=rows)
     for label, count in enumerate(counts.tolist()):
         here = predictions.labels == label
         if here.any():
             some = Predictions(*(column[here] for column in predictions))
-            found = proportion_interval(correct_by_unit(some, units, None if encoder is None else encoder[here]))
-            yield Result.pooled(name, "accuracy", found, n=int(here.sum()), count=count)
+            found = proportion_interval(correct_by_unit(some, units))
+            yield Result.pooled(name, "accuracy", found, n=len(some.labels), count=count)
     for metric, value in whole_scores(predictions, counts).items():
         yield Result(*name, None, "test", None, metric, value, n=rows)
     if (table := _by_object(predictions, len(counts))) is not None:
@@ -83,11 +81,9 @@ def pooled_rows(
             yield Result(*name, None, "test", count, "adjacent_auc", area)
 
 
-def correct_by_unit(
-    predictions: Predictions, units: Int[Tensor, " s"], encoder: Int[Tensor, " n"] | None = None
-) -> ClusterSums:
+def correct_by_unit(predictions: Predictions, units: Int[Tensor, " s"]) -> ClusterSums:
     """Return the number of correct rows of each cluster."""
-    return _share_sums((predictions.predicted == predictions.labels).double(), predictions, units, encoder)
+    return _share_sums((predictions.predicted == predictions.labels).double(), predictions, units)
 
 
 def paired_difference(first: Predictions, second: Predictions, units: Int[Tensor, " s"]) -> Interval:
@@ -95,24 +91,21 @@ def paired_difference(first: Predictions, second: Predictions, units: Int[Tensor
     return proportion_difference(correct_by_unit(first, units), correct_by_unit(second, units))
 
 
-def _share_sums(
-    right: Tensor, predictions: Predictions, units: Int[Tensor, " s"], encoder: Int[Tensor, " n"] | None
-) -> ClusterSums:
+def _share_sums(right: Tensor, predictions: Predictions, units: Int[Tensor, " s"]) -> ClusterSums:
     """Return correct rows by cluster; if all are correct, with the intraclass correlation of margins."""
-    found = _sums(right, predictions, units, encoder)
+    found = _sums(right, predictions, units)
     if not right.all():
         return found
     return found._replace(icc=intraclass_correlation(predictions.margin, units[predictions.groups], predictions.labels))
 
 
-def _sums(
-    scores: Tensor, predictions: Predictions, units: Int[Tensor, " s"], encoder: Int[Tensor, " n"] | None
-) -> ClusterSums:
+def _sums(scores: Tensor, predictions: Predictions, units: Int[Tensor, " s"]) -> ClusterSums:
     of_rows, total = units[predictions.groups], int(units.max()) + 1
-    if encoder is None:
+    kinds = int(predictions.encoders.max()) + 1
+    if kinds == 1:
         return cluster_sums(scores, of_rows, total)
-    kinds = int(encoder.max()) + 1  # an object under another encoder is another cluster
-    found = cluster_sums(scores, of_rows * kinds + encoder, total * kinds)
+    # an object under another encoder is another cluster
+    found = cluster_sums(scores, of_rows * kinds + predictions.encoders, total * kinds)
     nonempty = found.nonempty()
     return ClusterSums(found.sums[nonempty], found.rows[nonempty], (torch.arange(total * kinds) % kinds)[nonempty])
 
