@@ -23,6 +23,11 @@ class Interval(NamedTuple):
     low: float
     high: float
 
+    @property
+    def bounds(self) -> tuple[float | None, float | None]:
+        """Lower and upper bound; None where one object, or none, leaves them unknown."""
+        return (None, None) if math.isnan(self.low) else (self.low, self.high)
+
 
 def percent(share: float, digits: int = 1) -> str:
     """Return a share as in ``71.3 %``."""
@@ -53,7 +58,7 @@ class Result(NamedTuple):
     ) -> "Result":
         """Return the row of a value over all seeds; ``case`` is target, input, control and probe."""
         target, input, control, probe = case
-        return cls(target, input, control, probe, None, split, count, metric, *found, n)
+        return cls(target, input, control, probe, None, split, count, metric, found.value, *found.bounds, n)
 
 
 class CurvePoint(NamedTuple):
@@ -118,7 +123,15 @@ class Difference(NamedTuple):
     value: float
     low: float  # 95 % interval over objects, paired
     high: float
-    objects: int  # number of objects, over all seeds
+    objects: int  # number of different objects, over all seeds
+
+
+class StudyPair(NamedTuple):
+    """Two ``study`` folders of the same scenes and views, of a setting and of the first one."""
+
+    own: Path
+    first: Path
+    scenes: str  # fingerprint of the data: studies of equal ones have the same objects
 
 
 class Answer(NamedTuple):

@@ -64,8 +64,8 @@ def test_differences_over_objects_stand_beside_those_over_seeds(sweep: Path, tmp
         (home / "provenance.json").write_text(json.dumps({"data": "ab"[home.parent.name.endswith("1")]}))
     first, pairs = pairs_by_group(read_settings(folder))
     assert first == "checkpoint=a"
-    homes = {name: [(own.parent.name, other.parent.name) for own, other in each] for name, each in pairs.items()}
-    assert homes == {"checkpoint=b#": [(f"checkpoint=b#,seed={seed}", f"checkpoint=a,seed={seed}") for seed in (0, 1)]}
+    homes = {name: [(p.own.parent.name, p.first.parent.name, p.scenes) for p in each] for name, each in pairs.items()}
+    assert homes == {"checkpoint=b#": [(f"checkpoint=b#,seed={s}", f"checkpoint=a,seed={s}", "ab"[s]) for s in (0, 1)]}
     rows = [Difference("checkpoint=b#", first, "count", "accuracy", None, 0.31, 0.301, 0.319, 120)]
     write_rows(folder / "differences.csv", Difference, rows)
     text = compare_settings(folder).read_text(encoding="utf-8")

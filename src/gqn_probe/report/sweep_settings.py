@@ -10,7 +10,7 @@ from scipy.stats import t as student
 
 from gqn_probe.report.glossary import target_label
 from gqn_probe.report.study_results import Study, read_study
-from gqn_probe.results import Difference, Interval, Result
+from gqn_probe.results import Difference, Interval, Result, StudyPair
 
 SEED = re.compile(r"(?:^|,)\+*seed=\d+(?=,|$)")  # what settings that differ in their seeds alone do not share
 
@@ -96,19 +96,20 @@ def collect_measures(settings: Sequence[Setting]) -> list[Measure]:
     return [Measure(*measure, rows) for measure, rows in found.items()]
 
 
-def pairs_by_group(settings: Sequence[Setting]) -> tuple[str, dict[str, list[tuple[Path, Path]]]]:
+def pairs_by_group(settings: Sequence[Setting]) -> tuple[str, dict[str, list[StudyPair]]]:
     """Pair each group's ``study`` folders with those of the first group on the same scenes and views.
 
     Returns:
         The first group's name, and the pairs of each other group.
     """
     groups = list(dict.fromkeys(each.group for each in settings))
-    pairs: dict[str, list[tuple[Path, Path]]] = {}
+    pairs: dict[str, list[StudyPair]] = {}
     for own in settings:
         for other in settings:
-            same = own.seed == other.seed and own.scenes == other.scenes is not None
-            if own.group != groups[0] == other.group and same:
-                pairs.setdefault(own.group, []).append((own.study.folder, other.study.folder))
+            same = own.seed == other.seed and own.scenes == other.scenes
+            if own.group != groups[0] == other.group and same and own.scenes is not None:
+                pair = StudyPair(own.study.folder, other.study.folder, own.scenes)
+                pairs.setdefault(own.group, []).append(pair)
     return groups[0], pairs
 
 

@@ -74,6 +74,11 @@ def test_every_control_and_split_is_reported(study_inputs: StudyInputs, quick: S
     assert controls == set(quick.control)
     pooled = [row for row in rows if row["metric"] == "accuracy" and not row["seed"] and not row["count"]]
     assert all(float(row["low"]) <= float(row["value"]) <= float(row["high"]) for row in pooled)
+    headline = json.loads((tmp_path / "study" / "summary.json").read_text())["headline"]
+    told = {row["control"]: row for row in pooled if (row["probe"], row["input"]) == ("linear", "pooled")}
+    for name, control in (("accuracy", "none"), ("norm_only", "norm"), ("untrained", "untrained")):
+        found = [headline[f"{name}{end}"] for end in ("", "_low", "_high")]
+        assert found == [float(told[control][column]) for column in ("value", "low", "high")]
     assert {row["split"] for row in rows} == {"train", "validation", "test"}
     errors = [row for row in rows if row["target"] == "reconstruction" and row["metric"] == "rmse"]
     assert [row["count"] for row in errors] == ["2", "3", "4"]

@@ -18,6 +18,7 @@ from gqn_probe.analysis.statistics.intervals import (
     r2_interval,
 )
 from gqn_probe.analysis.statistics.permutations import WithinObjectPermutations
+from gqn_probe.results import Result
 
 
 def _units(sums: list[float] | np.ndarray | torch.Tensor, rows: float) -> ClusterSums:
@@ -58,6 +59,24 @@ def test_paired_differences_are_narrow_where_objects_differ() -> None:
     assert found.value == pytest.approx(-0.1)
     assert -0.13 < found.low <= found.high < -0.07
     assert linear_combination((_units(full - 1, 10.0), _units(full, 10.0)), (1, -1))[1:] == pytest.approx((-0.1, -0.1))
+
+
+def test_one_cluster_alone_has_no_interval_of_a_mean() -> None:
+    """Not one of width 0, by which any difference would be shown."""
+    one = _units([3.0, 0.0], 4.0)._replace(rows=torch.tensor([4.0, 0.0], dtype=torch.float64))
+    for found in (mean_interval(one), positive_mean_interval(one), r2_interval(one), linear_combination([one], [1])):
+        assert found.bounds == (None, None)
+        assert Result.pooled(("count", "r", "none", "linear"), "loss", found, n=4).low is None
+    assert np.ptp(proportion_interval(one)[1:]) > 0.8
+
+
+def test_encoders_widen_a_paired_difference_however_alike_the_objects_are() -> None:
+    """Objects are as easy for both networks, which differ by what is drawn of ten encoders."""
+    encoder, ease = torch.arange(300) % 10, torch.arange(300) // 10 % 10.0
+    trained = _units(ease + 3, 14.0)
+    untrained = _units(ease + 2 + 0.3 * (encoder - 4.5), 14.0)._replace(encoder=encoder)
+    found, needed = proportion_difference(trained, untrained), linear_combination((trained, untrained), (1, -1))
+    assert found.high - found.low == pytest.approx(needed.high - needed.low, rel=0.15)
 
 
 def test_few_encoders_widen_an_interval() -> None:
@@ -181,15 +200,28 @@ def test_p_counts_permutations_that_do_as_well() -> None:
     labels = torch.arange(3).expand(4, 3)
     permutations = WithinObjectPermutations(9, 3, permutations=199, seed=0)
     objects = torch.tensor([1, 3, 5, 8])
-    assert permutations.p_value(labels, labels, objects) == pytest.approx(1 / 200, abs=0.02)
-    assert permutations.p_value(labels, labels.roll(1, dims=1), objects) == 1.0  # no row is right
+    assert permutations.p_value(labels, labels, objects, objects) == pytest.approx(1 / 200, abs=0.02)
+    assert permutations.p_value(labels, labels.roll(1, dims=1), objects, objects) == 1.0  # no row is right
 
 
 def test_p_is_uniform_under_the_null() -> None:
     permutations = WithinObjectPermutations(80, 14, permutations=200, seed=0)
     labels, objects = torch.arange(14).expand(80, 14), torch.arange(80)
-    found = [permutations.p_value(labels, torch.randint(14, (80, 14)), objects) for _ in range(200)]
+    found = [permutations.p_value(labels, torch.randint(14, (80, 14)), objects, objects) for _ in range(200)]
     assert kstest(found, "uniform").pvalue > 0.01
+
+
+def test_p_is_uniform_under_the_null_where_objects_of_a_group_are_read_alike() -> None:
+    """Mixtures of a group share views, and with them what is read at each count."""
+    permutations = WithinObjectPermutations(80, 6, permutations=100, seed=0)
+    labels, objects, random = torch.arange(6).expand(80, 6), torch.arange(80), np.random.default_rng(0)
+    low = {"object": 0, "group": 0}
+    for _ in range(100):
+        predicted = torch.from_numpy(random.permuted(np.tile(np.arange(6), (4, 1)), axis=1)).repeat_interleave(20, 0)
+        low["object"] += permutations.p_value(labels, predicted, objects, objects) <= 0.05
+        low["group"] += permutations.p_value(labels, predicted, objects, objects // 20) <= 0.05
+    assert low["group"] <= 12
+    assert low["object"] > 20
 
 
 def test_intervals_stay_where_the_estimand_can_be() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gqn_probe.analysis.statistics.setting_differences import object_differences
-from gqn_probe.results import ObjectScore, write_rows
+from gqn_probe.results import ObjectScore, StudyPair, write_rows
 
 
 def _study(folder: Path, right: torch.Tensor, errors: torch.Tensor) -> Path:
@@ -26,7 +26,7 @@ def test_what_differs_by_as_much_in_each_object_is_told_sharply(tmp_path: Path) 
     hits, errors = torch.arange(60.0) % 10, 0.1 + torch.arange(60.0) / 60
     first = _study(tmp_path / "a", hits, errors)
     better = _study(tmp_path / "b", hits + 1, errors - 0.05)
-    found = {d.metric: d for d in object_differences({"b": [(better, first)]}, "a")}
+    found = {d.metric: d for d in object_differences({"b": [StudyPair(better, first, "x")]}, "a")}
     assert found["accuracy"].value == pytest.approx(1 / 14)
     assert found["accuracy"].low > 0
     assert found["r2"].value == pytest.approx(0.025)
@@ -41,6 +41,21 @@ def test_what_differs_by_as_much_in_each_object_is_told_sharply(tmp_path: Path) 
 def test_seeds_are_joined_and_measures_of_one_setting_left_out(tmp_path: Path) -> None:
     hits, errors = torch.arange(60.0) % 10, 0.1 + torch.arange(60.0) / 60
     studies = [_study(tmp_path / name, hits, errors) for name in "abcd"]
-    pairs = {"b": [(studies[0], studies[1]), (studies[2], studies[3])], "old": [(studies[0], tmp_path / "none")]}
+    pairs = {
+        "b": [StudyPair(studies[0], studies[1], "x"), StudyPair(studies[2], studies[3], "y")],
+        "old": [StudyPair(studies[0], tmp_path / "none", "x")],
+    }
     found = list(object_differences(pairs, "a"))
     assert [(d.setting, d.objects, d.value) for d in found] == [("b", 120, 0.0)] * 3
+
+
+def test_an_object_that_several_seeds_score_counts_once(tmp_path: Path) -> None:
+    """Four seeds of the same scenes tell no more about other objects than one, if they agree."""
+    random = torch.Generator().manual_seed(0)
+    hits, errors = torch.randint(8, (2, 60), generator=random), torch.rand(2, 60, generator=random)
+    own, first = (_study(tmp_path / name, hits[i].float(), errors[i]) for i, name in enumerate("ab"))
+    once = {d.metric: d for d in object_differences({"b": [StudyPair(own, first, "x")]}, "a")}
+    often = {d.metric: d for d in object_differences({"b": [StudyPair(own, first, "x")] * 4}, "a")}
+    assert [d.objects for d in often.values()] == [60] * 3
+    for metric, each in once.items():
+        assert often[metric][5:8] == pytest.approx(each[5:8], rel=1e-2)

@@ -143,7 +143,8 @@ class TargetDecoder:
                 case = Case(name, source, probe, self.counts[column], size)
                 if isinstance(target, Classes):
                     labels = target.labels[tested > 0]
-                    self.scores[case] = Score("accuracy", sums, float(labels.bincount().max()) / len(labels))
+                    chance = float(labels.bincount().max()) / len(labels)
+                    self.scores[case] = Score("accuracy", sums, chance, target.groups)
                 else:
                     self.scores[case] = Score("r2", sums)
 

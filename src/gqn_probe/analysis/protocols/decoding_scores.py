@@ -30,21 +30,26 @@ class Source(NamedTuple):
 
 
 class Score(NamedTuple):
-    """Score of a target at a count, as sums over each object's rows."""
+    """Score of a target at a count, as sums over each object's rows; intervals are over what is held out together."""
 
     metric: str  # "accuracy" or "r2"
     sums: ClusterSums  # correct rows of rows; of r2 squared errors of squared deviations from the mean
     chance: float | None = None  # share of the most frequent class
+    units: Int[Tensor, " s"] | None = None  # groups of objects that are held out together; None: single objects
+
+    @property
+    def clusters(self) -> ClusterSums:
+        return self.sums if self.units is None else self.sums.merged(self.units)
 
     @property
     def interval(self) -> Interval:
-        return proportion_interval(self.sums) if self.metric == "accuracy" else r2_interval(self.sums)
+        return proportion_interval(self.clusters) if self.metric == "accuracy" else r2_interval(self.clusters)
 
     def above(self, other: "Score") -> Interval:
         """Return the difference to another score on the same objects, with its paired interval."""
         if self.metric == "accuracy":
-            return proportion_difference(self.sums, other.sums)
-        return linear_combination((self.sums, other.sums), (-1, 1))
+            return proportion_difference(self.clusters, other.clusters)
+        return linear_combination((self.clusters, other.clusters), (-1, 1))
 
 
 class Case(NamedTuple):

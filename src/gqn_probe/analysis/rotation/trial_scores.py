@@ -6,6 +6,7 @@ Intervals are over mirror classes: an object and its mirror image are one.
 import math
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from scipy.stats import norm
@@ -111,7 +112,7 @@ def _regression(
     scale = float(x.norm() / y.norm())
     return {
         f"{prefix}slope": one,
-        f"{prefix}correlation": Interval(*(max(-1.0, min(scale * each, 1.0)) for each in one)),
+        f"{prefix}correlation": Interval(*np.clip(scale * np.array(one), -1, 1).tolist()),
     }
 
 

@@ -124,7 +124,8 @@ def images_answer(input: str, counts: Sequence[int], changes: Sequence[TargetCha
         text += f"; at {counts[-1]} it is better than from summed pixels for {len(above)} of {len(compared)}"
         details += f" It is better than from summed pixels for {join_words(above)}." if above else ""
     licence = f"paired differences, {UNSEEN}"
-    return Answer(IMAGES, f"{text}.", *first.difference, licence=licence, details=details.strip())
+    numbers = first.difference.value, *first.difference.bounds
+    return Answer(IMAGES, f"{text}.", *numbers, licence=licence, details=details.strip())
 
 
 def training_answer(input: str, count: int, changes: Sequence[TargetChange]) -> Answer:
@@ -141,7 +142,8 @@ def training_answer(input: str, count: int, changes: Sequence[TargetChange]) -> 
     text += f", and worse {_most(worse, 'against')}" if worse else ""
     details = _details({"is also better": better, "is also worse": worse}, rest, "difference", "against")
     licence = f"paired differences to untrained networks, {UNSEEN}"
-    return Answer(TRAINING, f"{text}.", *first.difference, licence=licence, details=details)
+    numbers = first.difference.value, *first.difference.bounds
+    return Answer(TRAINING, f"{text}.", *numbers, licence=licence, details=details)
 
 
 def _most(changes: Sequence[TargetChange], joint: str = "to") -> str:

@@ -55,10 +55,12 @@ class ClusterSums(NamedTuple):
         return self.influences() / torch.where(self.rows < total, 1 - self.rows / total, 1)
 
     def merged(self, units: Int[Tensor, " cluster"]) -> "ClusterSums":
-        """Merge clusters into larger ones, numbered from 0 in ``units``."""
-        total = int(units.max()) + 1
+        """Merge clusters into larger ones of one encoder each, numbered from 0 in ``units``."""
+        total, there = int(units.max()) + 1, self.nonempty()
         sums, rows = (torch.zeros(total, dtype=torch.float64).index_add_(0, units, x.double()) for x in self[:2])
-        return ClusterSums(sums, rows)
+        if self.encoder is None:
+            return ClusterSums(sums, rows)
+        return ClusterSums(sums, rows, units.new_zeros(total).scatter_(0, units[there], self.encoder[there]))
 
 
 def cluster_sums(scores: Float[Tensor, " n"], units: Int[Tensor, " n"], total: int) -> ClusterSums:
@@ -118,7 +120,7 @@ def _wilson_interval(found: ClusterSums, variance: float, freedom: float) -> Int
 
 
 def mean_interval(found: ClusterSums) -> Interval:
-    """Return a t interval of a mean over rows, or of a ratio of two sums."""
+    """Return a t interval of a mean over rows, or of a ratio of two sums; NaN bounds where there is one cluster."""
     variance, freedom = _variance(found)
     half = _t_quantile(freedom) * variance**0.5
     return Interval(found.value, found.value - half, found.value + half)
@@ -150,12 +152,17 @@ def proportion_difference(first: ClusterSums, second: ClusterSums) -> Interval:
     """Return the first proportion less the second on the same clusters, with its paired interval (MOVER).
 
     Where clusters are few and differ much, plain intervals of the two are too narrow to be combined: variances are
-    HC3's, with degrees of freedom after the kurtosis of influences.
+    HC3's, with degrees of freedom after the kurtosis of influences. Variance over encoders is not shared by the two,
+    and lowers their correlation.
     """
-    a, b = (_wilson_interval(each, *_variance(each, each.hc3_influences(), kurtosis=True)) for each in (first, second))
+    variances = [_variance(each, each.hc3_influences(), kurtosis=True) for each in (first, second)]
+    a, b = (_wilson_interval(each, *found) for each, found in zip((first, second), variances, strict=True))
     x, y = first.influences(), second.influences()
     lengths = float(x.norm() * y.norm())
     correlation = float(x @ y) / lengths if lengths > 0 else 0.0
+    for each, (variance, _) in zip((first, second), variances, strict=True):
+        for own, _ in _encoder_variance(each):
+            correlation *= (1 - own / variance) ** 0.5 if variance > 0 else 1.0
 
     def reach(one: float, other: float) -> float:
         return max(one**2 + other**2 - 2 * correlation * one * other, 0.0) ** 0.5
@@ -171,7 +178,9 @@ def linear_combination(parts: Sequence[ClusterSums], weights: Sequence[float]) -
     each = [weight * part.hc3_influences() for weight, part in zip(weights, parts, strict=True)]
     deviations = torch.stack(each).sum(dim=0)
     units = int(torch.stack([part.nonempty() for part in parts]).any(dim=0).sum())
-    found = [(float(deviations.square().sum()) * units / max(units - 1, 1), max(units - 1.0, 1.0))]
+    if units < 2:
+        return Interval(value, math.nan, math.nan)
+    found = [(float(deviations.square().sum()) * units / (units - 1), units - 1.0)]
     found += [
         (weight**2 * v, f) for part, weight in zip(parts, weights, strict=True) for v, f in _encoder_variance(part)
     ]
@@ -183,11 +192,11 @@ def linear_combination(parts: Sequence[ClusterSums], weights: Sequence[float]) -
 def _variance(
     found: ClusterSums, deviations: Float[Tensor, " cluster"] | None = None, *, kurtosis: bool = False
 ) -> tuple[float, float]:
-    """Return the variance of the estimate over clusters and encoders, and its degrees of freedom."""
+    """Return the variance of the estimate over clusters and encoders, NaN for one cluster; and degrees of freedom."""
     deviations = found.influences() if deviations is None else deviations
     units = int(found.nonempty().sum())
     if units < 2:
-        return 0.0, 1.0
+        return math.nan, 1.0
     squares, freedom = float(deviations.square().sum()), units - 1.0
     if kurtosis and squares > 0:
         tails = units * float(deviations.pow(4).sum()) / squares**2

@@ -1,4 +1,4 @@
-"""Permutation test with labels permuted within objects; p-value of Phipson & Smyth 2010."""
+"""Permutation test with labels permuted within objects, alike in those of a unit; p-value of Phipson & Smyth 2010."""
 
 import numpy as np
 import torch
@@ -21,15 +21,22 @@ class WithinObjectPermutations:
             orders = random.random(part.shape, dtype=np.float32).argsort(axis=2)
             part.copy_(torch.from_numpy(orders * counts + np.arange(counts)))
 
-    def p_value(self, labels: Int[Tensor, "s k"], predicted: Int[Tensor, "s k"], objects: Int[Tensor, " s"]) -> float:
+    def p_value(
+        self,
+        labels: Int[Tensor, "s k"],
+        predicted: Int[Tensor, "s k"],
+        objects: Int[Tensor, " s"],
+        units: Int[Tensor, " s"],
+    ) -> float:
         """Return the one-sided p-value of the number of correct predictions.
 
         Test labels were not used for predicting: under the null hypothesis they are exchangeable within an object.
+        Objects of a unit, such as those that share views in their mixtures, are permuted alike.
         """
         known = objects < self.objects
-        labels, predicted, objects = labels[known], predicted[known], objects[known]
+        labels, predicted, units = labels[known], predicted[known], units[known]
         agree = (labels[:, :, None] == predicted[:, None, :]).flatten(1)
-        chosen = self.places[:, objects] + (torch.arange(len(objects)) * agree.shape[1])[:, None].int()
+        chosen = self.places[:, units] + (torch.arange(len(units)) * agree.shape[1])[:, None].int()
         shuffled = agree.flatten().numpy()[chosen.numpy()].sum(axis=(1, 2))
         observed = int((labels == predicted).sum())
         return float((1 + (shuffled >= observed).sum()) / (1 + len(shuffled)))

@@ -75,7 +75,8 @@ def pooled_rows(
     for metric, value in whole_scores(predictions, counts).items():
         yield Result(*name, None, "test", None, metric, value, n=rows)
     if (table := _by_object(predictions, len(counts))) is not None:
-        yield Result(*name, None, "test", None, "permutation_p", permutations.p_value(*table), n=rows)
+        p = permutations.p_value(*table, units[table[2]])
+        yield Result(*name, None, "test", None, "permutation_p", p, n=rows)
     if len(predictions.labels.unique()) == len(counts):
         for count, area in zip(counts.tolist(), adjacent_auc(predictions), strict=False):
             yield Result(*name, None, "test", count, "adjacent_auc", area)

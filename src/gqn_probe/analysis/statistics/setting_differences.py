@@ -1,12 +1,14 @@
 """Paired differences between studies of several settings, such as checkpoints, from per-object scores."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from gqn_probe.analysis.statistics.intervals import ClusterSums, linear_combination, proportion_difference
-from gqn_probe.results import Difference, Interval, ObjectScore, read_rows
+from gqn_probe.results import Difference, Interval, ObjectScore, StudyPair, read_rows
 
 GREY_LEVELS = 255
 Measure = tuple[str, str, int | None]  # target, metric and count
@@ -21,24 +23,24 @@ def object_rows(
         yield ObjectScore(*case, count, metric, row, float(sums.sums[row]), float(sums.rows[row]))
 
 
-def object_differences(pairs: Mapping[str, Sequence[tuple[Path, Path]]], first: str) -> Iterator[Difference]:
+def object_differences(pairs: Mapping[str, Sequence[StudyPair]], first: str) -> Iterator[Difference]:
     """Yield the difference of each setting to the first in every shared measure, on the objects scored in both.
 
     Args:
-        pairs: by setting, pairs of ``study`` folders (the setting's, the first's) of the same scenes and views; several
-            pairs, such as of several seeds, are pooled.
+        pairs: by setting; several pairs, such as of several seeds, are pooled, an object that occurs in several as one.
+        first: name of the first setting.
     """
-    for setting, folders in pairs.items():
-        studies = [(_scores(own), _scores(other)) for own, other in folders]
-        measures = [name for name in studies[0][0] if all(name in each for pair in studies for each in pair)]
-        for target, metric, count in measures:
-            rows = [
-                (*own[target, metric, count][key], *other[target, metric, count][key])
-                for own, other in studies
-                for key in own[target, metric, count].keys() & other[target, metric, count].keys()
-            ]
+    for setting, paired in pairs.items():
+        studies = [(pair.scenes, _scores(pair.own), _scores(pair.first)) for pair in paired]
+        measures = [name for name in studies[0][1] if all(name in each for _, *both in studies for each in both)]
+        for measure in measures:
+            rows: dict[tuple[str, int], Tensor] = defaultdict(lambda: torch.zeros(4, dtype=torch.float64))
+            for scenes, own, other in studies:
+                for key in own[measure].keys() & other[measure].keys():
+                    rows[scenes, key] += torch.tensor([*own[measure][key], *other[measure][key]], dtype=torch.float64)
             if len(rows) > 1:
-                score, weight, of_first, weight_of_first = torch.tensor(rows, dtype=torch.float64).unbind(dim=1)
+                target, metric, count = measure
+                score, weight, of_first, weight_of_first = torch.stack([*rows.values()], dim=1)
                 found = _difference(metric, ClusterSums(score, weight), ClusterSums(of_first, weight_of_first))
                 named = "sample_rmse" if metric == "sample_mse" else metric
                 yield Difference(setting, first, target, named, count, *found, len(rows))
