@@ -21,7 +21,6 @@ from gqn_probe.analysis.inputs.view_selection import original_task
 from gqn_probe.analysis.probes.dataset import CaseName, ProbeDataset
 from gqn_probe.analysis.probes.perceptron import Perceptron
 from gqn_probe.analysis.probes.predictions import Predictions, confusion, row_scores
-from gqn_probe.analysis.probes.probe_fit import fit_probes
 from gqn_probe.analysis.protocols.study_settings import StudySettings
 from gqn_probe.analysis.questions.controls import TRANSFORMS
 from gqn_probe.analysis.questions.splits import Split
@@ -106,7 +105,7 @@ def _classify(
     for seed in settings.probe_seeds():
         split = Split(rows[:trained], rows[trained:], test=rows[:0])
         dataset = ProbeDataset(*case[:3], seed, features, labels, owners, split, features)
-        fitted = fit_probes([dataset], probe, classes=LABELS, rows=trained, device=device)
+        fitted = probe.fit([dataset], classes=LABELS, rows=trained, device=device)
         logits = fitted.logits(0, 0, features[trained:])
         validated.append(Predictions.from_logits(owners[trained:], labels[trained:], logits))
         for column, values in fitted.curves._asdict().items():

@@ -1,15 +1,16 @@
-"""Probes side by side are what they are alone, and come to the optimum that scikit-learn finds."""
+"""Perceptrons side by side are what they are alone; batches, scaling and rotation of rows."""
+
+from dataclasses import replace
 
 import pytest
 import torch
-from sklearn.linear_model import LogisticRegression
 
 from gqn_probe.analysis.probes.dataset import ProbeDataset
-from gqn_probe.analysis.probes.probe_fit import ProbeSettings, RowStream, fit_probes
+from gqn_probe.analysis.probes.perceptron import Perceptron, RowStream
 from gqn_probe.analysis.probes.standardization import column_moments, principal_axes
 from gqn_probe.analysis.questions.splits import Split
 
-SETTINGS = ProbeSettings(epochs=8, batch_size=32, learning_rate=0.1, l2=(1e-3, 1e-1))
+PROBE = Perceptron(epochs=8, batch_size=32, learning_rate=0.1, l2=(1e-3, 1e-1), hidden=5)
 
 
 def _problem(seed: int, width: int = 6, rows: int = 120) -> ProbeDataset:
@@ -21,33 +22,21 @@ def _problem(seed: int, width: int = 6, rows: int = 120) -> ProbeDataset:
     return ProbeDataset("count", "x", "none", seed, inputs, labels, torch.arange(len(labels)), split, inputs)
 
 
-@pytest.mark.parametrize("hidden", [None, 5])
-def test_side_by_side_as_alone(hidden: int | None) -> None:
-    settings = ProbeSettings(epochs=8, batch_size=32, learning_rate=0.05, l2=(1e-3, 1e-1), hidden=hidden)
+def test_side_by_side_as_alone() -> None:
     datasets = [_problem(0), _problem(1, width=4), _problem(2), _problem(3, width=4)]
-    together = fit_probes(datasets, settings, classes=3, rows=84)
+    together = PROBE.fit(datasets, classes=3, rows=84)
     for i, dataset in enumerate(datasets):
-        for m, strength in enumerate(settings.l2):
-            alone = fit_probes([dataset], settings, classes=3, rows=84, l2=torch.tensor([[strength]]))
+        for m, strength in enumerate(PROBE.l2):
+            alone = replace(PROBE, l2=(strength,)).fit([dataset], classes=3, rows=84)
             expected = alone.logits(0, 0, dataset.features)
             torch.testing.assert_close(together.logits(i, m, dataset.features), expected, atol=1e-4, rtol=1e-4)
             for ours, theirs in zip(together.curves, alone.curves, strict=True):
                 torch.testing.assert_close(ours[:, i, m], theirs[:, 0, 0], atol=1e-4, rtol=1e-4)
 
 
-def test_linear_comes_to_scikit_learns_optimum() -> None:
-    dataset, strength = _problem(0, width=8), 0.01
-    settings = ProbeSettings(epochs=200, batch_size=84, learning_rate=0.1, l2=(strength,))
-    fitted = fit_probes([dataset], settings, classes=3, rows=84)
-    standard, labels = dataset.features[dataset.split.train], dataset.labels[dataset.split.train]
-    theirs = LogisticRegression(C=1 / (strength * len(labels)), tol=1e-8, max_iter=1000).fit(standard, labels)
-    ours = fitted.logits(0, 0, dataset.features[dataset.split.train]).softmax(dim=1)
-    torch.testing.assert_close(ours, torch.from_numpy(theirs.predict_proba(standard)).float(), atol=1e-3, rtol=1e-3)
-
-
 def test_curves_count_every_row_once() -> None:
     dataset = _problem(0)
-    fitted = fit_probes([dataset], SETTINGS, classes=3, rows=84)
+    fitted = PROBE.fit([dataset], classes=3, rows=84)
     held = fitted.logits(0, 1, dataset.features[dataset.split.validation])
     right = (held.argmax(dim=1) == dataset.labels[dataset.split.validation]).float().mean()
     assert fitted.curves.validation_accuracy[-1, 0, 1] == pytest.approx(float(right))
@@ -58,12 +47,12 @@ def test_curves_count_every_row_once() -> None:
 
 def test_problems_of_unequal_size_do_not_dilute_each_other() -> None:
     small = _problem(0)._replace(split=Split(torch.arange(20), torch.arange(84, 90), torch.arange(0)))
-    fitted = fit_probes([small, _problem(1)], SETTINGS, classes=3, rows=84)
+    fitted = PROBE.fit([small, _problem(1)], classes=3, rows=84)
     held = fitted.logits(0, 0, small.features[84:90])
     right = (held.argmax(dim=1) == small.labels[84:90]).float().mean()
     assert fitted.curves.validation_accuracy[-1, 0, 0] == pytest.approx(float(right))
-    alone = fit_probes([small], SETTINGS, classes=3, rows=84)
-    for m in range(len(SETTINGS.l2)):
+    alone = PROBE.fit([small], classes=3, rows=84)
+    for m in range(len(PROBE.l2)):
         torch.testing.assert_close(fitted.logits(0, m, small.features), alone.logits(0, m, small.features))
 
 
@@ -94,6 +83,6 @@ def test_a_pass_reads_every_row_once() -> None:
 
 def test_settings_out_of_range_are_refused() -> None:
     with pytest.raises(ValueError, match="epochs of a probe must be above 0, got 0"):
-        ProbeSettings(epochs=0, batch_size=1, learning_rate=1, l2=(0,))
+        replace(PROBE, epochs=0)
     with pytest.raises(ValueError, match=r"at least 0, got \[-1\]"):
-        ProbeSettings(epochs=1, batch_size=1, learning_rate=1, l2=(-1,))
+        replace(PROBE, l2=(-1,))
