@@ -11,6 +11,7 @@ from PIL import Image
 
 from gqn_probe.report import figure_registry, page
 from gqn_probe.report.figure_registry import OF_COUNTS, Drawing, draw_figures, find_figures
+from gqn_probe.report.html_elements import interval
 from gqn_probe.report.study_results import read_study
 
 SECTIONS = "viewer predictions knowledge counts controls similarity training methods reproduce"
@@ -113,6 +114,11 @@ def test_words_from_files_are_escaped_and_failures_named(study_folder: Path):
 
 
 @pytest.mark.slow
+def test_no_bound_is_minus_zero():
+    assert interval(-0.001, 0.5) == "0.00 to 0.50"
+    assert interval(None, 0.5) == ""
+
+
 def test_every_metric_is_explained_where_it_stands(text: str):
     for id, words in (("predictions", "grey levels"), ("counts", "ROC"), ("controls", "share of correct predictions")):
         section = text[text.index(f'<section id="{id}"') :].split("</section>", maxsplit=1)[0]

@@ -54,6 +54,12 @@ def test_curves_are_over_steps_with_empty_cells_left_out(run: Path):
     assert np.asarray(axes.lines[0].get_xydata()).tolist() == [[9, 40.0], [19, 31.5]]
 
 
+def test_more_counts_than_colours_are_drawn():
+    figure = draw_probes({f"val/probe/shape/linear/context_{count}": ([9.0], [0.1]) for count in range(1, 10)})
+    assert figure is not None
+    assert len(figure.axes[0].lines) == 9
+
+
 def test_probes_have_a_panel_for_each_target_and_a_curve_for_each_count():
     scores = {"color/linear/context_2": 0.5, "color/nearest/context_15": 0.7, "count/linear": 1.0}
     figure = draw_probes({f"val/probe/{name}": ([9.0, 19.0], [0.1, value]) for name, value in scores.items()})

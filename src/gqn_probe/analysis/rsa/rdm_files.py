@@ -237,11 +237,10 @@ def _holds_rdms(value: Any) -> bool:
     if _is_struct(value):
         return True
     array = np.asarray(value) if not isinstance(value, str | dict) else np.empty(0)
-    return array.dtype.kind in "fiu" and array.ndim >= 2 and min(array.shape[-2:]) >= 3 and _square(array.shape)
-
-
-def _square(shape: tuple[int, ...]) -> bool:
-    return shape[-1] == shape[-2] or shape[0] == shape[1]
+    shape = array.shape
+    if array.dtype.kind not in "fiu" or array.ndim < 2 or min(shape[-2:]) < 3:
+        return False
+    return shape[-1] == shape[-2] or shape[0] == shape[1]  # MATLAB has the conditions first
 
 
 def _is_struct(value: Any) -> bool:
@@ -290,8 +289,8 @@ def _from_hdf5(item: Any, file: Any) -> Any:
 
 
 def _h5py(path: Path) -> Any:
-    if importlib.util.find_spec("h5py") is None:
-        raise ValueError(f"{path} is HDF5, which h5py reads: pip install 'gqn-probe[brain]'")
-    import h5py
-
+    try:
+        import h5py
+    except ModuleNotFoundError:
+        raise ValueError(f"{path} is HDF5, which h5py reads: pip install 'gqn-probe[brain]'") from None
     return h5py
