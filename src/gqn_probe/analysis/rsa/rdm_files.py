@@ -237,10 +237,10 @@ def _holds_rdms(value: Any) -> bool:
     if _is_struct(value):
         return True
     array = np.asarray(value) if not isinstance(value, str | dict) else np.empty(0)
-    shape = array.shape
-    if array.dtype.kind not in "fiu" or array.ndim < 2 or min(shape[-2:]) < 3:
+    sizes = list(array.shape)
+    if array.dtype.kind not in "fiu" or len(sizes) < 2 or min(sizes[-2:]) < 3:
         return False
-    return shape[-1] == shape[-2] or shape[0] == shape[1]  # MATLAB has the conditions first
+    return sizes[-1] == sizes[-2] or sizes[0] == sizes[1]  # MATLAB has the conditions first
 
 
 def _is_struct(value: Any) -> bool:
