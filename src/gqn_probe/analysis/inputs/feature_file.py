@@ -7,6 +7,7 @@ a JSON list in the metadata, or the lines of ``NAME.txt`` beside the file. See d
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -156,8 +157,8 @@ def _validate(path: Path, arrays: Mapping[str, Any], names: Sequence[str]) -> st
         )
     if len(names) != scenes:
         raise ValueError(f"features={path} has {len(names)} names for {scenes} scenes")
-    if len({*names}) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
+    twice = next((name for name, times in Counter(names).items() if times > 1), None)
+    if twice is not None:
         raise ValueError(f"features={path} has the scene {twice} twice")
     return main
 

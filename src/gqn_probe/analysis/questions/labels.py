@@ -5,6 +5,7 @@ in the table of own images) or by its index among the studied scenes, from 0.
 """
 
 import csv
+from collections import Counter
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -38,8 +39,7 @@ def read_labels(path: str | Path) -> dict[str, Target]:
     taken = [name for name in columns if name in TARGETS or name in ("count", "reconstruction")]
     if taken:
         raise ValueError(f"probe.labels={path} has a column named as the target {taken[0]}: rename it")
-    scenes = [row[KEY] for row in rows]
-    twice = next((scene for scene in scenes if scenes.count(scene) > 1), None) if len(set(scenes)) < len(rows) else None
+    twice = next((scene for scene, times in Counter(row[KEY] for row in rows).items() if times > 1), None)
     if twice is not None:
         raise ValueError(f"probe.labels={path} has scene {twice} twice: keep one row of it")
     return {name: partial(_label, str(path), name, {row[KEY]: row[name] or "" for row in rows}) for name in columns}
