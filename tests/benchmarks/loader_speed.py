@@ -45,10 +45,10 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     with tempfile.TemporaryDirectory() as cache, initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("train", [f"model={arguments.model}", f"data.cache={cache}", *arguments.overrides])
-        stored: SceneDataModule = instantiate(config.data)
+        stored: SceneDataModule = instantiate(config.data, _convert_="all")
         stored.setup()
-        online: SceneDataModule = instantiate(compose("train", ["data.online=true"]).data)
-        gqn = instantiate(config.model).to(device)
+        online: SceneDataModule = instantiate(compose("train", ["data.online=true"]).data, _convert_="all")
+        gqn = instantiate(config.model, _convert_="all").to(device)
         adam = torch.optim.Adam(gqn.parameters(), lr=1e-6)
 
         def batches() -> Callable[[], Batch]:
@@ -79,10 +79,8 @@ def main() -> None:
         ]
         loading, rendering, stepping = (statistics.median(column) for column in zip(*times, strict=True))
         print(f"| one step of model={arguments.model} on {device} | {1e3 * stepping:.1f} ms |")
-        share = f"{loading / stepping:.1%} (5 % allowed)"
-        print(f"| loading a batch of {len(batch.frames)} | {1e3 * loading:.2f} ms | {share} |")
-        share = f"{rendering / stepping:.1%} (10 % allowed for model=paper on a GPU)"
-        print(f"| rendering it online | {1e3 * rendering:.2f} ms | {share} |")
+        print(f"| loading a batch of {len(batch.frames)} | {1e3 * loading:.2f} ms | {loading / stepping:.1%} |")
+        print(f"| rendering it online | {1e3 * rendering:.2f} ms | {rendering / stepping:.1%} |")
 
 
 if __name__ == "__main__":
