@@ -47,11 +47,11 @@ class LastCheckpoint(Checkpoint):
         return {"early": self.early}
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        # trainer.max_time limits one run: drop the time that earlier ones took.
         states: dict[str, Any] = checkpoint["callbacks"]
         if states.get(self.state_key, {}).get("early"):
             # Otherwise Lightning does not count the step before it and logs the next one under its number.
             checkpoint["loops"]["fit_loop"]["epoch_loop.state_dict"]["_batches_that_stepped"] += 1
+        # trainer.max_time limits one run: drop the time that earlier ones took.
         kept = {name: state for name, state in states.items() if not name.startswith("Timer")}
         for callback in trainer.checkpoint_callbacks:
             if isinstance(callback, ModelCheckpoint) and callback.dirpath and callback.state_key in kept:
