@@ -16,6 +16,23 @@ from gqn_probe.model.conditioning import SCALE, Conditioning, convolve_constant,
 from gqn_probe.model.conv_lstm import CoreSizes, GatedCore, State, core
 
 GATES = ("forget", "input", "output", "state")  # the order of our fused convolution
+LAYERS = {  # our layer: the released layers that make it up
+    **{f"encoder.conv{number}": [f"representation.conv{number}"] for number in range(1, 9)},
+    "generator.inference_cores.0.gates": [f"generator.inference_core.{gate}" for gate in GATES],
+    "generator.inference_cores.0.transform": ["generator.inference_core.transform"],
+    "generator.generation_cores.0.gates": [f"generator.generator_core.{gate}" for gate in GATES],
+    "generator.generation_cores.0.transform": ["generator.generator_core.transform"],
+    "generator.prior.moments": ["generator.prior_density"],
+    "generator.posterior.moments": ["generator.posterior_density"],
+    "generator.canvas.observe": ["generator.observation_density"],
+}
+RELEASED_NAMES = {  # our tensor: the released tensors that are concatenated along the first axis
+    f"{ours}.{kind}": [f"{layer}.{kind}" for layer in theirs]
+    for kind in ("weight", "bias")
+    for ours, theirs in LAYERS.items()
+}
+RELEASED_NAMES["generator.canvas.up.0"] = ["generator.upsample.weight"]
+RELEASED_NAMES["generator.inference_cores.0.image.weight"] = ["generator.downsample.weight"]
 
 
 class ReleasedCore(GatedCore):
@@ -105,22 +122,3 @@ def released_settings(tensors: Mapping[str, Tensor], steps: int) -> dict[str, An
 def from_released(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Rename the tensors of a released state dict to ours, and concatenate the four gates of each core."""
     return {ours: torch.cat([tensors[name] for name in theirs]) for ours, theirs in RELEASED_NAMES.items()}
-
-
-def _released_names() -> dict[str, list[str]]:
-    names = {}
-    for kind in ("weight", "bias"):
-        for layer in range(1, 9):
-            names[f"encoder.conv{layer}.{kind}"] = [f"representation.conv{layer}.{kind}"]
-        for ours, theirs in (("inference_cores", "inference_core"), ("generation_cores", "generator_core")):
-            names[f"generator.{ours}.0.gates.{kind}"] = [f"generator.{theirs}.{gate}.{kind}" for gate in GATES]
-            names[f"generator.{ours}.0.transform.{kind}"] = [f"generator.{theirs}.transform.{kind}"]
-        for head in ("prior", "posterior"):
-            names[f"generator.{head}.moments.{kind}"] = [f"generator.{head}_density.{kind}"]
-        names[f"generator.canvas.observe.{kind}"] = [f"generator.observation_density.{kind}"]
-    names["generator.canvas.up.0"] = ["generator.upsample.weight"]
-    names["generator.inference_cores.0.image.weight"] = ["generator.downsample.weight"]
-    return names
-
-
-RELEASED_NAMES = _released_names()  # our name: the released tensors that are concatenated along the first axis
