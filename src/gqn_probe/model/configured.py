@@ -31,9 +31,11 @@ class Configured(nn.Module):
     def __new__(cls: type[Module], **arguments: Any) -> Module:  # beartype knows no Self in a method by itself
         module = object.__new__(cls)
         if arguments:  # copying and unpickling pass none and restore the attribute
-            bound = inspect.signature(cls).bind(**arguments)
+            # Early releases of Python 3.11 take this method for the signature of a class that inherits ``__init__``.
+            bound = inspect.signature(cls.__init__).bind(module, **arguments)
             bound.apply_defaults()
-            module.arguments = dict(bound.arguments)
+            _, *named = bound.arguments.items()
+            module.arguments = dict(named)
             hints = get_type_hints(cls.__init__)
             for name, value in module.arguments.items():
                 check_value(value, hints.get(name, Any), f"{cls.__name__} {name}")
