@@ -57,12 +57,14 @@ def test_training_experiment_takes_a_step(name):
     assert all(changed), f"{changed.count(False)} of {len(changed)} parameters did not learn"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OF_PROBE)
 def test_probe_experiment_composes(name):
     cfg = composed("probe", f"experiment={name}")
     assert job.instantiate(cfg.probe).objects > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OF_ANALYSIS)
 def test_analysis_is_what_the_script_runs(name):
     analysis = job.instantiate(composed("probe", f"experiment={name}").analysis)
@@ -105,6 +107,7 @@ def test_every_model_takes_every_encoder(model, encoder):
     assert gqn.sample(frames, cameras, cameras[:, 0]).shape == (1, 3, 64, 64)
 
 
+@pytest.mark.slow
 def test_a_recipe_goes_with_its_model_and_yields_to_the_command_line():
     papers = composed("train", "model=paper")
     assert (papers.data.batch_size, papers.trainer.max_steps, papers.training.sigma.end) == (36, 2_000_000, 0.7)
@@ -113,6 +116,7 @@ def test_a_recipe_goes_with_its_model_and_yields_to_the_command_line():
     assert composed("train", "model=paper", "recipe=points").trainer.max_steps == composed("train").trainer.max_steps
 
 
+@pytest.mark.slow
 def test_the_papers_experiment_never_shows_a_scene_twice():
     cfg = composed("train", "experiment=paper")
     assert (cfg.data.online, cfg.data.batch_size, cfg.model.generator.steps) == (True, 36, 12)

@@ -31,6 +31,7 @@ def test_what_codes_hold_is_read_and_no_more():
     assert nothing["color/linear/context_5"] < 0.1
 
 
+@pytest.mark.slow
 def test_curves_are_logged_at_their_turn(tmp_path):
     settings: dict[str, Any] = {"counts": [2, 4], "targets": ["color"], "strengths": STRENGTHS}
     probes = ("linear", "nearest")

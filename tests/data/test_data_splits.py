@@ -11,6 +11,7 @@ from gqn_probe.data import SceneDataModule
 from gqn_probe.data.store.store_builder import build_store
 
 
+@pytest.mark.slow
 def test_no_shape_is_in_two_splits(tmp_path: Path) -> None:
     data = rendered(tmp_path, train=150, val=60, test=128)
     shapes = {}
@@ -25,6 +26,7 @@ def test_no_shape_is_in_two_splits(tmp_path: Path) -> None:
     assert {split: stated[split]["scenes"] for split in stated} == {"train": 150, "val": 60, "test": 128}
 
 
+@pytest.mark.slow
 def test_a_rendered_split_is_made_without_the_others(tmp_path: Path) -> None:
     data = rendered(tmp_path)
     expected = data.fingerprint("test")
@@ -35,6 +37,7 @@ def test_a_rendered_split_is_made_without_the_others(tmp_path: Path) -> None:
     assert len(data.split("train")) == 70
 
 
+@pytest.mark.slow
 def test_a_published_split_is_converted_without_the_others(fixtures: Path, tmp_path: Path) -> None:
     def converted(data: SceneDataModule) -> set[str]:
         return {path.stem for path in data.folder.glob("*.safetensors")}
@@ -51,6 +54,7 @@ def test_a_published_split_is_converted_without_the_others(fixtures: Path, tmp_p
     assert list(test.provenance()["splits"]) == list(whole["splits"])
 
 
+@pytest.mark.slow
 def test_a_fraction_reads_only_its_pieces(fixtures: Path, tmp_path: Path) -> None:
     root = fixtures / "tfrecords/shepard_metzler_5_parts"
     half, whole = files(root, tmp_path, fraction=0.45), files(root, tmp_path)
@@ -62,6 +66,7 @@ def test_a_fraction_reads_only_its_pieces(fixtures: Path, tmp_path: Path) -> Non
         files(root, tmp_path, fraction=1.5).setup()
 
 
+@pytest.mark.slow
 def test_a_fraction_is_of_scenes_however_unequal_files_are(
     make: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -103,6 +108,7 @@ def test_where_there_is_no_validation_split_training_scenes_are_held_out(fixture
     assert torch.equal(files(fixtures / "tfrecords", tmp_path, seed=5).split("val").rows, val)
 
 
+@pytest.mark.slow
 def test_what_is_held_out_depends_on_no_other_file(make: Any, tmp_path: Path) -> None:
     scene = make.scene(views=1)
     for number in range(20):
@@ -120,6 +126,7 @@ def test_a_store_without_training_scenes_is_opened(tmp_path: Path) -> None:
     assert len(store(tmp_path / "store").scenes("test")) == 64
 
 
+@pytest.mark.slow
 def test_a_prepared_store_keeps_its_own_validation_split(tmp_path: Path) -> None:
     source = rendered(tmp_path / "cache").source
     build_store(source, tmp_path / "store", source.pieces())

@@ -12,6 +12,7 @@ from gqn_probe.data.store.store_builder import build_store
 from gqn_probe.types import SPLITS, Lens, Split
 
 
+@pytest.mark.slow
 def test_scenes_are_those_of_the_renderer_and_of_every_later_run(tmp_path: Path) -> None:
     scenes = rendered(tmp_path).scenes("test", limit=7)
     expected = render_scenes(7, views=3, size=8, stream="test", split="test")
@@ -39,6 +40,7 @@ def test_fingerprints_follow_the_content(shared: Path, tmp_path: Path) -> None:
     assert first.fingerprint("test") != first.fingerprint("train")
 
 
+@pytest.mark.slow
 def test_all_splits_can_be_studied_together(shared: Path) -> None:
     data = rendered(shared)
     every = data.split("all")
@@ -59,6 +61,7 @@ def test_batches_are_whole_scenes_with_encoded_cameras(shared: Path) -> None:
     assert stored.views == 3
 
 
+@pytest.mark.slow
 def test_reading_a_store_never_changes_it(tmp_path: Path) -> None:
     source = rendered(tmp_path / "cache").source
     index = build_store(source, tmp_path, source.pieces())
@@ -71,6 +74,7 @@ def test_reading_a_store_never_changes_it(tmp_path: Path) -> None:
     assert (tmp_path / "index.json").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_every_source_of_the_same_scenes_gives_the_same(fixtures: Path, tmp_path: Path) -> None:
     jpeg = files(fixtures / "tfrecords", tmp_path)
     jpeg.prepare_data()
@@ -88,6 +92,7 @@ def test_every_source_of_the_same_scenes_gives_the_same(fixtures: Path, tmp_path
     assert store(jpeg.folder).fingerprint("train") == jpeg.fingerprint("train")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frames", ["jpeg", "raw"])
 def test_a_store_is_resized_as_it_is_read(fixtures: Path, tmp_path: Path, frames: str) -> None:
     small = files(fixtures / "tfrecords", tmp_path, frames=None, size=32)
@@ -132,6 +137,7 @@ def test_online_scenes_are_those_that_would_be_stored(shared: Path, tmp_path: Pa
     assert {batch.frames.shape[1] for batch in online.val_dataloader()} == {3}
 
 
+@pytest.mark.slow
 def test_the_lens_and_the_cubes_are_what_a_store_is_known_by(tmp_path: Path) -> None:
     lens = {"kind": "perspective", "scale": 0.35}
     one, many, near = rendered(tmp_path), rendered(tmp_path, parts=[4, 6]), rendered(tmp_path, lens=lens)
@@ -160,6 +166,7 @@ def test_published_datasets_have_a_lens_of_unknown_scale(fixtures: Path, tmp_pat
     assert files(fixtures / "tfrecords", tmp_path, lens={"kind": "perspective", "scale": 0.4}).lens.scale == 0.4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("online", [False, True])
 def test_the_background_is_measured(shared: Path, online: bool) -> None:
     data = rendered(shared, online=online, parts=[4, 8], size=16)
@@ -201,6 +208,7 @@ def flipped(path: Path) -> bytes:
     return content[:-9] + bytes([content[-9] ^ 1]) + content[-8:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", [flipped, lambda path: path.read_bytes()[:-9]], ids=["flipped", "cut"])
 def test_a_damaged_shard_of_the_cache_is_made_again_with_a_warning(
     tmp_path: Path, damage: Callable[[Path], bytes], caplog: pytest.LogCaptureFixture
@@ -212,6 +220,7 @@ def test_a_damaged_shard_of_the_cache_is_made_again_with_a_warning(
     assert caplog.messages == [f"{path} is damaged, and is made again"]
 
 
+@pytest.mark.slow
 def test_a_damaged_index_of_the_cache_is_made_again_with_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -26,6 +26,7 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Target]:
     return targets(tmp_path_factory.mktemp("damaged"), Make())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*OF_SCENES, *OF_PORTS, *OF_CAMERAS, *OF_WEIGHTS, *OF_SETTINGS])
 def test_only_value_errors_leave_a_reader(name: str, known: dict[str, Target]) -> None:
     content, read, damaged = known[name]

@@ -55,6 +55,7 @@ def test_raw_and_resized(fixtures: Path, tmp_path: Path) -> None:
         main([source, f"out={tmp_path / 'other'}", "frames=jpeg", "size=64"])
 
 
+@pytest.mark.slow
 def test_rendered(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["source=shepard_metzler", "size=8", "views=2", "train=64", "val=64", "test=0", f"out={tmp_path}"]
     assert main(arguments) == 0

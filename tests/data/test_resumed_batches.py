@@ -58,6 +58,7 @@ def fit(
     return module.shown
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
 @pytest.mark.parametrize("online", [False, True])
 @pytest.mark.parametrize(("stop", "workers"), [(3, 0), (8, 0), pytest.param(10, 2, marks=pytest.mark.slow)])

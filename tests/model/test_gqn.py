@@ -39,6 +39,7 @@ def test_scenes_in_a_batch_equal_scenes_one_by_one(points_gqn: GQN, scenes: Scen
             torch.testing.assert_close(whole[scene : scene + 1], part, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_deterministic_gives_the_same_bits_twice(points_gqn: GQN, scenes: Scenes) -> None:
     frames, cameras, _, camera = scenes
     for first, second in zip(

@@ -54,6 +54,7 @@ SETTINGS: list[Any] = [
 OF_GENERATOR = [{"steps": 100_000}, {"steps": 60_000}, {"kernel": -1}, {"kernel": 2**31}, {"kernel": 2}, {"size": None}]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", [*SETTINGS, *OF_GENERATOR, {"hidden_channels": 0}, {"hidden_channels": 30_000}])
 def test_settings_of_no_model_and_of_a_model_larger_than_the_file(wrong: Any, content: dict, tmp_path: Path) -> None:
     settings = content["gqn_settings"]
@@ -107,6 +108,7 @@ PICKLES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PICKLES)
 def test_hostile_pickles_in_the_zip_and_in_the_older_format(name: str, content: dict, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "a.ckpt")
@@ -123,6 +125,7 @@ def rezipped(path: Path, change: Callable[[str, bytes], bytes], compression: int
             new.writestr(entry, change(entry, old.read(entry)))
 
 
+@pytest.mark.slow
 def test_zeros_that_are_compressed_and_numbers_that_are_not_there(content: dict, tmp_path: Path) -> None:
     path = tmp_path / "a.ckpt"
     torch.save(content, path)
@@ -145,6 +148,7 @@ def test_a_cut_checkpoint(legacy: bool, content: dict, tmp_path: Path) -> None:
         refused(path, reason, read=read_plain)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.safetensors", "a.ckpt"])
 def test_a_flipped_bit_is_noticed_or_harmless(name: str, content: dict, tmp_path: Path) -> None:
     network, path = gqn(), tmp_path / name

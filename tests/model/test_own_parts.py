@@ -30,6 +30,7 @@ def with_parts(encoder: type[Encoder], **generator: str) -> GQN:
     return GQN.from_settings(settings | own)
 
 
+@pytest.mark.slow
 def test_an_encoder_and_a_core_of_ones_own_are_trained_saved_loaded_and_sampled(tmp_path: Path) -> None:
     core(pointwise)
     try:
@@ -49,6 +50,7 @@ def test_an_encoder_and_a_core_of_ones_own_are_trained_saved_loaded_and_sampled(
         del CORES["pointwise"]
 
 
+@pytest.mark.slow
 def test_a_network_that_could_not_be_loaded_again_is_refused_before_the_first_step(tmp_path: Path) -> None:
     module = tiny_module()
     module.gqn = with_parts(Forgetful)

@@ -14,6 +14,7 @@ CONF = Path(__file__).parents[2] / "conf"
 PRESETS = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "overrides",
     [

@@ -55,6 +55,7 @@ def test_note_warns_of_scenes_that_training_may_have_seen(caplog):
         assert f"note: {note}" in caplog.messages
 
 
+@pytest.mark.slow
 def test_frames_of_another_size_than_in_training_are_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     caplog.set_level("INFO")
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):

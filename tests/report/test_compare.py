@@ -30,6 +30,7 @@ def sweep(study_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_seeds_are_repetitions_and_their_spread_is_shown(sweep: Path):
     page = compare_settings(sweep)
     assert page == sweep / "compare.html"
@@ -43,6 +44,7 @@ def test_seeds_are_repetitions_and_their_spread_is_shown(sweep: Path):
     assert 'href="checkpoint=b%23,seed=1/study/report.html"' in text
 
 
+@pytest.mark.slow
 def test_differences_are_paired_by_seed(sweep: Path):
     compare_settings(sweep)
     settings = read_settings(sweep)

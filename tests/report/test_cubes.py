@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 from matplotlib.figure import Figure
 
 from gqn_probe.report.figures.cubes import cubes, cubes_found, draw_cubes
@@ -27,6 +28,7 @@ def test_faces_are_as_opaque_as_the_cell_is_sure_and_near_ones_come_last():
     assert paints[3, 0] > max(paints[4:, 0])  # the brightest from above
 
 
+@pytest.mark.slow
 def test_the_eye_sees_the_sides_that_look_at_it():
     """From below and behind, the nearer of two cubes is the other one."""
     front, back = Figure().add_subplot(), Figure().add_subplot()

@@ -20,6 +20,7 @@ def study(study_folder: Path) -> Study:
     return read_study(study_folder)
 
 
+@pytest.mark.slow
 def test_a_bare_study_draws_what_it_has_and_the_user_keeps_their_settings(bare_folder: Path):
     before = dict(matplotlib.rcParams)
     drawn = {d.name for d in draw_figures(read_study(bare_folder))}

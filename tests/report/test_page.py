@@ -14,6 +14,7 @@ from gqn_probe.report.figure_registry import OF_COUNTS, Drawing, draw_figures, f
 from gqn_probe.report.html_elements import interval
 from gqn_probe.report.study_results import read_study
 
+pytestmark = pytest.mark.slow  # the whole page is drawn
 SECTIONS = "viewer predictions knowledge counts controls similarity training methods reproduce"
 
 
@@ -27,7 +28,6 @@ def text(study_folder: Path, drawings: list[Drawing]) -> str:
     return page.build_report(read_study(study_folder), drawings).read_text(encoding="utf-8")
 
 
-@pytest.mark.slow
 def test_every_figure_is_written_sharp(drawings: list[Drawing]):
     assert {d.name for d in drawings} == {name for name, each in find_figures().items() if each.section in OF_COUNTS}
     for drawing in drawings:
@@ -39,12 +39,10 @@ def test_every_figure_is_written_sharp(drawings: list[Drawing]):
     assert files == {f"{d.name}.{kind}" for d in drawings for kind in ("png", "svg")}
 
 
-@pytest.mark.slow
 def test_it_has_every_section_in_order(text: str):
     assert re.findall(r'<section id="(\w+)"', text) == SECTIONS.split()
 
 
-@pytest.mark.slow
 def test_the_answer_and_its_interval_come_first(text: str):
     head = text[: text.index("<section")]
     questions = re.findall(r"<h2>(.*?)</h2>", head)
@@ -55,7 +53,6 @@ def test_the_answer_and_its_interval_come_first(text: str):
     assert "<figure" not in head  # the viewer comes next
 
 
-@pytest.mark.slow
 def test_details_are_folded_below_what_they_detail(text: str):
     section = text[text.index('<section id="predictions"') :].split("</section>", maxsplit=1)[0]
     shown, folded = section.split("<summary>More figures</summary>")
@@ -63,14 +60,12 @@ def test_details_are_folded_below_what_they_detail(text: str):
     assert 'id="samples-figure_1"' in folded.split("</details>")[0]
 
 
-@pytest.mark.slow
 def test_it_needs_no_other_file(text: str):
     linked = re.findall(r'(?:src|href)="([^"]*)"', text)
     assert [link for link in linked if not link.startswith(("#", "data:"))] == []
     assert re.findall(r"url\((?!#)[^)]*\)|@import", text) == []
 
 
-@pytest.mark.slow
 def test_every_setting_and_fingerprint_is_there(text: str):
     plain = text.replace("<wbr>", "")
     for name in ("data.views", "versions.torch", "checkpoint_fingerprint"):
@@ -78,7 +73,6 @@ def test_every_setting_and_fingerprint_is_there(text: str):
     assert "python probe.py -m context=2..15" in plain
 
 
-@pytest.mark.slow
 def test_ids_are_unique(text: str):
     ids = re.findall(r'\bid="([^"]+)"', text)
     assert len(ids) == len(set(ids))
@@ -90,7 +84,6 @@ def test_a_bare_study_has_a_page_without_empty_sections(bare_folder: Path):
     assert re.findall(r'<section id="(\w+)"', text) == ["predictions", "counts", "controls", "reproduce"]
 
 
-@pytest.mark.slow
 def test_one_count_alone_has_a_page_of_its_reconstructions(study_folder: Path, tmp_path: Path):
     study = read_study(study_folder)
     seven = tuple(r for r in study.results if r.target == "reconstruction" and r.count == 7)
@@ -113,7 +106,6 @@ def test_words_from_files_are_escaped_and_failures_named(study_folder: Path):
     assert "Job 7 failed" in text
 
 
-@pytest.mark.slow
 def test_no_bound_is_minus_zero():
     assert interval(-0.001, 0.5) == "0.00 to 0.50"
     assert interval(None, 0.5) == ""

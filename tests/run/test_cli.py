@@ -122,6 +122,7 @@ def test_an_interrupted_study_says_how_to_continue(sweep, option, interrupt, mon
         cli.report_user_errors(Mock(side_effect=interrupt), DictConfig({"name": "probe"}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [

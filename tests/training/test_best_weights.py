@@ -137,6 +137,7 @@ def test_a_run_that_time_stopped_says_so_and_can_go_on(tmp_path, caplog, validat
     assert torch.load(last.path, weights_only=True)["global_step"] == done
 
 
+@pytest.mark.slow
 def test_a_run_that_came_to_its_end_says_nothing(tmp_path, caplog):
     caplog.set_level("INFO", logger="gqn_probe")
     trainer = fit(tiny_module(), tmp_path / "cache", max_steps=1, max_time={"hours": 1})

@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 import torch
 from fitting import fit
 from tiny import tiny_module
@@ -10,6 +11,7 @@ from gqn_probe import progress
 from gqn_probe.training.callbacks import ImageGrid, TrainingProgress
 
 
+@pytest.mark.slow
 def test_pictures_have_the_precision_of_the_metrics(tmp_path):
     module, precisions = tiny_module(), []
     module.gqn.encoder.register_forward_hook(lambda encoder, frames, phi: precisions.append(phi.dtype))
@@ -18,6 +20,7 @@ def test_pictures_have_the_precision_of_the_metrics(tmp_path):
     assert (tmp_path / "0000002.png").exists()
 
 
+@pytest.mark.slow
 def test_a_log_tells_how_far_training_is(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(progress, "LINE_EVERY", 0.0)
     caplog.set_level("INFO", logger="gqn_probe")

@@ -21,6 +21,7 @@ class Validations(L.Callback):
         self.steps.append(trainer.global_step)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("steps", "expected"), [(3, [2, 3]), (4, [2, 4])])
 def test_a_run_that_ends_between_validations_is_validated(tmp_path, steps, expected):
     validations, last = Validations(), LastCheckpoint(str(tmp_path))
@@ -53,6 +54,7 @@ class HandlersSeen(L.Callback):
         self.handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
 
 
+@pytest.mark.slow
 def test_ctrl_c_stays_ignored_where_a_shell_ignores_it(tmp_path):
     seen, last = HandlersSeen(), LastCheckpoint(str(tmp_path))
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -34,6 +34,7 @@ def with_generator(module: GQNModule, pooled: bool = False, **changes: Any) -> G
     return module
 
 
+@pytest.mark.slow
 def test_what_it_was_trained_on_is_noted(cache):
     module = tiny_module()
     fit(module, cache, "data.camera_order=sin_cos", limit_val_batches=0)
@@ -44,6 +45,7 @@ def test_what_it_was_trained_on_is_noted(cache):
     assert spec.background == pytest.approx((0.83, 0.83, 0.83), abs=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{"pooled": True}, {"core": "spread"}, {"pooled": True, "core": "released"}])
 def test_another_size_than_the_network_is_made_for_is_refused(cache, changes):
     module = with_generator(tiny_module(), **{"size": 64, **changes})
@@ -53,6 +55,7 @@ def test_another_size_than_the_network_is_made_for_is_refused(cache, changes):
     fit(with_generator(tiny_module(), **{"size": 16, **changes}), cache)
 
 
+@pytest.mark.slow
 def test_a_network_bound_to_no_size_is_trained_at_that_of_the_data(cache, tmp_path):
     module = with_generator(tiny_module(sigma=constant(1.0)), size=64)
     trainer = fit(module, cache, callbacks=[ImageGrid(str(tmp_path), scenes=2)])
@@ -89,11 +92,13 @@ def test_too_few_views_are_refused_by_the_settings_that_need_them(cache, changes
         fit(tiny_module(**changes), cache, callbacks=[NoStep()])
 
 
+@pytest.mark.slow
 def test_just_enough_views_are_enough(cache):
     fit(tiny_module(context=(4, 4), unseen_queries=True, validation_counts=(4,), reference_count=4), cache)
     fit(tiny_module(validation_counts=(5,), reference_count=5), cache, limit_val_batches=0)
 
 
+@pytest.mark.slow
 def test_a_validation_without_another_scene_says_so(cache, caplog):
     caplog.set_level("INFO")
     trainer = fit(tiny_module(), cache, "data.val=1")
@@ -105,6 +110,7 @@ def test_a_validation_without_another_scene_says_so(cache, caplog):
     assert "one scene each" not in caplog.text
 
 
+@pytest.mark.slow
 def test_a_precision_whose_gradients_overflow_is_refused(cache):
     message = "trainer.precision=16-true scales gradients or lets them overflow: use trainer.precision=bf16-mixed or 32"
     with pytest.raises(ValueError, match=message):

@@ -39,6 +39,7 @@ class SeenScenes(L.Callback):
         self.scenes.append(batch.scenes.tolist())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("online", ["false", "true"])
 def test_overfitting_shows_the_same_scenes_in_every_epoch(tmp_path, online):
     seen = SeenScenes()
@@ -93,6 +94,7 @@ def test_gradients_keep_their_size_as_the_deviation_falls():
     assert norms[False, 0.1] == pytest.approx(100 * norms[False, 1.0], rel=1e-3)
 
 
+@pytest.mark.slow
 def test_sizes_of_images_follow_the_share_of_the_steps(tmp_path):
     module = tiny_module(sizes=[{"size": 8, "until": 0.5, "queries": 2}, {"size": 16, "until": 1.0, "queries": 1}])
     seen = []
@@ -107,6 +109,7 @@ def test_sizes_of_images_follow_the_share_of_the_steps(tmp_path):
     assert seen == [(2, 3, 8, 8)] * 2 + [(1, 3, 16, 16)] * 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sizes", "message"),
     [

@@ -1,5 +1,6 @@
 """Views from cameras of our choice: the circle around held-out objects."""
 
+import pytest
 import torch
 from data_modules import rendered, store
 from tiny import SIZE, tiny_data, tiny_module
@@ -28,6 +29,7 @@ def test_a_store_of_rendered_objects_is_rendered_again_from_its_own_settings(tmp
     torch.testing.assert_close(render(scenes.factors, scenes.cameras), scenes.frames, atol=0, rtol=0)
 
 
+@pytest.mark.slow
 def test_each_row_is_an_object_and_each_column_a_count(tmp_path):
     data = tiny_data(tmp_path / "cache", "data.views=4", "data.val=2")
     gqn = tiny_module().gqn.eval()

@@ -143,6 +143,7 @@ def studied(features: torch.Tensor, settings: StudySettings, folder: Path) -> di
     return {(r["target"], r["control"], r["probe"], r["metric"]): float(r["value"]) for r in rows}
 
 
+@pytest.mark.slow
 def test_what_is_planted_in_features_is_found_and_nothing_else(settings: StudySettings, tmp_path: Path):
     """Sums of non-negative features tell the count by a direction; of zero mean, by none. Known labels are read."""
     kind = torch.arange(OBJECTS) % 2

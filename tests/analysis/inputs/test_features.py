@@ -158,6 +158,7 @@ def test_the_block_of_a_job_that_was_killed_is_encoded_by_another(
     assert left == {"pooled.npy", "pooled.crc32", "scenes.json", "lock", "locks"}
 
 
+@pytest.mark.slow
 def test_jobs_encode_a_block_each_at_a_time(study_inputs: StudyInputs, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = replace(study_inputs, cache=study_inputs.cache / "whole", batch_size=4).features(("pooled", "pixels"))
     monkeypatch.setattr(features, "BLOCK", 4)

@@ -75,6 +75,7 @@ def test_the_most_accurate_strength_is_chosen_and_of_equals_the_one_of_least_los
     assert select_strength(torch.tensor([0.8, 0.9, 0.9]), torch.tensor([0.1, 3.0, 2.0])) == 2
 
 
+@pytest.mark.slow
 def test_the_default_linear_probe_has_converged() -> None:
     """Sums of views differ far more along one direction than along those that tell their number best."""
     settings = OmegaConf.load(CONF / "probe/probes/linear.yaml").linear

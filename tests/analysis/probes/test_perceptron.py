@@ -22,6 +22,7 @@ def _problem(seed: int, width: int = 6, rows: int = 120) -> ProbeDataset:
     return ProbeDataset("count", "x", "none", seed, inputs, labels, torch.arange(len(labels)), split, inputs)
 
 
+@pytest.mark.slow
 def test_side_by_side_as_alone() -> None:
     datasets = [_problem(0), _problem(1, width=4), _problem(2), _problem(3, width=4)]
     together = PROBE.fit(datasets, classes=3, rows=84)

@@ -38,6 +38,7 @@ def _accuracy(outcome: Outcome, control: str) -> float:
     return rows[0].value
 
 
+@pytest.mark.slow
 def test_count_in_the_norm_alone(planted: Planted, settings: StudySettings, tmp_path: Path) -> None:
     length = torch.tensor(COUNTS)[:, None] + 0.3 * torch.randn(OBJECTS, 4, 1)
     direction = torch.rand(12) + 0.01 * torch.rand(OBJECTS, 1, 12)
@@ -50,6 +51,7 @@ def test_count_in_the_norm_alone(planted: Planted, settings: StudySettings, tmp_
     assert "not shown to exceed chance" in outcome.answers[0].licence
 
 
+@pytest.mark.slow
 def test_count_in_the_direction_alone(planted: Planted, settings: StudySettings, tmp_path: Path) -> None:
     noisy = torch.nn.functional.one_hot(torch.arange(4), 12) + 0.2 * torch.randn(OBJECTS, 4, 12)
     r = torch.nn.functional.normalize(noisy, dim=-1) * (1 + torch.rand(OBJECTS, 4, 1))
@@ -73,6 +75,7 @@ def test_direction_and_length_both_tell_the_count(planted: Planted, settings: St
     assert "not shown" not in outcome.answers[0].text
 
 
+@pytest.mark.slow
 def test_a_channel_apart_from_the_length(planted: Planted, settings: StudySettings, tmp_path: Path) -> None:
     """A linear probe reads one channel, and less well than the length tells: that is not "no more than its length"."""
     channel = 0.1 * (torch.tensor(COUNTS)[:, None] + 0.5 * torch.randn(OBJECTS, 4, 1))
@@ -105,6 +108,7 @@ def test_nothing_but_a_sum_is_a_tally(planted: Planted, settings: StudySettings)
     assert not is_sum(averaging, "pooled")
 
 
+@pytest.mark.slow
 def test_labels_that_leak_by_object(planted: Planted, settings: StudySettings, tmp_path: Path) -> None:
     """Rows name their object, and a probe that may see an object's other rows knows its label."""
     r = torch.eye(OBJECTS)[:, None].expand(OBJECTS, 4, OBJECTS) + 0.01 * torch.randn(OBJECTS, 4, OBJECTS)
@@ -113,6 +117,7 @@ def test_labels_that_leak_by_object(planted: Planted, settings: StudySettings, t
     assert _accuracy(outcome, "none") == pytest.approx(1 / 4, abs=0.1)
 
 
+@pytest.mark.slow
 def test_noise(planted: Planted, settings: StudySettings, tmp_path: Path) -> None:
     outcome = _study(torch.randn(OBJECTS, 4, 12), planted, settings, tmp_path, "shuffled")
     for control in ("none", "norm", "shuffled"):
@@ -122,6 +127,7 @@ def test_noise(planted: Planted, settings: StudySettings, tmp_path: Path) -> Non
     assert outcome.answers[0].text.startswith("Not shown. ")
 
 
+@pytest.mark.slow
 def test_shuffled_counts_score_at_chance(planted: Planted, settings: StudySettings, tmp_path: Path) -> None:
     r = torch.tensor(COUNTS)[:, None] * (1 + 0.1 * torch.rand(OBJECTS, 1, 12))
     outcome = _study(r, planted, settings, tmp_path, "shuffled")

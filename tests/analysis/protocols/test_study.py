@@ -41,6 +41,7 @@ def bare(quick: StudySettings) -> StudySettings:
     return replace(quick, seeds=1, controls=(), probes={"linear": quick.probes["linear"]}, permutations=10, untrained=1)
 
 
+@pytest.mark.slow
 def test_jobs_apart_and_in_one_process_agree_to_the_last_digit(
     study_inputs: StudyInputs, quick: StudySettings, tmp_path: Path
 ) -> None:
@@ -54,6 +55,7 @@ def test_jobs_apart_and_in_one_process_agree_to_the_last_digit(
     assert not list(study.glob(".*"))
 
 
+@pytest.mark.slow
 def test_a_study_of_more_rows_than_memory_holds_comes_to_the_same(
     study_inputs: StudyInputs, quick: StudySettings, tmp_path: Path
 ) -> None:
@@ -68,6 +70,7 @@ def test_a_study_of_more_rows_than_memory_holds_comes_to_the_same(
     assert found[1] == pytest.approx(found[0], rel=1e-3, abs=1e-3, nan_ok=True)
 
 
+@pytest.mark.slow
 def test_every_control_and_split_is_reported(study_inputs: StudyInputs, quick: StudySettings, tmp_path: Path) -> None:
     rows = read_table(_study(study_inputs, quick, tmp_path, [2, 3, 4]) / "results.csv")
     controls = {row["control"] for row in rows if row["target"] == "count"}
@@ -85,6 +88,7 @@ def test_every_control_and_split_is_reported(study_inputs: StudyInputs, quick: S
     assert all(0 < float(row["value"]) < 255 for row in errors)
 
 
+@pytest.mark.slow
 def test_few_scenes_are_studied_without_the_controls_that_take_more(
     study_inputs: StudyInputs, quick: StudySettings, tmp_path: Path
 ) -> None:
@@ -95,6 +99,7 @@ def test_few_scenes_are_studied_without_the_controls_that_take_more(
     assert "Control incoherent was left out: " in (study / "summary.json").read_text()
 
 
+@pytest.mark.slow
 def test_nothing_is_concluded_from_one_unseen_object(
     study_inputs: StudyInputs, quick: StudySettings, tmp_path: Path
 ) -> None:
@@ -115,6 +120,7 @@ def test_a_failed_job_is_named_and_left_out(study_inputs: StudyInputs, bare: Stu
         run_study(study_inputs, bare, [tmp_path / "count-09"], tmp_path / "none")
 
 
+@pytest.mark.slow
 def test_a_study_takes_only_what_belongs_to_it(
     study_inputs: StudyInputs, bare: StudySettings, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -172,6 +178,7 @@ def test_a_job_keeps_its_representations(study_inputs: StudyInputs, quick: Study
     }
 
 
+@pytest.mark.slow
 def test_original_protocol_keeps_its_labels(study_inputs: StudyInputs, quick: StudySettings, tmp_path: Path) -> None:
     classifier = Perceptron(epochs=2, batch_size=32, learning_rate=1e-3, l2=(0.0,), hidden=8, standardize=False)
     original = replace(quick, protocol="original", seeds=1, probes={"original": classifier})

@@ -27,6 +27,7 @@ rounded:
 """
 
 
+@pytest.mark.slow
 def test_every_file_of_the_folder_is_a_control(tmp_path: Path) -> None:
     shutil.copytree(CONF, tmp_path / "conf")
     (tmp_path / "conf/probe/control/rounded.yaml").write_text(YAML)

@@ -129,6 +129,7 @@ def test_a_target_registers_itself_under_a_free_name(monkeypatch: pytest.MonkeyP
         target(TARGETS["color"])
 
 
+@pytest.mark.slow
 def test_r_that_holds_the_colour_is_found_to(
     study_inputs: StudyInputs, settings: StudySettings, tmp_path: Path
 ) -> None:

@@ -68,6 +68,7 @@ def test_arms_that_cannot_be_are_refused(text, message):
         parse_arms(text)
 
 
+@pytest.mark.slow
 def test_our_four_armed_objects_are_48_chiral_pairs():
     factors = arm_factors(four_arm_objects(), one_color=True, seed=0)
     assert len(factors.mirror_class.unique()) == 48

@@ -85,6 +85,7 @@ def test_blocks_of_scenes_estimate_what_one_matrix_of_all_does(monkeypatch):
         assert getattr(pooled, bound) == pytest.approx(getattr(whole, bound), abs=0.04)
 
 
+@pytest.mark.slow
 def test_more_scenes_than_a_matrix_holds_are_compared_in_blocks(study_inputs: StudyInputs, tmp_path, monkeypatch):
     monkeypatch.setattr(comparison, "LARGEST", 9)
     findings = replace(SETTINGS, models=["color"], untrained=1).run(study_inputs, tmp_path)

@@ -76,6 +76,7 @@ def test_pitch_in_degrees_has_its_range() -> None:
         read(f"{HEAD}\na,0.png,1,2,3,0,100", angles="degrees")
 
 
+@pytest.mark.slow
 def test_the_time_to_read_a_table_grows_with_its_length_not_with_its_square() -> None:
     seconds = []
     for scenes in (2_000, 20_000):

@@ -153,6 +153,7 @@ def test_frames_that_claim_to_be_huge_are_refused(make: Any, tmp_path: Path, sid
         read_tfrecord(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "payload", [b"\x80" * 5_000_000, b"\x0a\x00" * 2_500_000, b"\x0a\xff\xff\xff\xff\x0f"], ids=range(3)
 )

@@ -104,6 +104,7 @@ def test_fetched_shards_make_room_and_a_damaged_one_is_fetched_again(
     assert kept.read_bytes() == (bucket / kept.name).read_bytes()
 
 
+@pytest.mark.slow
 def test_workers_read_from_a_url_that_fsspec_opens(bucket: Path, tmp_path: Path) -> None:
     found = store(f"file://{bucket}", cache=str(tmp_path), num_workers=2).train_dataloader()
     assert isinstance(found, SceneLoader)

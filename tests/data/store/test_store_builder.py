@@ -56,6 +56,7 @@ def _index_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build, "INDEX_SECONDS", 0.0)
 
 
+@pytest.mark.slow
 def test_every_piece_arrives_whatever_the_workers(tmp_path: Path) -> None:
     pieces = SMALL.pieces()
     one, two = (build_store(SMALL, tmp_path / f"{n}", pieces, workers=n) for n in (0, 2))
@@ -75,6 +76,7 @@ def test_random_numbers_do_not_depend_on_what_was_prepared(tmp_path: Path) -> No
     assert torch.equal(torch.rand(3), expected)
 
 
+@pytest.mark.slow
 def test_only_what_lacks_is_read(tmp_path: Path) -> None:
     pieces = SMALL.pieces()
     build_store(SMALL, tmp_path, pieces[:3])
@@ -91,6 +93,7 @@ def test_only_what_lacks_is_read(tmp_path: Path) -> None:
     assert source.reads == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 1, 2])
 def test_an_error_keeps_what_was_written(tmp_path: Path, workers: int) -> None:
     pieces = SMALL.pieces()
@@ -101,6 +104,7 @@ def test_an_error_keeps_what_was_written(tmp_path: Path, workers: int) -> None:
     assert len(build_store(SMALL, tmp_path, pieces).shards) == 6
 
 
+@pytest.mark.slow
 def test_a_piece_of_which_nothing_is_readable_is_listed_and_tried_again(tmp_path: Path) -> None:
     pieces = SMALL.pieces()
     index = build_store(counting(pieces[3]), tmp_path, pieces, skip_unreadable=True)
@@ -139,6 +143,7 @@ def test_files_of_other_sizes_are_refused(make: Any, tmp_path: Path) -> None:
         build_store(source, tmp_path / "store", source.pieces(), workers=0)
 
 
+@pytest.mark.slow
 def test_a_shard_that_was_cut_short_is_made_again(tmp_path: Path) -> None:
     index = build_store(SMALL, tmp_path, SMALL.pieces())
     path = tmp_path / index.shards[2].file
@@ -177,6 +182,7 @@ def test_sources_are_not_mixed(tmp_path: Path) -> None:
         build_store(other, tmp_path, other.pieces())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("damage", "told"),
     [
