@@ -45,11 +45,7 @@ def one_line(error: BaseException) -> str:
 
 
 def check_value_types(cfg: DictConfig) -> None:
-    """Refuse a word on the command line where the default is a number, or is true or false.
-
-    Raises:
-        ValueError: names the setting and its default.
-    """
+    """Raise ValueError for a word on the command line where the default is a number, or is true or false."""
     if not (HydraConfig.initialized() and GlobalHydra.instance().is_initialized()):  # in another process of a sweep
         return
     job = HydraConfig.get()

@@ -38,8 +38,7 @@ def draw_factors(keys: Int[Tensor, " s"], parts: Sequence[int], split: str | Non
 
     An object of five cubes does not depend on which other numbers are allowed.
     """
-    number = torch.tensor(parts, device=keys.device)
-    number = number[(uniform(mix(keys + 4), 1)[:, 0] * len(parts)).long()]
+    number = torch.tensor(parts, device=keys.device)[(uniform(mix(keys + 4), 1)[:, 0] * len(parts)).long()]
     positions = torch.full((len(keys), max(parts), 3), torch.nan, device=keys.device)
     ids = ShapeIds(*(torch.empty_like(keys) for _ in ShapeIds._fields))
     for count in parts:
