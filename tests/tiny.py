@@ -9,6 +9,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 from scripts import ENVIRONMENT, ROOT, read_table
 from small_networks import small_generator
+from torch.optim import AdamW
 
 from gqn_probe.data import SceneDataModule
 from gqn_probe.model import GQN, Tower
@@ -65,6 +66,7 @@ def tiny_module(**changes) -> GQNModule:
         aggregation="sum",
     )
     settings = {
+        "optimizer": AdamW,
         "learning_rate": constant(1e-3),
         "sigma": constant(0.7),
         "kl_weight": constant(1.0),
@@ -75,9 +77,6 @@ def tiny_module(**changes) -> GQNModule:
         "unseen_queries": False,
         "validation_counts": (1, 2),
         "reference_count": 2,
-        "betas": (0.9, 0.999),
-        "eps": 1e-8,
-        "weight_decay": 0.0,
         "compile": False,
         "seed": 0,
     }

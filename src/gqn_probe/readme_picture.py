@@ -30,8 +30,8 @@ from gqn_probe.report.figures.cubes import cubes_found, draw_cubes, wrong_cells
 from gqn_probe.report.figures.predicted_views import rmse, show_image
 from gqn_probe.report.terminal import say
 from gqn_probe.run import job
-from gqn_probe.run.cli import hydra_arguments
 from gqn_probe.run.cli_errors import USER_ERRORS, one_line
+from gqn_probe.run.hydra_arguments import hydra_arguments
 from gqn_probe.training.novel_views import find_renderer, predicted_views, true_views
 from gqn_probe.types import to_unit
 

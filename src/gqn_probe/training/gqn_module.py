@@ -5,7 +5,7 @@ would have had.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -15,6 +15,7 @@ from einops import rearrange
 from jaxtyping import Float
 from numpy.random import SeedSequence
 from torch import Tensor
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from gqn_probe.data.datamodule import SceneDataModule
@@ -35,7 +36,8 @@ class GQNModule(L.LightningModule):
 
     Args:
         gqn: the network to train.
-        learning_rate: AdamW's step size by optimiser step; a number here and below is a constant schedule.
+        optimizer: makes the optimiser of the parameters and ``lr``, such as a partial ``torch.optim.AdamW``.
+        learning_rate: the optimiser's step size by step; a number here and below is a constant schedule.
         sigma: standard deviation of the pixel likelihood by step, on the 0..1 scale of frames.
         kl_weight: weight of the KL by step; 1 is the paper's objective.
         scale_by_variance: multiply the loss by sigma squared, so that gradients keep their size as sigma falls.
@@ -45,7 +47,6 @@ class GQNModule(L.LightningModule):
         unseen_queries: draw queries outside the context; the paper draws them from all views.
         validation_counts: numbers of context views at which held-out predictions are scored.
         reference_count: the one of them whose scores are the headline metrics.
-        betas, eps, weight_decay: of AdamW, which is Adam without decay.
         compile: compile encoder and generator with torch.compile, which takes minutes before the first step.
         seed: of episodes and latent samples.
     """
@@ -54,6 +55,7 @@ class GQNModule(L.LightningModule):
         self,
         gqn: GQN,
         *,
+        optimizer: Callable[..., Optimizer],
         learning_rate: Schedule | float,
         sigma: Schedule | float,
         kl_weight: Schedule | float,
@@ -64,9 +66,6 @@ class GQNModule(L.LightningModule):
         unseen_queries: bool,
         validation_counts: Sequence[int],
         reference_count: int,
-        betas: Sequence[float],
-        eps: float,
-        weight_decay: float,
         compile: bool,
         seed: int,
     ) -> None:
@@ -87,21 +86,20 @@ class GQNModule(L.LightningModule):
         if reference_count not in validation_counts:
             raise ValueError(f"training.reference_count={reference_count} is not in {list(validation_counts)}")
         self.gqn = gqn
+        self.make_optimizer = optimizer
         self.scale_by_variance = scale_by_variance
         self.context = (context[0], context[1])
         self.queries = queries
         self.stages = [Stage(**stage) for stage in sizes]
         self.unseen_queries = unseen_queries
         self.reference_count = reference_count
-        self.betas, self.eps, self.weight_decay = (betas[0], betas[1]), eps, weight_decay
         self.compiled = compile
         self.seed = seed
         self.prediction = PredictionMetrics(tuple(validation_counts), reference_count)
 
     def configure_optimizers(self) -> Any:
         # The schedule gives the step size itself, so the optimiser's own is 1.
-        adam = {"betas": self.betas, "eps": self.eps, "weight_decay": self.weight_decay}
-        optimizer = torch.optim.AdamW(self.gqn.parameters(), lr=1.0, fused=True, **adam)
+        optimizer = self.make_optimizer(self.gqn.parameters(), lr=1.0)
         scheduler = LambdaLR(optimizer, self.learning_rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from gqn_probe.analysis.questions.splits import folds_of, rows_of, split_groups, split_rows
+from gqn_probe.analysis.questions.splits import drawn, folds_of, rows_of, split_groups, split_rows
 
 
 def test_parts_share_no_object_and_leave_none_out() -> None:
@@ -35,6 +35,16 @@ def test_no_shape_is_in_two_parts() -> None:
     assert not seen[0] & seen[2]
     assert not seen[1] & seen[2]
     assert sum(map(len, parts)) == 60
+
+
+def test_draws_are_nested_and_from_objects_in_any_order() -> None:
+    objects = torch.arange(100, 200)
+    few, more = drawn(objects, 20, seed=4), drawn(objects, 50, seed=4)
+    assert torch.equal(few, few.unique())
+    assert set(few.tolist()) < set(more.tolist())
+    assert len(few[few < 150]) in range(5, 16)  # objects may lie in the order of a property
+    assert not torch.equal(few, drawn(objects, 20, seed=5))
+    assert torch.equal(drawn(objects, 100, seed=4), objects)
 
 
 def test_rows_follow_their_objects() -> None:

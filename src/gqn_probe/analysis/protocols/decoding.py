@@ -34,7 +34,7 @@ from gqn_probe.analysis.protocols.decoding_scores import (
 )
 from gqn_probe.analysis.protocols.probe_inputs import ProbeInputs
 from gqn_probe.analysis.protocols.study_settings import StudySettings
-from gqn_probe.analysis.questions.splits import FOLDS, folds_of, split_groups
+from gqn_probe.analysis.questions.splits import FOLDS, drawn, folds_of, split_groups
 from gqn_probe.analysis.questions.targets import Classes, Values
 from gqn_probe.analysis.statistics.headline import TargetChange, images_answer, training_answer
 from gqn_probe.analysis.statistics.intervals import ClusterSums
@@ -117,7 +117,7 @@ class TargetDecoder:
         """Decode the targets of one count on the objects that each seed holds out.
 
         Args:
-            size: number of training objects, the first; None is all.
+            size: number of training objects, drawn at random; None is all.
         """
         together = {name: found for name, found in truths.items() if found.groups is None}
         apart = [{name: found} for name, found in truths.items() if found.groups is not None]
@@ -129,12 +129,14 @@ class TargetDecoder:
             for seed in self.settings.probe_seeds(folds_of(units[asked])):
                 split = split_groups(units[asked], seed)
                 train, test = asked[torch.cat([split.train, split.validation])], asked[split.test]
-                if size is not None and len(train) < size:
-                    break  # chirality is defined for some objects alone
+                if size is not None:
+                    if len(train) < size:
+                        break  # chirality is defined for some objects alone
+                    train = drawn(train, size, seed)
                 encoder = self.inputs.encoder(self.settings.control[source.control], seed)
-                predicted = kernels.predict(probe, train[:size], targets, encoder)
+                predicted = kernels.predict(probe, train, targets, encoder)
                 for table, target, found in zip(tables, targets, predicted, strict=True):
-                    table[:, test] += score_rows(target, found, train[:size], test)
+                    table[:, test] += score_rows(target, found, train, test)
                 tested[test], encoders[test] = 1, encoder or 0
             if tested.sum() < 2:  # one object alone has no interval
                 continue

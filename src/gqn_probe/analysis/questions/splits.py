@@ -55,6 +55,12 @@ def split_groups(groups: Int[Tensor, " n"], seed: int) -> Split:
     return Split(*(torch.isin(groups, names[part]).nonzero()[:, 0] for part in parts))
 
 
+def drawn(objects: Int[Tensor, " n"], size: int, seed: int) -> Int[Tensor, " {size}"]:
+    """Draw some of the objects, in their order; of one seed, a smaller draw is part of every larger one."""
+    order = torch.from_numpy(np.random.default_rng([seed, 3]).permutation(len(objects)))
+    return objects[order[:size].sort().values]
+
+
 def rows_of(objects: Int[Tensor, " s"], counts: int) -> Int[Tensor, " n"]:
     """Return the rows of some objects, each of which has ``counts`` consecutive rows."""
     return rearrange(objects[:, None] * counts + torch.arange(counts), "s k -> (s k)")
