@@ -143,3 +143,16 @@ def test_nothing_slow_is_imported_before_the_first_job_begins(arguments, tmp_pat
 def test_a_plugin_that_is_not_installed_is_named_with_its_extra():
     told = cli_errors._unknown_choice("hydra/launcher", "submitit_slurm", "basic")
     assert told == "hydra/launcher=submitit_slurm needs another package: pip install -e '.[scale]'"
+
+
+@pytest.mark.parametrize("arguments", [{"betas": 1}, {}])
+def test_a_run_of_another_version_says_how_to_go_on(arguments, monkeypatch):
+    class Module:
+        def __init__(self, *, optimizer: str) -> None: ...
+
+    monkeypatch.setattr(cli.sys, "argv", ["train.py", "resume=/runs/a"])
+    with pytest.raises(TypeError) as error:
+        Module(**arguments)
+    told = cli_errors.one_line(error.value)
+    assert told.startswith("/runs/a was configured for another version of this program")
+    assert told.endswith("start a new run with initial_weights=/runs/a/checkpoints/last.ckpt")

@@ -22,6 +22,7 @@ PLUGINS = {f"hydra/launcher={name}": "scale" for name in ("joblib", "ray", "subm
 PLUGINS["hydra/sweeper=optuna"] = "optuna"
 WORDS_OR_NUMBERS = ("context", "scene", "seed", "trainer.devices")  # such as 1..15, a name, auto
 UNKNOWN_KEY = re.compile(r"Could not override '([^']*)'")
+UNKNOWN_ARGUMENT = re.compile(r"__init__\(\) (?:got an unexpected keyword argument|missing \d+ required) .*")
 UNKNOWN_CHOICE = re.compile(r"Could not (?:find|load) '([^']*)/([^'/]*)'(?:.*Available options in '[^']*': (.*))?")
 
 
@@ -30,6 +31,12 @@ def one_line(error: BaseException) -> str:
     while isinstance(error, InstantiationException) and error.__cause__ is not None:
         error = error.__cause__
     text = " ".join(str(error).split()).partition(" Config search path:")[0].rstrip(".")
+    resumed = next((given.partition("=")[2] for given in sys.argv if given.startswith("resume=")), "null")
+    if isinstance(error, TypeError) and UNKNOWN_ARGUMENT.search(text) and resumed != "null":
+        return (
+            f"{resumed} was configured for another version of this program ({text}): continue it with that one, or start "
+            f"a new run with initial_weights={resumed}/checkpoints/last.ckpt"
+        )
     if isinstance(error, MissingMandatoryValue):
         return f"{error.full_key} is missing: add {error.full_key}=..."
     if isinstance(error, ConfigCompositionException):

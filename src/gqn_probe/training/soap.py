@@ -102,7 +102,7 @@ def _first_state(gradient: Float[Tensor, "n m"], sides: list[int]) -> dict[str, 
     for side in sides:
         state[f"covariance_{side}"] = covariance = _covariance(gradient, side)
         # In 64 bits: of the many zero eigenvalues where outputs are few, 32 bits can make NaN.
-        state[f"basis_{side}"] = torch.linalg.eigh(covariance.double())[1].to(gradient.dtype)
+        state[f"basis_{side}"] = torch.linalg.eigh(covariance.cpu().double())[1].to(gradient)
     return state
 
 
@@ -128,4 +128,5 @@ def _refresh(state: dict[str, Any], side: int) -> None:
     images = covariance @ basis
     order = (basis * images).sum(dim=0).argsort(descending=True)
     state["square"] = state["square"].index_select(side, order)
-    state[f"basis_{side}"] = torch.linalg.qr(images[:, order].float())[0].to(basis.dtype)
+    able = "cpu" if basis.device.type == "mps" else basis.device  # Apple's GPUs have no decompositions
+    state[f"basis_{side}"] = torch.linalg.qr(images[:, order].float().to(able))[0].to(basis)
