@@ -31,11 +31,10 @@ def one_line(error: BaseException) -> str:
     while isinstance(error, InstantiationException) and error.__cause__ is not None:
         error = error.__cause__
     text = " ".join(str(error).split()).partition(" Config search path:")[0].rstrip(".")
-    resumed = next((given.partition("=")[2] for given in sys.argv if given.startswith("resume=")), "null")
-    if isinstance(error, TypeError) and UNKNOWN_ARGUMENT.search(text) and resumed != "null":
+    if isinstance(error, TypeError) and UNKNOWN_ARGUMENT.search(text) and (folder := _resumed_run()):
         return (
-            f"{resumed} was configured for another version of this program ({text}): continue it with that one, or start "
-            f"a new run with initial_weights={resumed}/checkpoints/last.ckpt"
+            f"{folder} was configured for another version of this program ({text}): continue it with that version, "
+            f"or start a new run with initial_weights={folder}/checkpoints/last.ckpt"
         )
     if isinstance(error, MissingMandatoryValue):
         return f"{error.full_key} is missing: add {error.full_key}=..."
@@ -68,6 +67,11 @@ def check_value_types(cfg: DictConfig) -> None:
         if isinstance(default, int | float):
             wanted = "true or false" if isinstance(default, bool) else f"a number, such as {default}"
             raise ValueError(f"{key}={word} must be {wanted}")
+
+
+def _resumed_run() -> str | None:
+    named = next((given for given in sys.argv if given.startswith("resume=")), "resume=null")
+    return None if named == "resume=null" else named.removeprefix("resume=")
 
 
 def _unknown_key(key: str) -> str:
