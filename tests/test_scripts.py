@@ -207,8 +207,6 @@ MISTAKES = [
     (["data=shepard"], "there is no data=shepard; did you mean shepard_metzler? use "),
     (["-m", "context=abc"], "context=abc: 'abc' is not a context count"),
     (["probe.controls=norm"], "probe.controls=norm is not a list: write probe.controls=[norm]"),
-]
-MORE_MISTAKES = [
     (["context=abc"], "'abc' is not a context count; write a count such as 7"),
     (["context=15..2"], "'15..2' runs backwards or stands still; write a count such as 7"),
     (["probe.objcts=3"], "there is no setting 'probe.objcts'; did you mean probe.objects? "),
@@ -230,9 +228,7 @@ MORE_MISTAKES = [
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("arguments", "message"), [*MISTAKES, *(pytest.param(*each, marks=pytest.mark.slow) for each in MORE_MISTAKES)]
-)
+@pytest.mark.parametrize(("arguments", "message"), MISTAKES)
 def test_a_users_mistake_is_one_line(arguments, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = call("probe.py", *STUDY, *arguments)
