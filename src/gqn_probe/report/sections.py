@@ -1,7 +1,8 @@
 """Sections of the report page, in reading order; each is left out where the study has no data for it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from gqn_probe.report.figure_registry import Drawing
 from gqn_probe.report.glossary import CONTROLS, METRICS, PROBES, Term, explain, target_label
@@ -195,8 +196,7 @@ def introduction(study: Study) -> list[str]:
             said.append(
                 "The weights are " + ("those bundled with gqn-probe." if weights == "pretrained" else f"{weights}.")
             )
-    scenes = config.get("data", {}).get("name") or config.get("data", {}).get("_target_", "").rpartition(".")[2]
-    if scenes:
+    if scenes := _scenes_name(config.get("data", {})):
         split = config.get("split", "test")
         known = "was not trained on them" if split in ("val", "test") else "may have been trained on them"
         said.append(f"The scenes are the {split} split of {scenes}" + ("." if features else f"; the network {known}."))
@@ -207,6 +207,16 @@ def introduction(study: Study) -> list[str]:
             str(study.summary.get("convention", "")),
         ]
     return [text for text in said if text]
+
+
+def _scenes_name(data: Mapping[str, Any]) -> str:
+    """Return what the scenes are: a published dataset, a folder, rendered objects, or a class of the user's."""
+    if named := data.get("name") or data.get("root"):
+        return str(named)
+    if parts := data.get("parts"):
+        numbers = parts if isinstance(parts, list) else [parts]
+        return f"rendered objects of {', '.join(map(str, numbers))} cubes"
+    return data.get("source", "").rpartition(".")[2]
 
 
 def method_paragraphs(study: Study) -> list[str]:
