@@ -22,7 +22,7 @@ PLUGINS = {f"hydra/launcher={name}": "scale" for name in ("joblib", "ray", "subm
 PLUGINS["hydra/sweeper=optuna"] = "optuna"
 WORDS_OR_NUMBERS = ("context", "scene", "seed", "trainer.devices")  # such as 1..15, a name, auto
 UNKNOWN_KEY = re.compile(r"Could not override '([^']*)'")
-UNKNOWN_ARGUMENT = re.compile(r"__init__\(\) (?:got an unexpected keyword argument|missing \d+ required) .*")
+UNKNOWN_ARGUMENT = re.compile(r"__init__\(\) (?:got an unexpected keyword argument|missing \d+ required)")
 UNKNOWN_CHOICE = re.compile(r"Could not (?:find|load) '([^']*)/([^'/]*)'(?:.*Available options in '[^']*': (.*))?")
 
 
